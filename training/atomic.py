@@ -1,0 +1,90 @@
+"""Writing files that must not be lost: a temporary name in the same folder, fsync, ``os.replace``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename inside ``folder`` durable (does nothing where folders cannot be opened, as on Windows)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_with(path: Path, write: Callable[[Path], None]) -> Path:
+    """Let ``write`` fill a temporary file beside ``path``, then move it into place.
+
+    The temporary name keeps the endings of ``path`` (``.nii.gz``), because writers choose a format by them.
+
+    Args:
+        path: The file to be written; its folder is created.
+        write: Called with the temporary path; must leave a complete file there.
+
+    Returns:
+        ``path``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    try:
+        temporary = folder / path.name
+        write(temporary)
+        with open(temporary, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    fsync_folder(path.parent)
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write ``content`` to ``path`` atomically and durably."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    return write_with(path, write)
+
+
+def write_text(path: Path, content: str) -> Path:
+    """Write ``content`` to ``path`` as UTF-8, atomically and durably."""
+    return write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write ``content`` to ``path`` as indented JSON, atomically and durably."""
+    return write_text(path, json.dumps(content, indent=2, sort_keys=False) + "\n")
+
+
+def publish_folder(temporary: Path, folder: Path) -> Path:
+    """Move a finished folder into place: every file is fsynced, then the folder gets its name in one rename.
+
+    Args:
+        temporary: A complete folder on the same file system.
+        folder: The final name; must not exist.
+
+    Raises:
+        FileExistsError: If ``folder`` exists already.
+    """
+    if folder.exists():
+        raise FileExistsError(folder)
+    for file in temporary.rglob("*"):
+        if file.is_file():
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+    fsync_folder(temporary)
+    os.replace(temporary, folder)
+    fsync_folder(folder.parent)
+    return folder
