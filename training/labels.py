@@ -53,9 +53,7 @@ class Label:
 
 NCR = Label(1, 1, "NCR", "necrotic core", (0, 255, 255), MORPHOLOGICALLY_ALTERED, Code("6574001", "Necrosis"))
 ED = Label(2, 2, "ED", "peritumoral edema", (255, 255, 0), MORPHOLOGICALLY_ALTERED, Code("79654002", "Edema"))
-ET = Label(
-    3, 4, "ET", "enhancing tumor", (255, 0, 0), MORPHOLOGICALLY_ALTERED, Code("86049000", "Neoplasm, Primary")
-)
+ET = Label(3, 4, "ET", "enhancing tumor", (255, 0, 0), MORPHOLOGICALLY_ALTERED, Code("86049000", "Neoplasm, Primary"))
 
 LABELS: tuple[Label, ...] = (NCR, ED, ET)
 NUM_CLASSES = len(LABELS) + 1

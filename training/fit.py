@@ -1,0 +1,222 @@
+"""Training and retraining: Keras's own ``fit`` on streamed patches, validated on whole brains.
+
+The random numbers come from one seed; a checkpoint after each epoch lets a killed training go on where it was.
+Plain Keras 3: ``KERAS_BACKEND=jax`` trains as well as TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.errors import InputError
+from training.unet import UNetConfig
+from training.weights import Weights
+
+if TYPE_CHECKING:
+    import keras
+
+    from training.prepared import PreparedCase
+
+
+class FitConfig(BaseModel):
+    """Settings of one training run.
+
+    Attributes:
+        max_epochs: Epochs to run at most.
+        steps_per_epoch: Batches per epoch.
+        batch_size: Patches per batch.
+        patch: Sides of a patch in voxels, multiples of the network's stride.
+        learning_rate: Peak of a cosine schedule that starts with a short warm-up and ends near zero.
+        weight_decay: Of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
+        clip_norm: Gradients are scaled down to this global norm.
+        average: Momentum per step of a moving average of the weights that is validated and kept; 0 keeps none.
+        freeze_normalization: Keep batch normalization as it is (for retraining on few cases).
+        early_stop_patience: Epochs without a better validation before stopping; 0 never stops early.
+        validate_every: Epochs between two validations (the last epoch is always validated).
+        tumor_fraction: Share of patches centered on tumor.
+        augment: Whether patches are flipped, rotated and varied in intensity.
+        workers: Threads that prepare batches.
+        seed: Of weights, patches and augmentation.
+        precision: Keras dtype policy, or ``auto`` for what suits the hardware.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_epochs: int = Field(10, ge=1, le=10_000)
+    steps_per_epoch: int = Field(50, ge=1, le=100_000)
+    batch_size: int = Field(2, ge=1, le=64)
+    patch: tuple[int, int, int] = (128, 128, 128)
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    weight_decay: float = Field(1e-4, ge=0, le=1)
+    clip_norm: float = Field(5.0, gt=0)
+    average: float = Field(0.0, ge=0, lt=1)
+    freeze_normalization: bool = False
+    early_stop_patience: int = Field(0, ge=0)
+    validate_every: int = Field(1, ge=1)
+    tumor_fraction: float = Field(0.7, ge=0, le=1)
+    augment: bool = True
+    workers: int = Field(1, ge=0, le=64)
+    seed: int = 0
+    precision: str = Field("auto", pattern="^(auto|float32|mixed_bfloat16|mixed_float16)$")
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """Where a training stands; handed to the caller after every batch and every epoch.
+
+    Attributes:
+        epoch: Epochs finished.
+        total_epochs: Epochs to run at most.
+        step: Batches finished in this epoch.
+        steps: Batches per epoch.
+        loss: Mean training loss of this epoch so far.
+        validation: Mean Dice per region of the last validation, ``mean`` among them; empty before the first.
+        best_metric: Best mean validation Dice so far; -1 before the first.
+        seconds: Since this run started.
+        eta_seconds: Until the last epoch ends, at the present speed.
+        history: One record per finished epoch.
+    """
+
+    epoch: int
+    total_epochs: int
+    step: int
+    steps: int
+    loss: float
+    validation: dict[str, float]
+    best_metric: float
+    seconds: float
+    eta_seconds: float
+    history: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The outcome of a training: the best weights by validation, and how it went."""
+
+    weights: Weights
+    best_metric: float
+    epochs: int
+    history: list[dict[str, Any]]
+    stopped_early: bool
+
+
+def fit(
+    config: FitConfig,
+    network: UNetConfig,
+    train: Sequence[PreparedCase],
+    validation: Sequence[PreparedCase],
+    *,
+    work_dir: Path,
+    start: Weights | None = None,
+    sampling: Sequence[float] | None = None,
+    on_progress: Callable[[FitProgress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Train the network and return its best weights.
+
+    Args:
+        config: Settings.
+        network: Architecture.
+        train: Cases to draw patches from.
+        validation: Cases judged whole after the epochs; without any, the last weights count as the best.
+        work_dir: Holds ``checkpoint.npz``; a run with the same settings, start and cases goes on from it.
+        start: Weights to start from; ``None`` initializes them from the seed.
+        sampling: How often each training case is drawn, relative to the others; default equally.
+        on_progress: Called after every batch and epoch.
+        should_stop: Asked after every batch; ``True`` ends the training with what was reached.
+
+    Raises:
+        InputError: If there is nothing to train on, or the patch does not fit the network's stride.
+    """
+    _check(config, network, train)
+    import keras
+
+    from training.dataset import PatchDataset
+    from training.fit_callbacks import FitSession
+
+    keras.utils.set_random_seed(config.seed)
+    model = compile_model(config, network, start)
+    fingerprint = _fingerprint(config, network, train, start)
+    session = FitSession(model, config, validation, work_dir / "checkpoint.npz", fingerprint, on_progress, should_stop)
+    dataset = PatchDataset(
+        train,
+        patch=config.patch,
+        batch_size=config.batch_size,
+        steps=config.steps_per_epoch,
+        tumor_fraction=config.tumor_fraction,
+        weights=sampling,
+        augment=config.augment,
+        seed=config.seed,
+        workers=config.workers,
+    )
+    first = session.resume()
+    dataset.epoch = first
+    if first < config.max_epochs and not session.exhausted():
+        model.fit(dataset, epochs=config.max_epochs, initial_epoch=first, callbacks=[session], shuffle=False, verbose=0)
+    return session.result()
+
+
+def compile_model(config: FitConfig, network: UNetConfig, start: Weights | None) -> keras.Model:
+    """Build the network under the wanted precision with its optimizer and loss, and load ``start`` into it."""
+    from training.hardware import best_policy, prepare_backend
+
+    prepare_backend()
+    import keras
+
+    from training.losses import DiceCrossEntropy
+    from training.unet import build_unet, freeze_normalization
+    from training.weights import set_weights
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(best_policy() if config.precision == "auto" else config.precision)
+    try:
+        model = build_unet(network)
+        if start is not None:
+            set_weights(model, start)
+        if config.freeze_normalization:
+            freeze_normalization(model)
+        total = config.max_epochs * config.steps_per_epoch
+        warmup = max(1, min(total // 20, 100))
+        schedule = keras.optimizers.schedules.CosineDecay(
+            config.learning_rate * 0.1,
+            max(1, total - warmup),
+            alpha=0.01,
+            warmup_target=config.learning_rate,
+            warmup_steps=warmup,
+        )
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
+        # XLA compiles for minutes on a CPU; JAX cannot do without it.
+        jit = keras.backend.backend() == "jax"
+        model.compile(optimizer=optimizer, loss=DiceCrossEntropy(), jit_compile=jit)
+    finally:
+        keras.config.set_dtype_policy(before)
+    return model
+
+
+def _check(config: FitConfig, network: UNetConfig, train: Sequence[PreparedCase]) -> None:
+    if not train:
+        raise InputError("There is no case to train on.", field="train")
+    wrong = [side for side in config.patch if side % network.stride]
+    if wrong:
+        raise InputError(
+            f"The patch {config.patch} does not fit the network: sides must be multiples of {network.stride}.",
+            field="patch",
+        )
+
+
+def _fingerprint(config: FitConfig, network: UNetConfig, train: Sequence[PreparedCase], start: Weights | None) -> str:
+    digest = hashlib.sha256()
+    digest.update(config.model_dump_json().encode())
+    digest.update(network.model_dump_json().encode())
+    digest.update(json.dumps([case.id for case in train]).encode())
+    for key, value in sorted((start or {}).items()):
+        digest.update(key.encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""What the machine can do: the precision to compute in, and the backend's settings before its first operation."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+
+def quiet_backend() -> None:
+    """Keep TensorFlow's start-up chatter off the terminal. Call before Keras is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+@cache
+def prepare_backend() -> None:
+    """Import Keras quietly and, on a GPU with TensorFlow, let memory grow instead of taking all of it.
+
+    Memory growth must be set before the first operation; afterwards TensorFlow refuses.
+    """
+    quiet_backend()
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, True)
+
+
+def best_policy() -> str:
+    """Return the Keras dtype policy to compute under: ``mixed_bfloat16``, ``mixed_float16`` or ``float32``.
+
+    bfloat16 where the hardware multiplies it (GPUs of compute capability 8 and up, CPUs with AVX512-BF16 or AMX),
+    float16 on older GPUs with tensor cores, else float32. Weights are float32 under each of them.
+    """
+    prepare_backend()
+    capability = _gpu_capability()
+    if capability is not None:
+        return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16" if capability >= (7, 0) else "float32"
+    return "mixed_bfloat16" if _cpu_multiplies_bfloat16() else "float32"
+
+
+def has_gpu() -> bool:
+    """Return whether the Keras backend sees a GPU."""
+    prepare_backend()
+    return _gpu_capability() is not None
+
+
+def free_memory_bytes() -> int:
+    """Return the memory the machine could still give, in bytes (half of all memory where that is unknown)."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):
+        return 4 * 1024**3
+
+
+def _gpu_capability() -> tuple[int, int] | None:
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        if not devices:
+            return None
+        capability = tf.config.experimental.get_device_details(devices[0]).get("compute_capability")
+        return tuple(capability) if capability else (0, 0)
+    if backend == "jax":
+        import jax
+
+        if jax.default_backend() != "gpu":
+            return None
+        major, minor = str(getattr(jax.devices()[0], "compute_capability", "0.0")).split(".")
+        return int(major), int(minor)
+    return None
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

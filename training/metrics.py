@@ -1,0 +1,95 @@
+"""How good a segmentation is: Dice per region and the 95th percentile Hausdorff distance.
+
+Convention for empty regions, as in the BraTS evaluations: when neither the truth nor the prediction holds the
+region, Dice is 1 and HD95 is 0; when just one of them does, Dice is 0 and HD95 is undefined (``nan``) and left
+out of means, with the number of such cases stated beside the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from training.labels import LABELS, REGIONS, region_mask
+
+
+def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Return the Dice coefficient ``2|A and B| / (|A| + |B|)`` of two masks (Dice 1945, doi:10.2307/1932409).
+
+    Args:
+        prediction: Mask of any shape; non-zero is inside.
+        truth: Mask of the same shape.
+
+    Returns:
+        A number in 0-1; 1 if both masks are empty.
+    """
+    prediction, truth = prediction.astype(bool), truth.astype(bool)
+    total = int(prediction.sum()) + int(truth.sum())
+    if total == 0:
+        return 1.0
+    return 2.0 * int((prediction & truth).sum()) / total
+
+
+def region_dice(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return the Dice of WT, TC and ET for two labelmaps of internal values."""
+    return {name: dice(region_mask(prediction, name), region_mask(truth, name)) for name in REGIONS}
+
+
+def label_dice(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return the Dice of each single label (``NCR``, ``ED``, ``ET``)."""
+    return {label.key: dice(prediction == label.value, truth == label.value) for label in LABELS}
+
+
+def mean_dice(per_case: Sequence[Mapping[str, float]]) -> float:
+    """Return the mean over cases and regions: the one number by which two models are compared."""
+    return float(np.mean([[case[name] for name in REGIONS] for case in per_case]))
+
+
+def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> float:
+    """Return the symmetric 95th percentile Hausdorff distance between the surfaces of two masks.
+
+    The surface is the mask minus its erosion by one voxel (6-neighborhood); the larger of the two directed 95th
+    percentiles is returned, as in the BraTS evaluations.
+
+    Args:
+        prediction: Mask ``(x, y, z)``.
+        truth: Mask of the same shape.
+        spacing: Voxel size along the axes, in mm.
+
+    Returns:
+        Millimeters; 0 if both masks are empty, ``nan`` if one is.
+    """
+    prediction, truth = prediction.astype(bool), truth.astype(bool)
+    if not prediction.any() and not truth.any():
+        return 0.0
+    if not prediction.any() or not truth.any():
+        return float("nan")
+    box = _common_box(prediction | truth)
+    prediction, truth = prediction[box], truth[box]
+    return max(
+        _directed_95(prediction, truth, spacing),
+        _directed_95(truth, prediction, spacing),
+    )
+
+
+def _directed_95(mask: np.ndarray, other: np.ndarray, spacing: Sequence[float]) -> float:
+    from scipy import ndimage
+
+    distance = ndimage.distance_transform_edt(~_surface(other), sampling=spacing)
+    return float(np.percentile(distance[_surface(mask)], 95))
+
+
+def _surface(mask: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    surface: np.ndarray = mask & ~ndimage.binary_erosion(mask)
+    return surface
+
+
+def _common_box(mask: np.ndarray) -> tuple[slice, ...]:
+    box = []
+    for axis in range(mask.ndim):
+        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        box.append(slice(max(0, hits[0] - 1), hits[-1] + 2))
+    return tuple(box)

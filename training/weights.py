@@ -1,0 +1,87 @@
+"""Weights in a file that needs neither Keras nor pickle to be read: a NumPy archive keyed by layer and variable.
+
+The batch normalization's moving statistics stay float32 in a half-precision file: a variance above 65504 would
+become infinite there, and they are a thousandth of the size.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.atomic import write_with
+from training.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+Weights = dict[str, np.ndarray]
+
+
+def get_weights(model: keras.Model) -> Weights:
+    """Return the model's variables as float32 arrays, keyed ``layer/variable``."""
+    return {_key(layer, variable): _as_array(variable) for layer in model.layers for variable in layer.weights}
+
+
+def set_weights(model: keras.Model, weights: Weights) -> None:
+    """Put ``weights`` into ``model``.
+
+    Raises:
+        InputError: If a variable is missing or has another shape: the weights belong to another architecture.
+    """
+    for layer in model.layers:
+        for variable in layer.weights:
+            key = _key(layer, variable)
+            if key not in weights or tuple(weights[key].shape) != tuple(variable.shape):
+                found = tuple(weights[key].shape) if key in weights else "nothing"
+                raise InputError(
+                    f"The weights do not fit the network: {key} has the shape {tuple(variable.shape)}, "
+                    f"the file holds {found}. The model card names the architecture they were made for.",
+                    field="weights",
+                )
+            variable.assign(weights[key].astype(np.float32))
+
+
+def save_weights(weights: Weights, path: Path, *, half_precision: bool = False) -> Path:
+    """Write ``weights`` atomically as ``.npz``.
+
+    Args:
+        weights: As :func:`get_weights` returns them.
+        path: The file.
+        half_precision: Store float16 (statistics of the normalization excepted): half the size.
+    """
+
+    def stored(key: str, value: np.ndarray) -> np.ndarray:
+        return value.astype(np.float16) if half_precision and "moving_" not in key else value
+
+    def write(temporary: Path) -> None:
+        arrays = {key: stored(key, value) for key, value in weights.items()}
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+    return write_with(path, write)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a file of :func:`save_weights` as float32 arrays.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key].astype(np.float32) for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"The weights {path} cannot be read: {error}", field="weights") from error
+
+
+def _key(layer: keras.Layer, variable: keras.Variable) -> str:
+    return f"{layer.name}/{variable.name}"
+
+
+def _as_array(variable: keras.Variable) -> np.ndarray:
+    from keras import ops
+
+    return np.asarray(ops.convert_to_numpy(variable.value), np.float32)
