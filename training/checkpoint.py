@@ -59,7 +59,7 @@ def save_state(state: TrainingState, path: Path) -> Path:
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode("utf-8"), np.uint8)
 
     def write(temporary: Path) -> None:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+        np.savez(temporary, **arrays)
 
     return write_with(path, write)
 

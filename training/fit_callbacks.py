@@ -165,7 +165,7 @@ class FitSession(keras.callbacks.Callback):
         done = max(1, self._state.epoch * steps + step)
         run = max(1, done - self._first_epoch * steps)
         history = self._state.history
-        latest = next((record for record in reversed(history) if "mean" in record), {})
+        latest: dict[str, Any] = next((record for record in reversed(history) if "mean" in record), {})
         validation = {name: latest[name] for name in (*REGIONS, "mean") if name in latest}
         self._on_progress(
             FitProgress(

@@ -59,7 +59,7 @@ def save_weights(weights: Weights, path: Path, *, half_precision: bool = False) 
 
     def write(temporary: Path) -> None:
         arrays = {key: stored(key, value) for key, value in weights.items()}
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+        np.savez(temporary, **arrays)
 
     return write_with(path, write)
 

@@ -1,0 +1,58 @@
+"""Label values: every BraTS scheme is read, 4 is written only on request, nothing unknown slips through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.errors import InputError
+from training.labels import LABEL_NAMES, LABELS, REGIONS, from_file_values, region_mask, to_brats_values
+
+
+def test_values_are_contiguous_because_slicer_imports_segments_by_position():
+    assert [label.value for label in LABELS] == [1, 2, 3]
+    assert list(LABEL_NAMES.values()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("stored", "read", "scheme"),
+    [
+        ([0, 1, 2, 4], [0, 1, 2, 3], "brats-2017"),
+        ([0, 1, 2, 3], [0, 1, 2, 3], "contiguous"),
+        ([0, 1, 2, 3, 4], [0, 1, 2, 1, 3], "brats-2013"),
+        ([0, 2], [0, 2], "contiguous"),
+    ],
+)
+def test_every_brats_scheme_is_read(stored, read, scheme):
+    labels, found = from_file_values(np.array(stored, np.float64))
+    assert labels.tolist() == read
+    assert labels.dtype == np.uint8
+    assert found == scheme
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [([0, 5], r"values \[5\]"), ([0, -1], r"\[-1\]"), ([0, 0.5], "0.5"), ([0, np.nan], "nan")]
+)
+def test_values_that_are_no_labels_are_named(values, message):
+    with pytest.raises(InputError, match=message) as caught:
+        from_file_values(np.array(values), where="seg.nii.gz")
+    assert "seg.nii.gz" in str(caught.value)
+    assert caught.value.field == "label"
+
+
+def test_brats_values_come_back_as_they_were():
+    stored = np.array([0, 1, 2, 4, 4], np.uint8)
+    assert to_brats_values(from_file_values(stored)[0]).tolist() == stored.tolist()
+
+
+def test_regions_hold_the_labels_brats_says():
+    labelmap = np.array([0, 1, 2, 3])
+    assert region_mask(labelmap, "WT").tolist() == [False, True, True, True]
+    assert region_mask(labelmap, "TC").tolist() == [False, True, False, True]
+    assert region_mask(labelmap, "ET").tolist() == [False, False, False, True]
+    assert set(REGIONS) == {"WT", "TC", "ET"}
+
+
+def test_every_label_has_its_own_color_and_a_snomed_code():
+    assert {label.color for label in LABELS} == {(0, 255, 255), (255, 255, 0), (255, 0, 0)}
+    assert all(label.type.scheme == "SCT" and label.type.value.isdigit() for label in LABELS)
