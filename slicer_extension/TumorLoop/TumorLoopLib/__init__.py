@@ -1,0 +1,1 @@
+"""What the TumorLoop panel is made of; nothing here needs more than Python's standard library at import."""

@@ -1,0 +1,98 @@
+"""What every call of the client has in common: address, token, timeouts, and the shape of the answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Union
+
+from TumorLoopLib import replies
+from TumorLoopLib.address import Address, Timeouts
+from TumorLoopLib.errors import BadReply, NotAuthorized
+from TumorLoopLib.transport import Body, Progress, Request, Transport
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+class Caller:
+    """Sends requests to one server and returns decoded answers; :class:`TumorLoopClient` gives them names."""
+
+    def __init__(
+        self,
+        server_url: str,
+        token: str | None = None,
+        *,
+        user: str = "",
+        timeouts: Timeouts | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._timeouts = timeouts or Timeouts()
+        self._transport = Transport(Address.parse(server_url), self._timeouts, tls)
+        self._user = user
+        if token and (not token.isascii() or not token.isprintable()):
+            raise NotAuthorized(401, "token", "The access token holds characters that no token has.")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    @property
+    def server_url(self) -> str:
+        """The address in full, for display."""
+        return str(self._transport.address)
+
+    def _who(self) -> dict[str, Any]:
+        return {"client_id": self._user} if self._user else {}
+
+    def _json(
+        self,
+        method: str,
+        target: str,
+        body: Body | None = None,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Any:
+        uploads = body is not None and body.content_type.startswith("multipart/")
+        patience = self._timeouts.check if uploads else self._timeouts.answer
+        request = Request(method, target, body, self._headers, patience)
+        with self._transport.exchange(request, cancel=cancel, progress=progress) as response:
+            return replies.read_json(response)
+
+    def _object(
+        self,
+        method: str,
+        target: str,
+        body: Body | None = None,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        answer = self._json(method, target, body, progress, cancel)
+        if not isinstance(answer, dict):
+            raise BadReply(f"The server answered {method} {target} with something else than an object.")
+        return answer
+
+    def _list(self, method: str, target: str, key: str) -> list[dict[str, Any]]:
+        answer = self._json(method, target)
+        found = answer.get(key) if isinstance(answer, dict) else answer
+        if not isinstance(found, list):
+            raise BadReply(f"The server answered {method} {target} without a list of {key}.")
+        return found
+
+    def _file(
+        self,
+        target: str,
+        folder: PathLike,
+        name: str,
+        progress: Progress | None,
+        cancel: threading.Event | None,
+    ) -> Path:
+        request = Request("GET", target, None, self._headers, self._timeouts.answer)
+        with self._transport.exchange(request, cancel=cancel) as response:
+            return replies.read_file(response, Path(folder), name, progress)
+
+
+def json_body(content: Mapping[str, Any]) -> Body:
+    """Return ``content`` as a JSON request body."""
+    encoded = json.dumps(content).encode()
+    return Body("application/json", len(encoded), lambda: [encoded])

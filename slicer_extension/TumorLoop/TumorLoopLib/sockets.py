@@ -1,0 +1,166 @@
+"""Sockets whose every wait can be cancelled, alike on every platform.
+
+The calling thread itself wakes up five times a second to look at the cancel event and the clock; no thread is started
+and no socket is closed under a call that uses it. The name lookup of the operating system is the one wait that
+cannot be cut short.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from TumorLoopLib.address import Address
+from TumorLoopLib.errors import Cancelled, ClientError, ConnectionLost, ServerTimeout, ServerUnreachable
+
+#: Bytes per read and write.
+CHUNK = 1 << 16
+#: Longest time in seconds between two looks at the cancel event.
+TICK = 0.2
+
+
+class PatientSocket:
+    """A connected socket that waits in short slices, so that it sees a cancel event.
+
+    It offers what :class:`http.client.HTTPConnection` asks of a socket. Trouble on the line is raised as a
+    :class:`ClientError` here, at the bottom, so that errors of local files are never taken for it.
+
+    Attributes:
+        patience: Seconds of silence that are tolerated.
+    """
+
+    def __init__(self, sock: socket.socket, cancel: threading.Event | None, patience: float, name: str) -> None:
+        sock.settimeout(TICK)
+        self._socket = sock
+        self._cancel = cancel
+        self._name = name
+        self.patience = patience
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        view = memoryview(data).cast("B")
+        while len(view):
+            view = view[self._patiently(lambda view=view: self._socket.send(view), "sending to") :]  # type: ignore[misc]
+
+    def recv_into(self, buffer: Any) -> int:
+        """Receive at least one byte into ``buffer``; 0 at the end of the stream."""
+        return self._patiently(lambda: self._socket.recv_into(buffer), "waiting for")
+
+    def handshake(self) -> None:
+        """Finish the TLS handshake of a wrapped socket."""
+        self._patiently(lambda: self._socket.do_handshake() or 0, "connecting to")  # type: ignore[attr-defined]
+
+    def makefile(self, *_args: Any, **_kwargs: Any) -> io.BufferedReader:
+        """Return the readable end, as :class:`http.client.HTTPResponse` wants it."""
+        return io.BufferedReader(_Reader(self), CHUNK)
+
+    def close(self) -> None:
+        """Do nothing: http.client closes early while its answer is still read; :func:`exchange` closes."""
+
+    def _patiently(self, step: Callable[[], int], doing: str) -> int:
+        give_up = time.monotonic() + self.patience
+        while True:
+            _raise_if_cancelled(self._cancel)
+            try:
+                return step()
+            except socket.timeout:  # noqa: UP041 - not an alias of TimeoutError before Python 3.10
+                if time.monotonic() > give_up:
+                    raise ServerTimeout(
+                        f"{self._name} did not react for {self.patience:.0f} seconds ({doing} it). "
+                        "It may be busy or the network slow; try again."
+                    ) from None
+            except ssl.SSLCertVerificationError as error:
+                raise ServerUnreachable(_certificate_sentence(self._name, error)) from error
+            except OSError as error:
+                raise ConnectionLost(
+                    f"The connection to {self._name} broke while {doing} it ({_why(error)})."
+                ) from error
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: PatientSocket) -> None:
+        self._patient = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._patient.recv_into(buffer)
+
+
+def connect(address: Address, patience: float, cancel: threading.Event | None) -> socket.socket:
+    """Return a socket connected to the first of the host's addresses that accepts.
+
+    Args:
+        address: Where to.
+        patience: Seconds, for all addresses together.
+        cancel: Ends the attempt with :class:`Cancelled` when set.
+
+    Raises:
+        ServerUnreachable: Unknown name, refused, no route.
+        ServerTimeout: No reaction within ``patience``.
+    """
+    _raise_if_cancelled(cancel)
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ServerUnreachable(f"No machine of the name {address.host} is known. Check the address.") from error
+    give_up = time.monotonic() + patience
+    problem: ClientError = ServerUnreachable(f"{address.host} has no network address.")
+    for family, kind, protocol, _, target in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            _connect_patiently(sock, target, give_up, cancel)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except TimeoutError:
+            problem = ServerTimeout(
+                f"{address} did not accept a connection within {patience:.0f} seconds. "
+                "Check the address, the network and the firewall."
+            )
+        except OSError as error:
+            problem = ServerUnreachable(
+                f"No server answers at {address} ({_why(error)}). Is it running, and is the address right?"
+            )
+        except Cancelled:
+            sock.close()
+            raise
+        sock.close()
+    raise problem
+
+
+def _connect_patiently(sock: socket.socket, target: Any, give_up: float, cancel: threading.Event | None) -> None:
+    sock.setblocking(False)
+    code = sock.connect_ex(target)
+    if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)):
+        raise OSError(code, os.strerror(code))
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_WRITE)
+        while not selector.select(TICK):
+            _raise_if_cancelled(cancel)
+            if time.monotonic() > give_up:
+                raise TimeoutError
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def _raise_if_cancelled(cancel: threading.Event | None) -> None:
+    if cancel is not None and cancel.is_set():
+        raise Cancelled()
+
+
+def _certificate_sentence(name: str, error: ssl.SSLCertVerificationError) -> str:
+    return f"The certificate of {name} is not trusted ({error.verify_message}). Ask whoever runs the server."
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()
