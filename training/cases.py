@@ -1,0 +1,286 @@
+"""Cases: four modalities of one head, where their files are, and perhaps a label.
+
+Nothing is read when a case is made; :meth:`Case.read` reads. Finding cases in a folder tree is
+:mod:`training.find`'s work, which is reachable from here as :func:`find_cases`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.errors import InputError
+from training.labels import from_file_values
+from training.modalities import ROLES, TITLES, missing_message, role_of, roles_of
+from training.volumes import Volume, count_channels, read_labelmap, read_volume, read_volumes
+
+#: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
+DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
+
+_PATIENTS = (
+    re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+", re.IGNORECASE),  # BraTS 2023: the last field counts the visits
+    re.compile(r"(TCGA-[A-Za-z0-9]{2}-[A-Za-z0-9]{4})(?:[^A-Za-z0-9].*)?", re.IGNORECASE),
+    re.compile(r"(UPENN-GBM-\d+)_\d+", re.IGNORECASE),
+    re.compile(r"(sub-[A-Za-z0-9]+)(?:[_-].*)?"),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one modality is: a file, and which volume of it if it holds several."""
+
+    path: Path
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """Four modalities of one head at one time.
+
+    Attributes:
+        id: A slug; holds nothing of a path.
+        sources: Role to file, in the order of :data:`training.modalities.ROLES`.
+        label: The labelmap that came with the case, if any.
+        patient: Cases of one patient must never be split between training and validation.
+        folder: The folder it was found in, if it was found in one.
+    """
+
+    id: str
+    sources: Mapping[str, Source]
+    label: Path | None = None
+    patient: str = ""
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        missing = [role for role in ROLES if role not in self.sources]
+        if missing:
+            names = [source.path.name for source in self.sources.values()]
+            raise InputError(missing_message(missing, names), field=missing[0])
+        object.__setattr__(self, "sources", {role: self.sources[role] for role in ROLES})
+        if not self.patient:
+            object.__setattr__(self, "patient", patient_of(self.id))
+
+    def read(self, role: str) -> Volume:
+        """Read one modality, float32.
+
+        Raises:
+            InputError: If the file cannot be used; ``field`` is the role.
+        """
+        if role not in self.sources:
+            raise InputError(f"There is no modality {role!r}; known are {', '.join(ROLES)}.", field=role)
+        source = self.sources[role]
+        try:
+            return read_volume(source.path, source.channel)
+        except InputError as error:
+            raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
+
+    def read_all(self) -> dict[str, Volume]:
+        """Read the four modalities side by side; a file that holds several is read once.
+
+        Raises:
+            InputError: As :meth:`read`.
+        """
+        paths = {source.path for source in self.sources.values()}
+        channels = [source.channel for source in self.sources.values()]
+        if len(paths) == 1 and None not in channels:
+            try:
+                volumes = read_volumes(paths.pop(), [channel for channel in channels if channel is not None])
+            except InputError as error:
+                raise InputError(error.message, field="image") from error
+            return dict(zip(self.sources, volumes, strict=True))
+        with ThreadPoolExecutor(len(ROLES)) as pool:  # decompression releases the interpreter lock
+            return dict(zip(ROLES, pool.map(self.read, ROLES), strict=True))
+
+    def read_label(self) -> Volume:
+        """Read the label, ``uint8`` with TumorLoop's values whatever scheme the file uses.
+
+        Raises:
+            InputError: If there is none, or it cannot be used; ``field`` is ``"label"``.
+        """
+        if self.label is None:
+            raise InputError(f"Case {self.id} has no label.", field="label")
+        volume = read_labelmap(self.label)
+        values, _ = from_file_values(volume.data, where=str(self.label))
+        return Volume(values, volume.grid)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 over the bytes of the four files, their channels, and the label's bytes if there is one."""
+        digest = hashlib.sha256()
+        for role, source in self.sources.items():
+            digest.update(f"{role}:{source.channel}:".encode())
+            digest.update(_file_digest(source.path))
+        if self.label is not None:
+            digest.update(b"label:")
+            digest.update(_file_digest(self.label))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A folder or file that could not be used as a case, and why."""
+
+    path: Path
+    message: str
+
+
+def case_from_folder(folder: Path | str, *, id: str | None = None) -> Case:
+    """Make a case of the images that lie in one folder: four files, or one 4D file; a label may lie beside them.
+
+    Args:
+        folder: Only its own files are looked at; hidden ones and ``._`` files of macOS are not.
+        id: Default is the folder's name as a slug.
+
+    Raises:
+        InputError: If a modality is missing or claimed twice; names the files.
+    """
+    from training.find import candidate_images, label_among
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.", field="image")
+    files = candidate_images(folder)
+    label = label_among(files)
+    images = [file for file in files if file != label]
+    if not any(role_of(file.name) for file in images):
+        several = [file for file in images if _channels(file) > 1]
+        if len(several) == 1:
+            return case_from_4d(several[0], id=id or slug(folder.name), label=label)
+    return case_from_files(images, id=id or slug(folder.name), label=label, folder=folder)
+
+
+def case_from_files(
+    paths: Iterable[Path | str], *, id: str = "case", label: Path | None = None, folder: Path | None = None
+) -> Case:
+    """Make a case of loose files, told apart by their names.
+
+    Raises:
+        InputError: If a modality is missing or claimed twice; names the files.
+    """
+    by_name: dict[str, Path] = {}
+    for path in map(Path, paths):
+        if path.name in by_name:
+            raise InputError(f"{by_name[path.name]} and {path} bear the same name; say which one is which modality.")
+        by_name[path.name] = path
+    sources = {role: Source(by_name[name]) for role, name in roles_of(by_name).items()}
+    return Case(id, sources, label, folder=folder)
+
+
+def case_from_roles(paths: Mapping[str, Path | str], *, id: str = "case", label: Path | None = None) -> Case:
+    """Make a case of files whose modality is known.
+
+    Args:
+        paths: Role to file.
+        id: The case's id.
+        label: Its labelmap, if any.
+
+    Raises:
+        InputError: If a role is unknown or missing, or one file is given for two roles.
+    """
+    for role in paths:
+        if role not in ROLES:
+            raise InputError(f"There is no modality {role!r}; known are {', '.join(ROLES)}.", field=str(role))
+    seen: dict[Path, str] = {}
+    for role, path in paths.items():
+        earlier = seen.setdefault(Path(path).resolve(), role)
+        if earlier != role:
+            raise InputError(f"{path} is given for both {earlier} and {role}.", field=role)
+    return Case(id, {role: Source(Path(path)) for role, path in paths.items()}, label)
+
+
+def case_from_4d(
+    path: Path | str, order: Sequence[str] | None = None, *, id: str | None = None, label: Path | None = None
+) -> Case:
+    """Make a case of one file that holds the four modalities.
+
+    Args:
+        path: 4D NIfTI or NRRD.
+        order: The roles in the order of the file's volumes; default is the Decathlon's
+            (:data:`DECATHLON_ORDER`). May be longer than four if it names others, which are left out.
+        id: Default is the file's name as a slug.
+        label: Its labelmap, if any.
+
+    Raises:
+        InputError: If the number of volumes and the order disagree, or a modality is missing in the order.
+    """
+    path = Path(path)
+    names = tuple(order) if order is not None else DECATHLON_ORDER
+    try:
+        channels = count_channels(path)
+    except InputError as error:
+        raise InputError(error.message, field="image") from error
+    if channels != len(names):
+        raise InputError(
+            f"{path} holds {channels} volumes, but the order names {len(names)}: {', '.join(names)}.", field="image"
+        )
+    for role in ROLES:
+        if names.count(role) != 1:
+            raise InputError(f"The order of {path} must name {role} once; it is {', '.join(names)}.", field="order")
+    return Case(id or slug(stem_of(path)), {role: Source(path, names.index(role)) for role in ROLES}, label)
+
+
+def find_cases(root: Path | str) -> tuple[list[Case], list[Problem]]:
+    """Find all cases below a folder; see :func:`training.find.find_cases`."""
+    from training.find import find_cases as find
+
+    return find(root)
+
+
+def slug(name: str) -> str:
+    """Turn any name into an id of 1 to 64 letters, digits, ``_`` and ``-``.
+
+    Dots become ``-`` (MONAI Label takes what follows a dot for a file ending). What cannot be kept is replaced by
+    a short hash, so that two different long or foreign names stay different.
+
+    Examples:
+        >>> slug("BraTS20_Training_001"), slug("W39_1998.09.19"), slug("Müller, T1")
+        ('BraTS20_Training_001', 'W39_1998-09-19', 'Muller-T1')
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    result = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")
+    if result and len(result) <= 64:
+        return result
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{result[:55].strip('-') or 'case'}-{digest}"
+
+
+def patient_of(case_id: str) -> str:
+    """Tell the patient from a case's id, where the naming is known to count visits; else the id itself."""
+    for pattern in _PATIENTS:
+        match = pattern.fullmatch(case_id)
+        if match:
+            return match.group(1)
+    return case_id
+
+
+def stem_of(path: Path | str) -> str:
+    """Return a file's name without its image ending (``.nii.gz`` as a whole)."""
+    from training.volumes import image_ending
+
+    name = Path(path).name
+    ending = image_ending(name) or Path(name).suffix
+    name = name[: len(name) - len(ending)] if ending else name
+    return name[:-4] if name.lower().endswith(".seg") else name
+
+
+def _channels(path: Path) -> int:
+    try:
+        return count_channels(path)
+    except InputError:
+        return 0
+
+
+def _file_digest(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from error
+    return digest.digest()

@@ -1,0 +1,221 @@
+"""Finding cases in a folder tree, whatever year of BraTS it comes from.
+
+A folder whose images claim each modality once is a case, named after the folder. A folder where several sets of
+four lie side by side (``a_t1.nii, a_t2.nii ... b_t1.nii ...``) holds one case per common name. A file without a
+modality in its name is a case if it holds four volumes. What looks like a case and is none is reported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from training.cases import Case, Problem, case_from_4d, case_from_files, slug, stem_of
+from training.errors import InputError
+from training.modalities import ROLES, role_of, roles_of, words_of
+from training.volumes import count_channels, image_ending
+
+_LABEL_WORDS = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt", "otmulticlass"}
+_LABEL_WORDS |= {"glistrboost", "manuallycorrected"}
+_MASK_WORDS = {"mask", "brainmask", "masks"}
+
+
+def find_cases(root: Path | str) -> tuple[list[Case], list[Problem]]:
+    """Find all cases below a folder.
+
+    Args:
+        root: Searched at any depth; hidden files and folders are passed over, links are followed.
+
+    Returns:
+        The cases, sorted by id, ids unique; and what looked like a case but cannot be used.
+
+    Raises:
+        InputError: If ``root`` is not a folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root} is not a folder.", field="studies")
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    for folder in _folders(root):
+        found, wrong = _cases_in(folder)
+        cases += found
+        problems += wrong
+    return _with_unique_ids(cases, root), problems
+
+
+def visible_images(folder: Path) -> list[Path]:
+    """Return the image files of a folder, sorted, without hidden ones (``._t1.nii.gz`` of macOS among them)."""
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    files = [folder / name for name in entries if not name.startswith(".") and image_ending(name)]
+    images = [file for file in files if file.is_file()]
+    headers = {file.with_suffix("") for file in images if file.suffix.lower() == ".hdr"}
+    return [file for file in images if not (file.suffix.lower() == ".img" and file.with_suffix("") in headers)]
+
+
+def candidate_images(folder: Path) -> list[Path]:
+    """Return the visible images of a folder that are not masks of the brain (``t1_brain_mask.nii.gz``)."""
+    return [file for file in visible_images(folder) if not set(words_of(file.name)) & _MASK_WORDS]
+
+
+def is_label(name: str) -> bool:
+    """Tell whether a file name speaks of a tumor segmentation."""
+    words = set(words_of(name))
+    return bool(words & _LABEL_WORDS) or name.lower().endswith(".seg.nrrd")
+
+
+def label_among(files: Iterable[Path]) -> Path | None:
+    """Return the one label among files, ``None`` if there is none.
+
+    Raises:
+        InputError: If there are several and none of them is a manual correction of the others.
+    """
+    labels = [file for file in files if is_label(file.name)]
+    if len(labels) > 1:
+        corrected = [file for file in labels if "manuallycorrected" in words_of(file.name)]
+        if len(corrected) == 1:
+            return corrected[0]
+        names = ", ".join(file.name for file in labels)
+        raise InputError(f"Several files look like the label: {names}. Keep one.", field="label")
+    return labels[0] if labels else None
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Walk the visible folders, each once even where links go in circles."""
+    seen: set[str] = set()
+    for current, names, _ in os.walk(root, followlinks=True):
+        real = os.path.realpath(current)
+        if real in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        siblings = set(names)
+        names[:] = sorted(name for name in names if not name.startswith(".") and not _holds_labels(name, siblings))
+        yield Path(current)
+
+
+def _holds_labels(name: str, siblings: set[str]) -> bool:
+    """Whether a folder is the labels' part of a Decathlon data set (``labelsTr`` beside ``imagesTr``)."""
+    return name.startswith("labels") and name.replace("labels", "images", 1) in siblings
+
+
+def _cases_in(folder: Path) -> tuple[list[Case], list[Problem]]:
+    files = candidate_images(folder)
+    labels = [file for file in files if is_label(file.name)]
+    images = [file for file in files if file not in labels]
+    with_role = [file for file in images if role_of(file.name)]
+    if with_role:
+        sets = _sets_side_by_side(with_role)
+        if sets:
+            return _cases_of_sets(folder, sets, labels)
+        return _case_of_folder(folder, with_role, labels)
+    return _cases_of_4d(folder, images)
+
+
+def _case_of_folder(folder: Path, images: list[Path], labels: list[Path]) -> tuple[list[Case], list[Problem]]:
+    problems = []
+    label = None
+    try:
+        label = label_among(labels)
+    except InputError as error:
+        problems.append(Problem(folder, error.message))
+    try:
+        return [case_from_files(images, id=slug(folder.resolve().name), label=label, folder=folder)], problems
+    except InputError as error:
+        return [], [*problems, Problem(folder, error.message)]
+
+
+def _sets_side_by_side(images: list[Path]) -> dict[str, list[Path]]:
+    """Group files by the part of their names that is not the modality; empty unless two groups are complete."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for file in images:
+        groups[common_name(file)].append(file)
+    complete = 0
+    for group in groups.values():
+        claimed = {role_of(file.name) for file in group}
+        complete += claimed == set(ROLES)
+    return dict(groups) if complete > 1 else {}
+
+
+def _cases_of_sets(
+    folder: Path, sets: dict[str, list[Path]], labels: list[Path]
+) -> tuple[list[Case], list[Problem]]:
+    cases, problems = [], []
+    for name, images in sorted(sets.items()):
+        try:
+            label = label_among(file for file in labels if common_name(file) == name)
+            cases.append(case_from_files(images, id=slug(name or folder.resolve().name), label=label, folder=folder))
+        except InputError as error:
+            problems.append(Problem(folder / (name or "."), error.message))
+    return cases, problems
+
+
+def _cases_of_4d(folder: Path, images: list[Path]) -> tuple[list[Case], list[Problem]]:
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    loose: list[str] = []
+    for file in images:
+        try:
+            if count_channels(file) == 1:
+                loose.append(file.name)
+                continue
+            case = case_from_4d(file, label=_label_of_4d(file))
+            cases.append(replace(case, folder=folder))
+        except InputError as error:
+            problems.append(Problem(file, error.message))
+    if loose and not cases:
+        try:
+            roles_of(loose)
+        except InputError as error:
+            problems.append(Problem(folder, error.message))
+    return cases, problems
+
+
+def _label_of_4d(file: Path) -> Path | None:
+    """Return ``labelsTr/<name>`` for ``imagesTr/<name>``, or ``<name>_seg`` beside the file."""
+    parent = file.parent
+    if parent.name.startswith("images"):
+        candidate = parent.with_name(parent.name.replace("images", "labels", 1)) / file.name
+        if candidate.is_file():
+            return candidate
+    beside = [other for other in visible_images(parent) if is_label(other.name) and common_name(other) == stem_of(file)]
+    return beside[0] if len(beside) == 1 else None
+
+
+def common_name(file: Path) -> str:
+    """Return a file's stem without the words that tell its modality or that it is a label.
+
+    Examples:
+        >>> common_name(Path("BraTS20_Training_001_t1ce.nii.gz")), common_name(Path("t2.nii"))
+        ('BraTS20_Training_001', '')
+    """
+    parts = re.split(r"([^A-Za-z0-9]+)", stem_of(file))
+    kept = list(parts)
+    for position in range(0, len(parts), 2):
+        word = parts[position].lower()
+        if word in _LABEL_WORDS or (word and role_of(word)):
+            kept[position] = ""
+    return re.sub(r"[^A-Za-z0-9]+$|^[^A-Za-z0-9]+", "", "".join(kept))
+
+
+def _with_unique_ids(cases: list[Case], root: Path) -> list[Case]:
+    """Give cases that share an id the path below ``root`` as id; the order of the walk plays no part."""
+    by_id: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        by_id[case.id].append(case)
+    unique = []
+    for same in by_id.values():
+        for case in same:
+            if len(same) > 1:
+                where = (case.folder or root).relative_to(root).as_posix().replace("/", "-")
+                name = where if where.endswith(case.id) else f"{where}-{case.id}"
+                case = replace(case, id=slug(name))
+            unique.append(case)
+    return sorted(unique, key=lambda case: case.id)

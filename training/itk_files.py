@@ -1,0 +1,76 @@
+"""Formats other than NIfTI and NRRD (MetaImage, Analyze, GIPL ...), read through SimpleITK."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.errors import InputError
+from training.volumes import Grid, checked_grid
+
+#: Left-posterior-superior, as ITK counts, to right-anterior-superior.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def read_header(path: Path) -> tuple[Grid, int]:
+    """Return the grid and the number of volumes.
+
+    Raises:
+        InputError: If SimpleITK cannot read the file.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(f"{path} is not a readable image: {_reason(error)}") from error
+    return _grid(reader, path), _channels(reader)
+
+
+def load(path: Path) -> tuple[np.ndarray, Grid]:
+    """Return ``(x, y, z, channel)`` and the grid.
+
+    Raises:
+        InputError: If SimpleITK cannot read the file, or it holds complex numbers.
+    """
+    import SimpleITK as sitk
+
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputError(f"{path} is not a readable image: {_reason(error)}") from error
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise InputError(f"{path} holds complex numbers, not intensities.")
+    grid, channels = _grid(image, path), _channels(image)
+    array = sitk.GetArrayFromImage(image)
+    if image.GetDimension() == 4:  # (t, z, y, x)
+        data = array.transpose(3, 2, 1, 0)
+    else:  # (z, y, x) or (z, y, x, component)
+        data = array.reshape(*array.shape[:3], channels).transpose(2, 1, 0, 3)
+    return data, grid
+
+
+def _grid(image: Any, path: Path) -> Grid:
+    dimension = image.GetDimension()
+    if dimension not in (3, 4):
+        raise InputError(f"{path} has {dimension} dimensions; a volume has 3.")
+    direction = np.array(image.GetDirection()).reshape(dimension, dimension)[:3, :3]
+    affine = np.eye(4)
+    affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
+    affine[:3, 3] = np.array(image.GetOrigin())[:3]
+    return checked_grid(tuple(image.GetSize()[:3]), LPS_TO_RAS @ affine, path)
+
+
+def _channels(image: Any) -> int:
+    if image.GetDimension() == 4:
+        return int(image.GetSize()[3])
+    return int(image.GetNumberOfComponents())
+
+
+def _reason(error: RuntimeError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:300]
