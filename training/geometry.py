@@ -1,0 +1,306 @@
+"""From four volumes to the network's array, and back: one canonicalization, one inverse.
+
+The network's array is RAS, isotropic, cropped to the brain and padded to the network's stride. It follows the axes
+of the reference volume (the nearest to RAS), so that a reference of about 1 mm is never interpolated: its way there
+and back is a permutation, a flip, a crop and a pad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from training.brain import (
+    LARGEST_BRAIN_ML,
+    SMALLEST_BRAIN_ML,
+    Tissue,
+    fill_holes,
+    find_tissue,
+    overlap,
+    without_debris,
+)
+from training.errors import InputError
+from training.modalities import ROLES, TITLES, missing_message
+from training.normalize import zscore_channel
+from training.resample import (
+    bounding_box,
+    index_map,
+    resample_labels,
+    resample_linear,
+    resample_mask,
+)
+from training.volumes import Grid, Volume, transform_points
+
+#: A reference whose voxel sizes are within this share of the wanted one is taken as it is.
+_SAME_SPACING = 0.01
+#: Brains that overlap less than this (Dice) with the reference's were not registered to it.
+_REGISTERED = 0.9
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The way between the reference volume's grid and the network's.
+
+    Attributes:
+        reference: The grid results lie on.
+        working: The network's grid: RAS, isotropic, cropped and padded.
+    """
+
+    reference: Grid
+    working: Grid
+
+    @cached_property
+    def _to_working(self) -> np.ndarray:
+        return index_map(self.working.affine, self.reference.affine)
+
+    @cached_property
+    def _to_reference(self) -> np.ndarray:
+        return index_map(self.reference.affine, self.working.affine)
+
+    def to_reference(self, labels: np.ndarray) -> Volume:
+        """Put the network's labels on the reference grid.
+
+        Args:
+            labels: ``(x, y, z)`` uint8 on the working grid.
+
+        Returns:
+            uint8 on exactly :attr:`reference`; background wherever the working grid does not reach.
+        """
+        self._check(labels)
+        return Volume(resample_labels(labels, self._to_working, self.reference.shape), self.reference)
+
+    def to_reference_map(self, values: np.ndarray) -> Volume:
+        """Put a float map of the network (a probability, say) on the reference grid, interpolated linearly.
+
+        Args:
+            values: ``(x, y, z)`` float on the working grid.
+
+        Returns:
+            float32 on exactly :attr:`reference`; 0 wherever the working grid does not reach.
+        """
+        self._check(values)
+        return Volume(resample_linear(values, self._to_working, self.reference.shape), self.reference)
+
+    def to_working(self, label: Volume) -> np.ndarray:
+        """Put a labelmap of the reference grid on the network's.
+
+        Returns:
+            uint8 on the working grid.
+
+        Raises:
+            InputError: If the label lies on another grid than the reference; the message says how they differ.
+        """
+        if not label.grid.matches(self.reference):
+            raise InputError(
+                f"The label does not lie on the grid of the reference volume: {label.grid.difference(self.reference)} "
+                "(label against reference). Resample it onto the reference, or choose that volume as reference.",
+                field="label",
+            )
+        return resample_labels(label.data.astype(np.uint8, copy=False), self._to_reference, self.working.shape)
+
+    def network_to_reference(self, ijk: np.ndarray) -> np.ndarray:
+        """Map voxel indices ``(..., 3)`` of the working grid to those of the reference, not rounded."""
+        return transform_points(self._to_reference, ijk)
+
+    def reference_to_network(self, ijk: np.ndarray) -> np.ndarray:
+        """Map voxel indices ``(..., 3)`` of the reference to those of the working grid, not rounded."""
+        return transform_points(self._to_working, ijk)
+
+    def _check(self, array: np.ndarray) -> None:
+        if tuple(array.shape) != tuple(self.working.shape):
+            raise ValueError(f"expected an array of {self.working.shape}, got {array.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the network sees of one case.
+
+    Attributes:
+        image: ``(x, y, z, 4)`` float32, channels in the order of :data:`training.modalities.ROLES`, z-scored
+            inside the brain, 0 outside.
+        brain: ``(x, y, z)`` bool.
+        frame: The way back.
+        warnings: What a reader of the result should know, one sentence each.
+    """
+
+    image: np.ndarray
+    brain: np.ndarray
+    frame: Frame
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Channel:
+    """One modality on a grid common to all: its values, and where it shows tissue."""
+
+    values: np.ndarray
+    mask: np.ndarray
+
+
+def prepare(
+    volumes: Mapping[str, Volume], *, reference: str = "t1ce", stride: int = 16, spacing_mm: float = 1.0
+) -> Prepared:
+    """Bring four volumes into the form the network sees.
+
+    The brain is where at least two of the four show tissue, so that one badly stripped or shorter volume neither
+    adds to it nor cuts it; it never leaves the reference's field of view.
+
+    Args:
+        volumes: The four modalities by role, each on its own grid; they must be registered to each other.
+        reference: The role on whose grid results will lie.
+        stride: The sides of the result are multiples of this.
+        spacing_mm: Voxel size of the result.
+
+    Raises:
+        InputError: If a modality is missing, empty or constant, or the volumes do not overlap.
+    """
+    _check(volumes, reference)
+    full = canonical_grid(volumes[reference].grid, spacing_mm)
+    with ThreadPoolExecutor(len(ROLES)) as pool:
+        tissues = dict(zip(ROLES, pool.map(lambda role: _tissue(volumes[role], role), ROLES), strict=True))
+        rough = _crop(full, _common_box(full, volumes, tissues))
+        channels = list(pool.map(lambda role: _on_grid(volumes[role], tissues[role], rough), ROLES))
+        brain = _brain(channels, rough)
+        box = bounding_box(brain)
+        assert box is not None
+        working = _padded(_crop(rough, box), stride)
+        image = np.zeros((*working.shape, len(ROLES)), np.float32)
+        inner = _centered(working.shape, tuple(part.stop - part.start for part in box))
+        inside = np.zeros(working.shape, bool)
+        inside[inner] = brain[box]
+
+        def fill(number: int) -> None:
+            channel = channels[number]
+            image[(*inner, number)] = zscore_channel(channel.values[box], channel.mask[box] & brain[box])
+
+        list(pool.map(fill, range(len(ROLES))))
+    warnings = _warnings(volumes[reference].grid, reference, tissues, channels, brain, working)
+    return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings)
+
+
+def canonical_grid(grid: Grid, spacing_mm: float = 1.0) -> Grid:
+    """Return the grid over the same field of view whose axes point as nearly as possible to RAS.
+
+    Voxels are isotropic of ``spacing_mm``, unless those of ``grid`` are within 1 % of that already: then they are
+    the same voxels in another order.
+    """
+    import nibabel
+
+    orientation = nibabel.orientations.io_orientation(grid.affine)
+    turned = grid.affine @ nibabel.orientations.inv_ornt_aff(orientation, grid.shape)
+    order = np.argsort(orientation[:, 0])
+    shape = np.asarray(grid.shape)[order]
+    spacing = np.linalg.norm(turned[:3, :3], axis=0)
+    if np.all(np.abs(spacing - spacing_mm) <= _SAME_SPACING * spacing_mm):
+        return Grid((int(shape[0]), int(shape[1]), int(shape[2])), turned)
+    finer = np.maximum(np.ceil(shape * spacing / spacing_mm - 1e-6), 1)
+    scaling = np.eye(4)
+    scaling[:3, :3] = np.diag(spacing_mm / spacing)
+    scaling[:3, 3] = (shape - 1) / 2 - (finer - 1) / 2 * spacing_mm / spacing  # the same center
+    return Grid((int(finer[0]), int(finer[1]), int(finer[2])), turned @ scaling)
+
+
+def _check(volumes: Mapping[str, Volume], reference: str) -> None:
+    missing = [role for role in ROLES if role not in volumes]
+    if missing:
+        raise InputError(missing_message(missing, volumes), field=missing[0])
+    if reference not in ROLES:
+        raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {reference!r}.", field="reference")
+
+
+def _tissue(volume: Volume, role: str) -> Tissue:
+    if volume.data.min() == volume.data.max():
+        raise InputError(f"{TITLES[role]} ({role}) holds the same value everywhere; there is no brain in it.", field=role)
+    return find_tissue(volume.data)
+
+
+def _common_box(full: Grid, volumes: Mapping[str, Volume], tissues: Mapping[str, Tissue]) -> tuple[slice, ...]:
+    """Return the box on ``full`` that holds the tissue of all modalities, within its field of view."""
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for role in ROLES:
+        box = bounding_box(tissues[role].mask)
+        if box is None:
+            raise InputError(f"{TITLES[role]} ({role}) shows no tissue.", field=role)
+        ends = [(part.start - 0.5, part.stop - 0.5) for part in box]
+        corners = np.array([[x, y, z] for x in ends[0] for y in ends[1] for z in ends[2]])
+        moved = transform_points(index_map(full.affine, volumes[role].grid.affine), corners)
+        low, high = np.minimum(low, moved.min(axis=0)), np.maximum(high, moved.max(axis=0))
+    first = np.maximum(np.round(low + 0.5 - 0.25), 0).astype(int)
+    last = np.minimum(np.round(high + 0.5 + 0.25), full.shape).astype(int)
+    if np.any(first >= last):
+        raise InputError("The four volumes do not overlap in space: their positions disagree.", field="image")
+    return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+
+
+def _on_grid(volume: Volume, tissue: Tissue, grid: Grid) -> _Channel:
+    to_input = index_map(volume.grid.affine, grid.affine)
+    mask = fill_holes(resample_mask(tissue.mask, to_input, grid.shape))
+    fill = float(volume.data.min()) if tissue.background is None else tissue.background
+    return _Channel(resample_linear(volume.data, to_input, grid.shape, fill), mask)
+
+
+def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
+    votes = np.zeros(grid.shape, np.uint8)
+    for channel in channels:
+        votes += channel.mask
+    brain = without_debris(fill_holes(votes >= 2), grid.voxel_ml)
+    if not brain.any():
+        raise InputError("The four volumes do not overlap in space: no two show tissue at one place.", field="image")
+    return brain
+
+
+def _crop(grid: Grid, box: tuple[slice, ...]) -> Grid:
+    return _shifted(grid, [part.start for part in box], [part.stop - part.start for part in box])
+
+
+def _padded(grid: Grid, stride: int) -> Grid:
+    shape = [-(-side // stride) * stride for side in grid.shape]
+    return _shifted(grid, [-((new - old) // 2) for new, old in zip(shape, grid.shape, strict=True)], shape)
+
+
+def _centered(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
+    starts = [(large - small) // 2 for large, small in zip(outer, inner, strict=True)]
+    return tuple(slice(start, start + small) for start, small in zip(starts, inner, strict=True))
+
+
+def _shifted(grid: Grid, start: list[int], shape: list[int]) -> Grid:
+    affine = grid.affine.copy()
+    affine[:3, 3] = transform_points(grid.affine, np.asarray(start, float))
+    return Grid((shape[0], shape[1], shape[2]), affine)
+
+
+def _warnings(
+    reference_grid: Grid,
+    reference: str,
+    tissues: Mapping[str, Tissue],
+    channels: list[_Channel],
+    brain: np.ndarray,
+    grid: Grid,
+) -> tuple[str, ...]:
+    found = []
+    size = float(np.count_nonzero(brain)) * grid.voxel_ml
+    noisy = [role for role in ROLES if tissues[role].background is None]
+    if noisy or size > LARGEST_BRAIN_ML:
+        which = f" ({', '.join(noisy)})" if noisy else ""
+        found.append(
+            f"The volumes do not look skull-stripped{which}: {size:.0f} mL of tissue. The network knows brains without "
+            "skull; expect false findings, or strip the skull first."
+        )
+    elif size < SMALLEST_BRAIN_ML:
+        found.append(f"Only {size:.0f} mL of brain were found; a whole brain holds 900 mL and more.")
+    own = channels[ROLES.index(reference)].mask
+    for role, channel in zip(ROLES, channels, strict=True):
+        shared = overlap(channel.mask, own)
+        if role != reference and shared < _REGISTERED:
+            found.append(
+                f"{TITLES[role]} and {TITLES[reference]} do not lie on each other: their brains overlap by "
+                f"{shared:.0%}. Register the volumes first."
+            )
+    thickest = max(reference_grid.spacing)
+    if thickest > 3.0:
+        found.append(f"The slices of {TITLES[reference]} are {thickest:.1f} mm thick; small findings may be missed.")
+    return tuple(found)

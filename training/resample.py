@@ -1,0 +1,202 @@
+"""Moving arrays from one voxel grid to another.
+
+Every function takes ``to_input``: a 4x4 affine from output voxel indices to input voxel indices. Where that only
+permutes, flips and shifts axes, voxels are copied, bit for bit; elsewhere SimpleITK interpolates. Working in index
+space keeps oblique and sheared grids out of ITK's hands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+#: Grids whose voxels lie within this share of a voxel of each other count as the same.
+_TOLERANCE = 1e-2
+
+Shape = tuple[int, int, int]
+
+
+def index_map(to_grid: np.ndarray, from_grid: np.ndarray) -> np.ndarray:
+    """Return the affine from indices of the grid with affine ``from_grid`` to indices of ``to_grid``."""
+    return np.linalg.inv(to_grid) @ from_grid
+
+
+def whole_voxels(to_input: np.ndarray, shape: Shape) -> np.ndarray | None:
+    """Return ``to_input`` as integers if it only permutes, flips and shifts voxels of an array of ``shape``.
+
+    Returns:
+        4x4 int64, or ``None`` if voxels would have to be interpolated.
+    """
+    rounded = np.round(to_input).astype(np.int64)
+    linear = np.abs(rounded[:3, :3])
+    if not (np.all(linear.sum(axis=0) == 1) and np.all(linear.sum(axis=1) == 1)):
+        return None
+    drift = np.abs(to_input - rounded)[:3]
+    farthest = drift[:, :3] @ np.asarray(shape, float) + drift[:, 3]
+    return rounded if float(farthest.max()) < _TOLERANCE else None
+
+
+def copy_voxels(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: float = 0) -> np.ndarray:
+    """Permute, flip, crop and pad an array.
+
+    Args:
+        array: ``(x, y, z)``.
+        to_input: Integers, as :func:`whole_voxels` returns them.
+        shape: Of the result.
+        fill: For voxels outside ``array``.
+
+    Returns:
+        A new array of ``shape`` and the dtype of ``array``.
+    """
+    result = np.full(shape, fill, array.dtype)
+    source_axes = [int(np.argmax(np.abs(to_input[:3, axis]))) for axis in range(3)]
+    turned = array.transpose(source_axes)
+    target, source = [], []
+    for axis, source_axis in enumerate(source_axes):
+        sign, shift = int(to_input[source_axis, axis]), int(to_input[source_axis, 3])
+        length = array.shape[source_axis]
+        if sign < 0:  # counted from the far end, a flipped axis is an unflipped one
+            turned = np.flip(turned, axis)
+            shift = length - 1 - shift
+        first, last = max(0, -shift), min(shape[axis], length - shift)
+        if first >= last:
+            return result
+        target.append(slice(first, last))
+        source.append(slice(first + shift, last + shift))
+    result[tuple(target)] = turned[tuple(source)]
+    return result
+
+
+def resample_linear(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: float = 0) -> np.ndarray:
+    """Resample an image: copied where possible, else interpolated trilinearly.
+
+    Where the output is at least twice as coarse, voxels are averaged first, so that fine noise does not turn into
+    coarse noise.
+
+    Args:
+        array: ``(x, y, z)``, real.
+        to_input: Output to input indices.
+        shape: Of the result.
+        fill: For voxels outside ``array``.
+
+    Returns:
+        float32 of ``shape``.
+    """
+    whole = whole_voxels(to_input, shape)
+    if whole is not None:
+        return copy_voxels(array, whole, shape, fill).astype(np.float32, copy=False)
+    array, to_input = _averaged(np.asarray(array, np.float32), to_input)
+    return _interpolate(array, to_input, shape, fill)
+
+
+def resample_mask(mask: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.ndarray:
+    """Resample a boolean mask: true where at least half of the interpolated neighborhood is."""
+    whole = whole_voxels(to_input, shape)
+    if whole is not None:
+        return copy_voxels(mask, whole, shape)
+    return resample_linear(mask, to_input, shape) >= 0.5
+
+
+def resample_labels(labels: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.ndarray:
+    """Resample a labelmap: each voxel gets the label with the largest interpolated share, background included.
+
+    Args:
+        labels: ``(x, y, z)`` uint8.
+        to_input: Output to input indices.
+        shape: Of the result.
+
+    Returns:
+        uint8 of ``shape``; 0 outside ``labels``.
+    """
+    whole = whole_voxels(to_input, shape)
+    if whole is not None:
+        return copy_voxels(labels, whole, shape)
+    result = np.zeros(shape, np.uint8)
+    box = bounding_box(labels > 0)
+    if box is None:
+        return result
+    region = _box_in_output(box, to_input, shape)
+    if region is None:
+        return result
+    # Only the surroundings of the tumor are interpolated: a shift takes the region's corner to the origin.
+    size = tuple(part.stop - part.start for part in region)
+    first = np.eye(4)
+    first[:3, 3] = [part.start for part in region]
+    to_region = to_input @ first
+    present = [int(value) for value in np.unique(labels) if value]
+    shares = [_interpolate((labels == value).astype(np.float32), to_region, size, 0.0) for value in present]
+    best = np.max(shares, axis=0)
+    winner = np.asarray(present, np.uint8)[np.argmax(shares, axis=0)]
+    background = 1.0 - np.sum(shares, axis=0)
+    result[region] = np.where(best > background, winner, 0)
+    return result
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """Return the smallest box that holds all true voxels, ``None`` if there are none."""
+    slices = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        hits = np.flatnonzero(mask.any(axis=others))
+        if hits.size == 0:
+            return None
+        slices.append(slice(int(hits[0]), int(hits[-1]) + 1))
+    return slices[0], slices[1], slices[2]
+
+
+def _box_in_output(
+    box: tuple[slice, slice, slice], to_input: np.ndarray, shape: Shape
+) -> tuple[slice, slice, slice] | None:
+    """Return the output box that covers an input box and the voxel around it; ``None`` if it lies outside."""
+    low = np.array([part.start - 1.0 for part in box])
+    high = np.array([float(part.stop) for part in box])
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    inverse = np.linalg.inv(to_input)
+    moved = corners @ inverse[:3, :3].T + inverse[:3, 3]
+    first = np.maximum(np.floor(moved.min(axis=0)).astype(int), 0)
+    last = np.minimum(np.ceil(moved.max(axis=0)).astype(int) + 1, shape)
+    if np.any(first >= last):
+        return None
+    return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))  # type: ignore[return-value]
+
+
+def _averaged(array: np.ndarray, to_input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average blocks of voxels along the axes on which the output takes steps of two or more."""
+    factors = np.maximum(np.abs(to_input[:3, :3]).max(axis=1).astype(int), 1)
+    factors = np.where(np.asarray(array.shape) >= factors, factors, 1)
+    to_blocks = np.eye(4)
+    for axis, factor in enumerate(factors):
+        if factor == 1:
+            continue
+        kept = array.shape[axis] // factor * factor
+        index = [slice(None)] * 3
+        total: Any = 0.0
+        for offset in range(factor):
+            index[axis] = slice(offset, kept, factor)
+            total = total + array[tuple(index)]
+        array = total / np.float32(factor)
+        to_blocks[axis, axis] = 1.0 / factor
+        to_blocks[axis, 3] = -(factor - 1) / (2.0 * factor)
+    return array, to_blocks @ to_input
+
+
+def _interpolate(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: float) -> np.ndarray:
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T, np.float32))
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(to_input[:3, :3].ravel().tolist())
+    transform.SetTranslation(to_input[:3, 3].tolist())
+    moved = sitk.Resample(
+        image,
+        list(map(int, shape)),
+        transform,
+        sitk.sitkLinear,
+        (0.0, 0.0, 0.0),
+        (1.0, 1.0, 1.0),
+        np.eye(3).ravel().tolist(),
+        float(fill),
+        sitk.sitkFloat32,
+    )
+    return np.ascontiguousarray(sitk.GetArrayViewFromImage(moved).T)
