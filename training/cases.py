@@ -110,7 +110,7 @@ class Case:
         return Volume(values, volume.grid)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over the bytes of the four files, their channels, and the label's bytes if there is one."""
+        """Return the SHA-256 over the four files, the channels taken of them, and the label if there is one."""
         digest = hashlib.sha256()
         for role, source in self.sources.items():
             digest.update(f"{role}:{source.channel}:".encode())

@@ -19,8 +19,8 @@ from training.errors import InputError
 from training.modalities import ROLES, role_of, roles_of, words_of
 from training.volumes import count_channels, image_ending
 
-_LABEL_WORDS = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt", "otmulticlass"}
-_LABEL_WORDS |= {"glistrboost", "manuallycorrected"}
+_LABEL_WORDS = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt"}
+_LABEL_WORDS |= {"glistrboost", "manuallycorrected"}  # as TCGA's BraTS labels are called
 _MASK_WORDS = {"mask", "brainmask", "masks"}
 
 

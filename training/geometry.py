@@ -214,7 +214,7 @@ def _check(volumes: Mapping[str, Volume], reference: str) -> None:
 
 def _tissue(volume: Volume, role: str) -> Tissue:
     if volume.data.min() == volume.data.max():
-        raise InputError(f"{TITLES[role]} ({role}) holds the same value everywhere; there is no brain in it.", field=role)
+        raise InputError(f"{TITLES[role]} ({role}) holds one value everywhere; there is no brain in it.", field=role)
     return find_tissue(volume.data)
 
 

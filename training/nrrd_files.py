@@ -138,7 +138,7 @@ def _grid(header: Mapping[str, Any], spatial: list[int], path: Path) -> Grid:
 
 def _segments(header: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     """Return name, layer and value of the segments of a Slicer segmentation; empty for other files."""
-    found = []
+    found: list[tuple[str, int, int]] = []
     while f"Segment{len(found)}_ID" in header:
         prefix = f"Segment{len(found)}_"
         name = str(header.get(prefix + "Name", ""))
