@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,27 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     grid = checked_grid(shape[:3], _affine(image, path), path)
     if image.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path} holds {image.get_data_dtype()} voxels (colors or complex numbers), not intensities.")
+    data = _stored(image, shape, path)
+    slope, inter = image.dataobj.slope, image.dataobj.inter
+    if slope != 1 or inter != 0:
+        # In float32: float64, nibabel's default, would quadruple the memory of an int16 scan.
+        data = data.astype(np.float32) * np.float32(slope) + np.float32(inter)
+    return data, grid
+
+
+def _stored(image: Any, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    """Read the voxels as stored, and to the end of the file, so that gzip's checksum is verified as well."""
+    dtype, offset = image.get_data_dtype(), int(image.dataobj.offset)
+    count = int(np.prod(shape, dtype=np.int64))
+    needed = offset + count * dtype.itemsize
     try:
-        stored = image.dataobj
-        scales = stored.slope not in (1, 1.0) or stored.inter not in (0, 0.0)
-        # Scaling int16 in float64, nibabel's default, would quadruple the memory.
-        data = stored.get_scaled(np.float32) if scales else stored.get_unscaled()
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as handle:
+            content = handle.read(needed + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} is cut off or damaged: {_reason(error)}") from error
-    return np.asarray(data).reshape(shape), grid
+    if len(content) < needed:
+        raise InputError(f"{path} is cut off or damaged: {needed:,} bytes are needed, {len(content):,} are there.")
+    return np.frombuffer(content, dtype, count, offset).reshape(shape, order="F")
 
 
 def _open(path: Path) -> Any:
