@@ -34,9 +34,10 @@ def flythrough_gif(
     frame_ms: int = 70,
     max_bytes: int = 4_000_000,
 ) -> Path:
-    """Write a GIF that flies through the brain from below, the labels in color.
+    """Write a GIF that flies upward through the brain, the labels in color.
 
-    A bar on the right shows the height, and at which heights there is tumor.
+    It begins where the tumor is largest, so that a still picture of it shows something, and goes on from below when
+    it has come to the top. A bar on the right shows the height, and at which heights there is tumor.
 
     Args:
         volume: The image, for instance T1ce or FLAIR.
@@ -65,10 +66,16 @@ def _frames(volume: Volume, labelmap: Volume, title: str, step_mm: float, width:
     areas = tumor_area_per_slice(labelmap)
     backdrop, tinted = _backdrop(view, areas, title)
     frames = []
-    for index in view.slices[::stride]:
+    for index in _order(view.slices[::stride], areas):
         plane, labels = gray(view.plane(volume, index), low, high), view.labels(labelmap, index)
         frames.append(_frame(view, index, plane, labels, backdrop, tinted))
     return frames
+
+
+def _order(slices: range, areas: np.ndarray) -> list[int]:
+    """Begin with the slice of the largest tumor and come round to it."""
+    start = int(np.argmax(areas[slices.start : slices.stop : slices.step])) if slices else 0
+    return [*slices[start:], *slices[:start]]
 
 
 def _frame(

@@ -139,7 +139,7 @@ def test_answers_are_drawn_side_by_side(tmp_path):
     assert colored[:, 636:].any()
 
 
-def test_the_flight_moves_up_through_the_brain_and_shows_the_tumor_in_color(tmp_path):
+def test_the_flight_begins_at_the_largest_tumor_and_passes_through_the_whole_brain(tmp_path):
     image, labels = anatomy(*GRIDS["LPS 1 mm"])
     path = flythrough_gif(image, labels, tmp_path / "flight.gif", title="case 1")
     colored = []
@@ -147,10 +147,10 @@ def test_the_flight_moves_up_through_the_brain_and_shows_the_tumor_in_color(tmp_
         assert gif.info["loop"] == 0
         for frame in ImageSequence.Iterator(gif):
             pixels = np.asarray(frame.convert("RGB")).astype(int)[30:-30, :320]
-            colored.append((np.ptp(pixels, axis=2) > 40).sum())
+            colored.append(int((np.ptp(pixels, axis=2) > 40).sum()))
     assert 45 <= len(colored) <= 55  # 100 mm of head, every 2 mm
-    assert colored[0] == colored[-1] == 0
-    assert np.argmax(colored) == pytest.approx(0.7 * len(colored), abs=3)
+    assert colored[0] == max(colored)
+    assert 10 <= np.count_nonzero(colored) <= 16  # 28 mm of tumor
 
 
 def test_a_flight_that_is_too_large_is_drawn_smaller(tmp_path):

@@ -16,6 +16,7 @@ from training import render
 from training.atomic import write_json, write_text
 from training.labels import LABELS, REGION_NAMES, REGIONS
 from training.modalities import ROLES
+from training.volumes import Volume
 
 
 def write_report(record: LoopRecord, out: Path, *, failure: str, seconds: float) -> Path:
@@ -48,6 +49,7 @@ def write_report(record: LoopRecord, out: Path, *, failure: str, seconds: float)
         seconds=seconds,
         when=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         regions=REGION_NAMES,
+        volumes=volumes_ml,
         labels=LABELS,
         curves=[
             curve
@@ -134,6 +136,12 @@ def draw_curve(name: str, history: Sequence[dict[str, Any]], key: str) -> Curve 
     places = [(10 + number * step, 90 - 80 * (value - low) / spread) for number, value in enumerate(values)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     return Curve(name, points, f"{values[0]:.3f}", f"{values[-1]:.3f}")
+
+
+def volumes_ml(labelmap: Volume) -> list[float]:
+    """Return the volume of each label, then of the whole tumor, in milliliters."""
+    counts = [int((labelmap.data == label.value).sum()) for label in LABELS]
+    return [count * labelmap.grid.voxel_ml for count in (*counts, sum(counts))]
 
 
 def embed(path: Path) -> str:
