@@ -134,9 +134,7 @@ def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str]
     header["space origin"] = to_lps[:3, 3]
     header["encoding"] = "gzip"
     header.update(fields)
-    return write_with(
-        path, lambda temporary: nrrd.write(str(temporary), data, header, compression_level=_COMPRESSION)
-    )
+    return write_with(path, lambda temporary: nrrd.write(str(temporary), data, header, compression_level=_COMPRESSION))
 
 
 def _segment_fields(grid: Grid, brats_values: bool) -> dict[str, str]:

@@ -144,9 +144,7 @@ def _sets_side_by_side(images: list[Path]) -> dict[str, list[Path]]:
     return dict(groups) if complete > 1 else {}
 
 
-def _cases_of_sets(
-    folder: Path, sets: dict[str, list[Path]], labels: list[Path]
-) -> tuple[list[Case], list[Problem]]:
+def _cases_of_sets(folder: Path, sets: dict[str, list[Path]], labels: list[Path]) -> tuple[list[Case], list[Problem]]:
     cases, problems = [], []
     for name, images in sorted(sets.items()):
         try:

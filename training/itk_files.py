@@ -28,7 +28,7 @@ def read_header(path: Path) -> tuple[Grid, int]:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f"{path} is not a readable image: {_reason(error)}") from error
-    return _grid(reader, path), _channels(reader)
+    return _grid(reader, path), _channels(reader, reader.GetNumberOfComponents())
 
 
 def load(path: Path) -> tuple[np.ndarray, Grid]:
@@ -45,7 +45,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
         raise InputError(f"{path} is not a readable image: {_reason(error)}") from error
     if "complex" in image.GetPixelIDTypeAsString():
         raise InputError(f"{path} holds complex numbers, not intensities.")
-    grid, channels = _grid(image, path), _channels(image)
+    grid, channels = _grid(image, path), _channels(image, image.GetNumberOfComponentsPerPixel())
     array = sitk.GetArrayFromImage(image)
     if image.GetDimension() == 4:  # (t, z, y, x)
         data = array.transpose(3, 2, 1, 0)
@@ -65,10 +65,8 @@ def _grid(image: Any, path: Path) -> Grid:
     return checked_grid(tuple(image.GetSize()[:3]), LPS_TO_RAS @ affine, path)
 
 
-def _channels(image: Any) -> int:
-    if image.GetDimension() == 4:
-        return int(image.GetSize()[3])
-    return int(image.GetNumberOfComponents())
+def _channels(image: Any, components: int) -> int:
+    return int(image.GetSize()[3]) if image.GetDimension() == 4 else int(components)
 
 
 def _reason(error: RuntimeError) -> str:

@@ -87,8 +87,7 @@ def roles_of(names: Iterable[str]) -> dict[str, str]:
     for role, claimed in claims.items():
         if len(claimed) > 1:
             raise InputError(
-                f"{' and '.join(sorted(claimed))} both look like {TITLES[role]}. Keep one, or say which one is "
-                f"{role}.",
+                f"{' and '.join(sorted(claimed))} both look like {TITLES[role]}. Keep one, or say which one is {role}.",
                 field=role,
             )
     missing = [role for role in ROLES if not claims[role]]

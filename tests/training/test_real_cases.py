@@ -1,0 +1,78 @@
+"""The two real patients and their traps: negative values in the brain, differing masks, codes that differ."""
+
+import time
+
+import numpy as np
+import pytest
+
+from training.cases import case_from_folder
+from training.geometry import prepare
+from training.labels import region_mask
+
+LABELED = ("TCGA-FG-6692", "TCGA-DU-7294")
+NATIVE = ("TCGA-FG-6692_native", "TCGA-DU-7294_native")
+#: Volumes of NCR, ED, ET in mL, as the cases' README states them.
+VOLUMES_ML = {"TCGA-FG-6692": (2.5, 20.9, 6.8), "TCGA-DU-7294": (9.3, 14.9, 0.0)}
+
+
+@pytest.mark.parametrize("name", LABELED)
+def test_no_tumor_voxel_is_lost_on_the_way_there_and_back(real_cases, name):
+    case = case_from_folder(real_cases / name)
+    label = case.read_label()
+    prepared = prepare(case.read_all())
+    inside = prepared.frame.to_working(label)
+    assert np.count_nonzero(inside[~prepared.brain]) == 0
+    assert np.array_equal(prepared.frame.to_reference(inside).data, label.data)
+    measured = [np.count_nonzero(label.data == value) * label.grid.voxel_ml for value in (1, 2, 3)]
+    assert measured == pytest.approx(VOLUMES_ML[name], abs=0.06)
+    assert prepared.warnings == ()
+
+
+@pytest.mark.parametrize("name", LABELED)
+def test_dark_voxels_inside_the_brain_stay_in_the_mask(real_cases, name):
+    case = case_from_folder(real_cases / name)
+    volumes = case.read_all()
+    prepared = prepare(volumes)
+    brain = prepared.frame.to_reference(prepared.brain.astype(np.uint8)).data > 0
+    negative = volumes["t2"].data < 0
+    assert np.count_nonzero(negative & brain) > 0.99 * np.count_nonzero(negative)
+    assert 1000 < np.count_nonzero(brain) * volumes["t2"].grid.voxel_ml < 1700
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_scan_as_it_came_from_the_scanner_is_prepared_and_labels_return(real_cases, name):
+    case = case_from_folder(real_cases / name)
+    volumes = case.read_all()
+    prepared = prepare(volumes)
+    assert prepared.frame.working.axcodes == "RAS"
+    assert all(side <= 192 for side in prepared.image.shape[:3])
+    center = np.argwhere(prepared.brain).mean(axis=0).round() + np.array([20, 15, 10])
+    distance = np.linalg.norm(np.moveaxis(np.indices(prepared.brain.shape), 0, -1) - center, axis=-1)
+    labels = np.where(distance < 12, 2, 0).astype(np.uint8)
+    labels[distance < 7] = 3
+    restored = prepared.frame.to_reference(labels)
+    assert restored.grid == volumes["t1ce"].grid
+    found = np.argwhere(restored.data > 0).mean(axis=0)
+    assert np.all(np.abs(found - prepared.frame.network_to_reference(center)) < 0.5)
+    before = region_mask(labels, "WT").sum() / 1000.0
+    assert region_mask(restored.data, "WT").sum() * restored.grid.voxel_ml == pytest.approx(before, rel=0.05)
+
+
+def test_a_patient_who_moved_between_series_is_warned_of(real_cases):
+    moved = prepare(case_from_folder(real_cases / "TCGA-FG-6692_native").read_all())
+    assert any("do not lie on each other" in warning for warning in moved.warnings)
+    still = prepare(case_from_folder(real_cases / "TCGA-DU-7294_native").read_all())
+    assert still.warnings == ()
+
+
+def test_reading_and_preparing_a_whole_case_takes_at_most_two_seconds(real_cases):
+    case = case_from_folder(real_cases / "TCGA-FG-6692")
+    prepare(case.read_all())  # imports
+    best = min(_seconds(lambda: prepare(case.read_all())) for _ in range(3))
+    assert best <= 2.0
+
+
+def _seconds(work) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
