@@ -79,6 +79,10 @@ class PatientSocket:
                     ) from None
             except ssl.SSLCertVerificationError as error:
                 raise ServerUnreachable(_certificate_sentence(self._name, error)) from error
+            except ssl.SSLError as error:
+                raise ConnectionLost(
+                    f"No secure connection to {self._name} ({_why(error)}). Does the server speak https there?"
+                ) from error
             except OSError as error:
                 raise ConnectionLost(
                     f"The connection to {self._name} broke while {doing} it ({_why(error)})."
