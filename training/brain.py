@@ -12,10 +12,6 @@ import numpy as np
 
 #: Share of the border that must hold one and the same value for it to count as a blanked background.
 _BLANKED = 0.4
-#: More than any skull-stripped brain holds; a head holds 3000 mL and more.
-LARGEST_BRAIN_ML = 2200.0
-#: Less than an adult brain holds, even with a tight mask.
-SMALLEST_BRAIN_ML = 600.0
 #: Smaller separate pieces are interpolation debris.
 _DEBRIS_ML = 1.0
 

@@ -14,15 +14,8 @@ from functools import cached_property
 
 import numpy as np
 
-from training.brain import (
-    LARGEST_BRAIN_ML,
-    SMALLEST_BRAIN_ML,
-    Tissue,
-    fill_holes,
-    find_tissue,
-    overlap,
-    without_debris,
-)
+from training.brain import Tissue, fill_holes, find_tissue, without_debris
+from training.doubts import doubts
 from training.errors import InputError
 from training.modalities import ROLES, TITLES, missing_message
 from training.normalize import zscore_channel
@@ -37,8 +30,6 @@ from training.volumes import Grid, Volume, transform_points
 
 #: A reference whose voxel sizes are within this share of the wanted one is taken as it is.
 _SAME_SPACING = 0.01
-#: Brains that overlap less than this (Dice) with the reference's were not registered to it.
-_REGISTERED = 0.9
 
 
 @dataclass(frozen=True)
@@ -178,7 +169,13 @@ def prepare(
             image[(*inner, number)] = zscore_channel(channel.values[box], channel.mask[box] & brain[box])
 
         list(pool.map(fill, range(len(ROLES))))
-    warnings = _warnings(volumes[reference].grid, reference, tissues, channels, brain, working)
+    warnings = doubts(
+        volumes[reference].grid,
+        reference,
+        noisy=[role for role in ROLES if tissues[role].background is None],
+        brain_ml=float(np.count_nonzero(brain)) * working.voxel_ml,
+        masks={role: channel.mask for role, channel in zip(ROLES, channels, strict=True)},
+    )
     return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings)
 
 
@@ -271,36 +268,3 @@ def _shifted(grid: Grid, start: list[int], shape: list[int]) -> Grid:
     affine = grid.affine.copy()
     affine[:3, 3] = transform_points(grid.affine, np.asarray(start, float))
     return Grid((shape[0], shape[1], shape[2]), affine)
-
-
-def _warnings(
-    reference_grid: Grid,
-    reference: str,
-    tissues: Mapping[str, Tissue],
-    channels: list[_Channel],
-    brain: np.ndarray,
-    grid: Grid,
-) -> tuple[str, ...]:
-    found = []
-    size = float(np.count_nonzero(brain)) * grid.voxel_ml
-    noisy = [role for role in ROLES if tissues[role].background is None]
-    if noisy or size > LARGEST_BRAIN_ML:
-        which = f" ({', '.join(noisy)})" if noisy else ""
-        found.append(
-            f"The volumes do not look skull-stripped{which}: {size:.0f} mL of tissue. The network knows brains without "
-            "skull; expect false findings, or strip the skull first."
-        )
-    elif size < SMALLEST_BRAIN_ML:
-        found.append(f"Only {size:.0f} mL of brain were found; a whole brain holds 900 mL and more.")
-    own = channels[ROLES.index(reference)].mask
-    for role, channel in zip(ROLES, channels, strict=True):
-        shared = overlap(channel.mask, own)
-        if role != reference and shared < _REGISTERED:
-            found.append(
-                f"{TITLES[role]} and {TITLES[reference]} do not lie on each other: their brains overlap by "
-                f"{shared:.0%}. Register the volumes first."
-            )
-    thickest = max(reference_grid.spacing)
-    if thickest > 3.0:
-        found.append(f"The slices of {TITLES[reference]} are {thickest:.1f} mm thick; small findings may be missed.")
-    return tuple(found)

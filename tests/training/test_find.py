@@ -63,7 +63,10 @@ def test_cases_side_by_side_in_one_folder_are_told_apart(tmp_path):
             file.rename(tmp_path / file.name)
     (tmp_path / "C_t1.nii.gz").write_bytes(b"x")
     cases, problems = find_cases(tmp_path)
-    assert [(case.id, case.label.name) for case in cases] == [("A", "A_seg.nii.gz"), ("B", "B_seg.nii.gz")]
+    assert [(case.id, case.label and case.label.name) for case in cases] == [
+        ("A", "A_seg.nii.gz"),
+        ("B", "B_seg.nii.gz"),
+    ]
     assert len(problems) == 1
     assert "Missing" in problems[0].message
 

@@ -74,7 +74,7 @@ def test_text_and_cut_off_nrrd_files_are_refused_by_name(tmp_path):
 
 
 def segments(*rows):
-    fields = {}
+    fields: dict[str, str] = {}
     for number, (name, layer, value) in enumerate(rows):
         prefix = f"Segment{number}_"
         fields |= {prefix + "ID": f"Segment_{number}", prefix + "Name": name}
