@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from training.phantom import write_cases
 
 from training.cases import Case, find_cases
 from training.errors import InputError
@@ -55,6 +54,8 @@ def prepare_out(out: Path, cases: Path | None) -> None:
 
 def make_phantoms(out: Path, count: int, seed: int, on_progress: Callable[[int, int], None]) -> Studies:
     """Make phantom patients; the served folder gets the images alone, so that the server cannot know the truth."""
+    from training.phantom import write_cases
+
     write_cases(out / "phantoms", count, seed=seed, on_progress=on_progress)
     cases, _ = find_cases(out / "phantoms")
     for case in cases:

@@ -1,0 +1,200 @@
+"""The demo: it is honest about what went wrong, and on the real server nothing does."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from rich.console import Console
+from TumorLoopLib.client import TumorLoopClient
+from typer.testing import CliRunner
+
+from tests.end_to_end.demo.__main__ import app
+from tests.end_to_end.demo.errors import DemoFailed
+from tests.end_to_end.demo.loop import Loop
+from tests.end_to_end.demo.report import write_report
+from tests.end_to_end.demo.server import REPOSITORY, ServerProcess
+from tests.end_to_end.demo.studies import Studies, adopt, prepare_out
+from tests.end_to_end.demo.teller import Teller, describe_training
+from training.errors import InputError
+
+COMMAND = [sys.executable, "-m", "tests.end_to_end.demo"]
+
+
+def walk(script, played, tmp_path: Path) -> Loop:
+    studies = Studies(tmp_path / "studies", [script.case])
+    teller = Teller(Console(file=io.StringIO()))
+    return Loop(TumorLoopClient(played.url), studies, tmp_path / "out", teller, corrections=1)
+
+
+def test_a_loop_in_which_all_goes_well_is_recorded_step_by_step(script, played, tmp_path):
+    record = walk(script, played, tmp_path).run()
+    (case,) = record.cases
+    assert case.improved
+    assert case.after is not None
+    assert (case.before.version, case.after.version, case.label_version) == ("v0000", "v0001", "v0001")
+    assert [name.split(" small")[0] for name, _ in record.steps] == [
+        "Asked for the next case",
+        "Segmented",
+        "Sent the four volumes of",
+        "Segmented",
+        "Submitted the correction of",
+        "Retrained the network on the corrections",
+        "Segmented",
+    ]
+    assert [request.path for request in played.requests if request.method == "PUT"] == [
+        "/session/",
+        "/datastore/label?image=small&tag=final",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda script: script.answers.update(v0001=script.answers["v0000"]),
+            r"Dice is 0\.\d+ after .* was 0\.\d+ before",
+        ),
+        (lambda script: setattr(script, "promotes", False), "still segmented by v0000"),
+        (lambda script: setattr(script, "keeps", False), "keeps 0 labels"),
+        (lambda script: setattr(script, "affine", np.diag([-2.0, 2.0, 2.0, 1.0])), "not on the grid of T1ce"),
+        (lambda script: script.answers.update(v0000=script.answers["v0000"] + 5), "unknown values"),
+        (lambda script: setattr(script, "train_status", "ERROR"), "(?s)ended with ERROR.*last words"),
+    ],
+    ids=["no better", "not promoted", "label lost", "grid flipped", "odd values", "training fails"],
+)
+def test_a_loop_in_which_something_goes_wrong_fails_and_says_what(script, played, tmp_path, change, words):
+    change(script)
+    with pytest.raises(DemoFailed, match=words):
+        walk(script, played, tmp_path).run()
+
+
+class Addresses(HTMLParser):
+    """Collects what a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
+
+
+def test_the_report_needs_no_network_and_holds_pictures_and_numbers(script, played, tmp_path):
+    record = walk(script, played, tmp_path).run()
+    page = write_report(record, tmp_path / "out", failure="", seconds=61).read_text("utf-8")
+    assert record.cases[0].after is not None
+    addresses = Addresses()
+    addresses.feed(page)
+    assert len(addresses.found) == 2
+    assert all(address.startswith("data:image/") for address in addresses.found)
+    assert not re.search(r"url\(|@import|<script", page)
+    for words in (f"{record.cases[0].after.mean_dice:.3f}", "v0001", "research use only", "validation Dice"):
+        assert words in page
+    facts = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert facts["ok"]
+    assert facts["cases"][0]["improved"]
+
+
+def test_a_failed_demo_has_a_report_too_and_shows_the_reason(script, played, tmp_path):
+    script.train_status = "ERROR"
+    loop = walk(script, played, tmp_path)
+    with pytest.raises(DemoFailed):
+        loop.run()
+    page = write_report(loop.record, tmp_path / "out", failure="a <reason>", seconds=1).read_text("utf-8")
+    assert "a &lt;reason&gt;" in page
+    assert "did not close" in page
+
+
+def test_live_numbers_become_a_line():
+    stats = {"train": {"loss": 0.5}, "eval": {"mean": 0.7}, "eta": 61.2}
+    assert describe_training(stats) == "loss 0.500 · validation Dice 0.700 · 61 s to go"
+    assert describe_training({"message": "preparing"}) == "preparing"
+    assert describe_training({}) == "starting"
+
+
+def test_a_folder_with_files_that_are_not_the_demo_s_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("ten years")
+    result = CliRunner().invoke(app, ["--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "not the demo's" in result.output.replace("\n", " ")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_nothing_is_ever_written_among_the_cases(small_case, tmp_path):
+    with pytest.raises(InputError, match="only read"):
+        prepare_out(tmp_path / "studies" / "demo", tmp_path / "studies")
+
+
+def test_the_folder_of_an_earlier_demo_is_used_again(tmp_path):
+    prepare_out(tmp_path / "demo", None)
+    (tmp_path / "demo" / "workspace").mkdir()
+    prepare_out(tmp_path / "demo", None)
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == [".tumorloop-demo"]
+
+
+def test_cases_without_any_label_cannot_be_corrected(small_case, tmp_path):
+    assert [case.id for case in adopt(tmp_path / "studies").labeled] == ["small"]
+    small_case.label.unlink()
+    result = CliRunner().invoke(app, ["--cases", str(tmp_path / "studies"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "has a label" in result.output.replace("\n", " ")
+
+
+def test_a_server_that_cannot_start_is_reported_with_its_own_words(tmp_path):
+    server = ServerProcess(tmp_path, tmp_path / "workspace", tmp_path / "log", arguments=["--no-such-option"])
+    with server, pytest.raises(DemoFailed, match="ended with exit code 2"):
+        server.wait_until_ready(TumorLoopClient(server.url))
+    assert "no-such-option" in server.log_tail()
+
+
+def test_an_interrupted_demo_stops_its_server(small_case, tmp_path):
+    command = [*COMMAND, "--cases", str(tmp_path / "studies"), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as demo:
+        family = wait_for_children(demo)
+        os.kill(demo.pid, signal.SIGINT)
+        output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, output.decode()
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def wait_for_children(demo: subprocess.Popen) -> list[psutil.Process]:
+    """Return the processes of a demo's server as soon as it has one."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up and demo.poll() is None:
+        children = psutil.Process(demo.pid).children(recursive=True)
+        if children:
+            time.sleep(1.0)
+            return psutil.Process(demo.pid).children(recursive=True)
+        time.sleep(0.1)
+    raise AssertionError("the demo started no server")
+
+
+@pytest.mark.slow
+def test_the_demo_on_phantoms_closes_the_loop(tmp_path):
+    out = tmp_path / "demo"
+    done = subprocess.run(
+        [*COMMAND, "--out", str(out), "--phantoms", "2", "--corrections", "1"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=800,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    facts = json.loads((out / "report.json").read_text("utf-8"))
+    assert facts["ok"]
+    assert facts["cases"][0]["before"]["model_version"] == "v0000"
+    assert facts["cases"][0]["after"]["model_version"] == "v0001"
+    assert (out / "report.html").stat().st_size > 100_000
+    assert not any("seg" in path.name for path in (out / "studies").rglob("*"))
