@@ -1,0 +1,321 @@
+"""One random head: pose, deformation, tissue, and what is bright in it without being tumor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.phantom_atlas import CHOROID_CENTERS, Atlas
+from training.phantom_fields import Shape, half_length, smooth_noise, smoothstep, upsample
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How output millimeters (RAS) map to MNI millimeters: ``matrix @ p + shift``, then an elastic part."""
+
+    matrix: np.ndarray
+    shift: np.ndarray
+
+    def to_output(self, mni: np.ndarray) -> np.ndarray:
+        """Map ``(..., 3)`` MNI points to output millimeters, without the elastic part."""
+        return (mni - self.shift) @ np.linalg.inv(self.matrix).T
+
+
+@dataclass
+class Push:
+    """Mass effect: tissue is moved away from ``center`` (output mm) by a growing core of ``radius`` mm."""
+
+    center: np.ndarray
+    radius: float
+    strength: float
+
+
+@dataclass
+class Anatomy:
+    """Tissue of one head on the output grid; all fields float32 (x, y, z) unless said otherwise.
+
+    Attributes:
+        csf, gray, white: Shares of the tissues, adding up to 1.
+        brain: Boolean, what skull stripping left.
+        depth: Millimeters below the surface.
+        ventricle: Millimeters to the (enlarged) ventricles, negative inside.
+        vessel: Millimeters to the nearest large vessel's middle line, clipped at 12.
+        deep: 1 in deep gray matter.
+        cortex: 1 near the surface, 0 in depth.
+        mni_half: MNI coordinates at every second voxel, ``(3, x', y', z')``.
+    """
+
+    csf: np.ndarray
+    gray: np.ndarray
+    white: np.ndarray
+    brain: np.ndarray
+    depth: np.ndarray
+    ventricle: np.ndarray
+    vessel: np.ndarray
+    deep: np.ndarray
+    cortex: np.ndarray
+    mni_half: np.ndarray
+
+
+def random_pose(rng: np.random.Generator) -> Pose:
+    """Draw a head: its size, proportions, tilt, and whether left and right are swapped."""
+    size = rng.uniform(0.84, 0.98) * rng.uniform(0.95, 1.05, 3)
+    matrix = np.eye(3)
+    for axes, spread in (((0, 1), 0.09), ((0, 2), 0.07), ((1, 2), 0.14)):
+        angle = rng.normal() * spread
+        turn = np.eye(3)
+        turn[np.ix_(axes, axes)] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        matrix = matrix @ turn
+    matrix = matrix @ np.diag(1 / size)
+    if rng.random() < 0.5:
+        matrix = np.diag([-1.0, 1.0, 1.0]) @ matrix
+    return Pose(matrix, rng.uniform(-2, 2, 3))
+
+
+def head_box(atlas: Atlas, pose: Pose) -> tuple[np.ndarray, Shape]:
+    """Return the output millimeters of voxel (0, 0, 0) and the shape of a box around the whole head."""
+    points = np.argwhere(atlas.depth[::3, ::3, ::3] > -1) * 3 + atlas.origin
+    placed = pose.to_output(points)
+    low = np.floor(placed.min(axis=0)) - 7
+    high = np.ceil(placed.max(axis=0)) + 7
+    shape = tuple(int(n) for n in high - low + 1)
+    return low, (shape[0], shape[1], shape[2])
+
+
+@dataclass
+class Warp:
+    """The elastic deformation of one head at every second voxel of a box, and the pose under it."""
+
+    pose: Pose
+    origin: np.ndarray
+    shape: Shape
+    bend: np.ndarray
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, pose: Pose, origin: np.ndarray, shape: Shape) -> Warp:
+        """Draw a smooth deformation for the box at ``origin`` (output mm)."""
+        half: Shape = (half_length(shape[0]), half_length(shape[1]), half_length(shape[2]))
+        bend = np.zeros((3, *half), np.float32)
+        for scale, most in ((32.0, 4.5), (14.0, 2.2), (7.0, 0.9)):
+            amount = rng.uniform(0.1, 1) * most
+            for axis in range(3):
+                bend[axis] += smooth_noise(rng, half, scale / 2) * np.float32(amount)
+        return cls(pose, origin, shape, bend)
+
+    def mni(self, pushes: list[Push]) -> np.ndarray:
+        """MNI coordinates at every second voxel, ``(3, x', y', z')`` float32, after mass effect."""
+        axes = [self.origin[k] + 2 * np.arange(n, dtype=np.float64) for k, n in enumerate(self.bend.shape[1:])]
+        place = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+        for push in pushes:
+            offset = place - push.center.astype(np.float32)[:, None, None, None]
+            distance = np.sqrt((offset**2).sum(axis=0)) + 1e-3
+            # tissue at this distance was nearer before the core grew: volumes are kept, and it dies off
+            moved = push.strength * push.radius**3 * np.exp(-((distance / (3.5 * push.radius)) ** 2))
+            before = np.cbrt(np.maximum(distance**3 - moved, (0.35 * distance) ** 3))
+            place = place + offset * (before / distance - 1)
+        linear = np.tensordot(self.pose.matrix.astype(np.float32), place, 1)
+        return linear + self.pose.shift.astype(np.float32)[:, None, None, None] + self.bend
+
+
+def sample(atlas: Atlas, name: str, mni: np.ndarray) -> np.ndarray:
+    """Read one map of the atlas at MNI coordinates ``(3, ...)``, linearly, float32."""
+    from scipy import ndimage
+
+    index = mni - atlas.origin.astype(np.float32)[:, None, None, None]
+    return ndimage.map_coordinates(getattr(atlas, name), index, order=1, output=np.float32, mode="nearest")
+
+
+def build_anatomy(rng: np.random.Generator, atlas: Atlas, warp: Warp, pushes: list[Push]) -> Anatomy:
+    """Lay tissue into the box: folded cortex, sulci, ventricles, and a more or less clean skull stripping."""
+    shape = warp.shape
+    mni_half = warp.mni(pushes)
+    mni = np.stack([upsample(axis, shape) for axis in mni_half])
+    soft = {name: upsample(sample(atlas, name, mni_half), shape) for name in ("depth", "ventricle", "vessel", "deep")}
+    depth = soft["depth"]
+    # ventricles from nearly shut to wide, as in atrophy; sulci widen with them
+    age = rng.beta(1.3, 1.8)
+    ventricle = soft["ventricle"] + np.float32(1.2 - 5.0 * age + rng.normal() * 0.5)
+    cortex = smoothstep((np.float32(22) - depth) / 12) * smoothstep((soft["ventricle"] - 8) / 8)
+    csf, white = _fold(rng, sample(atlas, "csf", mni), sample(atlas, "white", mni), cortex, age)
+    np.maximum(csf, smoothstep((0.7 - ventricle) / 1.4), out=csf)
+    white *= 1 - csf
+    brain = _strip(rng, depth, csf)
+    return Anatomy(
+        csf=csf,
+        gray=1 - csf - white,
+        white=white,
+        brain=brain,
+        depth=depth,
+        ventricle=ventricle,
+        vessel=soft["vessel"],
+        deep=soft["deep"],
+        cortex=cortex,
+        mni_half=mni_half,
+    )
+
+
+def _fold(
+    rng: np.random.Generator, csf: np.ndarray, white: np.ndarray, cortex: np.ndarray, age: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn the blurred average into one brain: sheets where a noise field is zero become sulci lined by cortex."""
+    shape: Shape = csf.shape  # type: ignore[assignment]
+    field = smooth_noise(rng, shape, rng.uniform(7, 11))
+    width = rng.uniform(0.06, 0.11) * (0.8 + 0.9 * age)
+    strength = cortex * np.float32(rng.uniform(0.35, 0.9))
+    sheet = np.exp(-np.square(field / np.float32(width)))
+    lining = np.exp(-np.square(field / np.float32(width * rng.uniform(4.0, 6.5))))
+    # keeps the gyral crowns closed: a sulcus of the noise deepens what is there rather than cutting anywhere
+    fluid = csf + sheet * strength + smooth_noise(rng, shape, 5) * np.float32(0.05)
+    middle = rng.uniform(0.42, 0.62) - 0.18 * age
+    fluid = smoothstep((fluid - np.float32(middle)) / np.float32(rng.uniform(0.35, 0.6)) + np.float32(0.5))
+    myelin = white - lining * strength * np.float32(0.9) + smooth_noise(rng, shape, 5) * np.float32(0.03)
+    myelin = smoothstep((myelin - np.float32(rng.uniform(0.45, 0.65))) / np.float32(rng.uniform(0.25, 0.6)) + 0.5)
+    return fluid, myelin * (1 - fluid)
+
+
+def _strip(rng: np.random.Generator, depth: np.ndarray, csf: np.ndarray) -> np.ndarray:
+    """Skull stripping: a smooth or a tight mask, a little too much here and too little there."""
+    from scipy import ndimage
+
+    shape: Shape = depth.shape  # type: ignore[assignment]
+    edge = rng.uniform(-0.5, 2.0) + smooth_noise(rng, shape, 18) * rng.uniform(0.2, 1.2)
+    brain = depth > edge.astype(np.float32)
+    if rng.random() < 0.55:
+        reach = rng.uniform(2, 7) + smooth_noise(rng, shape, 12) * 1.5
+        brain &= (csf < rng.uniform(0.35, 0.85)) | (depth > reach.astype(np.float32))
+        brain = ndimage.binary_opening(brain)
+    return brain
+
+
+def drop_islands(brain: np.ndarray) -> np.ndarray:
+    """Keep the pieces of a mask that are large enough to be brain (3 mL), if there is such a piece."""
+    from scipy import ndimage
+
+    parts, count = ndimage.label(brain)
+    if count <= 1:
+        return brain
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return (sizes >= min(3000, sizes.max()))[parts]
+
+
+@dataclass
+class Distractor:
+    """Something bright or dark that is not tumor.
+
+    Attributes:
+        index: Flat voxel indices into the output grid.
+        weight: How much it covers each voxel, 0-1.
+        kind: Which look :mod:`training.phantom_appearance` gives it.
+    """
+
+    index: np.ndarray
+    weight: np.ndarray
+    kind: str
+
+
+def distractors(rng: np.random.Generator, anatomy: Anatomy) -> list[Distractor]:
+    """Draw vessels, sinuses, dura, choroid plexus, white-matter lesions, caps and spots; some heads lack some.
+
+    Sinuses may widen ``anatomy.brain``: where stripping left them in, they belong to what is seen.
+    """
+    found = [_network(rng, anatomy), _large_vessels(rng, anatomy)]
+    makers = ((_choroid, 0.9), (_dura, 0.6), (_falx, 0.6), (_lesions, 0.5), (_caps, 0.6), (_spots, 0.25), (_flow, 0.35))
+    found += [make(rng, anatomy) for make, chance in makers if rng.random() < chance]
+    anatomy.brain = drop_islands(anatomy.brain)
+    return [item for item in found if item.index.size]
+
+
+def _sparse(weight: np.ndarray, brain: np.ndarray, kind: str) -> Distractor:
+    index = np.flatnonzero((weight > 0.04) & brain)
+    return Distractor(index, weight.ravel()[index], kind)
+
+
+def _network(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """Small vessels: thin curves where two noise fields vanish together, mostly in the sulci."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    scale = rng.uniform(9, 16)
+    radius = rng.uniform(0.5, 1.1) / scale
+    first, second = smooth_noise(rng, shape, scale), smooth_noise(rng, shape, scale)
+    weight = np.exp(-(np.square(first) + np.square(second)) / np.float32((1.4 * radius) ** 2))
+    outside = np.clip(anatomy.csf * 1.5 + anatomy.cortex * np.float32(0.25), 0, 1)
+    weight *= np.maximum(outside, np.float32(rng.uniform(0, 0.5)))
+    return _sparse(weight, anatomy.brain, "vessel")
+
+
+def _large_vessels(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """Sagittal and transverse sinus, torcula, deep veins, circle of Willis, of varying caliber."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    caliber = rng.uniform(0.8, 3.0) + smooth_noise(rng, shape, 16) * np.float32(0.7)
+    weight = smoothstep((caliber - anatomy.vessel) / np.float32(1.2) + np.float32(0.5))
+    # the sinus lies just outside what most strippings keep: in some heads it stays in
+    if rng.random() < 0.5:
+        anatomy.brain |= (weight > 0.5) & (anatomy.depth > -3)
+    return _sparse(weight, anatomy.brain, "sinus")
+
+
+def _choroid(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    near = np.full(anatomy.mni_half.shape[1:], -9, np.float32)
+    for center in CHOROID_CENTERS:
+        offset = anatomy.mni_half - np.array(center, np.float32)[:, None, None, None]
+        reach = np.array([6.0, 11.0, 7.0], np.float32)[:, None, None, None] * rng.uniform(0.6, 1.3)
+        near = np.maximum(near, 1 - np.square(offset / reach).sum(axis=0))
+    weight = upsample(np.maximum(near, -2), shape) * 0.9 + smooth_noise(rng, shape, 3) * np.float32(0.6)
+    weight = smoothstep(weight) * smoothstep(1.0 - anatomy.ventricle)
+    return _sparse(weight, anatomy.brain, "choroid")
+
+
+def _dura(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """Remnants of dura and fat along the rim of the mask."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    weight = smoothstep((np.float32(rng.uniform(1.5, 3.5)) - anatomy.depth) / 1.5)
+    weight *= smoothstep(smooth_noise(rng, shape, 22) * 1.5 - np.float32(rng.uniform(-0.5, 1.5)))
+    return _sparse(weight, anatomy.brain, "dura")
+
+
+def _falx(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """The falx and the tentorium: thin sheets that take up contrast."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    x, y, z = anatomy.mni_half
+    falx = np.where((z > 12) | (y > 30) | (y < -70), np.abs(x), np.float32(9))
+    tentorium = np.where(
+        (y < -42) & (np.abs(x) < 50), np.abs(z + 10 + 0.42 * np.abs(x) - 0.1 * (y + 60)), np.float32(9)
+    )
+    sheet = upsample(np.minimum(np.minimum(falx, tentorium), 9), shape)
+    weight = smoothstep((rng.uniform(0.5, 1.3) - sheet) + 0.5) * (0.3 + 0.7 * anatomy.csf)
+    weight *= smoothstep(smooth_noise(rng, shape, 18) + np.float32(0.8))
+    return _sparse(weight, anatomy.brain, "falx")
+
+
+def _lesions(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """White-matter hyperintensities: small spots, more of them near the ventricles."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    field = smooth_noise(rng, shape, rng.uniform(4, 8)) + np.exp(-np.abs(anatomy.ventricle) / 8)
+    weight = smoothstep((field - np.float32(rng.uniform(1.9, 3.2))) * 2.5) * smoothstep(anatomy.white * 1.6 - 0.5)
+    return _sparse(weight, anatomy.brain, "lesion")
+
+
+def _caps(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """Periventricular caps and bands."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    reach = rng.uniform(1.5, 5) * (1 + 0.5 * smooth_noise(rng, shape, 14))
+    weight = smoothstep((reach.astype(np.float32) - anatomy.ventricle) / 3) * (1 - anatomy.csf)
+    return _sparse(weight * np.float32(rng.uniform(0.3, 1)), anatomy.brain, "lesion")
+
+
+def _spots(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """A few small bleeds or calcifications."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    field = smooth_noise(rng, shape, rng.uniform(3, 6))
+    weight = smoothstep((field - np.float32(rng.uniform(3.3, 4.2))) * 3) * (1 - anatomy.csf)
+    return _sparse(weight, anatomy.brain, "spot")
+
+
+def _flow(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """Fluid that FLAIR did not null: inflow at the skull base, around the third and fourth ventricle."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    low = upsample(smoothstep((-anatomy.mni_half[2] - 5) / 25), shape)
+    weight = anatomy.csf * np.clip(low + smooth_noise(rng, shape, 15) * np.float32(0.4), 0, 1)
+    return _sparse(weight, anatomy.brain, "flow")

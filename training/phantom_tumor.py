@@ -1,0 +1,204 @@
+"""Random gliomas: where they start, how the core is built, how edema creeps along white matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from training.labels import ED, ET, NCR
+from training.phantom_anatomy import Anatomy
+from training.phantom_fields import Shape, smooth_noise, smoothstep, upsample
+
+#: How often each build occurs: ring-enhancing with necrosis, solid enhancing, non-enhancing (low grade), patchy.
+KINDS = ("ring", "solid", "low", "patchy")
+_CHANCES = (0.46, 0.12, 0.27, 0.15)
+
+
+@dataclass(frozen=True)
+class Focus:
+    """One core: where (output mm), how large (mm), and of which build."""
+
+    center: np.ndarray
+    radius: float
+    kind: str
+
+
+@dataclass
+class Tumor:
+    """What a tumor covers, inside a box of the output grid.
+
+    Attributes:
+        box: The box as slices.
+        label: ``uint8`` values of :mod:`training.labels` inside the box.
+        weight: Soft cover (0-1) by ``"ed"``, ``"ncr"`` and ``"et"``, float32 in the box.
+        kind: Build of the first focus.
+    """
+
+    box: tuple[slice, slice, slice]
+    label: np.ndarray
+    weight: dict[str, np.ndarray]
+    kind: str
+    foci: list[Focus] = field(default_factory=list)
+
+
+def draw_foci(rng: np.random.Generator, center: np.ndarray) -> list[Focus]:
+    """Draw one tumor around ``center``: mostly one focus, sometimes satellites of the same build."""
+    kind = str(rng.choice(KINDS, p=_CHANCES))
+    radius = float(np.clip(np.exp(rng.normal(np.log(13.5 if kind != "low" else 15.5), 0.4)), 5, 30))
+    foci = [Focus(center, radius, kind)]
+    if rng.random() < 0.22:
+        for _ in range(rng.integers(1, 4)):
+            way = rng.standard_normal(3)
+            away = way / np.linalg.norm(way) * radius * rng.uniform(1.2, 2.4)
+            foci.append(Focus(center + away, float(np.clip(radius * rng.uniform(0.2, 0.55), 3, 12)), kind))
+    return foci
+
+
+def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: np.ndarray) -> Tumor | None:
+    """Grow a tumor from its foci in finished (already displaced) tissue.
+
+    Returns:
+        The tumor, or ``None`` if no focus lies in brain tissue inside the grid.
+    """
+    seeds = [np.round(focus.center - origin).astype(int) for focus in foci]
+    kept = [
+        (focus, seed)
+        for focus, seed in zip(foci, seeds, strict=True)
+        if np.all((seed >= 0) & (seed < anatomy.csf.shape)) and anatomy.brain[tuple(seed)]
+    ]
+    if not kept:
+        return None
+    reach = max(focus.radius for focus, _ in kept)
+    spread = float(np.exp(rng.uniform(np.log(2.5), np.log(22)))) if rng.random() < 0.92 else 0.0
+    box = _box(anatomy.csf.shape, kept, int(reach * 1.6 + spread * 1.3 + 8))
+    shape: Shape = anatomy.csf[box].shape  # type: ignore[assignment]
+    room = anatomy.brain[box] & (anatomy.ventricle[box] > 0.3)
+    start = np.array([part.start for part in box])
+    inside = [(focus, seed - start) for focus, seed in kept]
+    time = _travel(rng, anatomy, box, room, inside)
+
+    core = np.full(shape, -9, np.float32)
+    necrosis = np.full(shape, -9, np.float32)
+    for focus, seed in inside:
+        shell, inner = _core(rng, shape, focus, seed, time)
+        np.maximum(core, shell, out=core)
+        np.maximum(necrosis, inner, out=necrosis)
+    core = np.where(room, core, -9)
+    enhancing = (core > 0) & (necrosis <= 0)
+    edge = reach + spread - time + smooth_noise(rng, shape, 11) * (0.18 * spread) + smooth_noise(rng, shape, 5) * 0.8
+    edge = np.where(room & (spread > 0), edge - 6 * np.clip(anatomy.csf[box] - 0.4, 0, 1), -9).astype(np.float32)
+
+    label = np.zeros(shape, np.uint8)
+    label[edge > 0] = ED.value
+    label[core > 0] = NCR.value
+    label[enhancing] = ET.value
+    if kept[0][0].kind == "low" and rng.random() < 0.8:
+        label[label == ET.value] = NCR.value
+    label = _tidy(label)
+    return Tumor(box, label, _weights(rng, label, edge, spread), kept[0][0].kind, [focus for focus, _ in kept])
+
+
+def _box(shape: tuple[int, ...], kept: list[tuple[Focus, np.ndarray]], margin: int) -> tuple[slice, slice, slice]:
+    points = np.array([seed for _, seed in kept])
+    low = np.maximum(points.min(axis=0) - margin, 0) // 2 * 2
+    high = np.minimum(points.max(axis=0) + margin + 1, shape)
+    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+
+
+def _travel(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    box: tuple[slice, slice, slice],
+    room: np.ndarray,
+    inside: list[tuple[Focus, np.ndarray]],
+) -> np.ndarray:
+    """Time (mm of white matter) cells need from the foci: fast along white matter, slow in gray, hardly in fluid.
+
+    Solved on every second voxel with a minimal-cost path; small foci start later, so that they stay small.
+    """
+    from skimage.graph import MCP_Geometric
+
+    white = anatomy.white[box]
+    csf = anatomy.csf[box]
+    slow_gray = rng.uniform(1.1, 3.5)
+    cost = 1.0 / (0.08 + (1 - csf) * (white + (1 - white) / slow_gray))
+    cost = np.where(room, cost, 60.0).astype(np.float32)
+    shape: Shape = cost.shape  # type: ignore[assignment]
+    coarse = np.pad(cost, [(0, 2)] * 3, mode="edge")[::2, ::2, ::2]
+    coarse = coarse[tuple(slice(0, n // 2 + 1) for n in shape)]
+    largest = max(focus.radius for focus, _ in inside)
+    total = np.full(coarse.shape, np.inf, np.float32)
+    for focus, seed in inside:
+        costs, _ = MCP_Geometric(coarse).find_costs([tuple(np.minimum(seed // 2, np.array(coarse.shape) - 1))])
+        total = np.minimum(total, 2 * costs.astype(np.float32) + np.float32(largest - focus.radius))
+    return upsample(np.minimum(total, 500), shape)
+
+
+def _core(
+    rng: np.random.Generator, shape: Shape, focus: Focus, seed: np.ndarray, time: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score of the core and of what does not enhance in it, about in mm, positive inside."""
+    axes = np.stack(
+        np.meshgrid(
+            *[np.arange(n, dtype=np.float32) - s for n, s in zip(shape, seed, strict=True)], indexing="ij", sparse=False
+        )
+    )
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    stretch = np.exp(rng.normal(0, 0.22, 3))
+    stretch /= np.cbrt(stretch.prod())
+    round_distance = np.sqrt(np.square(np.tensordot((turn * stretch).T.astype(np.float32), axes, 1)).sum(axis=0))
+    # low-grade tumors follow the tissue they grow in, high-grade ones push it aside
+    follow = np.float32(rng.uniform(0.3, 0.7) if focus.kind == "low" else rng.uniform(0, 0.35))
+    distance = (1 - follow) * round_distance + follow * np.minimum(time, 4 * focus.radius)
+    size = np.float32(focus.radius)
+    wobble = smooth_noise(rng, shape, max(5.0, 0.8 * focus.radius)) * rng.uniform(0.1, 0.3)
+    wobble += smooth_noise(rng, shape, max(3.0, 0.3 * focus.radius)) * rng.uniform(0.04, 0.12)
+    shell = size * (1 - wobble.astype(np.float32)) - distance
+    return shell, _inner(rng, shape, focus, shell)
+
+
+def _inner(rng: np.random.Generator, shape: Shape, focus: Focus, shell: np.ndarray) -> np.ndarray:
+    """Where the core does not enhance, by build."""
+    size = focus.radius
+    coarse = smooth_noise(rng, shape, max(4.0, 0.5 * size))
+    fine = smooth_noise(rng, shape, 4)
+    if focus.kind == "ring":
+        rim = np.clip(rng.uniform(0.1, 0.4) * size, 1.5, 7)
+        if rng.random() < 0.3:  # a broken rim, open on one side
+            rim = rim * (1 - 0.9 * (coarse > rng.uniform(0.4, 1.2)))
+        return (shell - rim * (1 + 0.45 * coarse + 0.2 * fine)).astype(np.float32)
+    if focus.kind == "solid":
+        return np.minimum(shell - 1.5, (0.7 * coarse + 0.5 * fine - rng.uniform(0.8, 1.8)) * 4).astype(np.float32)
+    threshold = rng.uniform(0.2, 1.3) if focus.kind == "patchy" else rng.uniform(1.4, 2.4)
+    return ((threshold - (0.8 * coarse + 0.6 * fine)) * 4).astype(np.float32)
+
+
+def _tidy(label: np.ndarray) -> np.ndarray:
+    """Drop specks that no expert would draw: isolated voxels of a class take what surrounds them."""
+    from scipy import ndimage
+
+    present = label > 0
+    whole = ndimage.binary_opening(present, iterations=1)
+    whole = ndimage.binary_fill_holes(whole)
+    label = np.where(whole, np.where(present, label, ED.value), 0).astype(np.uint8)
+    for value, instead in ((ET.value, NCR.value), (NCR.value, ET.value)):
+        mask = label == value
+        specks = mask & ~ndimage.binary_opening(mask, structure=np.ones((2, 2, 2)))
+        others = label[specks]
+        near = ndimage.uniform_filter((label == instead).astype(np.float32), 3)[specks]
+        label[specks] = np.where(near > 0.3, instead, others)
+    return label
+
+
+def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spread: float) -> dict[str, np.ndarray]:
+    from scipy import ndimage
+
+    blur = rng.uniform(0.4, 0.8)
+    core = ndimage.gaussian_filter(((label == NCR.value) | (label == ET.value)).astype(np.float32), blur)
+    enhancing = ndimage.gaussian_filter((label == ET.value).astype(np.float32), blur)
+    fade = rng.uniform(1.0, max(1.5, 0.5 * spread))
+    edema = smoothstep(edge / np.float32(fade) + 0.5)
+    np.maximum(edema, core, out=edema)
+    edema *= ndimage.gaussian_filter((label > 0).astype(np.float32), 0.7)
+    return {"ed": edema, "ncr": core, "et": np.minimum(enhancing, core)}
