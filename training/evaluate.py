@@ -20,9 +20,9 @@ import numpy as np
 from training.atomic import write_json, write_text
 from training.cases import Case
 from training.errors import InputError
+from training.geometry import matching_role
 from training.labels import REGIONS, region_mask
 from training.metrics import hd95, label_dice, region_dice
-from training.modalities import ROLES
 from training.predict import ProgressCallback, Segmentation, volumes_ml
 from training.volumes import Volume
 
@@ -202,7 +202,7 @@ def evaluate_case(case: Case, segmenter: SegmenterLike) -> tuple[Segmentation, C
     truth = case.read_label()
     started = time.perf_counter()
     volumes = case.read_all()
-    reference = _role_of_grid(truth, volumes)
+    reference = matching_role(truth.grid, volumes)
     segmentation = segmenter.segment(volumes, reference=reference)
     seconds = time.perf_counter() - started
     predicted = segmentation.labelmap.data
@@ -219,18 +219,6 @@ def evaluate_case(case: Case, segmenter: SegmenterLike) -> tuple[Segmentation, C
         warnings=segmentation.warnings,
     )
     return segmentation, result
-
-
-def _role_of_grid(truth: Volume, volumes: Mapping[str, Volume]) -> str:
-    """Return the role whose grid the label lies on, T1ce if there is a choice."""
-    for role in ("t1ce", *ROLES):
-        if volumes[role].grid.matches(truth.grid):
-            return role
-    raise InputError(
-        f"The label lies on the grid of none of the four volumes; against T1ce "
-        f"{truth.grid.difference(volumes['t1ce'].grid)} (label against T1ce).",
-        field="label",
-    )
 
 
 def _hd95(predicted: np.ndarray, truth: Volume, region: str) -> float | None:

@@ -201,6 +201,22 @@ def canonical_grid(grid: Grid, spacing_mm: float = 1.0) -> Grid:
     return Grid((int(finer[0]), int(finer[1]), int(finer[2])), turned @ scaling)
 
 
+def matching_role(grid: Grid, volumes: Mapping[str, Volume]) -> str:
+    """Return the modality on whose grid a label lies, T1ce if there is a choice.
+
+    Raises:
+        InputError: If it lies on none of them; ``field`` is ``"label"``.
+    """
+    for role in ("t1ce", *ROLES):
+        if volumes[role].grid.matches(grid):
+            return role
+    raise InputError(
+        f"The label lies on the grid of none of the four volumes; against T1ce, "
+        f"{grid.difference(volumes['t1ce'].grid)} (label against T1ce).",
+        field="label",
+    )
+
+
 def _check(volumes: Mapping[str, Volume], reference: str) -> None:
     missing = [role for role in ROLES if role not in volumes]
     if missing:

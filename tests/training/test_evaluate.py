@@ -115,7 +115,7 @@ def test_nothing_to_evaluate_is_an_error(tmp_path):
 
 
 def test_a_real_network_is_evaluated_and_each_answer_handed_on(case_folder, tiny_models, tmp_path):
-    seen = []
+    seen: list[object] = []
     case = case_from_folder(case_folder)
     report = evaluate_cases(
         [case],

@@ -1,0 +1,284 @@
+"""The command line as a person uses it: what it prints, what it writes, and with what code it ends."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests import synthetic
+from training.cli import app
+from training.volumes import read_labelmap
+
+COMMANDS = ("phantom", "fit", "predict", "evaluate", "render", "export", "models")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a command line; returns exit code, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*arguments: object) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+@pytest.fixture
+def predict(run, tiny_models, tmp_path):
+    def invoke(*arguments: object) -> tuple[int, str, str]:
+        return run("predict", *arguments, "--models", tiny_models, "--output", tmp_path / "results")
+
+    return invoke
+
+
+def test_the_module_runs_and_names_all_commands():
+    done = subprocess.run([sys.executable, "-m", "training", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ("keras", "tensorflow", "torch", "SimpleITK", "scipy")
+    code = f"import sys, training.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(run, command):
+    code, stdout, _ = run(command, "--help")
+    assert code == 0
+    assert "python -m training" in stdout or command == "models"
+
+
+def test_a_wrong_option_ends_with_2(run):
+    assert run("predict", "--nonsense")[0] == 2
+    assert run("nonsense")[0] == 2
+
+
+def test_a_case_folder_gives_a_labelmap_on_its_own_grid(predict, case_folder, tmp_path):
+    code, stdout, _ = predict(case_folder)
+    assert code == 0
+    assert "peritumoral edema (mL)" in stdout
+    labelmap = read_labelmap(tmp_path / "results" / "BraTS20_Training_001_seg.nii.gz")
+    assert labelmap.grid.matches(synthetic.brats_grid())
+    assert np.array_equal(labelmap.data > 0, synthetic.brain(synthetic.brats_grid()))
+
+
+def test_a_folder_of_cases_is_segmented_whole(predict, studies, tmp_path):
+    assert predict(studies, "--format", ".seg.nrrd")[0] == 0
+    names = sorted(file.name for file in (tmp_path / "results").iterdir())
+    assert names == ["BraTS20_Training_001_seg.seg.nrrd", "BraTS20_Training_002_seg.seg.nrrd"]
+
+
+def test_four_loose_files_are_segmented_on_the_reference_that_is_asked_for(predict, tmp_path):
+    grids = dict.fromkeys(("t1", "t1ce", "t2"), synthetic.brats_grid())
+    grids["flair"] = synthetic.oblique_grid((1.0, 1.0, 3.0), (60, 70, 20), degrees=(10.0, 0.0, 0.0))
+    options = []
+    for role, grid in grids.items():
+        options += [f"--{role}", synthetic.save(synthetic.head(grid, role), tmp_path / f"scan-{role}.nii.gz")]
+    assert predict(*options, "--reference", "flair")[0] == 0
+    (file,) = (tmp_path / "results").iterdir()
+    assert read_labelmap(file).grid.matches(grids["flair"])
+
+
+def test_a_missing_modality_ends_with_2_and_one_line_that_names_it(predict, case_folder):
+    (case_folder / "BraTS20_Training_001_t2.nii.gz").unlink()
+    code, _, stderr = predict(case_folder)
+    assert code == 2
+    assert "Error (t2): Missing: T2 (t2)" in stderr
+    assert len(stderr.strip().splitlines()) == 1
+
+
+def test_two_files_for_one_role_end_with_2_and_both_names(predict, case_folder):
+    shutil.copy(case_folder / "BraTS20_Training_001_t1.nii.gz", case_folder / "again_t1.nii.gz")
+    code, _, stderr = predict(case_folder)
+    assert code == 2
+    assert "BraTS20_Training_001_t1.nii.gz and again_t1.nii.gz" in stderr
+
+
+@pytest.mark.parametrize(("content", "reason"), [("text", "is not a NIfTI file"), ("cut", "is cut off or damaged")])
+def test_a_junk_file_ends_with_2_and_names_file_and_modality(predict, case_folder, content, reason):
+    file = case_folder / "BraTS20_Training_001_flair.nii.gz"
+    file.write_bytes(b"no image" if content == "text" else file.read_bytes()[:-500])
+    code, _, stderr = predict(case_folder)
+    assert code == 2
+    assert "Error (flair)" in stderr
+    assert f"BraTS20_Training_001_flair.nii.gz {reason}" in stderr
+
+
+def test_a_4d_file_where_3d_is_expected_ends_with_2(predict, case_folder):
+    file = case_folder / "BraTS20_Training_001_t1.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8, 3), np.int16), np.eye(4)), file)
+    code, _, stderr = predict(case_folder)
+    assert code == 2
+    assert "holds 3 volumes where one is expected" in stderr
+
+
+def test_a_header_without_a_position_ends_with_2(predict, case_folder):
+    grid = synthetic.brats_grid()
+    synthetic.save(synthetic.head(grid, "t1"), case_folder / "BraTS20_Training_001_t1.nii.gz", sform=0, qform=0)
+    code, _, stderr = predict(case_folder)
+    assert code == 2
+    assert "Error (t1)" in stderr
+    assert "sform_code and qform_code are both 0" in stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--t1", "a.nii"], "missing: --t1ce, --t2, --flair"),
+        (["absent"], "absent is not a folder"),
+        ([], "No case was named"),
+        (["absent", "--format", ".png"], "choose one of"),
+        (["absent", "--t1", "a.nii"], "Give either CASES or the four volumes"),
+    ],
+)
+def test_senseless_requests_end_with_2_and_say_why(predict, options, words):
+    code, _, stderr = predict(*options)
+    assert code == 2
+    assert words in stderr
+
+
+def test_an_unknown_model_ends_with_2_and_names_the_known(predict, case_folder):
+    code, _, stderr = predict(case_folder, "--version", "v0099")
+    assert code == 2
+    assert "no model version 'v0099'. Known: v" in stderr
+
+
+def test_evaluation_prints_the_table_and_writes_reports_and_pictures(run, studies, tiny_models, tmp_path):
+    code, stdout, _ = run("evaluate", "--cases", studies, "--output", tmp_path / "out", "--models", tiny_models)
+    assert code == 0
+    for words in ("WT (whole tumor)", "mean Dice", "best case", "mean HD95 (mm)", "0.93", "0.90", "0.79"):
+        assert words in stdout
+    assert "comparable only when both" in stdout
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"cases.csv", "report.json", "best.png", "worst.png"}
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert len(report["cases"]) == 2
+
+
+def test_evaluating_a_label_on_another_grid_ends_with_2(run, case_folder, tiny_models, tmp_path):
+    other = synthetic.truth(synthetic.brats_grid((64, 72, 61)))
+    synthetic.save(other, case_folder / "BraTS20_Training_001_seg.nii.gz")
+    code, _, stderr = run("evaluate", "--cases", case_folder, "--models", tiny_models, "--output", tmp_path)
+    assert code == 2
+    assert "64 x 72 x 61 against 64 x 72 x 60 voxels" in stderr
+
+
+def test_evaluating_without_labels_ends_with_2(run, tmp_path, tiny_models):
+    folder = synthetic.write_case(tmp_path / "studies", label=False)
+    code, _, stderr = run("evaluate", "--cases", folder, "--models", tiny_models)
+    assert code == 2
+    assert "has a label" in stderr
+
+
+def test_rendering_a_label_needs_no_model_and_writes_png_and_gif(run, case_folder, tmp_path):
+    code, stdout, _ = run("render", case_folder, "--label", "--output", tmp_path / "pictures")
+    assert code == 0
+    for ending in ("png", "gif"):
+        assert f"BraTS20_Training_001.{ending}" in stdout
+        assert (tmp_path / "pictures" / f"BraTS20_Training_001.{ending}").stat().st_size > 1000
+
+
+def test_rendering_draws_the_models_answer_or_a_given_labelmap(run, case_folder, tiny_models, tmp_path):
+    assert run("render", case_folder, "--no-gif", "--models", tiny_models, "--output", tmp_path / "a")[0] == 0
+    seg = case_folder / "BraTS20_Training_001_seg.nii.gz"
+    assert run("render", case_folder, "--no-gif", "--labelmap", seg, "--output", tmp_path / "b")[0] == 0
+    pictures = [(tmp_path / folder / "BraTS20_Training_001.png").read_bytes() for folder in "ab"]
+    assert pictures[0] != pictures[1]
+
+
+def test_export_converts_between_formats_and_value_schemes(run, case_folder, tmp_path):
+    seg = case_folder / "BraTS20_Training_001_seg.nii.gz"
+    code, _, stderr = run("export", seg, tmp_path / "case.seg.nrrd")
+    assert code == 0
+    assert "brats-2017 values" in stderr
+    assert run("export", tmp_path / "case.seg.nrrd", tmp_path / "back.nii.gz", "--brats-values")[0] == 0
+    original, back = (nibabel.Nifti1Image.from_filename(path) for path in (seg, tmp_path / "back.nii.gz"))
+    assert np.array_equal(np.asarray(original.dataobj), np.asarray(back.dataobj))
+    assert np.allclose(original.affine, back.affine)
+
+
+def test_export_refuses_what_is_no_labelmap_and_unknown_endings(run, case_folder, tmp_path):
+    code, _, stderr = run("export", case_folder / "BraTS20_Training_001_t1.nii.gz", tmp_path / "x.nii.gz")
+    assert code == 2
+    assert "holds the values" in stderr
+    code, _, stderr = run("export", case_folder / "BraTS20_Training_001_seg.nii.gz", tmp_path / "x.png")
+    assert code == 2
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_models_are_listed_shown_promoted_and_rolled_back(run, tiny_models, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(tiny_models, models)
+    shutil.copytree(models / "v0001", models / "v0002")
+    assert "calls everything edema" in run("models", "list", "--models", models)[1]
+    assert json.loads(run("models", "show", "v0001", "--models", models)[1])["version"] == "v0001"
+    assert "v0002 is current" in run("models", "promote", "v0002", "--models", models)[1]
+    assert "v0001 is current again" in run("models", "rollback", "--models", models)[1]
+    code, _, stderr = run("models", "promote", "v0077", "--models", models)
+    assert code == 2
+    assert "no model version 'v0077'" in stderr
+
+
+def test_the_models_folder_follows_the_environment(run, tiny_models, tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    shutil.copytree(tiny_models, tmp_path / "home" / "models")
+    monkeypatch.setenv("TUMORLOOP_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TUMORLOOP_MODELS", raising=False)
+    assert os.fspath(tmp_path) in run("models", "list")[1].replace("\n", "")
+
+
+def test_phantoms_are_written_as_cases_that_can_be_rendered(run, tmp_path):
+    code, stdout, _ = run("phantom", tmp_path / "cases", "--count", 1, "--seed", 3)
+    assert code == 0
+    assert "1 case in" in stdout.replace("\n", "")
+    assert run("render", tmp_path / "cases" / "phantom_0001", "--label", "--output", tmp_path)[0] == 0
+
+
+def test_fitting_makes_a_version_with_a_card_and_goes_on_where_it_was(run, studies, tmp_path):
+    models = tmp_path / "models"
+    command = ["fit", "--cases", studies, "--models", models, "--work", tmp_path / "work", "--epochs", 1, "--steps", 1]
+    command += ["--batch-size", 1, "--patch", 32, "--base-filters", 2, "--validation", 0, "--precision", "float32"]
+    code, stdout, _ = run(*command, "--promote")
+    assert code == 0
+    assert "v0001" in stdout
+    card = json.loads(run("models", "show", "--models", models)[1])
+    assert [(case["case"], case["split"]) for case in card["data"]] == [
+        ("BraTS20_Training_001", "train"),
+        ("BraTS20_Training_002", "train"),
+    ]
+    assert card["training"]["epochs"] == 1
+    assert run("fit", *command[1:], "--start", "current")[0] == 0
+    assert json.loads(run("models", "show", "v0002", "--models", models)[1])["parent"] == "v0001"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "no labeled case to train on"),
+        (["--start", "v0009"], "no model version 'v0009'"),
+        (["--precision", "float7"], "Error (precision)"),
+        (["--patch", "40", "--phantoms", "0"], "no labeled case"),
+    ],
+)
+def test_senseless_trainings_end_with_2_and_say_why(run, tmp_path, options, words):
+    code, _, stderr = run("fit", *options, "--models", tmp_path, "--work", tmp_path)
+    assert code == 2
+    assert words in stderr
+
+
+def test_whether_a_patient_is_kept_out_depends_on_the_patient_alone():
+    from training.cli.fit import is_validation
+
+    patients = [f"patient-{number}" for number in range(2000)]
+    kept_out = [patient for patient in patients if is_validation(patient, 0.2)]
+    assert 0.17 < len(kept_out) / len(patients) < 0.23
+    assert not any(is_validation(patient, 0.0) for patient in patients)

@@ -1,0 +1,35 @@
+"""The command line: ``python -m training {phantom,fit,predict,evaluate,render,export,models}``.
+
+Exit codes: 0 done; 1 something broke; 2 what was given cannot be used, with one line on standard error that says
+what and where. Tables go to standard output, progress and messages to standard error. Nothing heavy is imported
+before a command needs it, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from training.cli import evaluate, export, fit, models, phantom, predict, render
+from training.cli.common import Guarded
+
+app = typer.Typer(
+    name="python -m training",
+    cls=Guarded,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Synthetic cases, training, segmentation, evaluation, pictures, conversion and model versions of TumorLoop.",
+    epilog="Each command has its own `--help` with examples. Research use only.",
+)
+app.command("phantom")(phantom.phantom)
+app.command("fit")(fit.fit)
+app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.command("render")(render.render)
+app.command("export")(export.export)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app(prog_name="python -m training")

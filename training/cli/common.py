@@ -1,0 +1,148 @@
+"""What the commands share: the consoles, progress bars, errors, and how cases and models are named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from typer.core import TyperGroup
+
+from training.errors import InputError
+
+if TYPE_CHECKING:
+    from training.cases import Case
+    from training.model_store import ModelStore
+    from training.predict import Segmenter
+
+#: Results: tables and paths.
+out = Console(highlight=False)
+#: Progress, warnings and errors.
+err = Console(stderr=True, highlight=False)
+
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--models",
+        envvar="TUMORLOOP_MODELS",
+        help="Folder of model versions. Default: models/ in $TUMORLOOP_HOME or in the user's data folder; "
+        "the model that comes with TumorLoop is always among them.",
+        show_default=False,
+    ),
+]
+VersionOption = Annotated[
+    str | None,
+    typer.Option("--version", help="Model version to use, for instance v0002. Default: the current one."),
+]
+
+
+class Guarded(TyperGroup):
+    """A command group that turns :class:`InputError` into one line on standard error and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            where = f" ({error.field})" if error.field else ""
+            err.print(f"Error{where}: {error.message}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(2) from None
+
+
+@contextmanager
+def progress(*, steps: bool = False) -> Iterator[Progress]:
+    """Show bars with elapsed and remaining time on standard error.
+
+    Args:
+        steps: Count steps (``3/12``) instead of percent.
+    """
+    share = MofNCompleteColumn() if steps else TaskProgressColumn()
+    columns = [TextColumn("{task.description}"), BarColumn(), share]
+    columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    with Progress(*columns, console=err) as bars:
+        yield bars
+
+
+def warn(message: str) -> None:
+    """Print a warning on standard error."""
+    err.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
+
+
+def models_folder(models: Path | None) -> Path:
+    """Return the folder of model versions: the one given, or the default."""
+    if models is not None:
+        return models
+    home = os.environ.get("TUMORLOOP_HOME")
+    if home:
+        return Path(home).expanduser() / "models"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("tumorloop", appauthor=False)) / "models"
+
+
+def open_store(models: Path | None) -> ModelStore:
+    """Return the model store, with the model that comes with TumorLoop where that is at hand."""
+    from training.model_store import ModelStore
+
+    bundled = Path(__file__).resolve().parents[2] / "server_app" / "model"
+    return ModelStore(models_folder(models), bundled if bundled.is_dir() else None)
+
+
+def load_segmenter(models: Path | None, version: str | None) -> Segmenter:
+    """Load a model version, saying which.
+
+    Raises:
+        InputError: If there is none.
+    """
+    store = open_store(models)
+    chosen = store.get(version) if version else store.current()
+    with err.status(f"Loading model {chosen.id} ..."):
+        from training.predict import Segmenter
+
+        return Segmenter(chosen)
+
+
+def collect_cases(paths: list[Path], order: str | None = None) -> list[Case]:
+    """Make cases of what was named: case folders, folders of case folders, 4D files.
+
+    Args:
+        paths: Folders and files.
+        order: Roles of the volumes of a 4D file, comma-separated; default is the Decathlon's.
+
+    Raises:
+        InputError: If a path holds no case; for a folder with one broken case the message says what is wrong.
+    """
+    from training.cases import case_from_4d, case_from_folder, find_cases
+
+    roles = tuple(part.strip() for part in order.split(",")) if order else None
+    cases: list[Case] = []
+    for path in paths:
+        if path.is_file():
+            cases.append(case_from_4d(path, roles))
+            continue
+        found, problems = find_cases(path)
+        if not found:
+            cases.append(case_from_folder(path) if len(problems) < 2 else _refuse(path, problems[0].message))
+        for problem in problems if found else []:
+            warn(f"{problem.path}: {problem.message}")
+        cases += found
+    if not cases:
+        raise InputError("No case was named.", field="cases")
+    return cases
+
+
+def _refuse(path: Path, message: str) -> Case:
+    raise InputError(f"There is no usable case in {path}. The first problem: {message}", field="cases")

@@ -1,0 +1,118 @@
+"""``evaluate``: how good a model is on labeled cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress, warn
+from training.errors import InputError
+from training.labels import REGION_NAMES
+
+if TYPE_CHECKING:
+    from training.cases import Case
+    from training.evaluate import CaseResult, EvaluationReport
+    from training.predict import Segmentation
+    from training.volumes import Volume
+
+
+def evaluate(
+    cases: Annotated[
+        list[Path],
+        typer.Option("--cases", "-c", help="Folder of labeled cases; may be given several times.", show_default=False),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the reports.")] = Path("evaluation"),
+    limit: Annotated[int, typer.Option(min=0, help="Evaluate only the first so many cases; 0 takes all.")] = 0,
+    pictures: Annotated[bool, typer.Option(help="Draw the best and the worst case.")] = True,
+    models: ModelsOption = None,
+    version: VersionOption = None,
+) -> None:
+    """Segment labeled cases, compare with their labels, and print the results table.
+
+    Writes `cases.csv` (a row per case), `report.json` (everything), and pictures of the best and the worst case.
+
+    **Example**
+
+    `python -m training evaluate --cases BraTS2020/validation --output evaluation`
+    """
+    from training.evaluate import evaluate_cases
+
+    labeled = [case for case in collect_cases(cases) if case.label is not None]
+    if not labeled:
+        raise InputError(f"No case in {', '.join(map(str, cases))} has a label.", field="cases")
+    labeled = labeled[:limit] if limit else labeled
+    segmenter = load_segmenter(models, version)
+    extremes = Extremes()
+    with progress(steps=True) as bars:
+        task = bars.add_task("", total=len(labeled))
+
+        def tell(done: int, _: int, case: str) -> None:
+            bars.update(task, completed=done, description=case or "done")
+
+        report = evaluate_cases(labeled, segmenter, output, tell, on_result=extremes.add if pictures else None)
+    _print(report)
+    for kind, path in (report.files | (extremes.draw(output) if pictures else {})).items():
+        out.print(f"{kind}: {path}", soft_wrap=True)
+
+
+class Extremes:
+    """Keeps the best and the worst answer so far, and draws them at the end."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Case, Volume, CaseResult]] = {}
+
+    def add(self, case: Case, segmentation: Segmentation, result: CaseResult) -> None:
+        """Look at one answer."""
+        better: dict[str, Callable[[float, float], bool]] = {
+            "best": lambda new, old: new > old,
+            "worst": lambda new, old: new < old,
+        }
+        for kind, wins in better.items():
+            if kind not in self._kept or wins(result.mean_dice, self._kept[kind][2].mean_dice):
+                self._kept[kind] = (case, segmentation.labelmap, result)
+
+    def draw(self, folder: Path) -> dict[str, Path]:
+        """Write ``best.png`` and ``worst.png``; return their paths."""
+        from training.render import case_picture
+
+        drawn = {}
+        for kind, (case, labelmap, result) in self._kept.items():
+            scores = ", ".join(f"{region} {value:.2f}" for region, value in result.dice.items())
+            drawn[f"{kind} case"] = case_picture(
+                case.read_all(),
+                labelmap,
+                case.read_label(),
+                folder / f"{kind}.png",
+                title=f"{kind.capitalize()} case: {case.id}",
+                caption=f"Dice {scores}",
+            )
+        return drawn
+
+
+def _print(report: EvaluationReport) -> None:
+    from training.evaluate import REFERENCE_CAVEAT, REFERENCE_DICE
+
+    count = len(report.cases)
+    title = f"Model {report.model_version} on {count} case{'s' if count != 1 else ''}"
+    table = Table("region", "mean Dice", "best Dice", "best case", "mean HD95 (mm)", "reference Dice", title=title)
+    notes = []
+    for row in report.summary():
+        distance = "undefined" if row.mean_hd95 is None else f"{row.mean_hd95:.1f}"
+        name = f"{row.region} ({REGION_NAMES[row.region]})"
+        reference = f"{REFERENCE_DICE[row.region]:.2f}"
+        table.add_row(name, f"{row.mean_dice:.3f}", f"{row.best_dice:.3f}", row.best_case, distance, reference)
+        if row.absent or row.undefined_hd95:
+            notes.append(
+                f"{row.region} is absent in the truth of {row.absent} of {count} cases (Dice 1 if none was found, "
+                f"else 0); HD95 is undefined in {row.undefined_hd95} and left out of the mean."
+            )
+    out.print(table)
+    for note in notes:
+        out.print(note, soft_wrap=True)
+    out.print(f"Reference Dice: {REFERENCE_CAVEAT}.", soft_wrap=True)
+    for case, message in report.failures.items():
+        warn(f"{case} was not evaluated: {message}")

@@ -1,0 +1,40 @@
+"""``export``: labelmaps in other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.cli.common import err, out
+
+
+def export(
+    labelmap: Annotated[
+        Path, typer.Argument(help="Labelmap with any BraTS values: .nii, .nii.gz, .nrrd, .seg.nrrd, .mha ...")
+    ],
+    output: Annotated[
+        Path, typer.Argument(help="File to write; its ending chooses the format: .nii, .nii.gz, .nrrd, .seg.nrrd.")
+    ],
+    brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as BraTS 2017-2021 has it.")] = False,
+) -> None:
+    """Convert a labelmap, keeping its position in space.
+
+    A `.seg.nrrd` opens in 3D Slicer with named, colored, coded segments.
+
+    **Examples**
+
+    `python -m training export results/case_seg.nii.gz case.seg.nrrd`
+
+    `python -m training export case.seg.nrrd submission.nii.gz --brats-values`
+    """
+    from training.export import export_ending, write_labelmap
+    from training.labels import from_file_values
+    from training.volumes import Volume, read_labelmap
+
+    export_ending(output)
+    found = read_labelmap(labelmap)
+    values, scheme = from_file_values(found.data, where=str(labelmap))
+    err.print(f"{labelmap} has {scheme} values.", soft_wrap=True)
+    out.print(str(write_labelmap(Volume(values, found.grid), output, brats_values=brats_values)), soft_wrap=True)

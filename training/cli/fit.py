@@ -1,0 +1,195 @@
+"""``fit``: train a model and store it as a new version."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from training.cli.common import ModelsOption, collect_cases, open_store, out, progress, warn
+from training.errors import InputError
+
+if TYPE_CHECKING:
+    from training.cases import Case
+    from training.fit import FitConfig, FitProgress, FitResult
+    from training.model_store import ModelStore, ModelVersion, SeenCase
+    from training.prepared import PreparedCase
+    from training.unet import UNetConfig
+    from training.weights import Weights
+
+
+def fit(
+    cases: Annotated[
+        list[Path] | None,
+        typer.Option("--cases", "-c", help="Folder of labeled cases; may be given several times.", show_default=False),
+    ] = None,
+    phantoms: Annotated[int, typer.Option(min=0, help="Add so many synthetic cases.")] = 0,
+    start: Annotated[
+        str, typer.Option(help="Weights to start from: scratch, current, or a version such as v0002.")
+    ] = "scratch",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs at most.")] = 50,
+    steps: Annotated[int, typer.Option(min=1, help="Batches per epoch.")] = 100,
+    batch_size: Annotated[int, typer.Option(min=1, help="Patches per batch.")] = 2,
+    patch: Annotated[int, typer.Option(min=16, help="Side of a patch in voxels, a multiple of 16.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 2e-3,
+    base_filters: Annotated[int, typer.Option(min=1, help="Width of the network, when starting from scratch.")] = 16,
+    validation: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of patients kept out of training, by a hash of their id.")
+    ] = 0.2,
+    patience: Annotated[int, typer.Option(min=0, help="Epochs without a better validation before stopping.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, patches and augmentation.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
+    work: Annotated[
+        Path, typer.Option(help="Folder for prepared cases and the checkpoint; the same command goes on from it.")
+    ] = Path("training-work"),
+    promote: Annotated[bool, typer.Option(help="Make the new version the current one.")] = False,
+    description: Annotated[str, typer.Option(help="One sentence for the model card.")] = "",
+    models: ModelsOption = None,
+) -> None:
+    """Train on labeled cases, synthetic ones, or both, and store the result as a new model version.
+
+    A run that was stopped goes on where it was when the same command is given again.
+
+    **Examples**
+
+    `python -m training fit --cases BraTS2020/training --epochs 100 --promote`
+
+    `python -m training fit --phantoms 200 --epochs 20 --steps 50`
+    """
+    from pydantic import ValidationError
+
+    from training.fit import FitConfig
+    from training.unet import UNetConfig
+
+    store = open_store(models)
+    parent = None if start == "scratch" else store.current() if start == "current" else store.get(start)
+    network = parent.card.network if parent else UNetConfig(base_filters=base_filters)
+    try:
+        config = FitConfig(
+            max_epochs=epochs,
+            steps_per_epoch=steps,
+            batch_size=batch_size,
+            patch=(patch, patch, patch),
+            learning_rate=learning_rate,
+            early_stop_patience=patience,
+            workers=workers,
+            seed=seed,
+            precision=precision,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(str(first["msg"]), field=str(first["loc"][0])) from error
+    labeled = [case for case in collect_cases(cases) if case.label is not None] if cases else []
+    known = {case.id: case for case in labeled}
+    ready = _prepare(labeled, phantoms, network, work)
+    kept_out = [case for case in ready if is_validation(_patient(case, known), validation)]
+    train = [case for case in ready if case not in kept_out]
+    if not train:
+        raise InputError("There is no labeled case to train on. Give --cases or --phantoms.", field="cases")
+    result = _run(config, network, train, kept_out, work, parent.load_weights() if parent else None)
+    seen = [_seen(case, known, "train") for case in train] + [_seen(case, known, "validation") for case in kept_out]
+    version = _store(store, result, config, network, parent, seen, description)
+    if promote:
+        store.promote(version.id, "promoted by the fit command")
+    _print(version, result, promoted=promote)
+
+
+def is_validation(patient: str, share: float) -> bool:
+    """Tell whether a patient is kept out of training: decided by a hash of the id alone, so it never changes."""
+    digest = hashlib.sha256(patient.encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32 < share
+
+
+def _prepare(labeled: list[Case], phantoms: int, network: UNetConfig, work: Path) -> list[PreparedCase]:
+    from training.prepare_cases import prepare_cases
+    from training.prepared import PreparedStore, prepare_phantoms
+
+    store = PreparedStore(work / "prepared")
+    ready: list[PreparedCase] = []
+    with progress(steps=True) as bars:
+        if labeled:
+            task = bars.add_task("preparing cases", total=len(labeled))
+            ready, failures = prepare_cases(
+                labeled, store, stride=network.stride, on_progress=lambda done, _: bars.update(task, completed=done)
+            )
+            for message in failures.values():
+                warn(message)
+        if phantoms:
+            other = bars.add_task("making phantoms", total=phantoms)
+            ready += prepare_phantoms(
+                store, range(phantoms), on_progress=lambda done, _: bars.update(other, completed=done)
+            )
+            bars.update(other, completed=phantoms)
+    return ready
+
+
+def _run(
+    config: FitConfig,
+    network: UNetConfig,
+    train: list[PreparedCase],
+    kept_out: list[PreparedCase],
+    work: Path,
+    weights: Weights | None,
+) -> FitResult:
+    from training.fit import fit as run
+
+    with progress() as bars:
+        task = bars.add_task("starting", total=config.max_epochs * config.steps_per_epoch)
+
+        def tell(at: FitProgress) -> None:
+            best = f", best Dice {at.best_metric:.3f}" if at.best_metric >= 0 else ""
+            bars.update(
+                task,
+                completed=at.epoch * at.steps + (at.step if at.step < at.steps else 0),
+                description=f"epoch {min(at.epoch + 1, at.total_epochs)}/{at.total_epochs}, loss {at.loss:.3f}{best}",
+            )
+
+        return run(config, network, train, kept_out, work_dir=work, start=weights, on_progress=tell)
+
+
+def _patient(case: PreparedCase, known: dict[str, Case]) -> str:
+    return known[case.id].patient if case.id in known else case.id
+
+
+def _seen(case: PreparedCase, known: dict[str, Case], split: str) -> SeenCase:
+    from training.model_store import SeenCase
+
+    label = known[case.id].label if case.id in known else case.label_path
+    assert label is not None
+    digest = hashlib.sha256(label.read_bytes()).hexdigest()
+    return SeenCase(case=case.id, patient=_patient(case, known), label_sha256=digest, split=split)
+
+
+def _store(
+    store: ModelStore,
+    result: FitResult,
+    config: FitConfig,
+    network: UNetConfig,
+    parent: ModelVersion | None,
+    seen: list[SeenCase],
+    description: str,
+) -> ModelVersion:
+    from training.model_store import ModelCard
+
+    card = ModelCard(
+        parent=parent.id if parent else None,
+        description=description or f"Trained on {sum(case.split == 'train' for case in seen)} cases.",
+        network=network,
+        data=seen,
+        training={"settings": config.model_dump(mode="json"), "epochs": result.epochs, "history": result.history},
+        metrics={"validation_mean_dice": result.best_metric} if result.best_metric >= 0 else {},
+    )
+    return store.add(result.weights, card)
+
+
+def _print(version: ModelVersion, result: FitResult, *, promoted: bool) -> None:
+    table = Table("version", "epochs", "validation Dice", "current", "folder")
+    best = f"{result.best_metric:.3f}" if result.best_metric >= 0 else "none kept out"
+    table.add_row(version.id, str(result.epochs), best, "yes" if promoted else "no", str(version.folder))
+    out.print(table)
+    if not promoted:
+        out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)

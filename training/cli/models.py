@@ -1,0 +1,57 @@
+"""``models``: the versions, and which one is current."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from training.cli.common import ModelsOption, open_store, out
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, show, promote and roll back models.")
+
+
+@app.command("list")
+def list_versions(models: ModelsOption = None) -> None:
+    """List the versions; the current one is marked."""
+    from training.errors import InputError
+
+    store = open_store(models)
+    try:
+        current = store.current().id
+    except InputError:
+        current = ""
+    table = Table("", "version", "parent", "created", "description", "verdict", title=str(store.root))
+    for version in store.versions():
+        card = version.card
+        mark = "current" if version.id == current else ""
+        table.add_row(mark, version.id, card.parent or "", card.created, card.description, card.verdict)
+    out.print(table)
+
+
+@app.command()
+def show(
+    version: Annotated[str | None, typer.Argument(help="For instance v0002. Default: the current one.")] = None,
+    models: ModelsOption = None,
+) -> None:
+    """Print a version's card as JSON."""
+    store = open_store(models)
+    found = store.get(version) if version else store.current()
+    out.print_json(found.card.model_dump_json())
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="For instance v0002.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "promoted by hand",
+    models: ModelsOption = None,
+) -> None:
+    """Make a version the current one; a running server answers with it from its next request on."""
+    out.print(f"{open_store(models).promote(version, reason).id} is current.")
+
+
+@app.command()
+def rollback(models: ModelsOption = None) -> None:
+    """Undo the last promotion."""
+    out.print(f"{open_store(models).rollback().id} is current again.")

@@ -1,0 +1,97 @@
+"""``predict``: labelmaps for cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress, TaskID
+from rich.table import Table
+
+from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress, warn
+from training.errors import InputError
+from training.labels import LABELS
+from training.modalities import ROLES
+
+if TYPE_CHECKING:
+    from training.cases import Case
+    from training.predict import Segmentation
+
+
+def predict(
+    cases: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Case folders, folders of case folders, or 4D files.", show_default=False),
+    ] = None,
+    t1: Annotated[Path | None, typer.Option(help="T1 volume (instead of CASES).", show_default=False)] = None,
+    t1ce: Annotated[Path | None, typer.Option(help="T1 volume with contrast.", show_default=False)] = None,
+    t2: Annotated[Path | None, typer.Option(help="T2 volume.", show_default=False)] = None,
+    flair: Annotated[Path | None, typer.Option(help="FLAIR volume.", show_default=False)] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labelmaps.")] = Path("results"),
+    format: Annotated[str, typer.Option(help=".nii.gz, .nii, .nrrd or .seg.nrrd (3D Slicer).")] = ".nii.gz",
+    reference: Annotated[str, typer.Option(help="The modality on whose grid the labelmap lies.")] = "t1ce",
+    brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as BraTS has it.")] = False,
+    order: Annotated[
+        str, typer.Option(help="Modalities of a 4D file, in order; the default is the Decathlon's.")
+    ] = "flair,t1,t1ce,t2",
+    models: ModelsOption = None,
+    version: VersionOption = None,
+) -> None:
+    """Segment cases: four volumes in, one labelmap on the grid of the reference volume out.
+
+    Values: 0 background, 1 necrotic core, 2 peritumoral edema, 3 enhancing tumor.
+
+    **Examples**
+
+    `python -m training predict cases/BraTS20_Training_001`
+
+    `python -m training predict --t1 a.nii.gz --t1ce b.nii.gz --t2 c.nii.gz --flair d.nii.gz --format .seg.nrrd`
+    """
+    from training.export import export_ending, write_labelmap
+
+    if not format.startswith(".") or export_ending(f"x{format}") != format:
+        raise InputError(f"There is no format {format!r}.", field="format")
+    chosen = _named(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order)
+    segmenter = load_segmenter(models, version)
+    table = Table(
+        "case", *[f"{label.name} (mL)" for label in LABELS], "seconds", "labelmap", title=segmenter.version.id
+    )
+    with progress() as bars:
+        task = bars.add_task("", total=len(chosen))
+        for number, case in enumerate(chosen):
+            segmentation = segmenter.segment(
+                case.read_all(), reference=reference, on_progress=_teller(bars, task, case, number)
+            )
+            path = write_labelmap(segmentation.labelmap, output / f"{case.id}_seg{format}", brats_values=brats_values)
+            for sentence in segmentation.warnings:
+                warn(f"{case.id}: {sentence}")
+            table.add_row(*_row(case, segmentation, path))
+    out.print(table)
+
+
+def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str) -> list[Case]:
+    """Return the cases given as folders and files, or the one given by its four volumes."""
+    given = {role: path for role, path in roles.items() if path is not None}
+    if given and paths:
+        raise InputError("Give either CASES or the four volumes, not both.", field="cases")
+    if not given:
+        return collect_cases(paths or [], order)
+    from training.cases import case_from_roles, slug, stem_of
+
+    missing = [f"--{role}" for role in ROLES if role not in given]
+    if missing:
+        raise InputError(f"All four volumes are needed; missing: {', '.join(missing)}.", field=missing[0][2:])
+    return [case_from_roles(given, id=slug(stem_of(given["t1ce"])))]
+
+
+def _teller(bars: Progress, task: TaskID, case: Case, number: int):  # type: ignore[no-untyped-def]
+    def tell(share: float, stage: str) -> None:
+        bars.update(task, completed=number + share, description=f"{case.id}: {stage}")
+
+    return tell
+
+
+def _row(case: Case, segmentation: Segmentation, path: Path) -> list[str]:
+    volumes = [f"{segmentation.volumes_ml[label.name]:.1f}" for label in LABELS]
+    return [case.id, *volumes, f"{sum(segmentation.seconds.values()):.1f}", str(path)]

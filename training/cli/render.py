@@ -1,0 +1,73 @@
+"""``render``: pictures and a flight through the brain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress
+from training.errors import InputError
+
+if TYPE_CHECKING:
+    from training.volumes import Volume
+
+
+def render(
+    cases: Annotated[list[Path], typer.Argument(help="Case folders, or folders of case folders.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("pictures"),
+    labelmap: Annotated[
+        Path | None,
+        typer.Option(help="Labelmap to draw (of a single case), on any of its grids.", show_default=False),
+    ] = None,
+    label: Annotated[bool, typer.Option("--label", help="Draw the case's own label instead of segmenting.")] = False,
+    gif: Annotated[bool, typer.Option(help="Write the fly-through GIF as well.")] = True,
+    volume: Annotated[str, typer.Option(help="The modality to fly through.")] = "t1ce",
+    models: ModelsOption = None,
+    version: VersionOption = None,
+) -> None:
+    """Draw cases: a PNG of the slice with the most tumor, and a GIF that flies through the brain.
+
+    What is drawn is the model's answer, unless `--labelmap` or `--label` says otherwise; beside it the label of the
+    case, if it has one.
+
+    **Examples**
+
+    `python -m training render cases/phantom_0001 --output pictures`
+
+    `python -m training render cases/phantom_0001 --labelmap results/phantom_0001_seg.nii.gz`
+    """
+    from training.modalities import ROLES
+    from training.render import case_picture, flythrough_gif
+
+    if volume not in ROLES:
+        raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")
+    chosen = collect_cases(cases)
+    if labelmap is not None and (label or len(chosen) > 1):
+        raise InputError("--labelmap goes with one case and without --label.", field="labelmap")
+    segmenter = None if labelmap or label else load_segmenter(models, version)
+    with progress(steps=True) as bars:
+        task = bars.add_task("", total=len(chosen))
+        for case in chosen:
+            bars.update(task, description=case.id)
+            volumes = case.read_all()
+            if segmenter is not None:
+                drawn = segmenter.segment(volumes).labelmap
+            else:
+                drawn = _read(labelmap) if labelmap else case.read_label()
+            truth = case.read_label() if case.label is not None and not label else None
+            paths = [case_picture(volumes, drawn, truth, output / f"{case.id}.png", title=case.id)]
+            if gif:
+                paths.append(flythrough_gif(volumes[volume], drawn, output / f"{case.id}.gif", title=case.id))
+            bars.advance(task)
+            for path in paths:
+                out.print(str(path), soft_wrap=True)
+
+
+def _read(path: Path) -> Volume:
+    from training.labels import from_file_values
+    from training.volumes import Volume, read_labelmap
+
+    found = read_labelmap(path)
+    return Volume(from_file_values(found.data, where=str(path))[0], found.grid)
