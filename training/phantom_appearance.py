@@ -92,7 +92,7 @@ def _scan(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray, channe
     kept = np.sqrt(np.prod([np.mean(np.sum(matrix**2, axis=1)) for matrix in matrices]))
     level = np.exp(rng.uniform(np.log(0.006), np.log(0.05))) * (1.2 if channel == 2 else 0.8)
     if rng.random() < 0.5:
-        image += rng.standard_normal(shape, dtype=np.float32) * np.float32(level / max(float(kept), 0.05))
+        image += rng.standard_normal(shape, dtype=np.float32) * np.float32(level / max(float(kept), 0.45))
         image = apply_axes(image, matrices)
     else:
         image = apply_axes(image, matrices)

@@ -71,7 +71,7 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
             toward_fluid(2, 0.2, 1.0),
             flair * u(0.5, 1.75),
         ]
-    rim = [toward_fluid(0, -0.2, 0.3), u(1.18, 2.3), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
+    rim = [toward_fluid(0, -0.2, 0.3), u(1.14, 2.2), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
     return {name: np.array(values) for name, values in (("ed", edema), ("ncr", core), ("et", rim))}
 
 

@@ -8,11 +8,14 @@ import numpy as np
 
 from training.labels import ED, ET, NCR
 from training.phantom_anatomy import Anatomy
-from training.phantom_fields import Shape, smooth_noise, smoothstep, upsample
+from training.phantom_fields import Shape, half_length, smooth_noise, smoothstep, upsample
 
 #: How often each build occurs: ring-enhancing with necrosis, solid enhancing, non-enhancing (low grade), patchy.
 KINDS = ("ring", "solid", "low", "patchy")
 _CHANCES = (0.46, 0.12, 0.27, 0.15)
+
+#: Fewer core voxels than this (0.15 mL) are no tumor.
+MIN_CORE = 150
 
 
 @dataclass(frozen=True)
@@ -61,32 +64,34 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     Returns:
         The tumor, or ``None`` if no focus lies in brain tissue inside the grid.
     """
-    seeds = [np.round(focus.center - origin).astype(int) for focus in foci]
-    kept = [
-        (focus, seed)
-        for focus, seed in zip(foci, seeds, strict=True)
-        if np.all((seed >= 0) & (seed < anatomy.csf.shape)) and anatomy.brain[tuple(seed)]
-    ]
+    kept = [(focus, seed) for focus in foci if (seed := _settle(anatomy, focus.center - origin)) is not None]
     if not kept:
         return None
     reach = max(focus.radius for focus, _ in kept)
-    spread = float(np.exp(rng.uniform(np.log(2.5), np.log(22)))) if rng.random() < 0.92 else 0.0
-    box = _box(anatomy.csf.shape, kept, int(reach * 1.6 + spread * 1.3 + 8))
+    most = 9.0 if kept[0][0].kind == "low" else 16.0
+    spread = float(np.exp(rng.uniform(np.log(2), np.log(most)))) if rng.random() < 0.92 else 0.0
+    box = _box(anatomy.csf.shape, kept, int(reach * 1.6 + spread * 1.2 + 6))
     shape: Shape = anatomy.csf[box].shape  # type: ignore[assignment]
     room = anatomy.brain[box] & (anatomy.ventricle[box] > 0.3)
     start = np.array([part.start for part in box])
-    inside = [(focus, seed - start) for focus, seed in kept]
-    time = _travel(rng, anatomy, box, room, inside)
+    resistance = anatomy.csf[box] + np.float32(rng.uniform(0, 0.6)) * anatomy.gray[box]
 
     core = np.full(shape, -9, np.float32)
     necrosis = np.full(shape, -9, np.float32)
-    for focus, seed in inside:
-        shell, inner = _core(rng, shape, focus, seed, time)
+    for focus, seed in kept:
+        shell, inner = _core(rng, resistance, focus, seed - start)
         np.maximum(core, shell, out=core)
         np.maximum(necrosis, inner, out=necrosis)
     core = np.where(room, core, -9)
+    if np.count_nonzero(core > 0) < MIN_CORE:
+        return None
     enhancing = (core > 0) & (necrosis <= 0)
-    edge = reach + spread - time + smooth_noise(rng, shape, 11) * (0.18 * spread) + smooth_noise(rng, shape, 5) * 0.8
+    edge = (
+        spread
+        - _travel(rng, anatomy, box, room, core > 0)
+        + smooth_noise(rng, shape, 11) * (0.18 * spread)
+        + smooth_noise(rng, shape, 5) * 0.8
+    )
     edge = np.where(room & (spread > 0), edge - 6 * np.clip(anatomy.csf[box] - 0.4, 0, 1), -9).astype(np.float32)
 
     label = np.zeros(shape, np.uint8)
@@ -106,52 +111,67 @@ def _box(shape: tuple[int, ...], kept: list[tuple[Focus, np.ndarray]], margin: i
     return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
 
 
+def _settle(anatomy: Anatomy, place: np.ndarray) -> np.ndarray | None:
+    """Find the voxel of solid tissue nearest to ``place`` (voxels), at most 10 mm away."""
+    corner = np.round(place).astype(int) - 10
+    low = np.maximum(corner, 0)
+    window = tuple(slice(first, max(first, last)) for first, last in zip(low, corner + 21, strict=True))
+    fit = anatomy.brain[window] & (anatomy.csf[window] < 0.4) & (anatomy.ventricle[window] > 2)
+    candidates = np.argwhere(fit) + low
+    if not len(candidates):
+        return None
+    distance = np.linalg.norm(candidates - place, axis=1)
+    return candidates[distance.argmin()] if distance.min() <= 10 else None
+
+
 def _travel(
     rng: np.random.Generator,
     anatomy: Anatomy,
     box: tuple[slice, slice, slice],
     room: np.ndarray,
-    inside: list[tuple[Focus, np.ndarray]],
+    core: np.ndarray,
 ) -> np.ndarray:
-    """Time (mm of white matter) cells need from the foci: fast along white matter, slow in gray, hardly in fluid.
+    """Time (mm of white matter) cells need from the core: fast along white matter, slow in gray, hardly in fluid.
 
-    Solved on every second voxel with a minimal-cost path; small foci start later, so that they stay small.
+    Solved on every second voxel with a minimal-cost path.
     """
     from skimage.graph import MCP_Geometric
 
     white = anatomy.white[box]
-    csf = anatomy.csf[box]
-    slow_gray = rng.uniform(1.1, 3.5)
-    cost = 1.0 / (0.08 + (1 - csf) * (white + (1 - white) / slow_gray))
+    slow_gray = rng.uniform(1.3, 4.0)
+    cost = 1.0 / (0.08 + (1 - anatomy.csf[box]) * (white + (1 - white) / slow_gray))
     cost = np.where(room, cost, 60.0).astype(np.float32)
     shape: Shape = cost.shape  # type: ignore[assignment]
-    coarse = np.pad(cost, [(0, 2)] * 3, mode="edge")[::2, ::2, ::2]
-    coarse = coarse[tuple(slice(0, n // 2 + 1) for n in shape)]
-    largest = max(focus.radius for focus, _ in inside)
-    total = np.full(coarse.shape, np.inf, np.float32)
-    for focus, seed in inside:
-        costs, _ = MCP_Geometric(coarse).find_costs([tuple(np.minimum(seed // 2, np.array(coarse.shape) - 1))])
-        total = np.minimum(total, 2 * costs.astype(np.float32) + np.float32(largest - focus.radius))
-    return upsample(np.minimum(total, 500), shape)
+    coarse, inside = _every_second(cost), _every_second(core)
+    if not inside.any():
+        inside[tuple(n // 2 for n in inside.shape)] = True
+    starts = [tuple(voxel) for voxel in np.argwhere(inside)]
+    # starting voxels cost nothing, so that the border of the core is where time begins
+    costs, _ = MCP_Geometric(np.where(inside, 1e-3, coarse)).find_costs(starts)
+    return upsample(np.minimum(2 * costs, 500).astype(np.float32), shape)
+
+
+def _every_second(field: np.ndarray) -> np.ndarray:
+    """Take voxels 0, 2, 4 ... so that they enclose the field, as :func:`upsample` expects."""
+    padded = np.pad(field, [(0, 2)] * 3, mode="edge")[::2, ::2, ::2]
+    return padded[tuple(slice(0, half_length(n)) for n in field.shape)].copy()
 
 
 def _core(
-    rng: np.random.Generator, shape: Shape, focus: Focus, seed: np.ndarray, time: np.ndarray
+    rng: np.random.Generator, resistance: np.ndarray, focus: Focus, seed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score of the core and of what does not enhance in it, about in mm, positive inside."""
-    axes = np.stack(
-        np.meshgrid(
-            *[np.arange(n, dtype=np.float32) - s for n, s in zip(shape, seed, strict=True)], indexing="ij", sparse=False
-        )
-    )
+    shape: Shape = resistance.shape  # type: ignore[assignment]
+    axes = [np.arange(n, dtype=np.float32) - np.float32(s) for n, s in zip(shape, seed, strict=True)]
+    offset = np.stack(np.meshgrid(*axes, indexing="ij"))
     turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     stretch = np.exp(rng.normal(0, 0.22, 3))
     stretch /= np.cbrt(stretch.prod())
-    round_distance = np.sqrt(np.square(np.tensordot((turn * stretch).T.astype(np.float32), axes, 1)).sum(axis=0))
+    distance = np.sqrt(np.square(np.tensordot((turn * stretch).T.astype(np.float32), offset, 1)).sum(axis=0))
     # low-grade tumors follow the tissue they grow in, high-grade ones push it aside
-    follow = np.float32(rng.uniform(0.3, 0.7) if focus.kind == "low" else rng.uniform(0, 0.35))
-    distance = (1 - follow) * round_distance + follow * np.minimum(time, 4 * focus.radius)
+    follow = rng.uniform(0.3, 0.7) if focus.kind == "low" else rng.uniform(0, 0.3)
     size = np.float32(focus.radius)
+    distance += np.float32(follow) * size * resistance
     wobble = smooth_noise(rng, shape, max(5.0, 0.8 * focus.radius)) * rng.uniform(0.1, 0.3)
     wobble += smooth_noise(rng, shape, max(3.0, 0.3 * focus.radius)) * rng.uniform(0.04, 0.12)
     shell = size * (1 - wobble.astype(np.float32)) - distance

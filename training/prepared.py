@@ -151,7 +151,7 @@ def _check(case_id: str, image: np.ndarray, label: np.ndarray) -> None:
         raise InputError(f"A case id holds letters, digits, - and _ only; {case_id!r} does not fit.", field="id")
     if image.ndim != 4 or image.shape[:3] != label.shape:
         raise InputError(
-            f"{case_id}: image {image.shape} and label {label.shape} do not fit: they must be (x, y, z, 4) and (x, y, z).",
+            f"{case_id}: image {image.shape} and label {label.shape} do not fit: give (x, y, z, 4) and (x, y, z).",
             field="label",
         )
     if label.size and int(label.max()) >= NUM_CLASSES:
