@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.errors import InputError
-from training.phantom_anatomy import Push, Warp, build_anatomy, distractors, head_box, random_pose
+from training.phantom_anatomy import Push, Warp, build_anatomy, head_box, random_pose
 from training.phantom_appearance import render
 from training.phantom_atlas import Atlas, load_atlas
 from training.phantom_contrast import draw_contrast
+from training.phantom_distractors import distractors
 from training.phantom_fields import Shape
 from training.phantom_tumor import Focus, draw_foci, grow
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.phantom_anatomy import Anatomy, Distractor
+from training.phantom_anatomy import Anatomy
 from training.phantom_contrast import Contrast
+from training.phantom_distractors import Distractor
 from training.phantom_fields import Shape, apply_axes, scan_matrix, smooth_noise, spline_matrix
 from training.phantom_tumor import Tumor
 

@@ -20,7 +20,7 @@ class Contrast:
     """Mean brightness by tissue, four values each in the order t1, t1ce, t2, flair.
 
     ``tissue`` holds csf, gray, white and deep; ``lesion`` holds ed, ncr, et; ``distractor`` the kinds of
-    :class:`training.phantom_anatomy.Distractor`.
+    :class:`training.phantom_distractors.Distractor`.
     """
 
     tissue: dict[str, np.ndarray]
