@@ -1,0 +1,233 @@
+"""The TumorLoop app, as MONAI Label loads it.
+
+It is built twice: in the web process, and in each training subprocess. So nothing is started and no weights are
+loaded before :meth:`TumorLoopApp.on_init_complete`, which only the web process calls.
+
+What may reach the infer task is decided in :meth:`TumorLoopApp.infer` alone: a case of the datastore, a session's
+files, or a file of this very request. MONAI Label would take any path of the server.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from monailabel.config import settings as monai_settings
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import DefaultLabelTag
+from monailabel.interfaces.tasks.infer_v2 import InferTask
+from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.interfaces.tasks.train import TrainTask
+from monailabel.utils.async_tasks.task import AsyncTask
+
+from server_app import description
+from server_app.datastore import CaseDatastore
+from server_app.errors import input_errors, refusal, unknown
+from server_app.infer_task import GliomaSegmentation
+from server_app.sessions import CheckedSessions
+from server_app.settings import ServerSettings
+from server_app.strategies import First, Random
+from server_app.train_task import Retraining
+from server_app.worker import InferenceWorker
+from server_app.workspace import Workspace
+from training import __version__
+from training.model_store import ModelStore
+
+logger = logging.getLogger(__name__)
+
+#: The name of the model and of its trainer.
+MODEL = "tumorloop"
+
+
+class TumorLoopApp(MONAILabelApp):
+    """Glioma segmentation that learns from corrections.
+
+    Args:
+        app_dir: The folder MONAI Label was started with; not written to by the app.
+        studies: The folder of cases; only read.
+        conf: Values of ``--conf``; see :class:`server_app.settings.ServerSettings`.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
+        self.server_settings = ServerSettings.from_conf(conf or {})
+        self.workspace = Workspace.for_studies(Path(studies), self.server_settings.workspace).make()
+        self.models = ModelStore(self.workspace.models, self.server_settings.model)
+        self.worker = InferenceWorker(
+            self.workspace.models, self.server_settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT
+        )
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="TumorLoop",
+            description="Segment gliomas, correct them, retrain, get a better model",
+            version=__version__,
+        )
+
+    # === Parts, as MONAI Label asks for them ===
+
+    def init_datastore(self) -> CaseDatastore:
+        """Return the datastore over the studies."""
+        return CaseDatastore(
+            Path(self.studies).resolve(), self.workspace, source_labels=self.server_settings.source_labels
+        )
+
+    def init_infers(self) -> dict[str, InferTask]:
+        """Return the one infer task."""
+        return {MODEL: GliomaSegmentation(self.worker, self.workspace)}
+
+    def init_trainers(self) -> dict[str, TrainTask]:
+        """Return the one train task."""
+        return {MODEL: Retraining(MODEL, self.workspace, self.server_settings)}
+
+    def init_strategies(self) -> dict[str, Strategy]:
+        """Return the ways to choose the next case."""
+        return {"first": First(), "random": Random()}
+
+    def _load_sessions(self, load: bool = False) -> CheckedSessions | None:
+        if not load:
+            return None
+        path = monai_settings.MONAI_LABEL_SESSION_PATH or str(self.workspace.sessions)
+        return CheckedSessions(path, monai_settings.MONAI_LABEL_SESSION_EXPIRY)
+
+    def on_init_complete(self) -> None:
+        """Begin to serve: add the routes, warm the worker up, and clean up after the last run."""
+        from server_app import routes, stock_routes
+
+        for leftover in self.workspace.incoming.iterdir():
+            leftover.unlink(missing_ok=True) if leftover.is_file() else None
+        stock_routes.install(self)
+        routes.install(self)
+        super().on_init_complete()
+        if self.server_settings.warm_up:
+            self.worker.warm_up()
+        threading.Thread(target=self._close_with_main_thread, name="tumorloop-close", daemon=True).start()
+        logger.info("Workspace: %s", self.workspace.root)
+
+    def close(self) -> None:
+        """End the worker and a training under way; both leave everything consistent."""
+        self.worker.close()
+        AsyncTask.stop("train")
+
+    # === What clients ask for ===
+
+    def datastore(self) -> CaseDatastore:
+        """Return the datastore."""
+        return self._datastore
+
+    def info(self) -> dict[str, Any]:
+        """Describe the app: MONAI Label's keys, and what our clients must know of labels, modalities, model."""
+        return {**super().info(), **description.of(self.models)}
+
+    def trainer(self, name: str) -> Retraining:
+        """Return a train task.
+
+        Raises:
+            HTTPException: 404 if there is none of that name.
+        """
+        task = self._trainers.get(name)
+        if not isinstance(task, Retraining):
+            raise unknown("model", f"There is no model {name[:80]!r} to train. Known: {', '.join(self._trainers)}.")
+        return task
+
+    def trainer_names(self) -> list[str]:
+        """Return the names of the train tasks."""
+        return list(self._trainers)
+
+    def require_model(self, name: Any) -> InferTask:
+        """Return an infer task.
+
+        Raises:
+            HTTPException: 404 if there is none of that name.
+        """
+        task = self._infers.get(name) if isinstance(name, str) else None
+        if task is None:
+            raise unknown("model", f"There is no model {str(name)[:80]!r}. Known: {', '.join(self._infers)}.")
+        return task
+
+    def infer(self, request: dict[str, Any], datastore: CaseDatastore | None = None) -> dict[str, Any]:
+        """Run one inference.
+
+        Args:
+            request: ``model``, ``image`` (a case's id, or a path inside a session or of this request) and the
+                parameters of :class:`server_app.infer_task.GliomaSegmentation`; ``save_label`` stores the result.
+            datastore: Instead of the app's own.
+
+        Returns:
+            ``label``, ``tag``, ``file`` and ``params``, as MONAI Label's endpoint expects them.
+
+        Raises:
+            HTTPException: 404 for an unknown model or image, 422 for unusable input, 503 and 504 on failures.
+        """
+        task = self.require_model(request.get("model"))
+        store = datastore or self.datastore()
+        image = request.get("image")
+        request = {**copy.deepcopy(request), "description": task.description}
+        case_id = None
+        if not self._is_own_file(image):
+            case = store.case(str(image or ""))
+            case_id = case.id
+            answer = store.labels.answers.path(case.id)
+            request.update(case=case, image=str(case.folder or ""), answer=answer)
+        file, params = task(request)
+        label = file
+        if case_id is not None:
+            store.labels.answers.remember(case_id, params["model_version"])
+            if file is not None and request.get("save_label") in (True, "true"):
+                facts = {"model_version": params["model_version"], "comment": "the model's answer", "allow_empty": True}
+                tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
+                label = store.save_label(case_id, file, tag, facts)
+        return {"label": label, "tag": DefaultLabelTag.ORIGINAL, "file": file, "params": params}
+
+    def train(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Train; in MONAI Label's training subprocess."""
+        return self.trainer(str(request.get("model") or MODEL))(request, self.datastore())
+
+    def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Choose the next case to label; empty if all are labeled.
+
+        Raises:
+            HTTPException: 404 for an unknown strategy.
+        """
+        name = str(request.get("strategy") or "first")
+        if name not in self._strategies:
+            raise unknown("strategy", f"There is no strategy {name[:80]!r}. Known: {', '.join(self._strategies)}.")
+        return dict(super().next_sample({**request, "strategy": name}))
+
+    def submit_training(self, name: str, params: dict[str, Any], *, enqueue: bool) -> dict[str, Any]:
+        """Check a training and hand it to MONAI Label's subprocess.
+
+        Raises:
+            HTTPException: 404 for an unknown trainer, 422 if it cannot start, 429 while another one runs.
+        """
+        trainer = self.trainer(name)
+        with input_errors():
+            config = trainer.check(params, self.datastore())
+        request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
+        task, why_not = AsyncTask.run("train", request=request, enqueue=enqueue)
+        if task is None:
+            raise refusal(429, "model", f"A training is running already. {str(why_not).strip('+ ')}.")
+        trainer.submitted(task)
+        return dict(task)
+
+    # === Parts ===
+
+    def _is_own_file(self, image: Any) -> bool:
+        """Whether an image is a path that the server itself made: in a session, or of this request."""
+        if not isinstance(image, str) or not os.path.isabs(image):
+            return False
+        real = Path(os.path.realpath(image))
+        roots = [self.workspace.incoming, *([Path(self._sessions.store_path)] if self._sessions is not None else [])]
+        return real.exists() and any(root.resolve() in real.parents for root in roots)
+
+    def _close_with_main_thread(self) -> None:
+        """Wait for the main thread to end, then close.
+
+        Otherwise the interpreter would wait for MONAI Label's thread that follows a training, to its last epoch.
+        """
+        threading.main_thread().join()
+        self.close()

@@ -1,0 +1,38 @@
+"""What the server tells its clients about labels, modalities and the model, so that they need not know it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.errors import InputError
+from training.labels import LABELS, REGION_NAMES, REGIONS
+from training.modalities import ROLES, TITLES
+from training.model_store import ModelStore
+
+
+def of(models: ModelStore) -> dict[str, Any]:
+    """Return the additional keys of ``/info``."""
+    return {
+        "label_details": [
+            {
+                "name": label.name,
+                "value": label.value,
+                "key": label.key,
+                "color": list(label.color),
+                "category": vars(label.category),
+                "type": vars(label.type),
+            }
+            for label in LABELS
+        ],
+        "regions": {key: {"name": REGION_NAMES[key], "values": list(values)} for key, values in REGIONS.items()},
+        "modalities": [{"role": role, "title": TITLES[role]} for role in ROLES],
+        "model_version": current_version(models),
+    }
+
+
+def current_version(models: ModelStore) -> str | None:
+    """Return the id of the version that is served, ``None`` if there is none."""
+    try:
+        return models.current().id
+    except InputError:
+        return None

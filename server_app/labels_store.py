@@ -1,0 +1,191 @@
+"""Submitted labels: versions that are never overwritten, each with where it came from.
+
+``labels/<case>/v0001/{label.nii.gz, label.json}``; a version appears complete, in one rename. The stored labelmap
+has TumorLoop's values, whatever the submitted file had. A removed version keeps its files and gets a
+``removed.json``; what a client says later of a version goes into ``notes.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.atomic import publish_folder, write_json
+from training.export import write_labelmap
+from training.model_store import now
+from training.volumes import Volume
+
+_VERSION = re.compile(r"v\d{4,}")
+
+
+@dataclass(frozen=True)
+class LabelVersion:
+    """One stored label.
+
+    Attributes:
+        case: The case's id.
+        version: ``v0001`` and so on.
+        folder: Where it lies.
+        record: Provenance: ``tag``, ``user``, ``time``, ``sha256``, ``reference`` and more.
+    """
+
+    case: str
+    version: str
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The labelmap."""
+        return self.folder / "label.nii.gz"
+
+    @property
+    def tag(self) -> str:
+        """``final``, ``original`` or what the client chose."""
+        return str(self.record["tag"])
+
+    @property
+    def removed(self) -> bool:
+        """Whether somebody removed it."""
+        return (self.folder / "removed.json").exists()
+
+    def notes(self) -> dict[str, Any]:
+        """Return what was said of it later."""
+        return _read_json(self.folder / "notes.json")
+
+
+class LabelStore:
+    """The labels below ``root``.
+
+    Safe for threads of one process. Another process may add versions; they are seen, because a case's folder is
+    looked at anew whenever it changed.
+
+    Args:
+        root: One folder per case.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.RLock()
+        self._seen: dict[str, tuple[int, list[LabelVersion]]] = {}
+
+    def cases(self) -> list[str]:
+        """Return the ids of all cases that have a folder."""
+        return sorted(folder.name for folder in self._root.iterdir() if folder.is_dir()) if self._root.is_dir() else []
+
+    def versions(self, case: str, tag: str | None = None) -> list[LabelVersion]:
+        """Return a case's labels that are not removed, oldest first.
+
+        Args:
+            case: Its id.
+            tag: Only those with this tag.
+        """
+        with self._lock:
+            folder = self._root / case
+            try:
+                changed = folder.stat().st_mtime_ns
+            except FileNotFoundError:
+                return []
+            if case not in self._seen or self._seen[case][0] != changed:
+                self._seen[case] = (changed, _read_versions(case, folder))
+            found = self._seen[case][1]
+        return [label for label in found if (tag is None or label.tag == tag) and not label.removed]
+
+    def newest(self, case: str, tag: str) -> LabelVersion | None:
+        """Return the newest label of a tag."""
+        found = self.versions(case, tag)
+        return found[-1] if found else None
+
+    def add(self, case: str, label: Volume, record: dict[str, Any]) -> tuple[LabelVersion, bool]:
+        """Store a label as the next version, unless it is the same as the newest of its tag.
+
+        Args:
+            case: The case's id.
+            label: uint8 with TumorLoop's values.
+            record: Provenance; ``tag`` must be in it. ``sha256`` and ``time`` are added here.
+
+        Returns:
+            The stored version, and whether it is new.
+        """
+        digest = content_digest(label)
+        with self._lock:
+            earlier = self.newest(case, str(record["tag"]))
+            if earlier is not None and earlier.record.get("sha256") == digest:
+                return earlier, False
+            record = {**record, "sha256": digest, "time": now()}
+            return self._write(case, label, record), True
+
+    def remove(self, case: str, tag: str, user: str) -> bool:
+        """Mark the newest label of a tag as removed; return whether there was one."""
+        with self._lock:
+            label = self.newest(case, tag)
+            if label is None:
+                return False
+            write_json(label.folder / "removed.json", {"user": user, "time": now()})
+            return True
+
+    def note(self, label: LabelVersion, info: dict[str, Any]) -> None:
+        """Remember what a client says of a label; earlier statements with other names stay."""
+        with self._lock:
+            write_json(label.folder / "notes.json", {**label.notes(), **info})
+
+    def _write(self, case: str, label: Volume, record: dict[str, Any]) -> LabelVersion:
+        parent = self._root / case
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+        try:
+            write_labelmap(label, temporary / "label.nii.gz")
+            write_json(temporary / "label.json", record)
+            temporary.chmod(0o755)
+            number = 1 + max([0, *(int(folder.name[1:]) for folder in _version_folders(parent))])
+            while True:
+                folder = parent / f"v{number:04d}"
+                try:
+                    publish_folder(temporary, folder)
+                    return LabelVersion(case, folder.name, folder, record)
+                except OSError:
+                    if not folder.exists():
+                        raise
+                    number += 1  # another process was faster
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def content_digest(label: Volume) -> str:
+    """Return the SHA-256 of a labelmap's voxels and of where they lie."""
+    digest = hashlib.sha256()
+    digest.update(repr(tuple(label.grid.shape)).encode())
+    digest.update(np.round(label.grid.affine, 5).astype("<f8").tobytes())
+    digest.update(np.ascontiguousarray(label.data, np.uint8).tobytes())
+    return digest.hexdigest()
+
+
+def _version_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if _VERSION.fullmatch(path.name))
+
+
+def _read_versions(case: str, folder: Path) -> list[LabelVersion]:
+    found = []
+    for path in _version_folders(folder):
+        record = _read_json(path / "label.json")
+        if record.get("tag") and (path / "label.nii.gz").is_file():
+            found.append(LabelVersion(case, path.name, path, record))
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object; an empty one where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,93 @@
+"""What the person who starts the server can set: ``--conf name value`` of MONAI Label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from training.errors import InputError
+from training.retrain import RetrainConfig
+
+#: The model that comes with the software.
+BUNDLED_MODEL = Path(__file__).resolve().parent / "model"
+
+#: What clients of MONAI Label send along with a training's settings; accepted and not used.
+STOCK_KEYS = frozenset(
+    {
+        *("client_id", "user", "name", "model", "comment", "run"),
+        *("device", "gpus", "multi_gpu", "local_rank", "amp", "pretrained", "model_filename"),
+        *("dataset", "dataset_source", "dataset_limit", "dataset_max_region", "dataset_randomize"),
+        *("train_batch_size", "val_batch_size", "val_interval", "val_split", "early_stop_fast"),
+        *("run_id", "tracking", "tracking_uri", "tracking_experiment_name"),
+    }
+)
+
+
+class ServerSettings(BaseModel):
+    """Settings of one server.
+
+    Attributes:
+        workspace: Where everything is written; ``None`` takes the default.
+        model: Folder of the model to start with.
+        source_labels: Whether labels that lie beside the studies' images count as labeled and train.
+        warm_up: Load the network when the server starts, not at the first request.
+        retrain: Defaults of the trainings.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    workspace: Path | None = None
+    model: Path = BUNDLED_MODEL
+    source_labels: bool = False
+    warm_up: bool = True
+    retrain: RetrainConfig = RetrainConfig()
+
+    @classmethod
+    def from_conf(cls, conf: Mapping[str, str]) -> ServerSettings:
+        """Read MONAI Label's configuration; a name of :class:`RetrainConfig` sets that default.
+
+        Raises:
+            InputError: If a value cannot be used; names of other programs are passed over.
+        """
+        own = {name: conf[name] for name in ("workspace", "model", "source_labels", "warm_up") if name in conf}
+        training = {name: value for name, value in conf.items() if name in RetrainConfig.model_fields}
+        try:
+            return cls(**own, retrain=RetrainConfig(**training))
+        except ValidationError as error:
+            raise _first_error(error) from error
+
+
+def training_settings(defaults: RetrainConfig, request: Mapping[str, Any], trainer: str) -> RetrainConfig:
+    """Read the settings of one training from a request.
+
+    Args:
+        defaults: For what the request leaves out.
+        request: Settings by name, or under the trainer's name, as the MONAI Label panel sends them.
+        trainer: The name of the trainer.
+
+    Raises:
+        InputError: If a value cannot be used or a name is not known; ``field`` is the name.
+    """
+    nested = request.get(trainer)
+    given = {name: value for name, value in request.items() if name not in STOCK_KEYS and name != trainer}
+    if isinstance(nested, Mapping):
+        given = {**{name: value for name, value in nested.items() if name not in STOCK_KEYS}, **given}
+    unknown = sorted(set(given) - set(RetrainConfig.model_fields))
+    if unknown:
+        raise InputError(
+            f"A training has no setting {unknown[0]!r}. Known: {', '.join(RetrainConfig.model_fields)}.",
+            field=unknown[0],
+        )
+    try:
+        return RetrainConfig(**{**defaults.model_dump(), **given})
+    except ValidationError as error:
+        raise _first_error(error) from error
+
+
+def _first_error(error: ValidationError) -> InputError:
+    first = error.errors()[0]
+    field = ".".join(str(step) for step in first["loc"])
+    return InputError(f"{field} cannot be {first['input']!r}: {first['msg']}.", field=field)

@@ -1,0 +1,226 @@
+"""MONAI Label's routes that must not stay as they are: same paths, same parameters, same replies.
+
+MONAI Label's own are ``async def`` around blocking code, so that nothing else is answered meanwhile; these are plain
+functions, which FastAPI runs in its thread pool. And they check what MONAI Label passes on unseen: JSON, ids, file
+names, parameters that would replace the model or the image. They stand before MONAI Label's in the table of routes;
+where nothing is to be checked they call its function.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, BackgroundTasks, Body, Depends, File, Form, UploadFile
+from monailabel.config import settings
+from monailabel.endpoints import activelearning, info, session, train
+from monailabel.endpoints import datastore as stock_datastore
+from monailabel.endpoints.infer import ResultType, send_response
+from monailabel.endpoints.user.auth import RBAC, User
+
+from server_app.errors import input_errors, refusal, unknown
+from server_app.infer_task import case_at
+from server_app.received import parsed, received
+from training.volumes import read_header
+
+if TYPE_CHECKING:
+    from server_app.app import TumorLoopApp
+
+#: What a request's ``params`` may not set: the URL and the server do.
+_RESERVED = frozenset({"model", "image", "session", "session_id", "label", "case", "answer", "description"})
+
+Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
+Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
+Trainer = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ADMIN))]
+Params = Annotated[str, Form()]
+Settings = Annotated[dict[str, Any] | None, Body()]
+
+
+def install(app: TumorLoopApp) -> None:
+    """Put these routes before MONAI Label's."""
+    from monailabel.app import app as web
+
+    web.router.routes[:0] = [*_inference(app).routes, *_images(app).routes, *_training(app).routes]
+
+
+def with_user(params: dict[str, Any], user: User) -> dict[str, Any]:
+    """Add who sends a request: the authenticated user, or else what the client calls itself."""
+    if settings.MONAI_LABEL_AUTH_ENABLE:
+        return {**params, "client_id": user.username}
+    return params
+
+
+def _inference(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(tags=["Infer"])
+
+    @router.post("/infer/{model}")
+    def infer(
+        background_tasks: BackgroundTasks,
+        user: Reader,
+        model: str,
+        image: str = "",
+        session_id: str = "",
+        params: Params = "{}",
+        file: Annotated[UploadFile | None, File()] = None,
+        label: Annotated[UploadFile | None, File()] = None,
+        output: ResultType | None = None,
+    ) -> Any:
+        """Segment a case of the datastore, a session's volumes, or a 4D file sent along."""
+        app.require_model(model)
+        if output == ResultType.dicom_seg:
+            raise refusal(422, "output", "DICOM SEG is not offered. Use result_extension .seg.nrrd.")
+        request = {name: value for name, value in parsed(params).items() if name not in _RESERVED}
+        request["model"] = model
+        if session_id:
+            request["image"] = _session_image(app, session_id)
+        elif file is not None:
+            with received([file], app.workspace.incoming, "file") as (path,):
+                result = app.infer({**request, "image": str(path)})
+                return send_response(app.datastore(), result, output, background_tasks)
+        else:
+            request["image"] = app.datastore().case(image).id
+        return send_response(app.datastore(), app.infer(request), output, background_tasks)
+
+    @router.put("/session/")
+    def create_session(
+        user: Reader, files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
+    ) -> dict[str, Any]:
+        """Keep four files (or one 4D file) for inferences, until they expire."""
+        sessions = app.sessions()
+        if sessions is None:
+            raise refusal(406, "session", "This server keeps no sessions.")
+        if uncompress:
+            raise refusal(422, "uncompress", "Archives are not unpacked. Send the four files themselves.")
+        with received(files, app.workspace.incoming) as paths, input_errors():
+            folder = paths[0].parent
+            case = case_at(paths[0] if len(paths) == 1 else folder, {})
+            for source in case.sources.values():
+                read_header(source.path)
+            session_id, about = sessions.add_session(str(paths[0] if len(paths) == 1 else folder), max(0, expiry))
+        return {"session_id": session_id, "session_info": about.to_json()}
+
+    @router.get("/session/{session_id}")
+    def get_session(user: Reader, session_id: str, update_ts: bool = False, image: bool = False) -> Any:
+        """Describe a session, or return its one file."""
+        if image and len(list(_session_files(app, session_id))) != 1:
+            raise unknown("image", "This session holds several files; none of them stands for it.")
+        return session.get_session(session_id, update_ts, image)
+
+    return router
+
+
+def _images(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(tags=["Datastore"])
+
+    @router.put("/datastore/", include_in_schema=False)
+    @router.put("/datastore/image")
+    def add_image(
+        user: Annotator, file: Annotated[UploadFile, File()], image: str | None = None, params: Params = "{}"
+    ) -> dict[str, Any]:
+        """Store a 4D file as a case."""
+        about = with_user(parsed(params), user)
+        with received([file], app.workspace.incoming, "file") as (path,):
+            name = image or path.name.split(".")[0]
+            return {"image": app.datastore().add_image(name, str(path), about)}
+
+    @router.put("/datastore/label")
+    def save_label(
+        user: Annotator,
+        image: str,
+        label: Annotated[UploadFile, File()],
+        params: Params = "{}",
+        tag: str = "final",
+    ) -> dict[str, Any]:
+        """Check a label and keep it as a new version."""
+        about = with_user(parsed(params), user)
+        store = app.datastore()
+        case = store.case(image)
+        with received([label], app.workspace.incoming, "label") as (path,):
+            version, new = store.labels.submit(case, path, tag or "final", about)
+        app.on_save_label(case.id, version.version)
+        record = {name: version.record.get(name) for name in ("sha256", "split", "reference", "dice_against_model")}
+        return {"image": case.id, "label": case.id, "version": version.version, "new": new, **record}
+
+    @router.get("/datastore/image")
+    def download_image(user: Reader, image: str) -> Any:
+        """Return the display volume of a case."""
+        return stock_datastore.download_image(image)
+
+    @router.head("/datastore/image")
+    def check_image(user: Reader, image: str, check_sum: str | None = None) -> Any:
+        """Tell whether a case exists."""
+        return stock_datastore.download_image(image, check_only=True, check_sum=check_sum)
+
+    @router.put("/datastore/image/info")
+    def put_image_info(user: Annotator, image: str, info: Params = "{}") -> None:
+        """Keep what a client notes about an image."""
+        app.datastore().update_image_info(image, parsed(info, "info"))
+
+    @router.put("/datastore/label/info")
+    def put_label_info(user: Annotator, label: str, tag: str, info: Params = "{}") -> None:
+        """Keep what a client notes about a label."""
+        app.datastore().update_label_info(label, tag, parsed(info, "info"))
+
+    @router.get("/datastore/dataset")
+    def download_dataset(user: Annotator, limit_cases: int | None = None) -> Any:
+        """Return the labeled cases as a ZIP file."""
+        return stock_datastore.download_dataset(limit_cases)
+
+    @router.post("/activelearning/{strategy}")
+    def sample(user: Reader, strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
+        """Choose the next case to label."""
+        return dict(activelearning.sample(strategy, params, user.username))
+
+    return router
+
+
+def _training(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(tags=["Train"])
+
+    @router.post("/train/{model}")
+    def run_model(
+        user: Trainer, model: str, params: Settings = None, run_sync: bool = False, enqueue: bool = False
+    ) -> dict[str, Any]:
+        """Start a training."""
+        return app.submit_training(model, params or {}, enqueue=enqueue)
+
+    @router.post("/train/", include_in_schema=False)
+    def run_all(user: Trainer, params: Settings = None, run_sync: bool = False) -> dict[str, Any]:
+        """Start the one training there is, with MONAI Label's reply for all of them."""
+        return {
+            name: {"result": app.submit_training(name, params or {}, enqueue=True), "detail": None}
+            for name in app.trainer_names()
+        }
+
+    @router.delete("/train/")
+    def stop(user: Trainer) -> Any:
+        """Stop the training under way."""
+        return train.stop()
+
+    @router.get("/info/")
+    def describe(user: Reader) -> dict[str, Any]:
+        """Describe the server."""
+        return dict(info.app_info())
+
+    @router.post("/reload", include_in_schema=False)
+    def reload(user: Reader) -> dict[str, Any]:
+        """Look for new cases; MONAI Label would build the app a second time."""
+        app.datastore().refresh()
+        return {}
+
+    return router
+
+
+def _session_image(app: TumorLoopApp, session_id: str) -> str:
+    sessions = app.sessions()
+    found = sessions.get_session(session_id) if sessions is not None else None
+    if found is None:
+        raise unknown(
+            "session_id", f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."
+        )
+    return str(found.image)
+
+
+def _session_files(app: TumorLoopApp, session_id: str) -> list[str]:
+    image = _session_image(app, session_id)
+    return [image] if os.path.isfile(image) else os.listdir(image)

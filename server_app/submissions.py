@@ -1,0 +1,164 @@
+"""Submitting labels, and what of them trains: the catalog, the label store, the answers and the split together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from server_app.answers import Answers
+from server_app.catalog import Catalog
+from server_app.errors import input_errors, unknown
+from server_app.label_check import check_label
+from server_app.labels_store import LabelStore, LabelVersion
+from server_app.split import Split
+from server_app.workspace import Workspace
+from training.cases import Case
+from training.corrections import Correction
+from training.errors import InputError
+from training.export import write_labelmap
+
+#: The tag of labels that train.
+FINAL = "final"
+#: The tag of the label that came with a case.
+SOURCE = "source"
+_TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+class Submissions:
+    """The labels of the catalog's cases.
+
+    Args:
+        catalog: The cases.
+        workspace: Where labels, answers and the split lie.
+        source_labels: Whether labels that came with cases count as final ones.
+    """
+
+    def __init__(self, catalog: Catalog, workspace: Workspace, *, source_labels: bool) -> None:
+        self.store = LabelStore(workspace.labels)
+        self.answers = Answers(workspace.answers)
+        self.split = Split(workspace.split_file)
+        self._catalog = catalog
+        self._cache = workspace.cache / "source"
+        self._source_labels = source_labels
+
+    def submit(self, case: Case, file: Path, tag: str, params: Mapping[str, Any]) -> tuple[LabelVersion, bool]:
+        """Check a label and store it as a new version.
+
+        Args:
+            case: The case it belongs to.
+            file: The labelmap.
+            tag: ``final`` labels train.
+            params: ``label_info``, ``reference``, ``allow_empty``, ``comment``, ``status``, ``client_id``.
+
+        Returns:
+            The version, and whether it is new (the same label twice is one version).
+
+        Raises:
+            HTTPException: 422 for a label that cannot be used.
+        """
+        with input_errors():
+            _check_tag(tag)
+            checked = check_label(
+                file,
+                case,
+                params.get("label_info"),
+                reference=params.get("reference"),
+                allow_empty=params.get("allow_empty") is True,
+            )
+            record = {
+                "tag": tag,
+                "user": user_of(params),
+                **{name: params.get(name) for name in ("status", "comment", "label_info", "model_version")},
+                "reference": checked.reference,
+                "values": checked.scheme,
+                **self.answers.compare(case.id, checked.volume),
+            }
+            if tag == FINAL:
+                record["split"] = self.split.assign([case.patient])[case.patient]
+            return self.store.add(case.id, checked.volume, record)
+
+    def newest(self, case: Case, tag: str) -> LabelVersion:
+        """Return the newest label of a tag.
+
+        Raises:
+            HTTPException: 404 if there is none.
+        """
+        label = self.store.newest(case.id, tag)
+        if label is None:
+            raise unknown("label", f"Case {case.id} has no label with the tag {tag[:32]!r}.")
+        return label
+
+    def file(self, case: Case, tag: str) -> Path:
+        """Return the labelmap of the newest label of a tag.
+
+        Raises:
+            HTTPException: 404 if there is none.
+        """
+        if tag == SOURCE and case.label is not None:
+            return self._converted_source(case)
+        return self.newest(case, tag).path
+
+    def final_file(self, case: Case) -> Path:
+        """Return the labelmap that stands for a labeled case."""
+        return self.file(case, FINAL if self.store.newest(case.id, FINAL) is not None else SOURCE)
+
+    def info(self, case: Case, tag: str) -> dict[str, Any]:
+        """Return the provenance of the newest label of a tag, and what clients noted.
+
+        Raises:
+            HTTPException: 404 if there is none.
+        """
+        if tag == SOURCE and case.label is not None:
+            return {"tag": SOURCE, "file": case.label.name}
+        label = self.newest(case, tag)
+        return {**label.record, "version": label.version, **label.notes()}
+
+    def tags(self, case: Case) -> list[str]:
+        """Return the tags a case has labels of."""
+        tags = {label.tag for label in self.store.versions(case.id)}
+        return sorted(tags | {SOURCE} if case.label is not None else tags)
+
+    def is_labeled(self, case: Case, tag: str | None = None) -> bool:
+        """Tell whether a case has a final label, or one of another tag."""
+        if tag not in (None, "", FINAL):
+            return self.store.newest(case.id, str(tag)) is not None
+        return self.store.newest(case.id, FINAL) is not None or (self._source_labels and case.label is not None)
+
+    def corrections(self) -> list[Correction]:
+        """Return the newest final label of each case in the order of their arrival, with the patient's split."""
+        found: list[tuple[str, Correction]] = []
+        for case in self._catalog.all().values():
+            label = self.store.newest(case.id, FINAL)
+            if label is not None:
+                reference = str(label.record.get("reference") or "t1ce")
+                digest = str(label.record.get("sha256") or "")
+                correction = Correction(case, label.path, reference, label_sha256=digest)
+                found.append((str(label.record.get("time")), correction))
+            elif self._source_labels and case.label is not None:
+                found.append(("", Correction(case, case.label)))
+        found.sort(key=lambda item: (item[0], item[1].case.id))
+        split = self.split.assign(correction.case.patient for _, correction in found)
+        return [correction.with_split(split[correction.case.patient]) for _, correction in found]
+
+    def _converted_source(self, case: Case) -> Path:
+        """Return the label that came with a case, with TumorLoop's values."""
+        assert case.label is not None
+        stat = case.label.stat()
+        path = self._cache / f"{case.id}-{stat.st_size}-{stat.st_mtime_ns}.nii.gz"
+        if not path.is_file():
+            with input_errors():
+                write_labelmap(case.read_label(), path)
+        return path
+
+
+def user_of(params: Mapping[str, Any]) -> str | None:
+    """Return who sent a request, as far as the client says."""
+    user = params.get("client_id") or params.get("user")
+    return str(user)[:100] if user else None
+
+
+def _check_tag(tag: str) -> None:
+    if not _TAG.fullmatch(tag) or tag == SOURCE:
+        raise InputError(f"A label cannot have the tag {tag[:40]!r}: use letters, digits, '-', '_'.", field="tag")

@@ -1,0 +1,99 @@
+"""What runs inside the inference process. Nothing here may import MONAI Label, and with it torch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.cases import Case
+from training.model_store import ModelStore
+
+if TYPE_CHECKING:
+    from training.predict import Segmenter
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """One inference.
+
+    Attributes:
+        models: The model store's folder.
+        bundled: Folder of the model to start with.
+        case: Where the four volumes are.
+        reference: The role on whose grid the result lies.
+        result: File to write; its ending chooses the format.
+        answer: A second place for the result (``.nii.gz``), or ``None``.
+    """
+
+    models: Path
+    bundled: Path
+    case: Case
+    reference: str
+    result: Path
+    answer: Path | None = None
+
+
+_loaded: dict[str, Segmenter] = {}
+
+
+def segment(job: SegmentJob) -> dict[str, Any]:
+    """Segment a case with the version that is current now, and write the labelmap.
+
+    Returns:
+        ``model_version``, ``volumes_ml``, ``seconds`` by stage, ``warnings``.
+
+    Raises:
+        InputError: If the case or the model cannot be used.
+    """
+    from training.export import write_labelmap
+
+    started = time.perf_counter()
+    segmenter = _current(job.models, job.bundled)
+    at_read = time.perf_counter()
+    volumes = job.case.read_all()
+    read = time.perf_counter() - at_read
+    found = segmenter.segment(volumes, reference=job.reference)
+    at_write = time.perf_counter()
+    write_labelmap(found.labelmap, job.result)
+    if job.answer is not None:
+        write_labelmap(found.labelmap, job.answer)
+    ended = time.perf_counter()
+    seconds = {"read": read, **found.seconds, "write": ended - at_write, "total": ended - started}
+    return {
+        "model_version": found.model_version,
+        "volumes_ml": found.volumes_ml,
+        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+        "warnings": list(found.warnings),
+    }
+
+
+def warm_up(models: Path, bundled: Path) -> str:
+    """Load the current version and let it compute once, so that the first case does not wait for it."""
+    import numpy as np
+
+    segmenter = _current(models, bundled)
+    for blocks in (2, 3):  # the second shape makes the traced function general
+        side = blocks * segmenter.stride
+        segmenter.probabilities(np.zeros((side, side, side, segmenter.version.card.network.channels), np.float32))
+    return segmenter.version.id
+
+
+def loaded_modules() -> list[str]:
+    """Return the names of all modules this process has imported."""
+    return sorted(sys.modules)
+
+
+def _current(models: Path, bundled: Path) -> Segmenter:
+    """Return the segmenter of the current version; an earlier one is let go."""
+    from training.predict import Segmenter
+
+    version = ModelStore(models, bundled).current()
+    key = str(version.folder)
+    if key not in _loaded:
+        segmenter = Segmenter(version)
+        _loaded.clear()
+        _loaded[key] = segmenter
+    return _loaded[key]

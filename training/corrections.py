@@ -1,0 +1,160 @@
+"""Corrected cases, and the phantoms they are mixed with, made ready for a retraining."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.cases import Case
+from training.errors import InputError
+from training.labels import from_file_values
+from training.modalities import ROLES
+from training.model_store import SeenCase
+from training.volumes import Volume, read_grid, read_labelmap
+
+if TYPE_CHECKING:
+    from training.prepared import PreparedCase, PreparedStore
+
+#: Seeds of the replayed and of the judging phantoms: far from each other and from those of other uses.
+REPLAY_SEED = 500_000_000
+JUDGE_SEED = 700_000_000
+
+#: Changes when cases are prepared differently, so that stored ones are made anew.
+_PREPARATION = 1
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A labeled case to learn from or to judge by.
+
+    Attributes:
+        case: The images.
+        label: A labelmap with TumorLoop's or BraTS's values.
+        reference: The role on whose grid it lies; ``None`` finds out.
+        split: ``train`` or ``validation``.
+        label_sha256: Hash that names this very label; default is that of the file.
+    """
+
+    case: Case
+    label: Path
+    reference: str | None = None
+    split: str = "train"
+    label_sha256: str = ""
+
+    def digest(self) -> str:
+        """Return the hash that names the label."""
+        return self.label_sha256 or hashlib.sha256(self.label.read_bytes()).hexdigest()
+
+    def seen(self) -> SeenCase:
+        """Return what a model card says of it."""
+        return SeenCase(case=self.case.id, patient=self.case.patient, label_sha256=self.digest(), split=self.split)
+
+    def with_split(self, split: str) -> Correction:
+        """Return the same correction in another part."""
+        return replace(self, split=split)
+
+
+def check_corrections(corrections: Sequence[Correction]) -> None:
+    """Make sure that there is something to learn from.
+
+    Raises:
+        InputError: If no correction is for training.
+    """
+    if any(correction.split == "train" for correction in corrections):
+        return
+    if corrections:
+        raise InputError(
+            f"All {len(corrections)} labeled cases are of patients kept for validation, so there is nothing to train "
+            "on. Submit a corrected label of another patient.",
+            field="label",
+        )
+    raise InputError(
+        "There is nothing to train on: no case has a final label. Submit a corrected label first.", field="label"
+    )
+
+
+@dataclass(frozen=True)
+class RetrainCases:
+    """The prepared cases of one retraining.
+
+    Attributes:
+        train: Corrected cases, then phantoms.
+        sampling: How often each of them is drawn.
+        judge: What parent and candidate are judged on.
+    """
+
+    train: list[PreparedCase]
+    sampling: list[float]
+    judge: list[PreparedCase]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How corrections and phantoms are mixed.
+
+    Attributes:
+        replay: Number of phantoms to train on.
+        replay_share: Share of the patches that come from them.
+        judge_phantoms: Phantoms to judge on, while there are few labeled validation cases.
+        enough_validation: So many of those do without phantoms.
+        stride: Sides of a prepared case are multiples of this.
+    """
+
+    replay: int
+    replay_share: float
+    judge_phantoms: int
+    enough_validation: int
+    stride: int
+
+    def prepare(self, corrections: Sequence[Correction], work_dir: Path, tell: Callable[[str], None]) -> RetrainCases:
+        """Prepare what is not there yet; ``tell`` hears what is done.
+
+        Raises:
+            InputError: If a label or an image cannot be used; names the case.
+        """
+        from training.prepared import PreparedStore, prepare_phantoms
+
+        corrected, phantoms = PreparedStore(work_dir / "prepared"), PreparedStore(work_dir / "phantoms")
+        parts: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
+        for number, correction in enumerate(corrections, start=1):
+            tell(f"reading corrected case {number} of {len(corrections)}")
+            parts[correction.split].append(_prepared(correction, corrected, self.stride))
+        few = len(parts["validation"]) < self.enough_validation
+        replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
+        judged = list(range(JUDGE_SEED, JUDGE_SEED + self.judge_phantoms)) if few else []
+        made = prepare_phantoms(
+            phantoms,
+            [*replayed, *judged],
+            on_progress=lambda done, total: tell(f"made phantom {done} of {total}"),
+        )
+        replay, judge = made[: len(replayed)], made[len(replayed) :]
+        train = parts["train"]
+        own = (1.0 - self.replay_share if replay else 1.0) / len(train)
+        sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
+        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *judge])
+
+
+def _prepared(correction: Correction, store: PreparedStore, stride: int) -> PreparedCase:
+    case = replace(correction.case, label=None)
+    key = f"{_PREPARATION} {case.fingerprint()} {correction.digest()} {correction.reference} {stride}"
+    if store.has(case.id, key):
+        return store.get(case.id)
+    from training.geometry import prepare
+
+    try:
+        label = read_labelmap(correction.label)
+        values, _ = from_file_values(label.data, where=f"the label of case {case.id}")
+        reference = correction.reference or _reference_of(case, label)
+        prepared = prepare(case.read_all(), reference=reference, stride=stride)
+        truth = prepared.frame.to_working(Volume(values, label.grid))
+    except InputError as error:
+        raise InputError(f"Case {case.id}: {error.message}", field=error.field) from error
+    return store.put(case.id, prepared.image, truth, key=key)
+
+
+def _reference_of(case: Case, label: Volume) -> str:
+    fitting = [role for role in ("t1ce", *ROLES) if read_grid(case.sources[role].path).matches(label.grid)]
+    return fitting[0] if fitting else "t1ce"
