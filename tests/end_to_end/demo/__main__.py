@@ -103,7 +103,7 @@ def _serve_and_walk(
                 loop.record.server = server.wait_until_ready(client)
                 step.note = server.url
             loop.run()
-        except (DemoFailed, ClientError) as error:
+        except (DemoFailed, ClientError, InputError) as error:
             failure = str(error)
         tail = server.log_tail()
     if loop.record.cases and not failure:
@@ -115,7 +115,7 @@ def _serve_and_walk(
     if not failure:
         return 0
     console.print(f"\n[red]The demo failed.[/red] {escape(failure)}", highlight=False)
-    console.print(f"\nEnd of {escape(str(log))}:\n{escape(tail)}", style="dim", highlight=False)
+    console.print(f"\nEnd of {escape(str(log))}:\n{escape(tail)}", style="dim", highlight=False, soft_wrap=True)
     return 1
 
 

@@ -113,7 +113,7 @@ class ServerProcess:
         for child in alive:
             child.kill()
 
-    def log_tail(self, lines: int = 30) -> str:
+    def log_tail(self, lines: int = 15) -> str:
         """Return the last lines the server printed."""
         try:
             text = self._log.read_text("utf-8", "replace")
