@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +11,7 @@ from training.atomic import write_with
 from training.errors import InputError
 from training.labels import to_brats_values
 from training.modalities import ROLES
+from training.parallel import each_on_all_cores
 from training.phantom import Phantom, generate
 
 #: The grid of BraTS: 1 mm, x to the left, y to the back, z up.
@@ -24,8 +20,6 @@ BRATS_AFFINE = np.array([[-1.0, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 
 
 #: Seeds of one batch of :func:`write_cases` do not meet those of another.
 _SEEDS_PER_BATCH = 1_000_000
-
-Item = TypeVar("Item")
 
 
 def on_brats_grid(array: np.ndarray) -> np.ndarray:
@@ -104,39 +98,3 @@ def write_cases(
 def _write_one(job: tuple[int, str, str]) -> Path:
     seed, root, name = job
     return write_case(generate(seed), Path(root), name)
-
-
-def each_on_all_cores(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int | None = None) -> Iterator[Item]:
-    """Yield ``work(job)`` as each finishes, from spawned processes with one BLAS thread each.
-
-    Only a few jobs are handed out ahead, so that results do not pile up. ``work`` must be importable.
-    """
-    count = workers or available_cores()
-    if count == 1:
-        yield from (work(job) for job in jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(jobs)
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread) as pool:
-        running: set[Future[Item]] = {pool.submit(work, job) for job in islice(waiting, 2 * count)}
-        try:
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(work, job) for job in islice(waiting, len(finished))}
-                yield from (future.result() for future in finished)
-        finally:
-            for future in running:
-                future.cancel()
-
-
-def available_cores() -> int:
-    """Cores this process may use (fewer than the machine's in a container)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _one_thread() -> None:
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return
-    threadpool_limits(1)

@@ -24,8 +24,8 @@ from training.atomic import publish_folder, write_json
 from training.errors import InputError
 from training.labels import NUM_CLASSES
 from training.normalize import zscore
+from training.parallel import each_on_all_cores
 from training.phantom import GENERATOR_VERSION, Phantom, generate
-from training.phantom_files import each_on_all_cores
 from training.resample import bounding_box
 
 _FORMAT = 1

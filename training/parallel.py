@@ -1,0 +1,79 @@
+"""Independent pieces of work on all cores, in processes that start light."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+_hiding = threading.Lock()
+
+
+def each_on_all_cores(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int | None = None) -> Iterator[Item]:
+    """Yield ``work(job)`` as each finishes, from spawned processes with one BLAS thread each.
+
+    Only a few jobs are handed out ahead, so that results do not pile up. A job that raises ends the rest.
+
+    Args:
+        work: A function of an importable module (not of a script: the children do not run it again).
+        jobs: What it is called with; must be picklable.
+        workers: Processes; ``None`` takes one per core, 1 works in this process.
+    """
+    count = workers or available_cores()
+    if count == 1:
+        yield from (work(job) for job in jobs)
+        return
+    waiting = iter(jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread) as pool:
+        running = _submit(pool, work, islice(waiting, 2 * count))
+        try:
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= _submit(pool, work, islice(waiting, len(finished)))
+                yield from (future.result() for future in finished)
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use (fewer than the machine's in a container)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[[Any], Item], jobs: Iterable[Any]) -> set[Future[Item]]:
+    with _hidden_main():  # submitting is what starts the children
+        return {pool.submit(work, job) for job in jobs}
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keep spawned children from importing ``__main__`` again: it may be a server, with all of its libraries."""
+    main = sys.modules["__main__"]
+    with _hiding:
+        kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+        for name in kept:
+            setattr(main, name, None)
+        try:
+            yield
+        finally:
+            for name, value in kept.items():
+                setattr(main, name, value)
+
+
+def _one_thread() -> None:
+    """Leave the other cores to the other processes."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return
+    threadpool_limits(1)
