@@ -215,7 +215,7 @@ def _fingerprint(config: FitConfig, network: UNetConfig, train: Sequence[Prepare
     digest = hashlib.sha256()
     digest.update(config.model_dump_json().encode())
     digest.update(network.model_dump_json().encode())
-    digest.update(json.dumps([case.id for case in train]).encode())
+    digest.update(json.dumps([[case.id, case.key] for case in train]).encode())
     for key, value in sorted((start or {}).items()):
         digest.update(key.encode())
         digest.update(value.tobytes())

@@ -192,11 +192,10 @@ def score(network: keras.Model, cases: Sequence[PreparedCase]) -> list[dict[str,
     """
     scores = []
     for case in cases:
-        image, truth = case.load()
-        image = np.asarray(image, np.float32)
+        image = np.asarray(case.image(), np.float32)
         labels = np.argmax(network.predict_on_batch(image[None])[0], axis=-1).astype(np.uint8)
         labels[~np.any(image != 0, axis=-1)] = 0
-        scores.append(region_dice(labels, np.asarray(truth)))
+        scores.append(region_dice(labels, np.asarray(case.label())))
     return scores
 
 
