@@ -55,9 +55,7 @@ def visible_images(folder: Path) -> list[Path]:
     except OSError:
         return []
     files = [folder / name for name in entries if not name.startswith(".") and image_ending(name)]
-    images = [file for file in files if file.is_file()]
-    headers = {file.with_suffix("") for file in images if file.suffix.lower() == ".hdr"}
-    return [file for file in images if not (file.suffix.lower() == ".img" and file.with_suffix("") in headers)]
+    return [file for file in files if file.is_file()]
 
 
 def candidate_images(folder: Path) -> list[Path]:

@@ -12,6 +12,9 @@ import numpy as np
 from training.errors import InputError
 from training.volumes import Grid, checked_grid
 
+#: Headers and their extensions are some kilobytes.
+_LARGEST_OFFSET = 2**30
+
 
 def read_header(path: Path) -> tuple[Grid, int]:
     """Return the grid and the number of volumes.
@@ -21,7 +24,7 @@ def read_header(path: Path) -> tuple[Grid, int]:
     """
     image = _open(path)
     shape = _sides(image, path)
-    return checked_grid(shape[:3], _affine(image, path), path), shape[3]
+    return checked_grid(shape[:3], _affine(image, path), path, shape[3]), shape[3]
 
 
 def load(path: Path) -> tuple[np.ndarray, Grid]:
@@ -32,7 +35,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     """
     image = _open(path)
     shape = _sides(image, path)
-    grid = checked_grid(shape[:3], _affine(image, path), path)
+    grid = checked_grid(shape[:3], _affine(image, path), path, shape[3])
     if image.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path} holds {image.get_data_dtype()} voxels (colors or complex numbers), not intensities.")
     data = _stored(image, shape, path)
@@ -47,6 +50,8 @@ def _stored(image: Any, shape: tuple[int, ...], path: Path) -> np.ndarray:
     """Read the voxels as stored, and to the end of the file, so that gzip's checksum is verified as well."""
     dtype, offset = image.get_data_dtype(), int(image.dataobj.offset)
     count = int(np.prod(shape, dtype=np.int64))
+    if not 0 <= offset <= _LARGEST_OFFSET:
+        raise InputError(f"{path} is damaged: its header says that the voxels begin at byte {offset:,}.")
     needed = offset + count * dtype.itemsize
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as handle:

@@ -58,7 +58,7 @@ def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
     """
     header = _header(path)
     data, grid = _load(path, header)
-    segments = _segments(header)
+    segments = _segments(header, path)
     if not segments:
         return data, grid
     known = {label.name.lower(): label.value for label in LABELS} | {label.key.lower(): label.value for label in LABELS}
@@ -77,7 +77,7 @@ def _load(path: Path, header: Mapping[str, Any]) -> tuple[np.ndarray, Grid]:
     grid = _grid(header, spatial, path)
     try:
         data, _ = nrrd.read(str(path))
-    except (nrrd.NRRDError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (nrrd.NRRDError, OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         raise InputError(f"{path} is cut off or damaged: {error}") from error
     data = data.transpose(*spatial, listed) if listed is not None else data[..., None]
     if data.dtype.kind not in "iuf":
@@ -89,9 +89,17 @@ def _header(path: Path) -> dict[str, Any]:
     import nrrd
 
     try:
-        return dict(nrrd.read_header(str(path)))
-    except (nrrd.NRRDError, OSError, ValueError, KeyError, StopIteration) as error:
+        header = dict(nrrd.read_header(str(path)))
+    except (nrrd.NRRDError, OSError, ValueError, KeyError, IndexError, StopIteration) as error:
         raise InputError(f"{path} is not a NRRD file: {error}") from error
+    for field in ("sizes", "type", "dimension", "encoding"):
+        if field not in header:
+            raise InputError(f"{path} is not a NRRD file: the field '{field}' is missing.")
+    # Otherwise an uploaded header could have any file of the server read as voxels.
+    detached = header.get("data file", header.get("datafile"))
+    if detached is not None and (path.suffix.lower() != ".nhdr" or Path(str(detached)).name != str(detached)):
+        raise InputError(f"{path} points to another file for its voxels ({detached}). Save it as one file.")
+    return header
 
 
 def _axes(header: Mapping[str, Any], path: Path) -> tuple[list[int], int | None]:
@@ -100,6 +108,8 @@ def _axes(header: Mapping[str, Any], path: Path) -> tuple[list[int], int | None]
     directions = header.get("space directions")
     if directions is None:
         raise InputError(f"{path} does not say where its voxels lie: 'space directions' is missing. Save it again.")
+    if len(directions) != len(sizes):
+        raise InputError(f"{path}: 'space directions' names {len(directions)} axes, 'sizes' {len(sizes)}.")
     rows = [row if row is not None else [np.nan] for row in directions]
     spatial = [axis for axis, row in enumerate(rows) if np.all(np.isfinite(np.asarray(row, float)))]
     rest = [axis for axis in range(len(sizes)) if axis not in spatial]
@@ -131,16 +141,25 @@ def _grid(header: Mapping[str, Any], spatial: list[int], path: Path) -> Grid:
     affine = np.eye(4)
     for column, axis in enumerate(spatial):  # NRRD lists one vector per axis; in an affine those are columns
         affine[:3, column] = np.asarray(header["space directions"][axis], float)[:3]
-    affine[:3, 3] = np.asarray(header["space origin"], float)[:3]
-    shape = tuple(int(header["sizes"][axis]) for axis in spatial)
-    return checked_grid(shape, np.diag([*_SPACES[space], 1.0]) @ affine, path)
+    origin = np.asarray(header["space origin"], float)
+    if origin.shape != (3,) and not _is_timed(header):
+        raise InputError(f"{path}: 'space origin' has {origin.size} numbers; it needs 3.")
+    affine[:3, 3] = origin[:3]
+    sizes = [int(size) for size in header["sizes"]]
+    shape = tuple(sizes[axis] for axis in spatial)
+    volumes = int(np.prod([size for axis, size in enumerate(sizes) if axis not in spatial], dtype=np.int64))
+    return checked_grid(shape, np.diag([*_SPACES[space], 1.0]) @ affine, path, volumes)
 
 
-def _segments(header: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+def _segments(header: Mapping[str, Any], path: Path) -> list[tuple[str, int, int]]:
     """Return name, layer and value of the segments of a Slicer segmentation; empty for other files."""
     found: list[tuple[str, int, int]] = []
     while f"Segment{len(found)}_ID" in header:
         prefix = f"Segment{len(found)}_"
         name = str(header.get(prefix + "Name", ""))
-        found.append((name, int(header.get(prefix + "Layer", 0)), int(header.get(prefix + "LabelValue", 1))))
+        try:
+            layer, value = int(header.get(prefix + "Layer", 0)), int(header.get(prefix + "LabelValue", 1))
+        except ValueError as error:
+            raise InputError(f"{path}: {prefix}Layer or {prefix}LabelValue is not a whole number.") from error
+        found.append((name, layer, value))
     return found

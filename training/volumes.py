@@ -1,11 +1,12 @@
 """Volumes and their grids: reading any supported file into an array and an affine.
 
 Arrays are ``(x, y, z)`` in the file's own voxel order. Affines map voxel indices to millimeters in RAS, whatever
-the file used (NRRD and ITK files are LPS on disk). Formats: NIfTI, NRRD, and what SimpleITK reads.
+the file used (NRRD and ITK files are LPS on disk). Formats: NIfTI, NRRD and MetaImage.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +15,12 @@ import numpy as np
 
 from training.errors import InputError
 
-#: Most voxels a volume may have (1 GiB as float32); a header that promises more is refused before reading.
+#: Most voxels a file may hold (1 GiB as float32); a header that promises more is refused before reading.
 MAX_VOXELS = 2**28
 
 _NIFTI = (".nii", ".nii.gz")
 _NRRD = (".nrrd", ".nhdr")
-_OTHER = (".mha", ".mhd", ".img", ".hdr", ".gipl", ".mgh", ".mgz")
+_OTHER = (".mha", ".mhd")
 IMAGE_ENDINGS: tuple[str, ...] = _NIFTI + _NRRD + _OTHER
 
 
@@ -113,7 +114,7 @@ def read_volume(path: Path | str, channel: int | None = None) -> Volume:
     """Read one image volume.
 
     Args:
-        path: ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr`` or a format SimpleITK reads (``.mha``, ``.mhd`` ...).
+        path: ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr`` ``.mha`` or ``.mhd``.
         channel: Which volume of a 4D file, from 0; ``None`` where a single one is expected.
 
     Returns:
@@ -229,8 +230,14 @@ def image_ending(path: Path | str) -> str | None:
     return max(matching, key=len) if matching else None
 
 
-def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path) -> Grid:
+def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes: int = 1) -> Grid:
     """Build a grid from what a file says, refusing what cannot be used.
+
+    Args:
+        shape: Voxels along the axes.
+        affine: Voxel to RAS.
+        path: Named in errors.
+        volumes: How many of this shape the file holds.
 
     Raises:
         InputError: If the affine holds NaN or has no volume, or there are too many voxels.
@@ -242,8 +249,9 @@ def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path) -> Grid
         raise InputError(f"{path}: the affine is singular (an axis has no length or two are parallel).")
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"{path} is not a 3D volume: its shape is {_times(shape)}.")
-    if int(np.prod(shape, dtype=np.int64)) > MAX_VOXELS:
-        raise InputError(f"{path} is too large: {_times(shape)} voxels; the most is {MAX_VOXELS:,}.")
+    if math.prod(shape) * volumes > MAX_VOXELS:
+        what = f"{_times(shape)} voxels" + (f" in {volumes} volumes" if volumes > 1 else "")
+        raise InputError(f"{path} is too large: {what}; the most is {MAX_VOXELS:,} voxels.")
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
 
 

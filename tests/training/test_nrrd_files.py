@@ -128,3 +128,52 @@ def test_junk_in_another_format_is_refused_by_name(tmp_path):
     (tmp_path / "t1.mha").write_text("hello\n")
     with pytest.raises(InputError, match=r"t1\.mha is not a readable image"):
         read_volume(tmp_path / "t1.mha")
+
+
+def test_an_uploaded_header_cannot_have_another_file_read_as_voxels(tmp_path):
+    (tmp_path / "secret.bin").write_bytes(bytes(range(256)) * 4)
+    (tmp_path / "in").mkdir()
+    lines = ["NRRD0005", "type: uint8", "dimension: 3", "space: RAS", "sizes: 8 8 8", "encoding: raw"]
+    lines += ["space directions: (1,0,0) (0,1,0) (0,0,1)", "space origin: (0,0,0)", "data file: ../secret.bin", "", ""]
+    for ending in (".nrrd", ".nhdr"):
+        (tmp_path / "in" / f"t1{ending}").write_text("\n".join(lines))
+        with pytest.raises(InputError, match="points to another file"):
+            read_volume(tmp_path / "in" / f"t1{ending}")
+    meta = "NDims = 3\nDimSize = 8 8 8\nElementType = MET_UCHAR\nElementDataFile = ../secret.bin\n"
+    for ending in (".mha", ".mhd"):
+        (tmp_path / "in" / f"t1{ending}").write_text(meta)
+        with pytest.raises(InputError, match="points to another file"):
+            read_volume(tmp_path / "in" / f"t1{ending}")
+
+
+def test_a_header_that_would_crash_itk_is_refused_before_it_gets_there(tmp_path):
+    (tmp_path / "t1.mha").write_text("NDims = 83\nTransformMatrix = 1 0 0\nElementDataFile = LOCAL\n")
+    with pytest.raises(InputError, match="NDims"):
+        read_volume(tmp_path / "t1.mha")
+
+
+@pytest.mark.parametrize("format", [".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha"])
+def test_files_damaged_at_random_are_read_or_refused_by_name(tmp_path, format):
+    from training.export import write_labelmap
+
+    good = tmp_path / f"good{format}"
+    if format == ".mha":
+        sitk.WriteImage(sitk.GetImageFromArray(np.ones((6, 10, 12), np.int16)), str(good))
+    else:
+        write_labelmap(synthetic.truth(GRID), good)
+    content = good.read_bytes()
+    rng = np.random.default_rng(7)
+    path = tmp_path / f"bad{format}"
+    refusals = []
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in rng.integers(0, min(len(damaged), 600), 4):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        for read in (read_volume, read_labelmap, read_grid):
+            try:
+                read(path)
+            except InputError as error:
+                refusals.append(error.message)
+    assert refusals
+    assert all(str(path) in message for message in refusals)
