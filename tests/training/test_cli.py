@@ -243,21 +243,36 @@ def test_phantoms_are_written_as_cases_that_can_be_rendered(run, tmp_path):
     assert run("render", tmp_path / "cases" / "phantom_0001", "--label", "--output", tmp_path)[0] == 0
 
 
-def test_fitting_makes_a_version_with_a_card_and_goes_on_where_it_was(run, studies, tmp_path):
+@pytest.fixture
+def fit(run, studies, tmp_path):
+    """Train as little as one can."""
+
+    def invoke(*arguments: object) -> tuple[int, str, str]:
+        least = ["--epochs", 1, "--steps", 1, "--batch-size", 1, "--patch", 32, "--precision", "float32"]
+        return run("fit", "--cases", studies, "--work", tmp_path / "work", "--validation", 0, *least, *arguments)
+
+    return invoke
+
+
+def test_fitting_further_makes_a_version_with_its_parent_and_cases_on_the_card(run, fit, tiny_models, tmp_path):
     models = tmp_path / "models"
-    command = ["fit", "--cases", studies, "--models", models, "--work", tmp_path / "work", "--epochs", 1, "--steps", 1]
-    command += ["--batch-size", 1, "--patch", 32, "--base-filters", 2, "--validation", 0, "--precision", "float32"]
-    code, stdout, _ = run(*command, "--promote")
+    shutil.copytree(tiny_models, models)
+    code, stdout, _ = fit("--models", models, "--start", "current", "--promote")
     assert code == 0
-    assert "v0001" in stdout
+    assert "v0002" in stdout
     card = json.loads(run("models", "show", "--models", models)[1])
+    assert (card["version"], card["parent"]) == ("v0002", "v0001")
     assert [(case["case"], case["split"]) for case in card["data"]] == [
         ("BraTS20_Training_001", "train"),
         ("BraTS20_Training_002", "train"),
     ]
     assert card["training"]["epochs"] == 1
-    assert run("fit", *command[1:], "--start", "current")[0] == 0
-    assert json.loads(run("models", "show", "v0002", "--models", models)[1])["parent"] == "v0001"
+
+
+def test_fitting_from_scratch_makes_the_first_version_and_leaves_it_for_a_person_to_promote(fit, tmp_path):
+    code, stdout, _ = fit("--models", tmp_path / "models", "--base-filters", 1)
+    assert code == 0
+    assert "models promote v0001" in stdout
 
 
 @pytest.mark.parametrize(
