@@ -144,14 +144,18 @@ def case_from_folder(folder: Path | str, *, id: str | None = None) -> Case:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.", field="image")
+    name = id or slug(folder.resolve().name)
     files = candidate_images(folder)
-    label = label_among(files)
-    images = [file for file in files if file != label]
-    if not any(role_of(file.name) for file in images):
-        several = [file for file in images if _channels(file) > 1]
-        if len(several) == 1:
-            return case_from_4d(several[0], id=id or slug(folder.name), label=label)
-    return case_from_files(images, id=id or slug(folder.name), label=label, folder=folder)
+    try:
+        label = label_among(files)
+        images = [file for file in files if file != label]
+        if not any(role_of(file.name) for file in images):
+            several = [file for file in images if _channels(file) > 1]
+            if len(several) == 1:
+                return case_from_4d(several[0], id=name, label=label)
+        return case_from_files(images, id=name, label=label, folder=folder)
+    except InputError as error:
+        raise InputError(f"{folder}: {error.message}", field=error.field) from error
 
 
 def case_from_files(

@@ -75,7 +75,7 @@ def test_a_case_folder_gives_a_labelmap_on_its_own_grid(predict, case_folder, tm
 def test_a_folder_of_cases_is_segmented_whole(predict, studies, tmp_path):
     assert predict(studies, "--format", ".seg.nrrd")[0] == 0
     names = sorted(file.name for file in (tmp_path / "results").iterdir())
-    assert names == ["BraTS20_Training_001_seg.seg.nrrd", "BraTS20_Training_002_seg.seg.nrrd"]
+    assert names == ["BraTS20_Training_001.seg.nrrd", "BraTS20_Training_002.seg.nrrd"]
 
 
 def test_four_loose_files_are_segmented_on_the_reference_that_is_asked_for(predict, tmp_path):
@@ -93,7 +93,7 @@ def test_a_missing_modality_ends_with_2_and_one_line_that_names_it(predict, case
     (case_folder / "BraTS20_Training_001_t2.nii.gz").unlink()
     code, _, stderr = predict(case_folder)
     assert code == 2
-    assert "Error (t2): Missing: T2 (t2)" in stderr
+    assert f"Error (t2): {case_folder}: Missing: T2 (t2)" in stderr
     assert len(stderr.strip().splitlines()) == 1
 
 
@@ -297,3 +297,15 @@ def test_whether_a_patient_is_kept_out_depends_on_the_patient_alone():
     kept_out = [patient for patient in patients if is_validation(patient, 0.2)]
     assert 0.17 < len(kept_out) / len(patients) < 0.23
     assert not any(is_validation(patient, 0.0) for patient in patients)
+
+
+def test_standard_error_holds_one_readable_line_even_after_tensorflow_has_started(case_folder, tiny_models, tmp_path):
+    (case_folder / "BraTS20_Training_001_t2.nii.gz").write_text("no image")
+    command = [sys.executable, "-m", "training", "predict", case_folder, "--models", tiny_models, "-o", tmp_path]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    lines = [line for line in done.stderr.splitlines() if line.strip() and "left" not in line]
+    assert done.returncode == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("Error (t2): T2 (t2):")
+    assert done.stdout == ""

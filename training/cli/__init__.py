@@ -10,7 +10,7 @@ from __future__ import annotations
 import typer
 
 from training.cli import evaluate, export, fit, models, phantom, predict, render
-from training.cli.common import Guarded
+from training.cli.common import Guarded, hush_native_libraries
 
 app = typer.Typer(
     name="python -m training",
@@ -32,4 +32,5 @@ app.add_typer(models.app, name="models")
 
 def main() -> None:
     """Run the command line and exit."""
+    hush_native_libraries()
     app(prog_name="python -m training")

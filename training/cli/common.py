@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +62,23 @@ class Guarded(TyperGroup):
             where = f" ({error.field})" if error.field else ""
             err.print(f"Error{where}: {error.message}", style="red", markup=False, soft_wrap=True)
             raise typer.Exit(2) from None
+
+
+def hush_native_libraries() -> None:
+    """Keep what TensorFlow's C++ side prints off standard error; what Python prints still goes there.
+
+    TensorFlow 2.21 logs a dozen lines at each start, some before its own log level is in force. Whoever sets
+    ``TF_CPP_MIN_LOG_LEVEL`` wants to see them.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    faulthandler.enable(sys.stderr)  # a crash of native code would otherwise leave no word
 
 
 @contextmanager

@@ -105,10 +105,15 @@ def _print(report: EvaluationReport) -> None:
         name = f"{row.region} ({REGION_NAMES[row.region]})"
         reference = f"{REFERENCE_DICE[row.region]:.2f}"
         table.add_row(name, f"{row.mean_dice:.3f}", f"{row.best_dice:.3f}", row.best_case, distance, reference)
-        if row.absent or row.undefined_hd95:
+        if row.absent:
             notes.append(
-                f"{row.region} is absent in the truth of {row.absent} of {count} cases (Dice 1 if none was found, "
-                f"else 0); HD95 is undefined in {row.undefined_hd95} and left out of the mean."
+                f"{row.region} is absent from the truth of {row.absent} of {count} cases: Dice 1 where none was found, "
+                "else 0."
+            )
+        if row.undefined_hd95:
+            notes.append(
+                f"HD95 of {row.region} is undefined in {row.undefined_hd95} of {count} cases, where only truth or "
+                "answer is empty; the mean leaves them out."
             )
     out.print(table)
     for note in notes:

@@ -16,7 +16,7 @@ from training.modalities import ROLES
 
 if TYPE_CHECKING:
     from training.cases import Case
-    from training.predict import Segmentation
+    from training.predict import ProgressCallback, Segmentation
 
 
 def predict(
@@ -54,20 +54,23 @@ def predict(
         raise InputError(f"There is no format {format!r}.", field="format")
     chosen = _named(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order)
     segmenter = load_segmenter(models, version)
-    table = Table(
-        "case", *[f"{label.name} (mL)" for label in LABELS], "seconds", "labelmap", title=segmenter.version.id
-    )
+    table = Table("case", *[f"{label.name} (mL)" for label in LABELS], "seconds")
+    table.title = f"Model {segmenter.version.id}"
+    written: list[Path] = []
     with progress() as bars:
         task = bars.add_task("", total=len(chosen))
         for number, case in enumerate(chosen):
             segmentation = segmenter.segment(
                 case.read_all(), reference=reference, on_progress=_teller(bars, task, case, number)
             )
-            path = write_labelmap(segmentation.labelmap, output / f"{case.id}_seg{format}", brats_values=brats_values)
+            path = output / (f"{case.id}{format}" if format == ".seg.nrrd" else f"{case.id}_seg{format}")
+            written.append(write_labelmap(segmentation.labelmap, path, brats_values=brats_values))
             for sentence in segmentation.warnings:
                 warn(f"{case.id}: {sentence}")
-            table.add_row(*_row(case, segmentation, path))
+            table.add_row(*_row(case, segmentation))
     out.print(table)
+    for path in written:
+        out.print(str(path), soft_wrap=True)
 
 
 def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str) -> list[Case]:
@@ -85,13 +88,13 @@ def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str) 
     return [case_from_roles(given, id=slug(stem_of(given["t1ce"])))]
 
 
-def _teller(bars: Progress, task: TaskID, case: Case, number: int):  # type: ignore[no-untyped-def]
+def _teller(bars: Progress, task: TaskID, case: Case, number: int) -> ProgressCallback:
     def tell(share: float, stage: str) -> None:
         bars.update(task, completed=number + share, description=f"{case.id}: {stage}")
 
     return tell
 
 
-def _row(case: Case, segmentation: Segmentation, path: Path) -> list[str]:
+def _row(case: Case, segmentation: Segmentation) -> list[str]:
     volumes = [f"{segmentation.volumes_ml[label.name]:.1f}" for label in LABELS]
-    return [case.id, *volumes, f"{sum(segmentation.seconds.values()):.1f}", str(path)]
+    return [case.id, *volumes, f"{sum(segmentation.seconds.values()):.1f}"]
