@@ -106,7 +106,7 @@ def _serve_and_walk(
         except (DemoFailed, ClientError, InputError) as error:
             failure = str(error)
         tail = server.log_tail()
-    if loop.record.cases and not failure:
+    if loop.record.cases:
         teller.table(loop.record)
     report = write_report(loop.record, out, failure=failure, seconds=time.perf_counter() - started)
     console.print(f"Report: {escape(str(report))}", highlight=False)

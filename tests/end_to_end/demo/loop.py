@@ -180,7 +180,7 @@ class Loop:
             new = [str(version.get("id")) for version in self.record.versions if str(version.get("id")) not in before]
             if not new:
                 raise DemoFailed("The training ended, but there is no new model version.")
-            step.note = f"{', '.join(new)}: {self.record.training.get('message') or 'done'}"
+            step.note = str(self.record.training.get("message") or ", ".join(new))
 
     def _follow_training(self) -> None:
         """Show the training's live numbers until it has ended."""

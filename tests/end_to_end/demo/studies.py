@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-
 from training.cases import Case, find_cases
 from training.errors import InputError
 

@@ -31,19 +31,26 @@ class Step:
 
 
 class TrainingBar:
-    """A progress bar over the epochs of a training."""
+    """A progress bar over the epochs of a training; where the output is no terminal, a line per epoch."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task = progress.add_task("starting", total=None)
+        self._told = 0
 
     def show(self, stats: dict[str, Any]) -> None:
         """Bring the bar up to date with the server's live numbers."""
         total = int(stats.get("total_epochs") or 0)
+        epoch = int(stats.get("epoch") or 0)
+        if epoch > self._told and not self._progress.console.is_terminal:
+            self._told = epoch
+            self._progress.console.print(
+                f"  epoch {epoch} of {total}: {escape(describe_training(stats))}", soft_wrap=True
+            )
         self._progress.update(
             self._task,
             total=total or None,
-            completed=int(stats.get("epoch") or 0),
+            completed=epoch,
             description=escape(describe_training(stats)),
         )
 
@@ -85,7 +92,9 @@ class Teller:
         seconds = time.perf_counter() - started
         record.steps.append((title, seconds))
         note = f" [dim]{escape(step.note)}[/dim]" if step.note else ""
-        self.console.print(f"[green]✓[/green] {escape(title)}{note} [dim]{seconds:.1f} s[/dim]", highlight=False)
+        self.console.print(
+            f"[green]✓[/green] {escape(title)}{note} [dim]{seconds:.1f} s[/dim]", highlight=False, soft_wrap=True
+        )
 
     @contextmanager
     def training(self) -> Iterator[TrainingBar]:
@@ -103,7 +112,8 @@ class Teller:
             table.add_column(name, justify="right")
         table.add_column("seconds", justify="right")
         for case in record.cases:
-            _add_rows(table, case)
+            if case.truth is not None:
+                _add_rows(table, case)
         self.console.print(table)
         times = Table(title="Time per step", title_justify="left", pad_edge=False)
         times.add_column("step")
