@@ -23,11 +23,13 @@ from typer.testing import CliRunner
 from tests.end_to_end.demo.__main__ import app
 from tests.end_to_end.demo.errors import DemoFailed
 from tests.end_to_end.demo.loop import Loop
+from tests.end_to_end.demo.record import Answer
 from tests.end_to_end.demo.report import write_report
 from tests.end_to_end.demo.server import REPOSITORY, ServerProcess
 from tests.end_to_end.demo.studies import Studies, adopt, prepare_out
 from tests.end_to_end.demo.teller import Teller, describe_training
 from training.errors import InputError
+from training.volumes import Grid, Volume
 
 COMMAND = [sys.executable, "-m", "tests.end_to_end.demo"]
 
@@ -78,6 +80,15 @@ def test_a_loop_in_which_something_goes_wrong_fails_and_says_what(script, played
     change(script)
     with pytest.raises(DemoFailed, match=words):
         walk(script, played, tmp_path).run()
+
+
+def test_a_network_that_finds_nothing_is_not_praised_for_regions_the_truth_lacks():
+    grid = Grid((4, 4, 4), np.eye(4))
+    truth = Volume(np.full((4, 4, 4), 2, np.uint8), grid)
+    answer = Answer(Path("x"), Volume(np.zeros((4, 4, 4), np.uint8), grid), "v0001", 1.0, {}, {})
+    answer.compare(truth)
+    assert answer.dice == {"WT": 0.0, "TC": 1.0, "ET": 1.0}
+    assert answer.mean_dice == 0.0
 
 
 class Addresses(HTMLParser):

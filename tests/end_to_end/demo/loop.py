@@ -18,7 +18,6 @@ from tests.end_to_end.demo.teller import Teller
 from training.cases import Case
 from training.export import write_labelmap
 from training.labels import LABEL_NAMES
-from training.metrics import region_dice
 from training.volumes import Volume, read_grid, read_labelmap
 
 #: Seconds after which a training that shows no progress counts as stuck.
@@ -107,7 +106,7 @@ class Loop:
         record = CaseRecord(case, None, by_id)
         if case.label is not None:
             record.truth = case.read_label()
-            by_id.dice = self._dice(record, by_id)
+            by_id.compare(record.truth)
         return record
 
     def _segment_only(self, case: Case) -> None:
@@ -147,10 +146,6 @@ class Loop:
         if unknown:
             raise DemoFailed(f"{case.id}: the result holds the unknown values {sorted(unknown)}.")
         return labelmap
-
-    def _dice(self, record: CaseRecord, answer: Answer) -> dict[str, float]:
-        assert record.truth is not None
-        return region_dice(answer.labelmap.data, record.truth.data)
 
     def _submit(self, record: CaseRecord) -> None:
         """Submit the truth as the correction, and make sure that the server has it."""
@@ -206,8 +201,9 @@ class Loop:
                 time.sleep(1.0)
 
     def _segment_again(self, record: CaseRecord) -> None:
+        assert record.truth is not None
         record.after = self._answer(record.case, "after", case_id=record.case.id)
-        record.after.dice = self._dice(record, record.after)
+        record.after.compare(record.truth)
 
     def _judge(self) -> None:
         """Make sure that the loop did what it is for."""

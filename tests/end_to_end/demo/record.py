@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from training.cases import Case
-from training.labels import REGIONS
+from training.labels import REGIONS, region_mask
+from training.metrics import region_dice
 from training.volumes import Volume
 
 
@@ -23,6 +24,8 @@ class Answer:
         server_seconds: The server's own account of it.
         volumes_ml: Its volumes per label and region.
         dice: Against the truth, per region; empty where none is known.
+        judged: The regions that the truth holds. A network that answers nothing at all would get a Dice of 1 for
+            the others, so they say nothing about it.
     """
 
     path: Path
@@ -32,11 +35,17 @@ class Answer:
     server_seconds: dict[str, float]
     volumes_ml: dict[str, float]
     dice: dict[str, float] = field(default_factory=dict)
+    judged: tuple[str, ...] = ()
+
+    def compare(self, truth: Volume) -> None:
+        """Compare with the truth: sets ``dice`` and ``judged``."""
+        self.dice = region_dice(self.labelmap.data, truth.data)
+        self.judged = tuple(name for name in REGIONS if region_mask(truth.data, name).any()) or tuple(REGIONS)
 
     @property
     def mean_dice(self) -> float:
-        """Mean over WT, TC and ET."""
-        return sum(self.dice[name] for name in REGIONS) / len(REGIONS)
+        """Mean over the regions that the truth holds."""
+        return sum(self.dice[name] for name in self.judged) / len(self.judged)
 
 
 @dataclass

@@ -71,14 +71,14 @@ def draw(record: CaseRecord, folder: Path) -> None:
     volumes = {role: case.read(role) for role in ROLES}
     final = record.after or record.before
     title = f"{case.id}, model {final.version}"
-    flight = render.flythrough_gif(
-        volumes["t1ce"], final.labelmap, folder / f"{case.id}.gif", title=title, max_bytes=3_000_000
-    )
-    record.pictures["flight"] = flight
     if record.truth is None or record.after is None:
         path = folder / f"{case.id}.png"
         record.pictures["case"] = render.case_picture(volumes, final.labelmap, record.truth, path, title=title)
         return
+    flight = folder / f"{case.id}.gif"
+    record.pictures["flight"] = render.flythrough_gif(
+        volumes["t1ce"], final.labelmap, flight, title=title, max_bytes=3_000_000
+    )
     answers = {
         f"before ({record.before.version})": record.before.labelmap,
         f"after ({record.after.version})": record.after.labelmap,
