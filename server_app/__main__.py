@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import types
 from pathlib import Path
 from typing import Annotated
 
@@ -71,6 +72,9 @@ def _run(app_folder: Path, studies: Path, conf: dict[str, str], host: str, port:
     os.environ["MONAI_LABEL_STUDIES"] = str(studies)
     os.environ["MONAI_LABEL_APP_CONF"] = json.dumps(conf)
     os.environ["MONAI_LABEL_SERVER_PORT"] = str(port)
+    # MONAI Label imports tensorboard, and that imports TensorFlow unless this module exists. The web process does not
+    # need it: it would cost seconds and hundreds of megabytes.
+    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
     import uvicorn
     from monailabel.utils.others.generic import init_log_config
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import GliomaSegmentation
 from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
+from server_app.spawning import before_signals
 from server_app.strategies import First, Random
 from server_app.train_task import Retraining
 from server_app.worker import InferenceWorker
@@ -105,13 +105,13 @@ class TumorLoopApp(MONAILabelApp):
         super().on_init_complete()
         if self.server_settings.warm_up:
             self.worker.warm_up()
-        threading.Thread(target=self._close_with_main_thread, name="tumorloop-close", daemon=True).start()
+        before_signals(self.close)
         logger.info("Workspace: %s", self.workspace.root)
 
     def close(self) -> None:
         """End the worker and a training under way; both leave everything consistent."""
-        self.worker.close()
         AsyncTask.stop("train")
+        self.worker.close()
 
     # === What clients ask for ===
 
@@ -223,11 +223,3 @@ class TumorLoopApp(MONAILabelApp):
         real = Path(os.path.realpath(image))
         roots = [self.workspace.incoming, *([Path(self._sessions.store_path)] if self._sessions is not None else [])]
         return real.exists() and any(root.resolve() in real.parents for root in roots)
-
-    def _close_with_main_thread(self) -> None:
-        """Wait for the main thread to end, then close.
-
-        Otherwise the interpreter would wait for MONAI Label's thread that follows a training, to its last epoch.
-        """
-        threading.main_thread().join()
-        self.close()

@@ -13,9 +13,13 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from types import FrameType
+from typing import Any
+
+import psutil
 
 _LOCK = threading.Lock()
 
@@ -30,6 +34,39 @@ def light_main() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = main
+
+
+def before_signals(close: Callable[[], None]) -> None:
+    """Call ``close`` when the process is asked to end, before the web server hears of it.
+
+    The web server raises the signal again when it is done, and with that the process is gone, without any cleaning
+    up of Python's. Must be called from the main thread, after the web server has set its own handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        previous = signal.getsignal(number)
+
+        def handle(received: int, frame: FrameType | None, previous: Any = previous) -> None:
+            closing = threading.Thread(target=close, name="tumorloop-close", daemon=True)
+            closing.start()
+            closing.join(5)  # in a thread of its own: the main thread may hold a lock that close() takes
+            if callable(previous):
+                previous(received, frame)
+
+        signal.signal(number, handle)
+
+
+def end_with_parent() -> None:
+    """End this process, and with it its own children, when the process that started it is gone."""
+    parent = psutil.Process().parent()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.wait()
+        os._exit(1)
+
+    threading.Thread(target=follow, name="follow-parent", daemon=True).start()
 
 
 def become_child() -> None:

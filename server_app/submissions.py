@@ -132,9 +132,7 @@ class Submissions:
         for case in self._catalog.all().values():
             label = self.store.newest(case.id, FINAL)
             if label is not None:
-                reference = str(label.record.get("reference") or "t1ce")
-                digest = str(label.record.get("sha256") or "")
-                correction = Correction(case, label.path, reference, label_sha256=digest)
+                correction = Correction(case, label.path, label_sha256=str(label.record.get("sha256") or ""))
                 found.append((str(label.record.get("time")), correction))
             elif self._source_labels and case.label is not None:
                 found.append(("", Correction(case, case.label)))

@@ -13,6 +13,7 @@ from server_app.datastore import CaseDatastore
 from server_app.progress import RUNNING_STATES, read_progress
 from server_app.retrain import RetrainJob, run_in_own_process
 from server_app.settings import ServerSettings, training_settings
+from server_app.spawning import end_with_parent
 from server_app.workspace import Workspace
 from training.corrections import check_corrections
 from training.errors import InputError
@@ -85,6 +86,7 @@ class Retraining(TrainTask):
             corrections=tuple(datastore.labels.corrections()),
             config=config,
         )
+        end_with_parent()
         code = run_in_own_process(job)
         outcome = read_progress(self._workspace.progress_file)
         message = str(outcome.get("message") or f"The training's process ended with {code}.")

@@ -10,20 +10,14 @@ from typing import TYPE_CHECKING
 
 from training.cases import Case
 from training.errors import InputError
-from training.labels import from_file_values
-from training.modalities import ROLES
 from training.model_store import SeenCase
-from training.volumes import Volume, read_grid, read_labelmap
 
 if TYPE_CHECKING:
-    from training.prepared import PreparedCase, PreparedStore
+    from training.prepared import PreparedCase
 
 #: Seeds of the replayed and of the judging phantoms: far from each other and from those of other uses.
 REPLAY_SEED = 500_000_000
 JUDGE_SEED = 700_000_000
-
-#: Changes when cases are prepared differently, so that stored ones are made anew.
-_PREPARATION = 1
 
 
 @dataclass(frozen=True)
@@ -32,15 +26,13 @@ class Correction:
 
     Attributes:
         case: The images.
-        label: A labelmap with TumorLoop's or BraTS's values.
-        reference: The role on whose grid it lies; ``None`` finds out.
+        label: A labelmap with TumorLoop's or BraTS's values, on the grid of one of the images.
         split: ``train`` or ``validation``.
         label_sha256: Hash that names this very label; default is that of the file.
     """
 
     case: Case
     label: Path
-    reference: str | None = None
     split: str = "train"
     label_sha256: str = ""
 
@@ -115,16 +107,19 @@ class Mixture:
         Raises:
             InputError: If a label or an image cannot be used; names the case.
         """
+        from training.prepare_cases import prepare_case
         from training.prepared import PreparedStore, prepare_phantoms
 
         corrected, phantoms = PreparedStore(work_dir / "prepared"), PreparedStore(work_dir / "phantoms")
         parts: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
         for number, correction in enumerate(corrections, start=1):
             tell(f"reading corrected case {number} of {len(corrections)}")
-            parts[correction.split].append(_prepared(correction, corrected, self.stride))
+            case = replace(correction.case, label=correction.label)
+            parts[correction.split].append(prepare_case(case, corrected, stride=self.stride))
         few = len(parts["validation"]) < self.enough_validation
         replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
         judged = list(range(JUDGE_SEED, JUDGE_SEED + self.judge_phantoms)) if few else []
+        tell("making phantoms")
         made = prepare_phantoms(
             phantoms,
             [*replayed, *judged],
@@ -135,26 +130,3 @@ class Mixture:
         own = (1.0 - self.replay_share if replay else 1.0) / len(train)
         sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
         return RetrainCases([*train, *replay], sampling, [*parts["validation"], *judge])
-
-
-def _prepared(correction: Correction, store: PreparedStore, stride: int) -> PreparedCase:
-    case = replace(correction.case, label=None)
-    key = f"{_PREPARATION} {case.fingerprint()} {correction.digest()} {correction.reference} {stride}"
-    if store.has(case.id, key):
-        return store.get(case.id)
-    from training.geometry import prepare
-
-    try:
-        label = read_labelmap(correction.label)
-        values, _ = from_file_values(label.data, where=f"the label of case {case.id}")
-        reference = correction.reference or _reference_of(case, label)
-        prepared = prepare(case.read_all(), reference=reference, stride=stride)
-        truth = prepared.frame.to_working(Volume(values, label.grid))
-    except InputError as error:
-        raise InputError(f"Case {case.id}: {error.message}", field=error.field) from error
-    return store.put(case.id, prepared.image, truth, key=key)
-
-
-def _reference_of(case: Case, label: Volume) -> str:
-    fitting = [role for role in ("t1ce", *ROLES) if read_grid(case.sources[role].path).matches(label.grid)]
-    return fitting[0] if fitting else "t1ce"

@@ -1,0 +1,121 @@
+"""Training through the server: live numbers, a new version, rollback, stop. Each test goes on from the last."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monailabel.client.client import MONAILabelClient
+
+from tests.server_app.conftest import CASES, Server, eventually, is_gone
+
+Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
+CASE = CASES[0]
+
+
+def follow(server: Server, seconds: float = 300.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Wait for the end of the training; return MONAI Label's task and all distinct numbers seen on the way."""
+    seen: list[dict[str, Any]] = []
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        task, stats = server.get("/train/"), server.stats()
+        if not seen or stats != seen[-1]:
+            seen.append(stats)
+        if task["status"] not in ("SUBMITTED", "RUNNING"):
+            return dict(task), seen
+        time.sleep(0.2)
+    raise AssertionError(f"the training did not end within {seconds} s: {seen[-1]}")
+
+
+def ids(server: Server) -> list[str]:
+    return [version["id"] for version in server.get("/versions")["versions"]]
+
+
+def test_a_training_gives_a_new_version_that_is_served_at_once(server: Server, infer: Infer) -> None:
+    server.submit(CASE)
+    pid = server.process.pid
+    before, facts = infer(CASE)
+    versions = ids(server)
+    started = server.request("POST", "/train/", json={"max_epochs": 2, "learning_rate": 0.01})
+    assert started.status_code == 200, started.text
+    assert server.stats()["state"] == "starting"
+    busy = server.request("POST", "/train/tumorloop", json={})
+    assert busy.status_code == 429
+    task, seen = follow(server)
+    assert task["status"] == "DONE", task.get("details")
+    assert {stats["total_epochs"] for stats in seen} == {2}
+    assert seen[-1]["state"] == "done"
+    assert seen[-1]["epoch"] == 2
+    assert len(seen[-1]["history"]) == 2
+    assert {"preparing", "judging", "done"} <= {stats["state"] for stats in seen}
+    new = [version for version in server.get("/versions")["versions"] if version["id"] not in versions]
+    assert len(new) == 1
+    assert new[0]["current"]
+    assert new[0]["parent"] == facts["model_version"]
+    card = new[0]["card"]
+    assert card["training"]["config"]["max_epochs"] == 2
+    assert card["training"]["config"]["tolerance"] == 0.01
+    assert CASE in {case["case"] for case in card["data"]}
+    assert card["verdict"].startswith("Promoted")
+    after, facts = infer(CASE)
+    assert facts["model_version"] == new[0]["id"]
+    assert server.process.pid == pid
+    assert not np.array_equal(before, after)
+    back = server.request("POST", "/versions/rollback")
+    assert back.status_code == 200
+    again, facts = infer(CASE)
+    assert facts["model_version"] == new[0]["parent"]
+    assert np.array_equal(again, before)
+    assert server.request("POST", f"/versions/{new[0]['id']}/promote", json={"client_id": "me"}).status_code == 200
+    assert np.array_equal(infer(CASE)[0], after)
+    assert server.request("POST", "/versions/rollback").status_code == 200
+
+
+def test_nothing_is_left_to_roll_back_to(server: Server) -> None:
+    assert server.get("/versions")["current"] == "v0000"
+    assert server.request("POST", "/versions/rollback").status_code == 409
+
+
+def test_a_stopped_training_leaves_everything_consistent(server: Server, infer: Infer, tmp_path: Path) -> None:
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
+    before, versions = infer(CASE)[0], ids(server)
+    trainer = server.begin_training(CASE)
+    eventually(lambda: server.stats()["epoch"] >= 1, seconds=300)
+    assert client.train_status(check_if_running=True)
+    maps = Path(f"/proc/{trainer.pid}/maps")
+    if maps.exists():
+        assert "libtorch" not in maps.read_text()
+    assert infer(CASE)[0].any()
+    client.train_stop()
+    eventually(lambda: is_gone(trainer))
+    assert client.train_status()["status"] == "STOPPED"
+    stats = server.stats()
+    assert stats["state"] == "stopped"
+    assert "of 900 epochs" in stats["message"]
+    assert not client.train_status(check_if_running=True)
+    assert ids(server) == versions
+    assert np.array_equal(infer(CASE)[0], before)
+    assert not [path for path in (server.workspace / "models").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_a_training_whose_process_dies_is_an_error_that_says_so(server: Server, infer: Infer) -> None:
+    server.begin_training(CASE).kill()
+    task, seen = follow(server)
+    assert task["status"] == "ERROR"
+    assert seen[-1]["state"] == "failed"
+    assert "died" in seen[-1]["message"]
+    assert infer(CASE)[0].any()
+
+
+def test_the_split_is_stored_with_reasons_and_stays(server: Server) -> None:
+    server.submit(CASE)
+    split = json.loads((server.workspace / "split.json").read_text())
+    assert split[CASE]["split"] == "train"
+    assert "first" in split[CASE]["reason"]
+    server.submit(CASE)
+    assert json.loads((server.workspace / "split.json").read_text()) == split
