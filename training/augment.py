@@ -100,7 +100,7 @@ def vary_intensities(rng: np.random.Generator, image: np.ndarray, chances: Chanc
 
 
 def _gamma(rng: np.random.Generator, channel: np.ndarray, brain: np.ndarray) -> None:
-    """Bend the gray values of one modality, keeping their range."""
+    """Bend the gray values of one modality, keeping their mean and deviation: a bent scan would be z-scored too."""
     values = channel[brain]
     if values.size == 0:
         return
@@ -108,7 +108,9 @@ def _gamma(rng: np.random.Generator, channel: np.ndarray, brain: np.ndarray) -> 
     if high - low < 1e-3:
         return
     exponent = np.float32(np.exp(rng.normal(0, 0.15)))
-    channel[brain] = ((values - low) / (high - low)) ** exponent * (high - low) + low
+    bent = ((values - low) / (high - low)) ** exponent
+    bent = (bent - bent.mean()) / max(float(bent.std()), 1e-6)
+    channel[brain] = bent * values.std() + values.mean()
 
 
 def augment(

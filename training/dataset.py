@@ -37,7 +37,8 @@ class PatchDataset(keras.utils.PyDataset):
         workers, use_multiprocessing, max_queue_size: As in :class:`keras.utils.PyDataset`.
 
     Attributes:
-        epoch: Number of the epoch, advanced by Keras after each; set it to go on where a training stopped.
+        epoch: Number of the epoch. Keras advances it after each pass, also after a dry one before the first epoch; set
+            it when an epoch begins to make a training repeatable.
 
     Raises:
         InputError: If there are no cases, or an argument is out of range.

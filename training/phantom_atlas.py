@@ -13,6 +13,7 @@ import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def load_atlas() -> Atlas:
     """Return the atlas, from memory, the user's cache folder, or built anew (some seconds)."""
     path = _cache_path()
     if path is not None and path.is_file():
-        with contextlib.suppress(OSError, ValueError, KeyError), np.load(path) as stored:
+        with contextlib.suppress(OSError, ValueError, KeyError, BadZipFile), np.load(path) as stored:
             maps = {name: stored[name].astype(np.float32) for name in _MAPS}
             return Atlas(**maps, origin=stored["origin"])
     atlas = build_atlas()
