@@ -68,11 +68,11 @@ def test_a_patient_who_moved_between_series_is_warned_of(real_cases):
 def test_reading_and_preparing_a_whole_case_takes_at_most_two_seconds(real_cases):
     case = case_from_folder(real_cases / "TCGA-FG-6692")
     prepare(case.read_all())  # imports
-    best = min(_seconds(lambda: prepare(case.read_all())) for _ in range(3))
-    assert best <= 2.0
+    # Processor time of all threads: on two idle cores the clock shows less, on a busy machine this stays the same.
+    assert min(_processor_seconds(lambda: prepare(case.read_all())) for _ in range(3)) <= 2.0
 
 
-def _seconds(work) -> float:
-    started = time.perf_counter()
+def _processor_seconds(work) -> float:
+    started = time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.process_time() - started
