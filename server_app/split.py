@@ -7,32 +7,24 @@ loop that puts its first correction aside would not learn from it. Each entry sa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 from training.atomic import write_json
+from training.split import is_validation
 
 TRAIN = "train"
 VALIDATION = "validation"
 
-#: Share of the patients that validate.
-VALIDATION_SHARE = 0.2
 #: So many patients train before the hash decides.
 FIRST_PATIENTS = 3
 
 
 def draw(patient: str) -> str:
-    """Return what the hash says of a patient.
-
-    Examples:
-        >>> draw("BraTS20_Training_001") == draw("BraTS20_Training_001")
-        True
-    """
-    digest = hashlib.sha256(patient.encode("utf-8", "surrogateescape")).digest()
-    return VALIDATION if int.from_bytes(digest[:8], "big") / 2**64 < VALIDATION_SHARE else TRAIN
+    """Return what the hash says of a patient."""
+    return VALIDATION if is_validation(patient) else TRAIN
 
 
 class Split:

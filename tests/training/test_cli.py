@@ -291,7 +291,7 @@ def test_senseless_trainings_end_with_2_and_say_why(run, tmp_path, options, word
 
 
 def test_whether_a_patient_is_kept_out_depends_on_the_patient_alone():
-    from training.cli.fit import is_validation
+    from training.split import is_validation
 
     patients = [f"patient-{number}" for number in range(2000)]
     kept_out = [patient for patient in patients if is_validation(patient, 0.2)]

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from training.cli.common import ModelsOption, collect_cases, open_store, out, progress, warn
 from training.errors import InputError
+from training.split import VALIDATION_SHARE, is_validation
 
 if TYPE_CHECKING:
     from training.cases import Case
@@ -38,7 +39,10 @@ def fit(
     base_filters: Annotated[int, typer.Option(min=1, help="Width of the network, when starting from scratch.")] = 16,
     validation: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of patients kept out of training, by a hash of their id.")
-    ] = 0.2,
+    ] = VALIDATION_SHARE,
+    average: Annotated[
+        float, typer.Option(min=0.0, max=0.9999, help="Momentum of a moving average of the weights; 0 keeps none.")
+    ] = 0.0,
     patience: Annotated[int, typer.Option(min=0, help="Epochs without a better validation before stopping.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, patches and augmentation.")] = 0,
@@ -75,6 +79,7 @@ def fit(
             batch_size=batch_size,
             patch=(patch, patch, patch),
             learning_rate=learning_rate,
+            average=average,
             early_stop_patience=patience,
             workers=workers,
             seed=seed,
@@ -96,12 +101,6 @@ def fit(
     if promote:
         store.promote(version.id, "promoted by the fit command")
     _print(version, result, promoted=promote)
-
-
-def is_validation(patient: str, share: float) -> bool:
-    """Tell whether a patient is kept out of training: decided by a hash of the id alone, so it never changes."""
-    digest = hashlib.sha256(patient.encode()).digest()
-    return int.from_bytes(digest[:4], "big") / 2**32 < share
 
 
 def _prepare(labeled: list[Case], phantoms: int, network: UNetConfig, work: Path) -> list[PreparedCase]:
