@@ -1,0 +1,199 @@
+"""The client against the real server: every call, and the refusals a clinician may meet. One server for all tests."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from TumorLoopLib.client import TumorLoopClient
+from TumorLoopLib.errors import Cancelled, RequestRejected
+
+from tests import synthetic
+from tests.server_app.conftest import QUICK, Server, free_port, start_server, tiny_model
+from training.cases import DECATHLON_ORDER
+from training.labels import LABEL_NAMES
+from training.volumes import Volume, read_grid, read_labelmap, read_volume
+
+__all__ = ["tiny_model"]
+
+CASE = "BraTS20_Training_001"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Server]:
+    """A server over two cases, with a network that answers at once, and badly."""
+    folder = tmp_path_factory.mktemp("served")
+    for name in (CASE, "BraTS20_Training_002"):
+        synthetic.write_case(folder / "studies", name)
+    port = free_port()
+    command = ["server_app", "--studies", str(folder / "studies"), "--port", str(port)]
+    command += ["--workspace", str(folder / "workspace")]
+    for name, value in {"model": str(tiny_model), **QUICK}.items():
+        command += ["--conf", f"{name}={value}"]
+    running = start_server(command, port, folder / "studies", folder / "workspace")
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def client(server) -> TumorLoopClient:
+    return TumorLoopClient(server.url, user="ann")
+
+
+@pytest.fixture
+def corrected(server, tmp_path) -> Path:
+    """A label on the grid of the case."""
+    grid = read_grid(server.volumes(CASE)["t1ce"])
+    path = tmp_path / "corrected.nii.gz"
+    label = synthetic.truth(grid)
+    nibabel.save(nibabel.Nifti1Image(label.data, grid.affine), path)
+    return path
+
+
+def read(path: Path) -> Volume:
+    return read_labelmap(path)
+
+
+def test_the_server_says_what_it_is_and_what_it_has(client):
+    info = client.info()
+    assert info["name"] == "TumorLoop"
+    assert [label["name"] for label in info["label_details"]] == list(LABEL_NAMES)
+    assert client.cases()[0]["id"] == CASE
+    assert [version["id"] for version in client.versions() if version["current"]] == ["v0000"]
+
+
+def test_volumes_sent_in_a_session_are_answered_like_the_case(client, server, tmp_path):
+    seen: list[int] = []
+    session = client.create_session(server.volumes(CASE), lambda done, total: seen.append(done))
+    sent = client.infer(session_id=session, folder=tmp_path, name="sent")
+    by_id = client.infer(case_id=CASE, folder=tmp_path, name="by_id")
+    assert seen
+    assert np.array_equal(read(sent.path).data, read(by_id.path).data)
+    assert read(by_id.path).grid == read_grid(server.volumes(CASE)["t1ce"])
+    assert by_id.params["label_names"] == LABEL_NAMES
+    assert by_id.params["model_version"] == "v0000"
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".seg.nrrd"])
+def test_the_result_comes_in_the_format_asked_for(client, tmp_path, ending):
+    result = client.infer(case_id=CASE, params={"result_extension": ending}, folder=tmp_path)
+    assert result.path.name == f"segmentation{ending}"
+    assert read(result.path).data.shape == synthetic.brats_grid().shape
+
+
+def test_an_uploaded_case_and_an_uploaded_4d_file_become_cases(client, server, tmp_path):
+    client.upload_case("new_case", server.volumes(CASE))
+    path = tmp_path / "BRATS_001.nii.gz"
+    volumes = [read_volume(server.volumes(CASE)[role]) for role in DECATHLON_ORDER]
+    four = np.stack([volume.data for volume in volumes], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(four, volumes[0].grid.affine), path)
+    uploaded = client.upload_image("four_in_one", path)
+    assert uploaded == "four_in_one"
+    assert {"new_case", "four_in_one"} <= {case["id"] for case in client.cases()}
+    answers = [
+        read(client.infer(case_id=case, folder=tmp_path, name=case).path).data
+        for case in (CASE, "new_case", "four_in_one")
+    ]
+    assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
+    assert read_grid(client.download_image("four_in_one", tmp_path)) == read_grid(server.volumes(CASE)["t1ce"])
+
+
+def test_a_label_is_kept_with_its_history_and_comes_back_voxel_for_voxel(client, corrected, tmp_path):
+    first = client.next_sample()
+    assert first is not None
+    params = {"label_info": [{"name": name, "idx": value} for name, value in LABEL_NAMES.items()], "comment": "first"}
+    client.save_label(first["id"], corrected, params)
+    (label,) = client.labels(first["id"])
+    assert (label["version"], label["user"], label["comment"], label["tag"]) == ("v0001", "ann", "first", "final")
+    back = client.download_label(first["id"], "v0001", tmp_path)
+    assert np.array_equal(read(back).data, read(corrected).data)
+    following = client.next_sample()
+    assert following is not None
+    assert following["id"] != first["id"]
+
+
+def test_a_label_on_another_grid_is_refused_with_field_and_numbers(client, corrected, tmp_path):
+    label = read(corrected)
+    shifted = tmp_path / "shifted.nii.gz"
+    affine = label.grid.affine.copy()
+    affine[0, 3] += 5
+    nibabel.save(nibabel.Nifti1Image(label.data, affine), shifted)
+    with pytest.raises(RequestRejected, match="5") as caught:
+        client.save_label(CASE, shifted)
+    assert (caught.value.status, caught.value.field) == (422, "label")
+
+
+def test_a_missing_modality_is_refused_by_name(client, server, tmp_path):
+    volumes = {role: path for role, path in server.volumes(CASE).items() if role != "t2"}
+    with pytest.raises(RequestRejected, match="T2") as caught:
+        client.upload_case("broken", volumes)
+    assert (caught.value.status, caught.value.field) == (422, "t2")
+    session = client.create_session(volumes)
+    with pytest.raises(RequestRejected, match="T2"):
+        client.infer(session_id=session, folder=tmp_path)
+
+
+def test_junk_named_like_a_volume_is_refused_by_name(client, server, tmp_path):
+    junk = tmp_path / "t1.nii.gz"
+    junk.write_text("not a volume")
+    with pytest.raises(RequestRejected) as caught:
+        client.upload_case("junk", {**server.volumes(CASE), "t1": junk})
+    assert caught.value.status == 422
+    assert caught.value.field == "t1"
+
+
+def test_unknown_names_are_told_apart(client, tmp_path):
+    for call, field in (
+        (lambda: client.infer("other", case_id=CASE, folder=tmp_path), "model"),
+        (lambda: client.infer(case_id="nobody", folder=tmp_path), "image"),
+        (lambda: client.train("other"), "model"),
+        (lambda: client.promote("v0042"), "version"),
+        (lambda: client.next_sample("tarot"), "strategy"),
+    ):
+        with pytest.raises(RequestRejected) as caught:
+            call()
+        assert (caught.value.status, caught.value.field) == (404, field)
+
+
+def test_a_cancelled_inference_does_not_hinder_the_next(client, tmp_path):
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        client.infer(case_id=CASE, folder=tmp_path, cancel=cancel)
+    cancel.clear()
+    timer = threading.Timer(0.05, cancel.set)
+    timer.start()
+    with contextlib.suppress(Cancelled):  # it may have been faster than the timer
+        client.infer(case_id=CASE, folder=tmp_path, cancel=cancel)
+    timer.join()
+    assert client.infer(case_id=CASE, folder=tmp_path).params["model_version"] == "v0000"
+
+
+def test_the_client_retrains_follows_and_rolls_back(client, corrected):
+    assert client.stop_training() is None
+    client.save_label(CASE, corrected)
+    client.train(params={"max_epochs": 1, "tolerance": 1.0})
+    with pytest.raises(RequestRejected) as caught:
+        client.train()
+    assert caught.value.status == 429
+    give_up = time.monotonic() + 240
+    while (client.train_status() or {}).get("status") in ("SUBMITTED", "RUNNING"):
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
+    task, stats = client.train_status(), client.train_stats()
+    assert task is not None
+    assert task["status"] == "DONE", task.get("details")
+    assert (stats["state"], stats["epoch"], stats["total_epochs"]) == ("done", 1, 1)
+    assert [version["id"] for version in client.versions() if version["current"]] == ["v0001"]
+    assert client.rollback()["id"] == "v0000"
+    assert client.promote("v0001")["id"] == "v0001"
