@@ -211,7 +211,7 @@ class TumorLoopApp(MONAILabelApp):
         task, why_not = AsyncTask.run("train", request=request, enqueue=enqueue)
         if task is None:
             raise refusal(429, "model", f"A training is running already. {str(why_not).strip('+ ')}.")
-        trainer.submitted(task)
+        trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
         return dict(task)
 
     # === Parts ===

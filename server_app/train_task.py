@@ -10,7 +10,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from server_app.datastore import CaseDatastore
-from server_app.progress import RUNNING_STATES, read_progress
+from server_app.progress import read_progress
 from server_app.retrain import RetrainJob, run_in_own_process
 from server_app.settings import ServerSettings, training_settings
 from server_app.spawning import end_with_parent
@@ -34,7 +34,7 @@ class Retraining(TrainTask):
         self._name = name
         self._workspace = workspace
         self._settings = settings
-        self._submitted: dict[str, Any] | None = None
+        self._submitted: list[dict[str, Any]] = []
 
     def config(self) -> dict[str, Any]:
         """Return the settings a client may change, with their defaults."""
@@ -55,18 +55,20 @@ class Retraining(TrainTask):
 
     def submitted(self, task: dict[str, Any]) -> None:
         """Remember a training that was handed to MONAI Label, whose record of it is live."""
-        self._submitted = task
+        self._submitted.append(task)
 
     def stats(self) -> dict[str, Any]:
         """Return the live numbers of the last training; empty if there was none."""
         progress = read_progress(self._workspace.progress_file)
-        if self._submitted is None:
+        if not self._submitted:
             return progress
-        status = str(self._submitted.get("status"))
-        own = progress.get("run") == self._submitted["request"].get("run")
+        running = (task for task in self._submitted if task.get("status") == "RUNNING")
+        task = next(running, self._submitted[-1])
+        status = str(task.get("status"))
+        own = progress.get("run") == task["request"].get("run")
         if own and progress.get("state") == "stopped" and status == "ERROR":
             progress.update(state="failed", message="The training's process died; perhaps out of memory.")
-        return progress if own else self._before_first_report(status)
+        return progress if own else self._before_first_report(task, status)
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any]:
         """Train; called in MONAI Label's training subprocess.
@@ -96,28 +98,22 @@ class Retraining(TrainTask):
             raise RuntimeError(message)
         return {name: outcome.get(name) for name in ("version", "promoted", "verdict", "total_time")}
 
-    def _before_first_report(self, status: str) -> dict[str, Any]:
-        assert self._submitted is not None
-        details = list(self._submitted.get("details") or [])
+    def _before_first_report(self, task: dict[str, Any], status: str) -> dict[str, Any]:
+        details = list(task.get("details") or [])
         state, message = {
             "SUBMITTED": ("starting", "waiting"),
             "RUNNING": ("starting", "starting"),
             "STOPPED": ("stopped", "Stopped before the first epoch."),
         }.get(status, ("failed", details[-1] if details else "The training did not start."))
         return {
-            "run": self._submitted["request"].get("run"),
+            "run": task["request"].get("run"),
             "state": state,
             "message": message,
             "epoch": 0,
-            "total_epochs": self._submitted["request"].get("max_epochs", self._settings.retrain.max_epochs),
+            "total_epochs": task["request"].get("max_epochs", self._settings.retrain.max_epochs),
             "best_metric": 0.0,
             "train": {},
             "eval": {},
             "eta": None,
             "history": [],
         }
-
-
-def is_running(stats: Mapping[str, Any]) -> bool:
-    """Tell whether numbers of :meth:`Retraining.stats` are those of a training under way."""
-    return stats.get("state") in RUNNING_STATES | {"starting"}

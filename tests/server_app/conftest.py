@@ -137,8 +137,14 @@ def tree_digest(folder: Path) -> dict[str, str]:
     return found
 
 
+def load(path: Path | str) -> nibabel.Nifti1Image:
+    image = nibabel.load(path)
+    assert isinstance(image, nibabel.Nifti1Image)
+    return image
+
+
 def voxels(path: Path | str) -> np.ndarray:
-    return np.asarray(nibabel.load(path).dataobj)
+    return np.asarray(load(path).dataobj)
 
 
 @pytest.fixture(scope="session")

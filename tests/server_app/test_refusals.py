@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import requests
 
-from tests.server_app.conftest import CASES, Server
+from tests.server_app.conftest import CASES, Server, load
 
 Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
 
@@ -56,7 +56,7 @@ def save(data: np.ndarray, affine: np.ndarray, path: Path) -> Path:
 
 @pytest.fixture
 def truth(server: Server) -> nibabel.Nifti1Image:
-    return nibabel.load(server.studies / CASES[0] / f"{CASES[0]}_seg.nii.gz")
+    return load(server.studies / CASES[0] / f"{CASES[0]}_seg.nii.gz")
 
 
 def test_a_missing_modality_is_named_with_the_files_that_came(server: Server) -> None:
@@ -104,7 +104,7 @@ def test_a_file_that_was_cut_off_is_told_at_the_inference(server: Server) -> Non
 
 
 def test_a_4d_file_that_was_cut_off_is_not_stored(server: Server, tmp_path: Path) -> None:
-    image = nibabel.load(server.volumes(CASES[0])["t1"])
+    image = load(server.volumes(CASES[0])["t1"])
     path = save(np.stack([np.asarray(image.dataobj)] * 4, axis=-1), image.affine, tmp_path / "whole.nii.gz")
     content = path.read_bytes()[:-3000]
     answer = server.request("PUT", "/datastore/", params={"image": "cut"}, files={"file": ("cut.nii.gz", content)})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from monailabel.client.client import MONAILabelClient, MONAILabelClientException
 
-from tests.server_app.conftest import CASES, Server, eventually, tree_digest, voxels
+from tests.server_app.conftest import CASES, Server, eventually, load, tree_digest, voxels
 from training.labels import LABEL_NAMES
 from training.modalities import ROLES
 
@@ -26,7 +26,7 @@ def client(server: Server, tmp_path: Path) -> MONAILabelClient:
 
 def decathlon_file(server: Server, case: str, path: Path) -> Path:
     """Write a case as one 4D file in the Decathlon's order."""
-    images = [nibabel.load(server.volumes(case)[role]) for role in ("flair", "t1", "t1ce", "t2")]
+    images = [load(server.volumes(case)[role]) for role in ("flair", "t1", "t1ce", "t2")]
     data = np.stack([np.asarray(image.dataobj) for image in images], axis=-1)
     nibabel.save(nibabel.Nifti1Image(data, images[0].affine), path)
     return path
@@ -53,7 +53,7 @@ def test_next_sample_names_an_unlabeled_case_and_its_display_volume(client: MONA
 
 def test_infer_by_case_id_gives_a_labelmap_on_the_grid_of_t1ce(client: MONAILabelClient, server: Server) -> None:
     file, facts = client.infer("tumorloop", CASES[0], {})
-    result, reference = nibabel.load(file), nibabel.load(server.volumes(CASES[0])["t1ce"])
+    result, reference = load(file), load(server.volumes(CASES[0])["t1ce"])
     assert result.shape == reference.shape
     assert np.array_equal(result.affine, reference.affine)
     assert result.get_data_dtype() == np.uint8
@@ -199,7 +199,7 @@ def test_the_studies_folder_is_never_written_to(
 
 def _contiguous(brats: Path, folder: Path) -> Path:
     """Write a BraTS label with the values of the wire."""
-    image = nibabel.load(brats)
+    image = load(brats)
     data = np.array([0, 1, 2, 0, 3], np.uint8)[np.asarray(image.dataobj)]
     path = folder / "corrected.nii.gz"
     nibabel.save(nibabel.Nifti1Image(data, image.affine), path)

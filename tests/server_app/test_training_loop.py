@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from monailabel.client.client import MONAILabelClient
 
 from tests.server_app.conftest import CASES, Server, eventually, is_gone

@@ -67,6 +67,13 @@ def test_the_servers_worker_maps_no_torch(server: Server, infer: Infer) -> None:
     assert "libtorch" not in text
 
 
+def test_the_web_process_maps_no_tensorflow(server: Server) -> None:
+    maps = Path(f"/proc/{server.process.pid}/maps")
+    if not maps.exists():
+        pytest.skip("needs /proc")
+    assert "tensorflow" not in maps.read_text()
+
+
 def test_after_a_kill_of_the_worker_the_next_request_works(server: Server, infer: Infer) -> None:
     before, _ = infer(CASES[0])
     first = server.worker()
