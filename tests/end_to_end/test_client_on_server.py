@@ -133,14 +133,13 @@ def test_a_label_on_another_grid_is_refused_with_field_and_numbers(client, corre
     assert (caught.value.status, caught.value.field) == (422, "label")
 
 
-def test_a_missing_modality_is_refused_by_name(client, server, tmp_path):
+def test_a_missing_modality_is_refused_by_name(client, server):
     volumes = {role: path for role, path in server.volumes(CASE).items() if role != "t2"}
     with pytest.raises(RequestRejected, match="T2") as caught:
         client.upload_case("broken", volumes)
     assert (caught.value.status, caught.value.field) == (422, "t2")
-    session = client.create_session(volumes)
     with pytest.raises(RequestRejected, match="T2"):
-        client.infer(session_id=session, folder=tmp_path)
+        client.create_session(volumes)
 
 
 def test_junk_named_like_a_volume_is_refused_by_name(client, server, tmp_path):
@@ -186,7 +185,7 @@ def test_the_client_retrains_follows_and_rolls_back(client, corrected):
     with pytest.raises(RequestRejected) as caught:
         client.train()
     assert caught.value.status == 429
-    give_up = time.monotonic() + 240
+    give_up = time.monotonic() + 600
     while (client.train_status() or {}).get("status") in ("SUBMITTED", "RUNNING"):
         assert time.monotonic() < give_up
         time.sleep(0.2)
