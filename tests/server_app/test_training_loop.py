@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from monailabel.client.client import MONAILabelClient
 
 from tests.server_app.conftest import CASES, Server, eventually, is_gone
@@ -101,16 +100,6 @@ def test_a_stopped_training_leaves_everything_consistent(server: Server, infer: 
     assert ids(server) == versions
     assert np.array_equal(infer(CASE)[0], before)
     assert not [path for path in (server.workspace / "models").iterdir() if path.name.startswith(".")]
-
-
-@pytest.mark.slow
-def test_a_training_whose_process_dies_is_an_error_that_says_so(server: Server, infer: Infer) -> None:
-    server.begin_training(CASE).kill()
-    task, seen = follow(server)
-    assert task["status"] == "ERROR"
-    assert seen[-1]["state"] == "failed"
-    assert "died" in seen[-1]["message"]
-    assert infer(CASE)[0].any()
 
 
 def test_the_split_is_stored_with_reasons_and_stays(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import requests
 
@@ -19,6 +21,7 @@ from tests import synthetic
 from tests.server_app.conftest import (
     CASES,
     QUICK,
+    REPOSITORY,
     Server,
     eventually,
     free_port,
@@ -163,25 +166,37 @@ def test_monai_labels_own_command_starts_it_too(
     assert tree_digest(studies) == before
 
 
-@pytest.mark.slow
-def test_nothing_outlives_a_server_that_is_killed(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_worker_does_not_outlive_a_server_that_is_killed(tiny_model: Path, tmp_path: Path) -> None:
     synthetic.write_case(tmp_path / "studies")
     port = free_port()
     command = ["server_app", "--studies", str(tmp_path / "studies"), "--port", str(port), "--workspace"]
     command += [str(tmp_path / "workspace"), "--conf", f"model={tiny_model}"]
     server = start_server(command, port, tmp_path / "studies", tmp_path / "workspace")
     server.wait_until_ready()
-    worker, trainer = eventually(server.worker), server.begin_training("BraTS20_Training_001")
+    worker = eventually(server.worker)
     server.process.kill()
     server.process.wait()
     with pytest.raises(requests.ConnectionError):
         server.get("/info/")
-    eventually(lambda: is_gone(worker) and is_gone(trainer))
+    eventually(lambda: is_gone(worker))
+
+
+def test_a_training_does_not_outlive_the_process_that_started_it() -> None:
+    follower = "from server_app.spawning import end_with_parent; end_with_parent(); print(1, flush=True); "
+    follower += "import time; time.sleep(60)"
+    starter = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {follower!r}]).pid, flush=True)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"{starter}; import time; time.sleep(60)"], stdout=subprocess.PIPE, cwd=REPOSITORY
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    assert parent.stdout.readline().strip() == b"1"
+    parent.kill()
+    parent.wait()
+    eventually(lambda: is_gone(child))
 
 
 def test_the_workspace_may_not_lie_in_the_studies(tmp_path: Path) -> None:
-    import subprocess
-
     synthetic.write_case(tmp_path / "studies")
     command = [sys.executable, "-m", "server_app", "--studies", str(tmp_path / "studies")]
     done = subprocess.run(

@@ -1,0 +1,97 @@
+"""What the server shows of a training, from the submission to the end, whatever happens to its process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server_app.progress import ProgressWriter, read_progress
+from server_app.settings import ServerSettings
+from server_app.train_task import Retraining
+from server_app.workspace import Workspace
+from training.atomic import write_json
+from training.fit import FitProgress
+from training.retrain import RetrainProgress
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path).make()
+
+
+@pytest.fixture
+def task(workspace: Workspace) -> Retraining:
+    return Retraining("tumorloop", workspace, ServerSettings())
+
+
+def submission(status: str, run: str = "a", **more: Any) -> dict[str, Any]:
+    return {"status": status, "request": {"run": run, "max_epochs": 5}, **more}
+
+
+def fit_progress(epoch: int, loss: float = 1.0) -> FitProgress:
+    validation = {"WT": 0.5, "TC": 0.4, "ET": 0.3, "mean": 0.4} if epoch else {}
+    return FitProgress(epoch, 5, 2, 10, loss, validation, 0.4 if epoch else -1.0, 12.0, 34.56, [{"epoch": epoch}])
+
+
+def test_without_a_training_there_are_no_numbers(task: Retraining) -> None:
+    assert task.stats() == {}
+
+
+def test_the_numbers_of_the_last_training_do_not_pass_for_those_of_a_new_one(
+    task: Retraining, workspace: Workspace
+) -> None:
+    ProgressWriter(workspace.progress_file, "old", 3)
+    task.submitted(submission("RUNNING", "new"))
+    stats = task.stats()
+    assert (stats["state"], stats["epoch"], stats["total_epochs"]) == ("starting", 0, 5)
+
+
+def test_live_numbers_have_the_keys_stock_clients_read(task: Retraining, workspace: Workspace) -> None:
+    task.submitted(submission("RUNNING"))
+    writer = ProgressWriter(workspace.progress_file, "a", 5)
+    writer.update(RetrainProgress("training", "epoch 1 of 5", fit_progress(0, float("nan"))))
+    assert task.stats()["train"] == {"loss": None}
+    assert task.stats()["best_metric"] == 0.0
+    writer.update(RetrainProgress("training", "epoch 2 of 5", fit_progress(1)))
+    stats = task.stats()
+    assert (stats["epoch"], stats["total_epochs"], stats["best_metric"]) == (1, 5, 0.4)
+    assert stats["eval"]["mean"] == 0.4
+    assert stats["eta"] == 34.6
+    assert stats["pid"] == os.getpid()
+    writer.failed("no memory")
+    assert (task.stats()["state"], task.stats()["message"]) == ("failed", "no memory")
+
+
+def test_a_training_whose_process_is_gone_is_stopped_or_dead(task: Retraining, workspace: Workspace) -> None:
+    ProgressWriter(workspace.progress_file, "a", 5).update(RetrainProgress("training", "", fit_progress(1)))
+    content = read_progress(workspace.progress_file)
+    assert content["state"] == "training"
+    write_json(workspace.progress_file, {**content, "process_started": 1.0})  # another process has the number now
+    assert read_progress(workspace.progress_file)["state"] == "stopped"
+    current = submission("STOPPED")
+    task.submitted(current)
+    assert task.stats()["message"] == "Stopped after 1 of 5 epochs."
+    current["status"] = "ERROR"
+    assert task.stats()["state"] == "failed"
+    assert "died" in task.stats()["message"]
+
+
+def test_a_training_that_never_began_says_why(task: Retraining) -> None:
+    task.submitted(submission("ERROR", details=["Traceback", "ImportError: no module"]))
+    assert task.stats()["state"] == "failed"
+    assert task.stats()["message"] == "ImportError: no module"
+
+
+def test_of_several_trainings_the_running_one_is_shown(task: Retraining, workspace: Workspace) -> None:
+    task.submitted(submission("RUNNING", "first"))
+    task.submitted(submission("SUBMITTED", "second"))
+    ProgressWriter(workspace.progress_file, "first", 5)
+    assert task.stats()["run"] == "first"
+
+
+def test_a_damaged_progress_file_is_no_progress(workspace: Workspace) -> None:
+    workspace.progress_file.write_text("{half")
+    assert read_progress(workspace.progress_file) == {}
