@@ -157,9 +157,17 @@ def fit(
         workers=config.workers,
     )
     first = session.resume()
-    dataset.epoch = first
+    # Keras counts epochs of its own and makes a dry pass before the first; patches must depend on the epoch alone.
+    at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
     if first < config.max_epochs and not session.exhausted():
-        model.fit(dataset, epochs=config.max_epochs, initial_epoch=first, callbacks=[session], shuffle=False, verbose=0)
+        model.fit(
+            dataset,
+            epochs=config.max_epochs,
+            initial_epoch=first,
+            callbacks=[at_epoch, session],
+            shuffle=False,
+            verbose=0,
+        )
     return session.result()
 
 

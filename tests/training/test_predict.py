@@ -96,5 +96,5 @@ def test_a_callback_that_raises_stops_the_work(a_version):
 def test_a_missing_modality_is_an_error_that_names_it(a_version):
     volumes = a_head()
     del volumes["t2"]
-    with pytest.raises(InputError, match="(?i)t2"):
+    with pytest.raises(InputError, match=r"(?i)t2"):
         Segmenter(a_version, policy="float32").segment(volumes)
