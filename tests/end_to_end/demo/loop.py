@@ -134,6 +134,7 @@ class Loop:
             seconds,
             dict(params.get("seconds") or {}),
             dict(params.get("volumes_ml") or {}),
+            list(params.get("warnings") or []),
         )
 
     def _checked(self, case: Case, result: InferResult) -> Volume:

@@ -23,6 +23,7 @@ class Answer:
         seconds: From the request to the file on disk.
         server_seconds: The server's own account of it.
         volumes_ml: Its volumes per label and region.
+        warnings: What the server says a reader should know.
         dice: Against the truth, per region; empty where none is known.
         judged: The regions that the truth holds. A network that answers nothing at all would get a Dice of 1 for
             the others, so they say nothing about it.
@@ -34,6 +35,7 @@ class Answer:
     seconds: float
     server_seconds: dict[str, float]
     volumes_ml: dict[str, float]
+    warnings: list[str] = field(default_factory=list)
     dice: dict[str, float] = field(default_factory=dict)
     judged: tuple[str, ...] = ()
 
@@ -57,7 +59,6 @@ class CaseRecord:
     before: Answer
     after: Answer | None = None
     label_version: str = ""
-    warnings: list[str] = field(default_factory=list)
     pictures: dict[str, Path] = field(default_factory=dict)
 
     @property
