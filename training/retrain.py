@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.corrections import REPLAY_SEED, Correction, Mixture, check_corrections
+from training.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
 from training.fit import FitConfig, FitProgress, FitResult, fit
 from training.judge import metrics_of, not_worse, scores_of, verdict_of
 from training.model_store import ModelCard, ModelStore, ModelVersion
@@ -52,7 +52,7 @@ class RetrainConfig(BaseModel):
     learning_rate: float = Field(5e-4, gt=0, le=0.1)
     replay: int = Field(8, ge=0, le=1000)
     replay_share: float = Field(0.5, ge=0, lt=1)
-    judge_phantoms: int = Field(4, ge=1, le=100)
+    judge_phantoms: int = Field(4, ge=1, le=len(JUDGE_SEEDS))
     enough_validation: int = Field(5, ge=1, le=100)
     tolerance: float = Field(0.01, ge=0, le=1)
     early_stop_patience: int = Field(0, ge=0, le=1000)

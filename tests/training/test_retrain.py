@@ -10,11 +10,12 @@ import pytest
 
 from tests import synthetic
 from training.cases import Case, find_cases
-from training.corrections import Correction, check_corrections
+from training.corrections import JUDGE_SEEDS, Correction, check_corrections
 from training.errors import InputError
 from training.fit import FitConfig, fit
 from training.judge import not_worse, verdict_of
 from training.model_store import ModelCard, ModelStore, write_version
+from training.phantom import generate
 from training.prepare_cases import prepare_case
 from training.prepared import PreparedStore
 from training.retrain import RetrainConfig, RetrainProgress, retrain
@@ -145,7 +146,13 @@ def test_phantoms_are_mixed_half_and_half_and_never_judge_what_they_trained(
         "phantom-500000001",
     ]
     assert ready.sampling == pytest.approx([0.25, 0.25, 0.25, 0.25])
-    assert [case.id for case in ready.judge] == ["BraTS20_Training_003", "phantom-700000000"]
+    assert [case.id for case in ready.judge] == ["BraTS20_Training_003", f"phantom-{JUDGE_SEEDS[0]}"]
+
+
+def test_the_judging_phantoms_hold_every_label_in_plenty() -> None:
+    for seed in JUDGE_SEEDS[: RetrainConfig().judge_phantoms]:
+        label = generate(seed, shape=(112, 112, 112)).label
+        assert all(np.count_nonzero(label == value) > 500 for value in (1, 2, 3)), seed
 
 
 def test_without_a_label_there_is_nothing_to_train_on(cases: dict[str, Case]) -> None:
