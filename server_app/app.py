@@ -24,6 +24,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.task import AsyncTask
 
 from server_app import description
+from server_app.batch import BatchInference
 from server_app.datastore import CaseDatastore
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import GliomaSegmentation
@@ -88,6 +89,10 @@ class TumorLoopApp(MONAILabelApp):
         """Return the ways to choose the next case."""
         return {"first": First(), "random": Random()}
 
+    def init_batch_infer(self) -> BatchInference:
+        """Return the task that segments many cases."""
+        return BatchInference()
+
     def _load_sessions(self, load: bool = False) -> CheckedSessions | None:
         if not load:
             return None
@@ -109,8 +114,9 @@ class TumorLoopApp(MONAILabelApp):
         logger.info("Workspace: %s", self.workspace.root)
 
     def close(self) -> None:
-        """End the worker and a training under way; both leave everything consistent."""
+        """End the worker, and a training or a batch under way; all of them leave everything consistent."""
         AsyncTask.stop("train")
+        AsyncTask.stop("batch_infer")
         self.worker.close()
 
     # === What clients ask for ===
