@@ -58,7 +58,7 @@ def serve(
     if host not in _LOOPBACK:
         typer.secho(f"Warning: everybody who reaches {host} can use this server; it asks for no password.", err=True)
     typer.echo(f"TumorLoop serves {studies.resolve()} at http://{host}:{port}")
-    typer.echo(f"Labels and models are kept in {place.root}")
+    typer.echo(f"Labels and models are kept in {place.root} (for the command line: --models {place.models})")
     sys.stdout.flush()
     _run(_app_folder(place), studies.resolve(), settings, host, port, log_level.upper())
 
@@ -72,6 +72,8 @@ def _run(app_folder: Path, studies: Path, conf: dict[str, str], host: str, port:
     os.environ["MONAI_LABEL_STUDIES"] = str(studies)
     os.environ["MONAI_LABEL_APP_CONF"] = json.dumps(conf)
     os.environ["MONAI_LABEL_SERVER_PORT"] = str(port)
+    # MONAI Label would let any web page that is open in a browser on this machine read and change everything here.
+    os.environ.setdefault("MONAI_LABEL_CORS_ORIGINS", json.dumps([f"http://{host}:{port}"]))
     # MONAI Label imports tensorboard, and that imports TensorFlow unless this module exists. The web process does not
     # need it: it would cost seconds and hundreds of megabytes.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))

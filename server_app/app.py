@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class TumorLoopApp(MONAILabelApp):
         from server_app import routes, stock_routes
 
         for leftover in self.workspace.incoming.iterdir():
-            leftover.unlink(missing_ok=True) if leftover.is_file() else None
+            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         stock_routes.install(self)
         routes.install(self)
         super().on_init_complete()

@@ -87,6 +87,12 @@ def map_by_name(data: np.ndarray, label_info: Any) -> np.ndarray:
     by_position = dict(enumerate(names, start=1))
     by_number = dict(zip(numbers, names, strict=True))
     naming = by_position if set(present) <= set(by_position) or not set(present) <= set(by_number) else by_number
+    if _differ(by_position, by_number, present):
+        raise InputError(
+            f"label_info can be read in two ways: the label holds {present}, its idx are {numbers}, and by position "
+            "the segments would be others. List all segments, in the order of their values.",
+            field="label_info",
+        )
     lookup: dict[int, int] = {}
     for value in present:
         name = naming.get(value)
@@ -101,6 +107,12 @@ def map_by_name(data: np.ndarray, label_info: Any) -> np.ndarray:
     for value, target in lookup.items():
         mapped[data == value] = target
     return mapped
+
+
+def _differ(by_position: Mapping[int, str], by_number: Mapping[int, str], present: Sequence[int]) -> bool:
+    """Whether both readings fit all values and disagree: then one of them would swap labels unseen."""
+    both = all(value in by_position and value in by_number for value in present)
+    return both and any(by_position[value] != by_number[value] for value in present)
 
 
 def _parse(label_info: Any) -> tuple[list[str], list[int]]:

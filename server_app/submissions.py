@@ -73,8 +73,11 @@ class Submissions:
                 **{name: params.get(name) for name in ("status", "comment", "label_info", "model_version")},
                 "reference": checked.reference,
                 "values": checked.scheme,
-                **self.answers.compare(case.id, checked.volume),
             }
+            against = self.answers.compare(case.id, checked.volume)
+            # What the client corrected counts; a newer answer that it never saw says nothing about the correction.
+            if record["model_version"] in (None, against.get("model_version")):
+                record.update(against)
             if tag == FINAL:
                 record["split"] = self.split.assign([case.patient])[case.patient]
             return self.store.add(case.id, checked.volume, record)

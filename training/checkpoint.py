@@ -81,5 +81,5 @@ def load_state(path: Path) -> TrainingState | None:
                     group, name = key.split("|", 1)
                     getattr(state, group)[name] = archive[key]
             return state
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"The checkpoint {path} cannot be read: {error}. Delete it to start anew.") from error

@@ -143,7 +143,8 @@ def fit(
 
     keras.utils.set_random_seed(config.seed)
     model = compile_model(config, network, start)
-    fingerprint = _fingerprint(config, network, train, start)
+    cases = [[case.id, case.key] for case in (*train, *validation)]
+    fingerprint = _fingerprint(config, network, [cases, list(sampling or [])], start)
     session = FitSession(model, config, validation, work_dir / "checkpoint.npz", fingerprint, on_progress, should_stop)
     dataset = PatchDataset(
         train,
@@ -219,11 +220,11 @@ def _check(config: FitConfig, network: UNetConfig, train: Sequence[PreparedCase]
         )
 
 
-def _fingerprint(config: FitConfig, network: UNetConfig, train: Sequence[PreparedCase], start: Weights | None) -> str:
+def _fingerprint(config: FitConfig, network: UNetConfig, cases: list[Any], start: Weights | None) -> str:
     digest = hashlib.sha256()
     digest.update(config.model_dump_json().encode())
     digest.update(network.model_dump_json().encode())
-    digest.update(json.dumps([[case.id, case.key] for case in train]).encode())
+    digest.update(json.dumps(cases).encode())
     for key, value in sorted((start or {}).items()):
         digest.update(key.encode())
         digest.update(value.tobytes())

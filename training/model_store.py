@@ -219,6 +219,8 @@ class ModelStore:
         found = self.get(version)
         found.load_weights()  # a version that cannot be loaded must never become current
         history = self.history()
+        if history and history[-1]["version"] == version:
+            return found  # a second entry would make the next rollback go nowhere
         if not history and self._has_bundled():
             history = [{"version": BUNDLED_ID, "time": now(), "reason": "bundled"}]
         self._write([*history, {"version": version, "time": now(), "reason": reason}])

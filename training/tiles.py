@@ -8,7 +8,7 @@ and where a caller can stop.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def predict_in_tiles(
     classes: int,
     tile: tuple[int, int, int] = (128, 128, 128),
     overlap: float = 0.5,
-) -> Iterator[tuple[float, np.ndarray | None]]:
+) -> Generator[tuple[float, np.ndarray | None], None, None]:
     """Predict tile by tile.
 
     Args:

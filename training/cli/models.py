@@ -47,7 +47,10 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "promoted by hand",
     models: ModelsOption = None,
 ) -> None:
-    """Make a version the current one; a running server answers with it from its next request on."""
+    """Make a version the current one; a server over the same folder answers with it from its next request on.
+
+    The server prints the folder of its models when it starts: give it with `--models`.
+    """
     out.print(f"{open_store(models).promote(version, reason).id} is current.")
 
 
