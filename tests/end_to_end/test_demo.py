@@ -196,7 +196,7 @@ def wait_for_children(demo: subprocess.Popen) -> list[psutil.Process]:
 def test_the_demo_on_phantoms_closes_the_loop(tmp_path):
     out = tmp_path / "demo"
     done = subprocess.run(
-        [*COMMAND, "--out", str(out), "--phantoms", "2", "--corrections", "1"],
+        [*COMMAND, "--out", str(out)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

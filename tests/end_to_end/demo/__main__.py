@@ -30,8 +30,10 @@ def main(
         Path | None, typer.Option(help="Folder of labeled cases to use instead of phantoms; only read.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where the report and everything else goes.")] = Path("demo"),
-    corrections: Annotated[int, typer.Option(min=1, help="How many cases to correct.")] = 2,
-    phantoms: Annotated[int, typer.Option(min=1, help="How many phantoms to make.")] = 3,
+    corrections: Annotated[
+        int | None, typer.Option(min=1, help="How many cases to correct; default is 1 phantom, or 2 real cases.")
+    ] = None,
+    phantoms: Annotated[int, typer.Option(min=1, help="How many phantoms to make.")] = 2,
     seed: Annotated[int, typer.Option(help="Of the phantoms.")] = 2026,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the retraining; default is the server's.")] = None,
     keep_running: Annotated[bool, typer.Option(help="Leave the server up at the end.")] = False,
@@ -55,7 +57,10 @@ def main(
         prepare_out(out, cases)
         studies = _studies(cases, out, phantoms, seed, console)
         params = {} if epochs is None else {"max_epochs": epochs}
-        code = _serve_and_walk(studies, out, teller, corrections, params, keep_running, started)
+        count = corrections or (1 if cases is None else 2)
+        code = _serve_and_walk(
+            studies, out, teller, corrections or (1 if cases is None else 2), params, keep_running, started
+        )
     except InputError as error:
         console.print(f"[red]{escape(error.message)}[/red]", highlight=False)
         raise typer.Exit(2) from error

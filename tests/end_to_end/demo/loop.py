@@ -66,10 +66,11 @@ class Loop:
             case = self._next_case(truths)
             self.record.cases.append(self._segment(case, by_session=number == 0))
             self._submit(self.record.cases[-1])
+        self._segment_control(truths)
         for case in self._studies.unlabeled:
             self._segment_only(case)
         self._retrain()
-        for done in self.record.cases:
+        for done in (*self.record.cases, *self.record.controls):
             self._segment_again(done)
         self._judge()
         return self.record
@@ -108,6 +109,12 @@ class Loop:
             record.truth = case.read_label()
             by_id.compare(record.truth)
         return record
+
+    def _segment_control(self, truths: Mapping[str, Case]) -> None:
+        """Segment one labeled case without telling its truth, to see what the network learns from the others."""
+        corrected = {record.case.id for record in self.record.cases}
+        for name in [name for name in truths if name not in corrected][:1]:
+            self.record.controls.append(self._segment(truths[name], by_session=False))
 
     def _segment_only(self, case: Case) -> None:
         try:
@@ -212,8 +219,8 @@ class Loop:
             assert record.after is not None
             name = record.case.id
             if record.after.version == record.before.version:
-                reason = self.record.training.get("message") or "the new version was not promoted"
-                raise DemoFailed(f"{name} is still segmented by {record.before.version}: {reason}.")
+                reason = self.record.training.get("message") or "The new version was not promoted."
+                raise DemoFailed(f"{name} is still segmented by {record.before.version}. {reason}")
             if not record.improved:
                 raise DemoFailed(
                     f"{name}: Dice is {record.after.mean_dice:.3f} after the retraining and was "

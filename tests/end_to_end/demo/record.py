@@ -73,6 +73,7 @@ class LoopRecord:
 
     Attributes:
         cases: The corrected cases, in the order they were given out.
+        controls: Cases whose truth is known and was kept from the server.
         others: Cases that were only segmented.
         steps: What was done and how many seconds it took.
         training: The last live numbers of the training.
@@ -83,6 +84,7 @@ class LoopRecord:
     """
 
     cases: list[CaseRecord] = field(default_factory=list)
+    controls: list[CaseRecord] = field(default_factory=list)
     others: list[CaseRecord] = field(default_factory=list)
     steps: list[tuple[str, float]] = field(default_factory=list)
     training: dict[str, Any] = field(default_factory=dict)

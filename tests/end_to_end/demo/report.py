@@ -31,7 +31,7 @@ def write_report(record: LoopRecord, out: Path, *, failure: str, seconds: float)
     Returns:
         The path of ``report.html``; it needs no network and no other file.
     """
-    for case in (*record.cases, *record.others):
+    for case in (*record.cases, *record.controls, *record.others):
         draw(case, out / "pictures")
     write_json(out / "report.json", facts(record, failure, seconds))
     environment = jinja2.Environment(
@@ -95,6 +95,7 @@ def facts(record: LoopRecord, failure: str, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "steps": [{"step": name, "seconds": round(duration, 2)} for name, duration in record.steps],
         "cases": [_case_facts(case) for case in record.cases],
+        "controls": [_case_facts(case) for case in record.controls],
         "segmented_only": [_case_facts(case) for case in record.others],
         "training": record.training,
         "versions": record.versions,

@@ -111,7 +111,7 @@ class Teller:
         for name in (*REGIONS, "mean"):
             table.add_column(name, justify="right")
         table.add_column("seconds", justify="right")
-        for case in record.cases:
+        for case in (*record.cases, *record.controls):
             if case.truth is not None:
                 _add_rows(table, case)
         self.console.print(table)
@@ -129,9 +129,10 @@ def _add_rows(table: Table, case: CaseRecord) -> None:
     answers: list[tuple[str, Answer]] = [("before", case.before)]
     if case.after is not None:
         answers.append(("after", case.after))
+    about = case.case.id if case.label_version else f"{case.case.id} (not corrected)"
     for name, answer in answers:
         values = [f"{answer.dice[region]:.3f}" for region in REGIONS]
-        label = escape(case.case.id) if name == "before" else ""
+        label = escape(about) if name == "before" else ""
         style = "bold green" if name == "after" and case.improved else None
         row = [label, f"{name} ({answer.version})", *values, f"{answer.mean_dice:.3f}", f"{answer.seconds:.1f}"]
         table.add_row(*row, style=style, end_section=name == "after")
