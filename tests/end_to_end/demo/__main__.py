@@ -58,9 +58,7 @@ def main(
         studies = _studies(cases, out, phantoms, seed, console)
         params = {} if epochs is None else {"max_epochs": epochs}
         count = corrections or (1 if cases is None else 2)
-        code = _serve_and_walk(
-            studies, out, teller, corrections or (1 if cases is None else 2), params, keep_running, started
-        )
+        code = _serve_and_walk(studies, out, teller, count, params, keep_running, started)
     except InputError as error:
         console.print(f"[red]{escape(error.message)}[/red]", highlight=False)
         raise typer.Exit(2) from error
