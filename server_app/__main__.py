@@ -72,14 +72,17 @@ def _run(app_folder: Path, studies: Path, conf: dict[str, str], host: str, port:
     os.environ["MONAI_LABEL_STUDIES"] = str(studies)
     os.environ["MONAI_LABEL_APP_CONF"] = json.dumps(conf)
     os.environ["MONAI_LABEL_SERVER_PORT"] = str(port)
-    # MONAI Label would let any web page that is open in a browser on this machine read and change everything here.
-    os.environ.setdefault("MONAI_LABEL_CORS_ORIGINS", json.dumps([f"http://{host}:{port}"]))
     # MONAI Label imports tensorboard, and that imports TensorFlow unless this module exists. The web process does not
     # need it: it would cost seconds and hundreds of megabytes.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
     import uvicorn
+    from monailabel.config import settings
     from monailabel.utils.others.generic import init_log_config
 
+    # MONAI Label would let any web page that is open in a browser on this machine read and change everything here. Not
+    # by way of the environment: its training process fails at the start when it finds that variable there.
+    settings.MONAI_LABEL_CORS_ORIGINS = settings.MONAI_LABEL_CORS_ORIGINS or [f"http://{host}:{port}"]
+    os.environ.pop("MONAI_LABEL_CORS_ORIGINS", None)
     log_config = init_log_config(None, str(app_folder), "app.log", log_level)
     uvicorn.run("monailabel.app:app", host=host, port=port, log_config=log_config, log_level=log_level.lower())
 

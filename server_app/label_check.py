@@ -2,9 +2,9 @@
 
 How values get their names. A client may send ``label_info``, a list of ``{"name", "idx"}``. The MONAI Label panel
 counts scribble segments in ``idx`` although it does not export them: its file has the values 1, 2, 3 by the
-*position* in the list. Another client may mean ``idx`` as the value. Where both readings fit the file, the position
-wins, because that is what the panel does; the two differ only where ``idx`` has gaps. Without ``label_info`` the
-values are read as BraTS files are.
+*position* in the list. Another client may mean ``idx`` as the value. The reading that fits the file is taken; where
+both fit and disagree, which takes gaps in ``idx``, the label is refused: one of them would swap labels unseen. Without
+``label_info`` the values are read as BraTS files are.
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ from training.modalities import ROLES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CASES = ("BraTS20_Training_001", "BraTS20_Training_002", "BraTS20_Training_003", "BraTS20_Training_004")
-#: Settings with which a training takes seconds.
+#: Settings with which a training takes seconds. What an untrained network says is chance, hence the tolerance.
 QUICK = {"patch": "32", "steps_per_epoch": "2", "batch_size": "1", "replay": "0", "judge_phantoms": "1"}
+QUICK["tolerance"] = "0.5"
 
 
 class Server:

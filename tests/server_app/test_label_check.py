@@ -87,3 +87,9 @@ def test_brats_values_are_read_without_names(tmp_path: Path) -> None:
     assert checked.scheme == "brats-2017"
     assert set(np.unique(checked.volume.data)) == {0, 1, 2, 3}
     assert isinstance(checked.volume, Volume)
+
+
+def test_names_that_can_be_read_in_two_ways_are_refused() -> None:
+    sent = info(("foreground_scribbles", 1), ("necrotic core", 2), ("ED", 3), ("ET", 4))
+    with pytest.raises(InputError, match="two ways"):
+        map_by_name(np.array([0, 2, 3]), sent)

@@ -58,7 +58,7 @@ def test_a_training_gives_a_new_version_that_is_served_at_once(server: Server, i
     assert new[0]["parent"] == facts["model_version"]
     card = new[0]["card"]
     assert card["training"]["config"]["max_epochs"] == 2
-    assert card["training"]["config"]["tolerance"] == 0.01
+    assert card["training"]["config"]["tolerance"] == 0.5
     assert CASE in {case["case"] for case in card["data"]}
     assert card["verdict"].startswith("Promoted")
     after, facts = infer(CASE)

@@ -204,3 +204,10 @@ def test_the_workspace_may_not_lie_in_the_studies(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "inside the studies" in done.stderr
+
+
+def test_a_web_page_from_elsewhere_may_not_use_the_server(server: Server) -> None:
+    foreign = server.request("GET", "/info/", headers={"Origin": "http://elsewhere.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+    own = server.request("GET", "/info/", headers={"Origin": server.url})
+    assert own.headers["access-control-allow-origin"] == server.url
