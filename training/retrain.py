@@ -3,7 +3,8 @@
 The corrected cases are mixed with replayed phantoms of fixed seeds, so that the network does not forget what it
 knew. Parent and candidate are judged on exactly the same cases: the labeled patients that the split keeps for
 validation and, while there are few of them, phantoms that no training sees. "Not worse" means: the mean Dice over
-cases and regions is at least the parent's minus a stated tolerance.
+cases and regions is at least the parent's minus a stated tolerance. A candidate that lost more is given a second
+chance as the mean of its weights and its parent's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from training.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, 
 from training.fit import FitConfig, FitProgress, FitResult, fit
 from training.judge import metrics_of, not_worse, scores_of, verdict_of
 from training.model_store import ModelCard, ModelStore, ModelVersion
+from training.weights import mean_of
 
 
 class RetrainConfig(BaseModel):
@@ -45,18 +47,18 @@ class RetrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_epochs: int = Field(4, ge=1, le=1000)
+    max_epochs: int = Field(3, ge=1, le=1000)
     steps_per_epoch: int = Field(15, ge=1, le=10_000)
     batch_size: int = Field(2, ge=1, le=16)
     patch: int = Field(96, ge=16, le=256)
-    learning_rate: float = Field(5e-4, gt=0, le=0.1)
+    learning_rate: float = Field(3e-4, gt=0, le=0.1)
     replay: int = Field(8, ge=0, le=1000)
     replay_share: float = Field(0.5, ge=0, lt=1)
     judge_phantoms: int = Field(4, ge=1, le=len(JUDGE_SEEDS))
     enough_validation: int = Field(5, ge=1, le=100)
     tolerance: float = Field(0.01, ge=0, le=1)
     early_stop_patience: int = Field(0, ge=0, le=1000)
-    validate_every: int = Field(2, ge=1, le=1000)
+    validate_every: int = Field(1, ge=1, le=1000)
     freeze_normalization: bool = True
     workers: int = Field(1, ge=0, le=64)
     seed: int = Field(0, ge=0)
@@ -142,7 +144,13 @@ def retrain(
         should_stop=should_stop,
     )
     tell(RetrainProgress("judging", f"judging the new model on {len(cases.judge)} cases"))
-    after = scores_of(result.weights, network, settings, cases.judge)
+    weights, after = result.weights, scores_of(result.weights, network, settings, cases.judge)
+    if not not_worse(before, after, config.tolerance):
+        tell(RetrainProgress("judging", "too much was forgotten: judging the mean of the new and the present model"))
+        milder = mean_of(start, result.weights)
+        scores = scores_of(milder, network, settings, cases.judge)
+        if not_worse(before, scores, config.tolerance):
+            weights, after = milder, scores
     served = store.current().id  # somebody may have rolled back or promoted while this training ran
     verdict = verdict_of(before, after, config.tolerance, served if served != parent.id else None)
     card = ModelCard(
@@ -150,11 +158,14 @@ def retrain(
         description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in corrections)} corrected cases",
         network=network,
         data=[correction.seen() for correction in corrections],
-        training=_record(config, result, time.perf_counter() - started),
+        training={
+            **_record(config, result, time.perf_counter() - started),
+            "halfway_to_parent": weights is not result.weights,
+        },
         metrics=metrics_of(cases.judge, before, after),
         verdict=verdict,
     )
-    version = store.add(result.weights, card)
+    version = store.add(weights, card)
     (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # this training is finished; the next one starts anew
     promoted = not_worse(before, after, config.tolerance) and served == parent.id
     if promoted:

@@ -45,6 +45,15 @@ def set_weights(model: keras.Model, weights: Weights) -> None:
             variable.assign(weights[key].astype(np.float32))
 
 
+def mean_of(one: Weights, other: Weights) -> Weights:
+    """Return the weights halfway between two of the same network.
+
+    Between a network and one trained on from it, the way is short and the loss along it flat: the middle keeps much of
+    what either knows (Wortsman et al. 2022, doi:10.1109/CVPR52688.2022.00780).
+    """
+    return {key: (value + other[key]) / 2 for key, value in one.items()}
+
+
 def save_weights(weights: Weights, path: Path, *, half_precision: bool = False) -> Path:
     """Write ``weights`` atomically as ``.npz``.
 

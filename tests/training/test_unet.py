@@ -10,7 +10,7 @@ import pytest
 
 from training.errors import InputError
 from training.unet import UNetConfig, build_unet, freeze_normalization, with_softmax
-from training.weights import get_weights, load_weights, save_weights, set_weights
+from training.weights import get_weights, load_weights, mean_of, save_weights, set_weights
 
 TINY = UNetConfig(base_filters=2, max_filters=8)
 
@@ -88,3 +88,8 @@ def test_frozen_normalization_does_not_move_in_training(an_image):
     after = get_weights(model)
     assert all(np.array_equal(before[key], after[key]) for key in before if "_norm" in key)
     assert not np.array_equal(before["logits/kernel"], after["logits/kernel"])
+
+
+def test_the_mean_of_two_weights_lies_halfway():
+    one, other = {"layer/kernel": np.zeros(3, np.float32)}, {"layer/kernel": np.ones(3, np.float32)}
+    np.testing.assert_allclose(mean_of(one, other)["layer/kernel"], 0.5)
