@@ -82,7 +82,7 @@ def _versions(app: TumorLoopApp) -> APIRouter:
         """Undo the last promotion."""
         with input_errors(409):
             version = app.models.rollback()
-        return {**_card(version, version.id)}
+        return _card(version, version.id)
 
     @router.post("/{version}/promote")
     def promote(user: Trainer, version: str, params: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -42,12 +42,6 @@ def best_policy() -> str:
     return "mixed_bfloat16" if _cpu_multiplies_bfloat16() else "float32"
 
 
-def has_gpu() -> bool:
-    """Return whether the Keras backend sees a GPU."""
-    prepare_backend()
-    return _gpu_capability() is not None
-
-
 def free_memory_bytes() -> int:
     """Return the memory the machine could still give, in bytes (half of all memory where that is unknown)."""
     try:

@@ -15,7 +15,7 @@ from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.errors import Cancelled, RequestRejected
 
 from tests import synthetic
-from tests.server_app.conftest import QUICK, Server, free_port, start_server, tiny_model
+from tests.server_app.conftest import Server, serving, tiny_model
 from training.cases import DECATHLON_ORDER
 from training.labels import LABEL_NAMES
 from training.volumes import Volume, read_grid, read_labelmap, read_volume
@@ -31,17 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterat
     folder = tmp_path_factory.mktemp("served")
     for name in (CASE, "BraTS20_Training_002"):
         synthetic.write_case(folder / "studies", name)
-    port = free_port()
-    command = ["server_app", "--studies", str(folder / "studies"), "--port", str(port)]
-    command += ["--workspace", str(folder / "workspace")]
-    for name, value in {"model": str(tiny_model), **QUICK}.items():
-        command += ["--conf", f"{name}={value}"]
-    running = start_server(command, port, folder / "studies", folder / "workspace")
-    try:
-        running.wait_until_ready()
+    with serving(folder / "studies", folder / "workspace", tiny_model) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

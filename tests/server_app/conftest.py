@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -104,6 +105,21 @@ def start_server(command: list[str], port: int, studies: Path, workspace: Path) 
     return Server(process, f"http://127.0.0.1:{port}", studies, workspace, log)
 
 
+@contextlib.contextmanager
+def serving(studies: Path, workspace: Path, model: Path) -> Iterator[Server]:
+    """``python -m server_app`` with quick trainings, ready to answer; stopped at the end."""
+    port = free_port()
+    command = ["server_app", "--studies", str(studies), "--port", str(port), "--workspace", str(workspace)]
+    for name, value in {"model": str(model), **QUICK}.items():
+        command += ["--conf", f"{name}={value}"]
+    running = start_server(command, port, studies, workspace)
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.stop()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -183,16 +199,8 @@ def server(
     many_cases: Path, studies_before: dict[str, str], tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """``python -m server_app`` over the cases; stopped at the end of the session."""
-    workspace, port = tmp_path_factory.mktemp("home") / "workspace", free_port()
-    command = ["server_app", "--studies", str(many_cases), "--port", str(port), "--workspace", str(workspace)]
-    for name, value in {"model": str(tiny_model), **QUICK}.items():
-        command += ["--conf", f"{name}={value}"]
-    running = start_server(command, port, many_cases, workspace)
-    try:
-        running.wait_until_ready()
+    with serving(many_cases, tmp_path_factory.mktemp("home") / "workspace", tiny_model) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture
