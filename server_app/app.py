@@ -28,7 +28,8 @@ from server_app import description
 from server_app.batch import BatchInference
 from server_app.datastore import CaseDatastore
 from server_app.errors import input_errors, refusal, unknown
-from server_app.infer_task import GliomaSegmentation
+from server_app.infer_task import GliomaSegmentation, flag
+from server_app.maps import MapStore
 from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
@@ -58,6 +59,7 @@ class TumorLoopApp(MONAILabelApp):
         self.server_settings = ServerSettings.from_conf(conf or {})
         self.workspace = Workspace.for_studies(Path(studies), self.server_settings.workspace).make()
         self.models = ModelStore(self.workspace.models, self.server_settings.model)
+        self.maps = MapStore(self.workspace.maps)
         self.worker = InferenceWorker(
             self.workspace.models, self.server_settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT
         )
@@ -80,7 +82,7 @@ class TumorLoopApp(MONAILabelApp):
 
     def init_infers(self) -> dict[str, InferTask]:
         """Return the one infer task."""
-        return {MODEL: GliomaSegmentation(self.worker, self.workspace)}
+        return {MODEL: GliomaSegmentation(self.worker, self.workspace, self.maps)}
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """Return the one train task."""
@@ -106,6 +108,7 @@ class TumorLoopApp(MONAILabelApp):
 
         for leftover in self.workspace.incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        self.maps.prune()
         stock_routes.install(self)
         routes.install(self)
         super().on_init_complete()
@@ -174,9 +177,14 @@ class TumorLoopApp(MONAILabelApp):
         store = datastore or self.datastore()
         image = request.get("image")
         request = {**copy.deepcopy(request), "description": task.description}
+        wants_label = request.get("save_label") in (True, "true")
         case_id = None
         if not self._is_own_file(image):
-            case = store.case(str(image or ""))
+            with input_errors():
+                allow_missing = flag(request, "allow_missing")
+            case = store.case(str(image or ""), allow_missing=allow_missing)
+            if case.missing and wants_label:
+                raise refusal(422, "save_label", f"Case {case.id} is short of modalities; it can hold no labels.")
             case_id = case.id
             answer = store.labels.answers.path(case.id)
             request.update(case=case, image=str(case.folder or ""), answer=answer)
@@ -184,7 +192,7 @@ class TumorLoopApp(MONAILabelApp):
         label = file
         if case_id is not None:
             store.labels.answers.remember(case_id, params["model_version"])
-            if file is not None and request.get("save_label") in (True, "true"):
+            if file is not None and wants_label:
                 facts = {"model_version": params["model_version"], "comment": "the model's answer", "allow_empty": True}
                 tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
                 label = store.save_label(case_id, file, tag, facts)

@@ -43,7 +43,9 @@ class BatchInference(BatchInferTask):
         for number, case in enumerate(cases, start=1):
             logger.info("%d of %d: %s", number, len(cases), case)
             try:
-                answer = infer({**request, "image": case, "save_label": True, "label_tag": tag}, datastore)
+                # Nobody fetches the maps of a batch; they would push out those that somebody waits for.
+                facts = {"image": case, "save_label": True, "label_tag": tag, "output_maps": False}
+                answer = infer({**request, **facts}, datastore)
                 Path(answer.pop("file")).unlink(missing_ok=True)
                 results[case] = answer
             except HTTPException as error:

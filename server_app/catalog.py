@@ -76,13 +76,19 @@ class Catalog:
             problems = list(self._problems)
         return [{"path": self._below(problem.path), "message": self._plain(problem.message)} for problem in problems]
 
-    def get(self, case_id: str) -> Case:
+    def get(self, case_id: str, *, allow_missing: bool = False) -> Case:
         """Return a case.
+
+        Args:
+            case_id: Its id.
+            allow_missing: Look among the cases short of modalities, too; they are listed as problems only.
 
         Raises:
             HTTPException: 404 if there is none of that id.
         """
         case = self.find(case_id)
+        if case is None and allow_missing:
+            case = self._find_incomplete(case_id)
         if case is None:
             raise unknown("image", f"There is no case {case_id[:80]!r}.")
         return case
@@ -136,6 +142,13 @@ class Catalog:
                     digest.update(block)
             self._checksums[key] = f"SHA256:{digest.hexdigest()}"
         return self._checksums[key]
+
+    def _find_incomplete(self, case_id: str) -> Case | None:
+        try:
+            cases, _ = find_cases(self._studies, allow_missing=True)
+        except InputError:
+            return None
+        return next((case for case in cases if case.missing and case.id == case_id), None)
 
     def _search_if_older(self, seconds: float) -> None:
         if time.monotonic() - self._searched > seconds:

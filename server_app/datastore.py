@@ -106,13 +106,13 @@ class CaseDatastore(Datastore):
 
     # === Images ===
 
-    def case(self, image_id: str) -> Case:
-        """Return a case.
+    def case(self, image_id: str, *, allow_missing: bool = False) -> Case:
+        """Return a case; see :meth:`Catalog.get`.
 
         Raises:
             HTTPException: 404 if there is none of that id.
         """
-        return self.catalog.get(image_id)
+        return self.catalog.get(image_id, allow_missing=allow_missing)
 
     def list_images(self) -> list[str]:
         """Return the ids of all cases, sorted."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from server_app.datastore import order_of
 from server_app.errors import input_errors
+from server_app.maps import MapStore
 from server_app.uploads import whole_case
 from server_app.worker import InferenceWorker
 from server_app.worker_child import SegmentJob
@@ -18,7 +21,7 @@ from training.cases import Case, case_from_folder
 from training.errors import InputError
 from training.export import EXPORT_ENDINGS
 from training.labels import LABEL_NAMES
-from training.modalities import ROLES
+from training.modalities import REFERENCE_ORDER
 
 
 class GliomaSegmentation(InferTask):
@@ -27,18 +30,25 @@ class GliomaSegmentation(InferTask):
     Args:
         worker: Computes.
         workspace: Where results lie until they are sent.
+        maps: Where maps lie until they are fetched.
     """
 
-    def __init__(self, worker: InferenceWorker, workspace: Workspace) -> None:
+    def __init__(self, worker: InferenceWorker, workspace: Workspace, maps: MapStore) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,
             labels=dict(LABEL_NAMES),
             dimension=3,
             description="Glioma in T1, T1 with contrast, T2 and FLAIR: necrotic core, edema, enhancing tumor",
-            config={"result_extension": list(EXPORT_ENDINGS), "reference": ["t1ce", "t1", "t2", "flair"]},
+            config={
+                "result_extension": list(EXPORT_ENDINGS),
+                "reference": list(REFERENCE_ORDER),
+                "allow_missing": False,
+                "output_maps": False,
+            },
         )
         self._worker = worker
         self._workspace = workspace
+        self._maps = maps
 
     def is_valid(self) -> bool:
         """Return ``True``: the task is always offered; a missing model is told when it is used."""
@@ -50,11 +60,12 @@ class GliomaSegmentation(InferTask):
         Args:
             request: ``image`` is a path (a folder of four files, or a 4D file) unless ``case`` holds a
                 :class:`training.cases.Case`; ``result_extension`` and ``reference`` choose the form of the result;
-                ``answer`` is a second place for it.
+                ``answer`` is a second place for it. ``allow_missing`` takes a case short of modalities,
+                ``output_maps`` makes maps of how sure the model is.
 
         Returns:
-            The labelmap's file, which the caller removes, and ``label_names``, ``volumes_ml``, ``model_version``,
-            ``seconds``, ``warnings``.
+            The labelmap's file, which the caller removes, and ``label_names``, ``reference``, ``volumes_ml``,
+            ``model_version``, ``seconds``, ``warnings``, ``missing`` (roles) and ``maps`` (name to address).
 
         Raises:
             HTTPException: 422 if the input cannot be used, 503 or 504 if the computation failed.
@@ -62,27 +73,61 @@ class GliomaSegmentation(InferTask):
         with input_errors():
             case = request.get("case") or case_at(Path(request["image"]), request)
             ending = _choice(request, "result_extension", EXPORT_ENDINGS)
-            reference = _choice(request, "reference", ("t1ce", *ROLES))
-            result = self._workspace.incoming / f"{case.id}-{uuid.uuid4().hex[:8]}{ending}"
-            job = SegmentJob(self._worker.models, self._worker.bundled, case, reference, result, request.get("answer"))
-            facts = self._worker.segment(job)
-        return str(result), {"label_names": dict(LABEL_NAMES), "reference": reference, **facts}
+            reference = _choice(request, "reference", REFERENCE_ORDER)
+            allow_missing, with_maps = flag(request, "allow_missing"), flag(request, "output_maps")
+            result = self._workspace.incoming / f"{case.id}-{uuid.uuid4().hex[:8]}{ending or EXPORT_ENDINGS[0]}"
+            with self._maps.making() if with_maps else nullcontext() as folder:
+                job = SegmentJob(
+                    models=self._worker.models,
+                    bundled=self._worker.bundled,
+                    case=case,
+                    reference=reference,
+                    result=result,
+                    answer=request.get("answer"),
+                    allow_missing=allow_missing,
+                    maps=folder,
+                )
+                facts = self._worker.segment(job)
+        maps = self._maps.addresses(folder, facts["maps"]) if folder is not None else {}
+        return str(result), {"label_names": dict(LABEL_NAMES), **facts, "maps": maps}
 
 
-def case_at(path: Path, params: dict[str, Any]) -> Case:
+def case_at(path: Path, params: Mapping[str, Any]) -> Case:
     """Make a case of what was sent: a folder of four files, or one 4D file.
 
+    Args:
+        path: Of the folder or file.
+        params: ``order`` and ``allow_missing`` of the request.
+
     Raises:
-        InputError: If a modality is missing or claimed twice; names the files.
+        InputError: If a modality is missing (and not allowed to be) or claimed twice; names the files.
     """
-    return case_from_folder(path) if path.is_dir() else whole_case(path, order_of(params))
+    allow_missing = flag(params, "allow_missing")
+    if not path.is_dir():
+        return whole_case(path, order_of(params), allow_missing=allow_missing)
+    try:
+        return case_from_folder(path, allow_missing=allow_missing)
+    except InputError as error:  # the folder's name is the server's, and tells a client nothing
+        raise InputError(error.message.removeprefix(f"{path}: "), field=error.field) from error
 
 
-def _choice(request: dict[str, Any], name: str, known: tuple[str, ...]) -> str:
-    """Return a request's value; the first known one where it says nothing, or sends the whole list back."""
-    value = request.get(name) or known[0]
-    if isinstance(value, list | tuple):
-        return known[0]
+def flag(params: Mapping[str, Any], name: str) -> bool:
+    """Return a yes or no of a request; no where it says nothing.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    value = params.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false, not {str(value)[:40]!r}.", field=name)
+    return bool(value)
+
+
+def _choice(request: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
+    """Return a request's value; ``None`` where it says nothing, or sends the whole list back."""
+    value = request.get(name)
+    if not value or isinstance(value, list | tuple):
+        return None
     if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(dict.fromkeys(known))}, not {value!r}.", field=name)
+        raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}.", field=name)
     return str(value)

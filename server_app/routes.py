@@ -1,4 +1,4 @@
-"""TumorLoop's own routes, beside MONAI Label's: cases with four files, label versions, model versions."""
+"""TumorLoop's own routes, beside MONAI Label's: cases with four files, label versions, model versions, maps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def install(app: TumorLoopApp) -> None:
     """Add these routes to the server."""
     from monailabel.app import app as web
 
-    web.router.routes[:0] = [*_cases(app).routes, *_versions(app).routes]
+    web.router.routes[:0] = [*_cases(app).routes, *_versions(app).routes, *_maps(app).routes]
 
 
 def _cases(app: TumorLoopApp) -> APIRouter:
@@ -91,6 +91,17 @@ def _versions(app: TumorLoopApp) -> APIRouter:
         with _unknown_version(app, version):
             promoted = app.models.promote(version, f"promoted by {str(who)[:100]}")
         return _card(promoted, promoted.id)
+
+    return router
+
+
+def _maps(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(prefix="/maps", tags=["Infer"])
+
+    @router.get("/{map_id}/{name}")
+    def get_map(user: Reader, map_id: str, name: str) -> FileResponse:
+        """Return a map that an inference's reply named."""
+        return FileResponse(app.maps.file(map_id, name), media_type="application/gzip", filename=name)
 
     return router
 

@@ -19,7 +19,7 @@ from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import RBAC, User
 
 from server_app.errors import input_errors, refusal, unknown
-from server_app.infer_task import case_at
+from server_app.infer_task import case_at, flag
 from server_app.received import parsed, received
 from training.volumes import read_header
 
@@ -78,14 +78,20 @@ def _inference(app: TumorLoopApp) -> APIRouter:
                 result = app.infer({**request, "image": str(path)})
                 return send_response(app.datastore(), result, output, background_tasks)
         else:
-            request["image"] = app.datastore().case(image).id
+            with input_errors():
+                allow_missing = flag(request, "allow_missing")
+            request["image"] = app.datastore().case(image, allow_missing=allow_missing).id
         return send_response(app.datastore(), app.infer(request), output, background_tasks)
 
     @router.put("/session/")
     def create_session(
-        user: Reader, files: Annotated[list[UploadFile], File()], uncompress: bool = False, expiry: int = 0
+        user: Reader,
+        files: Annotated[list[UploadFile], File()],
+        uncompress: bool = False,
+        expiry: int = 0,
+        allow_missing: bool = False,
     ) -> dict[str, Any]:
-        """Keep four files (or one 4D file) for inferences, until they expire."""
+        """Keep four files (or one 4D file; or fewer volumes, if allowed) for inferences, until they expire."""
         sessions = app.sessions()
         if sessions is None:
             raise refusal(406, "session", "This server keeps no sessions.")
@@ -93,7 +99,7 @@ def _inference(app: TumorLoopApp) -> APIRouter:
             raise refusal(422, "uncompress", "Archives are not unpacked. Send the four files themselves.")
         with received(files, app.workspace.incoming) as paths, input_errors():
             folder = paths[0].parent
-            case = case_at(paths[0] if len(paths) == 1 else folder, {})
+            case = case_at(paths[0] if len(paths) == 1 else folder, {"allow_missing": allow_missing})
             for source in case.sources.values():
                 read_header(source.path)
             session_id, about = sessions.add_session(str(paths[0] if len(paths) == 1 else folder), max(0, expiry))

@@ -20,10 +20,11 @@ from fastapi import HTTPException
 
 from server_app.errors import input_errors, refusal
 from training.atomic import publish_folder, write_json
-from training.cases import Case, Source, case_from_4d, case_from_files, slug
+from training.cases import Case, Source, case_from_4d, case_from_files
 from training.errors import InputError
 from training.modalities import ROLES, missing_message, role_of
 from training.model_store import now
+from training.naming import slug, stem_of
 from training.volumes import count_channels, image_ending
 
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f]|^\.")
@@ -148,25 +149,40 @@ def conflict(case_id: str) -> HTTPException:
     return refusal(409, "image", f"There is a case {case_id} with other images already. Choose another name.")
 
 
-def whole_case(file: Path, order: Sequence[str] | None = None, *, id: str | None = None) -> Case:
+def whole_case(
+    file: Path, order: Sequence[str] | None = None, *, id: str | None = None, allow_missing: bool = False
+) -> Case:
     """Make a case of one file, with an error that helps who sent a single modality.
 
+    Args:
+        file: 4D; or one volume named after its modality, where the others may be missing.
+        order: See :func:`training.cases.case_from_4d`.
+        id: Default is the file's name as a slug.
+        allow_missing: Take what there is.
+
     Raises:
-        InputError: If the file does not hold the four modalities.
+        InputError: If the file does not hold the four modalities (and may not do without).
     """
     try:
         channels = count_channels(file)
     except InputError as error:
         raise InputError(error.message, field="image") from error
+    role = role_of(file.name)
+    if channels == 1 and allow_missing:
+        if role is None:
+            raise InputError(
+                f"The name of {file.name} does not tell which modality it is. Name it after it, as t1ce.nii.gz.",
+                field="image",
+            )
+        return Case(id or slug(stem_of(file)), {role: Source(file)}, allow_missing=True)
     if channels == 1:
-        role = role_of(file.name)
         missing = [other for other in ROLES if other != role]
         raise InputError(
             f"{file.name} holds one volume, but four modalities are needed. {missing_message(missing, [file.name])} "
             "Send four files, or one 4D file.",
             field=missing[0],
         )
-    return case_from_4d(file, order, id=id)
+    return case_from_4d(file, order, id=id, allow_missing=allow_missing)
 
 
 def _read_case(folder: Path) -> Case | None:

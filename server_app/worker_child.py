@@ -22,44 +22,54 @@ class SegmentJob:
     Attributes:
         models: The model store's folder.
         bundled: Folder of the model to start with.
-        case: Where the four volumes are.
-        reference: The role on whose grid the result lies.
+        case: Where the volumes are.
+        reference: The role on whose grid the result lies; ``None`` takes T1ce, or what there is instead.
         result: File to write; its ending chooses the format.
         answer: A second place for the result (``.nii.gz``), or ``None``.
+        allow_missing: Whether modalities may be missing.
+        maps: Folder for the maps, or ``None`` where none are wanted.
     """
 
     models: Path
     bundled: Path
     case: Case
-    reference: str
+    reference: str | None
     result: Path
     answer: Path | None = None
+    allow_missing: bool = False
+    maps: Path | None = None
 
 
 _loaded: dict[str, Segmenter] = {}
 
 
 def segment(job: SegmentJob) -> dict[str, Any]:
-    """Segment a case with the version that is current now, and write the labelmap.
+    """Segment a case with the version that is current now, and write the labelmap and the maps.
 
     Returns:
-        ``model_version``, ``volumes_ml``, ``seconds`` by stage, ``warnings``.
+        ``model_version``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``, ``missing``, and
+        ``maps``: the names of those that were written.
 
     Raises:
         InputError: If the case or the model cannot be used.
     """
-    from training.export import write_labelmap
+    from training.export import write_labelmap, write_volume
 
     started = time.perf_counter()
     segmenter = _current(job.models, job.bundled)
     at_read = time.perf_counter()
     volumes = job.case.read_all()
     read = time.perf_counter() - at_read
-    found = segmenter.segment(volumes, reference=job.reference)
+    found = segmenter.segment(
+        volumes, reference=job.reference, allow_missing=job.allow_missing, maps=job.maps is not None
+    )
     at_write = time.perf_counter()
     write_labelmap(found.labelmap, job.result)
     if job.answer is not None:
         write_labelmap(found.labelmap, job.answer)
+    for name, volume in found.maps.items():
+        assert job.maps is not None
+        write_volume(volume, job.maps / f"{name}.nii.gz")
     ended = time.perf_counter()
     seconds = {"read": read, **found.seconds, "write": ended - at_write, "total": ended - started}
     return {
@@ -67,6 +77,9 @@ def segment(job: SegmentJob) -> dict[str, Any]:
         "volumes_ml": found.volumes_ml,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "warnings": list(found.warnings),
+        "reference": found.reference,
+        "missing": list(found.missing),
+        "maps": list(found.maps),
     }
 
 

@@ -9,7 +9,7 @@ Layout::
     notes/<case>.json       what clients said of an image
     cache/                  can be deleted at any time
     training/               progress.json, checkpoint, prepared cases and phantoms
-    sessions/, incoming/    files that live for a request or an hour
+    sessions/, maps/, incoming/    files that live for a request or an hour
     split.json              which patients train and which validate
 """
 
@@ -107,6 +107,11 @@ class Workspace:
     def sessions(self) -> Path:
         """Volumes sent for segmentation only."""
         return self.root / "sessions"
+
+    @property
+    def maps(self) -> Path:
+        """Maps that were asked for with an inference, until they are fetched or too old."""
+        return self.root / "maps"
 
     @property
     def incoming(self) -> Path:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,18 +15,12 @@ from pathlib import Path
 
 from training.errors import InputError
 from training.labels import from_file_values
-from training.modalities import ROLES, TITLES, missing_message, role_of, roles_of
+from training.modalities import ROLES, TITLES, missing_message, role_of, roles_of, titled
+from training.naming import patient_of, slug, stem_of
 from training.volumes import Volume, count_channels, read_labelmap, read_volume, read_volumes
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
 DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
-
-_PATIENTS = (
-    re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+", re.IGNORECASE),  # BraTS 2023: the last field counts the visits
-    re.compile(r"(TCGA-[A-Za-z0-9]{2}-[A-Za-z0-9]{4})(?:[^A-Za-z0-9].*)?", re.IGNORECASE),
-    re.compile(r"(UPENN-GBM-\d+)_\d+", re.IGNORECASE),
-    re.compile(r"(sub-[A-Za-z0-9]+)(?:[_-].*)?"),
-)
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,7 @@ class Case:
         label: The labelmap that came with the case, if any.
         patient: Cases of one patient must never be split between training and validation.
         folder: The folder it was found in, if it was found in one.
+        allow_missing: Whether modalities may be missing (all but one); such a case can only be segmented.
     """
 
     id: str
@@ -56,15 +49,21 @@ class Case:
     label: Path | None = None
     patient: str = ""
     folder: Path | None = None
+    allow_missing: bool = False
 
     def __post_init__(self) -> None:
-        missing = [role for role in ROLES if role not in self.sources]
-        if missing:
+        missing = self.missing
+        if missing and not (self.allow_missing and len(missing) < len(ROLES)):
             names = [source.path.name for source in self.sources.values()]
             raise InputError(missing_message(missing, names), field=missing[0])
-        object.__setattr__(self, "sources", {role: self.sources[role] for role in ROLES})
+        object.__setattr__(self, "sources", {role: self.sources[role] for role in ROLES if role in self.sources})
         if not self.patient:
             object.__setattr__(self, "patient", patient_of(self.id))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The roles there is no file for; empty unless :attr:`allow_missing`."""
+        return tuple(role for role in ROLES if role not in self.sources)
 
     def read(self, role: str) -> Volume:
         """Read one modality, float32.
@@ -72,8 +71,10 @@ class Case:
         Raises:
             InputError: If the file cannot be used; ``field`` is the role.
         """
-        if role not in self.sources:
+        if role not in ROLES:
             raise InputError(f"There is no modality {role!r}; known are {', '.join(ROLES)}.", field=role)
+        if role not in self.sources:
+            raise InputError(f"Case {self.id} has no {titled(role)}.", field=role)
         source = self.sources[role]
         try:
             return read_volume(source.path, source.channel)
@@ -81,7 +82,7 @@ class Case:
             raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
 
     def read_all(self) -> dict[str, Volume]:
-        """Read the four modalities side by side; a file that holds several is read once.
+        """Read the modalities there are side by side; a file that holds several is read once.
 
         Raises:
             InputError: As :meth:`read`.
@@ -95,7 +96,7 @@ class Case:
                 raise InputError(error.message, field="image") from error
             return dict(zip(self.sources, volumes, strict=True))
         with ThreadPoolExecutor(len(ROLES)) as pool:  # decompression releases the interpreter lock
-            return dict(zip(ROLES, pool.map(self.read, ROLES), strict=True))
+            return dict(zip(self.sources, pool.map(self.read, self.sources), strict=True))
 
     def read_label(self) -> Volume:
         """Read the label, ``uint8`` with TumorLoop's values whatever scheme the file uses.
@@ -110,7 +111,7 @@ class Case:
         return Volume(values, volume.grid)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over the four files, the channels taken of them, and the label if there is one."""
+        """Return the SHA-256 over the files, the channels taken of them, and the label if there is one."""
         digest = hashlib.sha256()
         for role, source in self.sources.items():
             digest.update(f"{role}:{source.channel}:".encode())
@@ -129,15 +130,16 @@ class Problem:
     message: str
 
 
-def case_from_folder(folder: Path | str, *, id: str | None = None) -> Case:
+def case_from_folder(folder: Path | str, *, id: str | None = None, allow_missing: bool = False) -> Case:
     """Make a case of the images that lie in one folder: four files, or one 4D file; a label may lie beside them.
 
     Args:
         folder: Only its own files are looked at; hidden ones and ``._`` files of macOS are not.
         id: Default is the folder's name as a slug.
+        allow_missing: Take the modalities there are, at least one.
 
     Raises:
-        InputError: If a modality is missing or claimed twice; names the files.
+        InputError: If a modality is missing (and not allowed to be) or claimed twice; names the files.
     """
     from training.find import candidate_images, label_among
 
@@ -153,38 +155,46 @@ def case_from_folder(folder: Path | str, *, id: str | None = None) -> Case:
             several = [file for file in images if _channels(file) > 1]
             if len(several) == 1:
                 return case_from_4d(several[0], id=name, label=label)
-        return case_from_files(images, id=name, label=label, folder=folder)
+        return case_from_files(images, id=name, label=label, folder=folder, allow_missing=allow_missing)
     except InputError as error:
         raise InputError(f"{folder}: {error.message}", field=error.field) from error
 
 
 def case_from_files(
-    paths: Iterable[Path | str], *, id: str = "case", label: Path | None = None, folder: Path | None = None
+    paths: Iterable[Path | str],
+    *,
+    id: str = "case",
+    label: Path | None = None,
+    folder: Path | None = None,
+    allow_missing: bool = False,
 ) -> Case:
     """Make a case of loose files, told apart by their names.
 
     Raises:
-        InputError: If a modality is missing or claimed twice; names the files.
+        InputError: If a modality is missing (and not allowed to be) or claimed twice; names the files.
     """
     by_name: dict[str, Path] = {}
     for path in map(Path, paths):
         if path.name in by_name:
             raise InputError(f"{by_name[path.name]} and {path} bear the same name; say which one is which modality.")
         by_name[path.name] = path
-    sources = {role: Source(by_name[name]) for role, name in roles_of(by_name).items()}
-    return Case(id, sources, label, folder=folder)
+    sources = {role: Source(by_name[name]) for role, name in roles_of(by_name, allow_missing=allow_missing).items()}
+    return Case(id, sources, label, folder=folder, allow_missing=allow_missing)
 
 
-def case_from_roles(paths: Mapping[str, Path | str], *, id: str = "case", label: Path | None = None) -> Case:
+def case_from_roles(
+    paths: Mapping[str, Path | str], *, id: str = "case", label: Path | None = None, allow_missing: bool = False
+) -> Case:
     """Make a case of files whose modality is known.
 
     Args:
         paths: Role to file.
         id: The case's id.
         label: Its labelmap, if any.
+        allow_missing: Take the modalities there are, at least one.
 
     Raises:
-        InputError: If a role is unknown or missing, or one file is given for two roles.
+        InputError: If a role is unknown or missing (and not allowed to be), or one file is given for two roles.
     """
     for role in paths:
         if role not in ROLES:
@@ -194,11 +204,17 @@ def case_from_roles(paths: Mapping[str, Path | str], *, id: str = "case", label:
         earlier = seen.setdefault(Path(path).resolve(), role)
         if earlier != role:
             raise InputError(f"{path} is given for both {earlier} and {role}.", field=role)
-    return Case(id, {role: Source(Path(path)) for role, path in paths.items()}, label)
+    sources = {role: Source(Path(path)) for role, path in paths.items()}
+    return Case(id, sources, label, allow_missing=allow_missing)
 
 
 def case_from_4d(
-    path: Path | str, order: Sequence[str] | None = None, *, id: str | None = None, label: Path | None = None
+    path: Path | str,
+    order: Sequence[str] | None = None,
+    *,
+    id: str | None = None,
+    label: Path | None = None,
+    allow_missing: bool = False,
 ) -> Case:
     """Make a case of one file that holds the four modalities.
 
@@ -208,9 +224,11 @@ def case_from_4d(
             (:data:`DECATHLON_ORDER`). May be longer than four if it names others, which are left out.
         id: Default is the file's name as a slug.
         label: Its labelmap, if any.
+        allow_missing: Take the modalities the order names, at least one.
 
     Raises:
-        InputError: If the number of volumes and the order disagree, or a modality is missing in the order.
+        InputError: If the number of volumes and the order disagree, or a modality is missing in the order (and not
+            allowed to be).
     """
     path = Path(path)
     names = tuple(order) if order is not None else DECATHLON_ORDER
@@ -223,53 +241,17 @@ def case_from_4d(
             f"{path} holds {channels} volumes, but the order names {len(names)}: {', '.join(names)}.", field="image"
         )
     for role in ROLES:
-        if names.count(role) != 1:
+        if names.count(role) != 1 and not (allow_missing and role not in names):
             raise InputError(f"The order of {path} must name {role} once; it is {', '.join(names)}.", field="order")
-    return Case(id or slug(stem_of(path)), {role: Source(path, names.index(role)) for role in ROLES}, label)
+    sources = {role: Source(path, names.index(role)) for role in ROLES if role in names}
+    return Case(id or slug(stem_of(path)), sources, label, allow_missing=allow_missing)
 
 
-def find_cases(root: Path | str) -> tuple[list[Case], list[Problem]]:
+def find_cases(root: Path | str, *, allow_missing: bool = False) -> tuple[list[Case], list[Problem]]:
     """Find all cases below a folder; see :func:`training.find.find_cases`."""
     from training.find import find_cases as find
 
-    return find(root)
-
-
-def slug(name: str) -> str:
-    """Turn any name into an id of 1 to 64 letters, digits, ``_`` and ``-``.
-
-    Dots become ``-`` (MONAI Label takes what follows a dot for a file ending). What cannot be kept is replaced by
-    a short hash, so that two different long or foreign names stay different.
-
-    Examples:
-        >>> slug("BraTS20_Training_001"), slug("W39_1998.09.19"), slug("Müller, T1")
-        ('BraTS20_Training_001', 'W39_1998-09-19', 'Muller-T1')
-    """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    result = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")
-    if result and len(result) <= 64:
-        return result
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{result[:55].strip('-') or 'case'}-{digest}"
-
-
-def patient_of(case_id: str) -> str:
-    """Tell the patient from a case's id, where the naming is known to count visits; else the id itself."""
-    for pattern in _PATIENTS:
-        match = pattern.fullmatch(case_id)
-        if match:
-            return match.group(1)
-    return case_id
-
-
-def stem_of(path: Path | str) -> str:
-    """Return a file's name without its image ending (``.nii.gz`` as a whole)."""
-    from training.volumes import image_ending
-
-    name = Path(path).name
-    ending = image_ending(name) or Path(name).suffix
-    name = name[: len(name) - len(ending)] if ending else name
-    return name[:-4] if name.lower().endswith(".seg") else name
+    return find(root, allow_missing=allow_missing)
 
 
 def _channels(path: Path) -> int:

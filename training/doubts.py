@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from training.brain import overlap
-from training.modalities import TITLES
+from training.modalities import TITLES, titled
 from training.volumes import Grid
 
 #: More than any skull-stripped brain holds; a head holds 3000 mL and more.
@@ -20,7 +20,13 @@ _THICK_MM = 3.0
 
 
 def doubts(
-    grid: Grid, reference: str, *, noisy: Sequence[str], brain_ml: float, masks: Mapping[str, np.ndarray]
+    grid: Grid,
+    reference: str,
+    *,
+    noisy: Sequence[str],
+    brain_ml: float,
+    masks: Mapping[str, np.ndarray],
+    missing: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Say what makes a segmentation of these volumes doubtful.
 
@@ -30,11 +36,12 @@ def doubts(
         noisy: Roles whose background is noise instead of one value.
         brain_ml: Volume of the brain found.
         masks: Tissue by role, all on one grid.
+        missing: Roles that were not there.
 
     Returns:
-        One sentence each; none if all is as it should be.
+        One string each; none if all is as it should be.
     """
-    found = []
+    found = [_of_missing(missing, reference)] if missing else []
     if noisy or brain_ml > _LARGEST_BRAIN_ML:
         which = f" ({', '.join(noisy)})" if noisy else ""
         found.append(
@@ -54,3 +61,16 @@ def doubts(
     if thickest > _THICK_MM:
         found.append(f"The slices of {TITLES[reference]} are {thickest:.1f} mm thick; small findings may be missed.")
     return tuple(found)
+
+
+def _of_missing(missing: Sequence[str], reference: str) -> str:
+    """Name the missing modalities, and say what that means. Training drops one at a time (training.augment)."""
+    names = ", ".join(titled(role) for role in missing)
+    if len(missing) == 1:
+        text = f"{names} was missing; the network was trained to do without any one modality, but sees less without it."
+    else:
+        text = f"{names} were missing; the network was trained to do without one at a time. Expect a worse result."
+    if "t1ce" in missing:
+        text += " Without contrast agent nothing shows which tumor enhances."
+        text += f" The result lies on the grid of {TITLES[reference]}."
+    return text

@@ -24,11 +24,12 @@ _LABEL_WORDS |= {"glistrboost", "manuallycorrected"}  # as TCGA's BraTS labels a
 _MASK_WORDS = {"mask", "brainmask", "masks"}
 
 
-def find_cases(root: Path | str) -> tuple[list[Case], list[Problem]]:
+def find_cases(root: Path | str, *, allow_missing: bool = False) -> tuple[list[Case], list[Problem]]:
     """Find all cases below a folder.
 
     Args:
         root: Searched at any depth; hidden files and folders are passed over, links are followed.
+        allow_missing: Take cases with a modality or more missing as well.
 
     Returns:
         The cases, sorted by id, ids unique; and what looked like a case but cannot be used.
@@ -42,7 +43,7 @@ def find_cases(root: Path | str) -> tuple[list[Case], list[Problem]]:
     cases: list[Case] = []
     problems: list[Problem] = []
     for folder in _folders(root):
-        found, wrong = _cases_in(folder)
+        found, wrong = _cases_in(folder, allow_missing)
         cases += found
         problems += wrong
     return _with_unique_ids(cases, root), problems
@@ -104,7 +105,7 @@ def _holds_labels(name: str, siblings: set[str]) -> bool:
     return name.startswith("labels") and name.replace("labels", "images", 1) in siblings
 
 
-def _cases_in(folder: Path) -> tuple[list[Case], list[Problem]]:
+def _cases_in(folder: Path, allow_missing: bool) -> tuple[list[Case], list[Problem]]:
     files = candidate_images(folder)
     labels = [file for file in files if is_label(file.name)]
     images = [file for file in files if file not in labels]
@@ -112,12 +113,14 @@ def _cases_in(folder: Path) -> tuple[list[Case], list[Problem]]:
     if with_role:
         sets = _sets_side_by_side(with_role)
         if sets:
-            return _cases_of_sets(folder, sets, labels)
-        return _case_of_folder(folder, with_role, labels)
+            return _cases_of_sets(folder, sets, labels, allow_missing)
+        return _case_of_folder(folder, with_role, labels, allow_missing)
     return _cases_of_4d(folder, images)
 
 
-def _case_of_folder(folder: Path, images: list[Path], labels: list[Path]) -> tuple[list[Case], list[Problem]]:
+def _case_of_folder(
+    folder: Path, images: list[Path], labels: list[Path], allow_missing: bool
+) -> tuple[list[Case], list[Problem]]:
     problems = []
     label = None
     try:
@@ -125,7 +128,9 @@ def _case_of_folder(folder: Path, images: list[Path], labels: list[Path]) -> tup
     except InputError as error:
         problems.append(Problem(folder, error.message))
     try:
-        return [case_from_files(images, id=slug(folder.resolve().name), label=label, folder=folder)], problems
+        name = slug(folder.resolve().name)
+        case = case_from_files(images, id=name, label=label, folder=folder, allow_missing=allow_missing)
+        return [case], problems
     except InputError as error:
         return [], [*problems, Problem(folder, error.message)]
 
@@ -142,12 +147,16 @@ def _sets_side_by_side(images: list[Path]) -> dict[str, list[Path]]:
     return dict(groups) if complete > 1 else {}
 
 
-def _cases_of_sets(folder: Path, sets: dict[str, list[Path]], labels: list[Path]) -> tuple[list[Case], list[Problem]]:
+def _cases_of_sets(
+    folder: Path, sets: dict[str, list[Path]], labels: list[Path], allow_missing: bool
+) -> tuple[list[Case], list[Problem]]:
     cases, problems = [], []
     for name, images in sorted(sets.items()):
         try:
             label = label_among(file for file in labels if common_name(file) == name)
-            cases.append(case_from_files(images, id=slug(name or folder.resolve().name), label=label, folder=folder))
+            case_id = slug(name or folder.resolve().name)
+            case = case_from_files(images, id=case_id, label=label, folder=folder, allow_missing=allow_missing)
+            cases.append(case)
         except InputError as error:
             problems.append(Problem(folder / (name or "."), error.message))
     return cases, problems

@@ -222,7 +222,8 @@ def _check(config: FitConfig, network: UNetConfig, train: Sequence[PreparedCase]
 
 def _fingerprint(config: FitConfig, network: UNetConfig, cases: list[Any], start: Weights | None) -> str:
     digest = hashlib.sha256()
-    digest.update(config.model_dump_json().encode())
+    # Batches are the same with any number of threads: a run may go on where there are more cores.
+    digest.update(config.model_copy(update={"workers": 1}).model_dump_json().encode())
     digest.update(network.model_dump_json().encode())
     digest.update(json.dumps(cases).encode())
     for key, value in sorted((start or {}).items()):

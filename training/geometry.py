@@ -17,7 +17,8 @@ import numpy as np
 from training.brain import Tissue, fill_holes, find_tissue, without_debris
 from training.doubts import doubts
 from training.errors import InputError
-from training.modalities import ROLES, TITLES, missing_message
+from training.grids import canonical_grid, centered, cropped, padded
+from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
 from training.normalize import zscore_channel
 from training.resample import (
     bounding_box,
@@ -27,9 +28,6 @@ from training.resample import (
     resample_mask,
 )
 from training.volumes import Grid, Volume, transform_points
-
-#: A reference whose voxel sizes are within this share of the wanted one is taken as it is.
-_SAME_SPACING = 0.01
 
 
 @dataclass(frozen=True)
@@ -116,12 +114,16 @@ class Prepared:
         brain: ``(x, y, z)`` bool.
         frame: The way back.
         warnings: What a reader of the result should know, one sentence each.
+        reference: The role on whose grid results lie.
+        missing: Roles that were not there; their channels are 0 throughout.
     """
 
     image: np.ndarray
     brain: np.ndarray
     frame: Frame
     warnings: tuple[str, ...] = ()
+    reference: str = "t1ce"
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,96 +135,107 @@ class _Channel:
 
 
 def prepare(
-    volumes: Mapping[str, Volume], *, reference: str = "t1ce", stride: int = 16, spacing_mm: float = 1.0
+    volumes: Mapping[str, Volume],
+    *,
+    reference: str | None = None,
+    stride: int = 16,
+    spacing_mm: float = 1.0,
+    allow_missing: bool = False,
 ) -> Prepared:
-    """Bring four volumes into the form the network sees.
+    """Bring the volumes of one case into the form the network sees.
 
-    The brain is where at least two of the four show tissue, so that one badly stripped or shorter volume neither
+    The brain is where at least two of them show tissue, so that one badly stripped or shorter volume neither
     adds to it nor cuts it; it never leaves the reference's field of view.
 
     Args:
         volumes: The four modalities by role, each on its own grid; they must be registered to each other.
-        reference: The role on whose grid results will lie.
+        reference: The role on whose grid results will lie; ``None`` takes T1ce, or the first there is of T1, T2 and
+            FLAIR where T1ce is missing.
         stride: The sides of the result are multiples of this.
         spacing_mm: Voxel size of the result.
+        allow_missing: Take what there is, at least one volume. The channel of a missing modality is 0 throughout,
+            as training's modality dropout shows it (:mod:`training.augment`); a warning names it.
 
     Raises:
-        InputError: If a modality is missing, empty or constant, or the volumes do not overlap.
+        InputError: If a modality is missing (and not allowed to be), empty or constant, the volumes do not overlap,
+            or the reference named is missing (``field`` is ``"reference"``).
     """
-    _check(volumes, reference)
+    reference = _checked_reference(volumes, reference, allow_missing)
+    present = [role for role in ROLES if role in volumes]
     full = canonical_grid(volumes[reference].grid, spacing_mm)
     with ThreadPoolExecutor(len(ROLES)) as pool:
-        tissues = dict(zip(ROLES, pool.map(lambda role: _tissue(volumes[role], role), ROLES), strict=True))
-        rough = _crop(full, _common_box(full, volumes, tissues))
-        channels = list(pool.map(lambda role: _on_grid(volumes[role], tissues[role], rough), ROLES))
-        brain = _brain(channels, rough)
+        tissues = dict(zip(present, pool.map(lambda role: _tissue(volumes[role], role), present), strict=True))
+        rough = cropped(full, _common_box(full, volumes, tissues))
+        found = pool.map(lambda role: _on_grid(volumes[role], tissues[role], rough), present)
+        channels = dict(zip(present, found, strict=True))
+        brain = _brain(list(channels.values()), rough)
         box = bounding_box(brain)
         assert box is not None
-        working = _padded(_crop(rough, box), stride)
+        working = padded(cropped(rough, box), stride)
         image = np.zeros((*working.shape, len(ROLES)), np.float32)
-        inner = _centered(working.shape, tuple(part.stop - part.start for part in box))
+        inner = centered(working.shape, tuple(part.stop - part.start for part in box))
         inside = np.zeros(working.shape, bool)
         inside[inner] = brain[box]
 
-        def fill(number: int) -> None:
-            channel = channels[number]
-            image[(*inner, number)] = zscore_channel(channel.values[box], channel.mask[box] & brain[box])
+        def fill(role: str) -> None:
+            channel = channels[role]
+            image[(*inner, ROLES.index(role))] = zscore_channel(channel.values[box], channel.mask[box] & brain[box])
 
-        list(pool.map(fill, range(len(ROLES))))
+        list(pool.map(fill, present))
+    missing = tuple(role for role in ROLES if role not in volumes)
     warnings = doubts(
         volumes[reference].grid,
         reference,
-        noisy=[role for role in ROLES if tissues[role].background is None],
+        noisy=[role for role in present if tissues[role].background is None],
         brain_ml=float(np.count_nonzero(brain)) * working.voxel_ml,
-        masks={role: channel.mask for role, channel in zip(ROLES, channels, strict=True)},
+        masks={role: channel.mask for role, channel in channels.items()},
+        missing=missing,
     )
-    return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings)
-
-
-def canonical_grid(grid: Grid, spacing_mm: float = 1.0) -> Grid:
-    """Return the grid over the same field of view whose axes point as nearly as possible to RAS.
-
-    Voxels are isotropic of ``spacing_mm``, unless those of ``grid`` are within 1 % of that already: then they are
-    the same voxels in another order.
-    """
-    import nibabel
-
-    orientation = nibabel.orientations.io_orientation(grid.affine)
-    turned = grid.affine @ nibabel.orientations.inv_ornt_aff(orientation, grid.shape)
-    order = np.argsort(orientation[:, 0])
-    shape = np.asarray(grid.shape)[order]
-    spacing = np.linalg.norm(turned[:3, :3], axis=0)
-    if np.all(np.abs(spacing - spacing_mm) <= _SAME_SPACING * spacing_mm):
-        return Grid((int(shape[0]), int(shape[1]), int(shape[2])), turned)
-    finer = np.maximum(np.ceil(shape * spacing / spacing_mm - 1e-6), 1)
-    scaling = np.eye(4)
-    scaling[:3, :3] = np.diag(spacing_mm / spacing)
-    scaling[:3, 3] = (shape - 1) / 2 - (finer - 1) / 2 * spacing_mm / spacing  # the same center
-    return Grid((int(finer[0]), int(finer[1]), int(finer[2])), turned @ scaling)
+    return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings, reference, missing)
 
 
 def matching_role(grid: Grid, volumes: Mapping[str, Volume]) -> str:
     """Return the modality on whose grid a label lies, T1ce if there is a choice.
 
+    Args:
+        grid: Of the label.
+        volumes: By role, at least one.
+
     Raises:
         InputError: If it lies on none of them; ``field`` is ``"label"``.
     """
-    for role in ("t1ce", *ROLES):
+    present = [role for role in REFERENCE_ORDER if role in volumes]
+    for role in present:
         if volumes[role].grid.matches(grid):
             return role
     raise InputError(
-        f"The label lies on the grid of none of the four volumes; against T1ce, "
-        f"{grid.difference(volumes['t1ce'].grid)} (label against T1ce).",
+        f"The label lies on the grid of none of the {len(present)} volumes; against {TITLES[present[0]]}, "
+        f"{grid.difference(volumes[present[0]].grid)} (label against {TITLES[present[0]]}).",
         field="label",
     )
 
 
-def _check(volumes: Mapping[str, Volume], reference: str) -> None:
+def _checked_reference(volumes: Mapping[str, Volume], reference: str | None, allow_missing: bool) -> str:
+    """Return the role of the reference, after a look at which volumes there are."""
     missing = [role for role in ROLES if role not in volumes]
-    if missing:
+    if missing and not allow_missing:
         raise InputError(missing_message(missing, volumes), field=missing[0])
+    if len(missing) == len(ROLES):
+        raise InputError("There is no volume; at least one modality is needed.", field="image")
+    unknown = [role for role in volumes if role not in ROLES]
+    if unknown and missing:  # a misspelled role must not pass for a missing one
+        raise InputError(f"There is no modality {unknown[0]!r}; known are {', '.join(ROLES)}.", field=str(unknown[0]))
+    if reference is None:
+        return next(role for role in REFERENCE_ORDER if role in volumes)
     if reference not in ROLES:
         raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {reference!r}.", field="reference")
+    if reference in missing:
+        present = ", ".join(role for role in ROLES if role in volumes)
+        raise InputError(
+            f"The reference, {TITLES[reference]} ({reference}), is missing. Choose one of those there are: {present}.",
+            field="reference",
+        )
+    return reference
 
 
 def _tissue(volume: Volume, role: str) -> Tissue:
@@ -234,8 +247,8 @@ def _tissue(volume: Volume, role: str) -> Tissue:
 def _common_box(full: Grid, volumes: Mapping[str, Volume], tissues: Mapping[str, Tissue]) -> tuple[slice, ...]:
     """Return the box on ``full`` that holds the tissue of all modalities, within its field of view."""
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
-    for role in ROLES:
-        box = bounding_box(tissues[role].mask)
+    for role, tissue in tissues.items():
+        box = bounding_box(tissue.mask)
         if box is None:
             raise InputError(f"{TITLES[role]} ({role}) shows no tissue.", field=role)
         ends = [(part.start - 0.5, part.stop - 0.5) for part in box]
@@ -245,7 +258,7 @@ def _common_box(full: Grid, volumes: Mapping[str, Volume], tissues: Mapping[str,
     first = np.maximum(np.round(low + 0.5 - 0.25), 0).astype(int)
     last = np.minimum(np.round(high + 0.5 + 0.25), full.shape).astype(int)
     if np.any(first >= last):
-        raise InputError("The four volumes do not overlap in space: their positions disagree.", field="image")
+        raise InputError("The volumes do not overlap in space: their positions disagree.", field="image")
     return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
 
 
@@ -257,30 +270,11 @@ def _on_grid(volume: Volume, tissue: Tissue, grid: Grid) -> _Channel:
 
 
 def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
+    """Return where at least two volumes show tissue, or where the only one does."""
     votes = np.zeros(grid.shape, np.uint8)
     for channel in channels:
         votes += channel.mask
-    brain = without_debris(fill_holes(votes >= 2), grid.voxel_ml)
+    brain = without_debris(fill_holes(votes >= min(2, len(channels))), grid.voxel_ml)
     if not brain.any():
-        raise InputError("The four volumes do not overlap in space: no two show tissue at one place.", field="image")
+        raise InputError("The volumes do not overlap in space: no two show tissue at one place.", field="image")
     return brain
-
-
-def _crop(grid: Grid, box: tuple[slice, ...]) -> Grid:
-    return _shifted(grid, [part.start for part in box], [part.stop - part.start for part in box])
-
-
-def _padded(grid: Grid, stride: int) -> Grid:
-    shape = [-(-side // stride) * stride for side in grid.shape]
-    return _shifted(grid, [-((new - old) // 2) for new, old in zip(shape, grid.shape, strict=True)], shape)
-
-
-def _centered(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
-    starts = [(large - small) // 2 for large, small in zip(outer, inner, strict=True)]
-    return tuple(slice(start, start + small) for start, small in zip(starts, inner, strict=True))
-
-
-def _shifted(grid: Grid, start: list[int], shape: list[int]) -> Grid:
-    affine = grid.affine.copy()
-    affine[:3, 3] = transform_points(grid.affine, np.asarray(start, float))
-    return Grid((shape[0], shape[1], shape[2]), affine)

@@ -14,6 +14,9 @@ from training.errors import InputError
 #: The modalities, always in this order.
 ROLES: tuple[str, ...] = ("t1", "t1ce", "t2", "flair")
 
+#: Which modality is the reference if nobody names one: the first of these that is there.
+REFERENCE_ORDER: tuple[str, ...] = ("t1ce", "t1", "t2", "flair")
+
 #: What to call them in front of people.
 TITLES: dict[str, str] = {
     "t1": "T1",
@@ -66,17 +69,19 @@ def role_of(name: str) -> str | None:
     return None
 
 
-def roles_of(names: Iterable[str]) -> dict[str, str]:
+def roles_of(names: Iterable[str], *, allow_missing: bool = False) -> dict[str, str]:
     """Assign names to the four modalities; names that speak of none are left out.
 
     Args:
         names: Names as :func:`role_of` takes them.
+        allow_missing: Return the roles there are, at least one.
 
     Returns:
         Role to name, in the order of :data:`ROLES`.
 
     Raises:
-        InputError: If a role is missing or claimed by two names; the message lists the names.
+        InputError: If a role is missing (where it may not, or all are) or claimed by two names; the message lists
+            the names.
     """
     names = list(names)
     claims: dict[str, list[str]] = {role: [] for role in ROLES}
@@ -91,14 +96,24 @@ def roles_of(names: Iterable[str]) -> dict[str, str]:
                 field=role,
             )
     missing = [role for role in ROLES if not claims[role]]
-    if missing:
+    if missing and not (allow_missing and len(missing) < len(ROLES)):
         raise InputError(missing_message(missing, names), field=missing[0])
-    return {role: claims[role][0] for role in ROLES}
+    return {role: claims[role][0] for role in ROLES if claims[role]}
+
+
+def titled(role: str) -> str:
+    """Return how messages name a modality.
+
+    Examples:
+        >>> titled("t1ce")
+        'T1 with contrast (t1ce)'
+    """
+    return f"{TITLES[role]} ({role})"
 
 
 def missing_message(missing: Iterable[str], names: Iterable[str]) -> str:
     """Say which modalities are missing among ``names``, and how they are recognized."""
-    titles = ", ".join(f"{TITLES[role]} ({role})" for role in missing)
+    titles = ", ".join(titled(role) for role in missing)
     seen = ", ".join(sorted(names)) or "no image files"
     return f"Missing: {titles}. Found: {seen}. Files are recognized by t1, t1ce, t2, flair (or t1n, t1c, t2w, t2f)."
 

@@ -8,6 +8,7 @@ phantom on every machine with the same versions of numpy and scipy, up to roundi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -16,15 +17,15 @@ from training.phantom_anatomy import Push, Warp, build_anatomy, head_box, random
 from training.phantom_appearance import render
 from training.phantom_atlas import Atlas, load_atlas
 from training.phantom_contrast import draw_contrast
-from training.phantom_distractors import distractors
+from training.phantom_distractors import draw_distractors
 from training.phantom_fields import Shape
 from training.phantom_tumor import Focus, draw_foci, grow
 
 #: Change it when a seed no longer gives what it gave: prepared phantoms are then made anew.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 4
 
 #: Share of heads that have no tumor at all.
-HEALTHY_SHARE = 0.05
+HEALTHY_SHARE = 0.08
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,17 @@ class Phantom:
     kind: str
 
 
-def generate(seed: int, shape: Shape | None = None, tumor: bool = True) -> Phantom:
+def generate(
+    seed: int, shape: Shape | None = None, tumor: bool = True, distractors: Literal["some", "all"] = "some"
+) -> Phantom:
     """Make one phantom.
 
     Args:
         seed: Non-negative; decides everything.
         shape: Size of a patch around the tumor (off its center by chance; anywhere in the brain if there is
             none); ``None`` gives the whole head, about 145 x 185 x 160.
-        tumor: ``False`` always gives a healthy head; ``True`` one in twenty.
+        tumor: ``False`` always gives a healthy head; ``True`` one in twelve.
+        distractors: ``"all"`` puts every kind of distractor into the head; ``"some"`` draws which.
 
     Raises:
         InputError: If ``seed`` is negative or ``shape`` is not three numbers of at least 16.
@@ -76,7 +80,7 @@ def generate(seed: int, shape: Shape | None = None, tumor: bool = True) -> Phant
     pushes = _pushes(rng, foci) if wanted else []
     anatomy = build_anatomy(rng, atlas, warp, pushes)
     grown = grow(rng, anatomy, foci, origin) if wanted else None
-    found = distractors(rng, anatomy)
+    found = draw_distractors(rng, anatomy, every=distractors == "all")
     kind = grown.kind if grown is not None else "healthy"
     contrast = draw_contrast(rng, low_grade=kind in ("low", "patchy"))
     image = render(rng, anatomy, grown, found, contrast)

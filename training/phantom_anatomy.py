@@ -77,8 +77,8 @@ def head_box(atlas: Atlas, pose: Pose) -> tuple[np.ndarray, Shape]:
     """Return the output millimeters of voxel (0, 0, 0) and the shape of a box around the whole head."""
     points = np.argwhere(atlas.depth[::3, ::3, ::3] > -1) * 3 + atlas.origin
     placed = pose.to_output(points)
-    low = np.floor(placed.min(axis=0)) - 7
-    high = np.ceil(placed.max(axis=0)) + 7
+    low = np.floor(placed.min(axis=0)) - 10
+    high = np.ceil(placed.max(axis=0)) + 10
     shape = tuple(int(n) for n in high - low + 1)
     return low, (shape[0], shape[1], shape[2])
 

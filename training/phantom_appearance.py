@@ -12,6 +12,9 @@ from training.phantom_tumor import Tumor
 
 CHANNELS = 4
 
+#: How strongly the parts of a tumor are textured at most, as a share of their level.
+_TEXTURE = {"ed": 0.1, "ncr": 0.16, "inner": 0.1, "et": 0.24}
+
 
 def render(
     rng: np.random.Generator,
@@ -67,9 +70,11 @@ class _Looks:
     ) -> None:
         """Lay edema, core and rim over the tissue, in this order; edema lets tissue shine through."""
         here = image[tumor.box]
-        for name, cover in (("ed", self.edema_cover), ("ncr", 0.97), ("et", 0.97)):
+        for name, cover in (("ed", self.edema_cover), ("ncr", 0.97), ("inner", 0.9), ("et", 0.97)):
             level = np.float32(contrast.lesion[name][channel])
-            amount = rng.uniform(0.02, {"ed": 0.1, "ncr": 0.16, "et": 0.16}[name], 2) * rng.choice([-1, 1], 2)
+            amount = rng.uniform(0.02, {"ed": 0.1, "ncr": 0.16, "inner": 0.1, "et": 0.24}[name], 2) * rng.choice(
+                [-1, 1], 2
+            )
             texture = level * (1 + amount[0] * self.coarse + amount[1] * self.grain).astype(np.float32)
             if name == "ncr" and self.bleed and channel < 2:
                 texture += np.float32(0.7) * (self.coarse > 1.3)
@@ -113,7 +118,7 @@ def _bias(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def _matrices(rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
-    thick = int(rng.choice([0, 1, 2], p=[0.1, 0.1, 0.8])) if rng.random() < 0.6 else -1
+    thick = int(rng.choice([0, 1, 2], p=[0.1, 0.1, 0.8])) if rng.random() < 0.5 else -1
     blur = rng.uniform(0.25, 0.8)
     shifts = rng.normal(0, 0.35, 3) if rng.random() < 0.4 else np.zeros(3)
     ghosts = [0.0, 0.0, 0.0]
@@ -123,7 +128,7 @@ def _matrices(rng: np.random.Generator, shape: Shape) -> list[np.ndarray]:
         scan_matrix(
             length,
             blur=blur if axis != thick else 0.4,
-            thickness=float(rng.uniform(1.5, 6.0)) if axis == thick else 1.0,
+            thickness=float(np.exp(rng.uniform(np.log(1.5), np.log(6.0)))) if axis == thick else 1.0,
             shift=float(shifts[axis]),
             phase=float(rng.random()),
             ghost=ghosts[axis],

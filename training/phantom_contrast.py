@@ -19,7 +19,7 @@ Draw = Callable[[float, float], float]
 class Contrast:
     """Mean brightness by tissue, four values each in the order t1, t1ce, t2, flair.
 
-    ``tissue`` holds csf, gray, white and deep; ``lesion`` holds ed, ncr, et; ``distractor`` the kinds of
+    ``tissue`` holds csf, gray, white and deep; ``lesion`` holds ed, ncr, inner, et; ``distractor`` the kinds of
     :class:`training.phantom_distractors.Distractor`.
     """
 
@@ -49,14 +49,16 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
         return float(gray[channel] + (fluid[channel] - gray[channel]) * u(low, high))
 
     flair = float(gray[3])
+    edema_t1 = u(-0.15, 0.35)
     edema = [
-        toward_fluid(0, -0.15, 0.35),
-        toward_fluid(1, -0.15, 0.35),
+        toward_fluid(0, edema_t1, edema_t1),
+        toward_fluid(1, edema_t1 - 0.08, edema_t1 + 0.08),
         toward_fluid(2, 0.12, 0.55),
         flair * u(1.3, 2.1),
     ]
     if low_grade:
-        core_t1 = u(0.2, 0.75)
+        # what an expert could not tell from edema is not drawn as core
+        core_t1 = u(max(0.2, edema_t1 + 0.2), 0.8)
         core = [
             toward_fluid(0, core_t1, core_t1),
             toward_fluid(1, core_t1 - 0.08, core_t1 + 0.08),
@@ -64,15 +66,19 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
             flair * u(0.95, 1.9),
         ]
     else:
-        core_t1 = u(0.3, 0.85)
+        # within an enhancing rim the core may look like edema: there its place tells what it is
+        core_t1 = u(0.1, 0.85)
         core = [
             toward_fluid(0, core_t1, core_t1),
             toward_fluid(1, core_t1 - 0.1, core_t1 + 0.1),
-            toward_fluid(2, 0.2, 1.0),
-            flair * u(0.5, 1.75),
+            toward_fluid(2, 0.15, 1.0),
+            flair * u(0.5, 1.9),
         ]
-    rim = [toward_fluid(0, -0.2, 0.3), u(1.14, 2.2), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
-    return {name: np.array(values) for name, values in (("ed", edema), ("ncr", core), ("et", rim))}
+    rim = [toward_fluid(0, -0.2, 0.3), u(1.2, 2.3), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
+    # the heart of a layered core: anything from clear fluid to old blood
+    heart_t1 = u(0.35, 1.15)
+    heart = [heart_t1, heart_t1 * u(0.92, 1.08), u(0.3, 1.2), flair * u(0.4, 1.7)]
+    return {name: np.array(values) for name, values in (("ed", edema), ("ncr", core), ("inner", heart), ("et", rim))}
 
 
 def _distractor(u: Draw, gray: np.ndarray, fluid: np.ndarray, white: np.ndarray) -> dict[str, np.ndarray]:

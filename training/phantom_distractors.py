@@ -26,14 +26,15 @@ class Distractor:
     kind: str
 
 
-def distractors(rng: np.random.Generator, anatomy: Anatomy) -> list[Distractor]:
+def draw_distractors(rng: np.random.Generator, anatomy: Anatomy, *, every: bool = False) -> list[Distractor]:
     """Draw vessels, sinuses, dura, choroid plexus, white-matter lesions, caps and spots; some heads lack some.
 
+    ``every`` makes all of them, the rare ones too.
     Sinuses may widen ``anatomy.brain``: where stripping left them in, they belong to what is seen.
     """
     found = [_network(rng, anatomy), _large_vessels(rng, anatomy)]
     makers = ((_choroid, 0.9), (_dura, 0.6), (_falx, 0.6), (_lesions, 0.5), (_caps, 0.6), (_spots, 0.25), (_flow, 0.35))
-    found += [make(rng, anatomy) for make, chance in makers if rng.random() < chance]
+    found += [make(rng, anatomy) for make, chance in makers if rng.random() < chance or every]
     anatomy.brain = drop_islands(anatomy.brain)
     return [item for item in found if item.index.size]
 

@@ -17,6 +17,9 @@ _CHANCES = (0.46, 0.12, 0.27, 0.15)
 #: Fewer core voxels than this (0.15 mL) are no tumor.
 MIN_CORE = 150
 
+#: Fewer enhancing voxels than this (0.3 mL) are not called enhancing.
+MIN_ENHANCING = 300
+
 
 @dataclass(frozen=True)
 class Focus:
@@ -34,7 +37,8 @@ class Tumor:
     Attributes:
         box: The box as slices.
         label: ``uint8`` values of :mod:`training.labels` inside the box.
-        weight: Soft cover (0-1) by ``"ed"``, ``"ncr"`` and ``"et"``, float32 in the box.
+        weight: Soft cover (0-1) by ``"ed"``, ``"ncr"``, ``"inner"`` (the heart of a layered core) and ``"et"``,
+            float32 in the box, in the order in which they are laid over each other.
         kind: Build of the first focus.
     """
 
@@ -48,7 +52,7 @@ class Tumor:
 def draw_foci(rng: np.random.Generator, center: np.ndarray) -> list[Focus]:
     """Draw one tumor around ``center``: mostly one focus, sometimes satellites of the same build."""
     kind = str(rng.choice(KINDS, p=_CHANCES))
-    radius = float(np.clip(np.exp(rng.normal(np.log(13.5 if kind != "low" else 15.5), 0.4)), 5, 30))
+    radius = float(np.clip(np.exp(rng.normal(np.log(16.0 if kind != "low" else 18.0), 0.36)), 6.5, 32))
     foci = [Focus(center, radius, kind)]
     if rng.random() < 0.22:
         for _ in range(rng.integers(1, 4)):
@@ -69,7 +73,7 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
         return None
     reach = max(focus.radius for focus, _ in kept)
     most = 9.0 if kept[0][0].kind == "low" else 16.0
-    spread = float(np.exp(rng.uniform(np.log(2), np.log(most)))) if rng.random() < 0.92 else 0.0
+    spread = float(np.exp(rng.uniform(np.log(2.5), np.log(most)))) if rng.random() < 0.92 else 0.0
     box = _box(anatomy.csf.shape, kept, int(reach * 1.6 + spread * 1.2 + 6))
     shape: Shape = anatomy.csf[box].shape  # type: ignore[assignment]
     room = anatomy.brain[box] & (anatomy.ventricle[box] > 0.3)
@@ -101,7 +105,13 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     if kept[0][0].kind == "low" and rng.random() < 0.8:
         label[label == ET.value] = NCR.value
     label = _tidy(label)
-    return Tumor(box, label, _weights(rng, label, edge, spread), kept[0][0].kind, [focus for focus, _ in kept])
+    if np.count_nonzero(label == ET.value) < MIN_ENHANCING:
+        label[label == ET.value] = NCR.value
+    weight = _weights(rng, label, edge, spread) | {"inner": _heart(rng, label, necrosis, kept[0][0].kind)}
+    weight = {name: weight[name] for name in ("ed", "ncr", "inner", "et")}
+    if rng.random() < 0.5:
+        label = _drawn_generously(label)
+    return Tumor(box, label, weight, kept[0][0].kind, [focus for focus, _ in kept])
 
 
 def _box(shape: tuple[int, ...], kept: list[tuple[Focus, np.ndarray]], margin: int) -> tuple[slice, slice, slice]:
@@ -184,7 +194,7 @@ def _inner(rng: np.random.Generator, shape: Shape, focus: Focus, shell: np.ndarr
     coarse = smooth_noise(rng, shape, max(4.0, 0.5 * size))
     fine = smooth_noise(rng, shape, 4)
     if focus.kind == "ring":
-        rim = np.clip(rng.uniform(0.1, 0.4) * size, 1.5, 7)
+        rim = np.clip(rng.uniform(0.14, 0.45) * size, 2.2, 9)
         if rng.random() < 0.3:  # a broken rim, open on one side
             rim = rim * (1 - 0.9 * (coarse > rng.uniform(0.4, 1.2)))
         return (shell - rim * (1 + 0.45 * coarse + 0.2 * fine)).astype(np.float32)
@@ -214,7 +224,7 @@ def _tidy(label: np.ndarray) -> np.ndarray:
 def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spread: float) -> dict[str, np.ndarray]:
     from scipy import ndimage
 
-    blur = rng.uniform(0.4, 0.8)
+    blur = rng.uniform(0.4, 1.0)
     core = ndimage.gaussian_filter(((label == NCR.value) | (label == ET.value)).astype(np.float32), blur)
     enhancing = ndimage.gaussian_filter((label == ET.value).astype(np.float32), blur)
     fade = rng.uniform(1.0, max(1.5, 0.5 * spread))
@@ -222,3 +232,24 @@ def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spre
     np.maximum(edema, core, out=edema)
     edema *= ndimage.gaussian_filter((label > 0).astype(np.float32), 0.7)
     return {"ed": edema, "ncr": core, "et": np.minimum(enhancing, core)}
+
+
+def _heart(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, kind: str) -> np.ndarray:
+    """Cover of the heart of a core in layers, as old blood and protein make them: two rings in five have one."""
+    from scipy import ndimage
+
+    if kind != "ring" or rng.random() > 0.4 or necrosis.max() <= 0:
+        return np.zeros(label.shape, np.float32)
+    from_where = np.float32(rng.uniform(0.15, 0.6)) * necrosis.max()
+    inside = (necrosis > from_where) & (label == NCR.value)
+    return ndimage.gaussian_filter(inside.astype(np.float32), rng.uniform(0.5, 1.2))
+
+
+def _drawn_generously(label: np.ndarray) -> np.ndarray:
+    """Close small gaps of the enhancing tumor and add its blurred rim, as experts and their algorithms draw it."""
+    from scipy import ndimage
+
+    enhancing = label == ET.value
+    closed = ndimage.binary_closing(enhancing, structure=ndimage.generate_binary_structure(3, 1), iterations=2)
+    wide = ndimage.gaussian_filter(closed.astype(np.float32), 1.0) > 0.36
+    return np.where((label > 0) & (wide | enhancing), ET.value, label).astype(np.uint8)

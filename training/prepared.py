@@ -22,6 +22,7 @@ import numpy as np
 
 from training.atomic import publish_folder, write_json
 from training.errors import InputError
+from training.fixed_seeds import refuse_fixed
 from training.labels import NUM_CLASSES
 from training.normalize import zscore
 from training.parallel import each_on_all_cores
@@ -216,8 +217,12 @@ def prepare_phantoms(
 
     Returns:
         The cases, in the order of ``seeds``.
+
+    Raises:
+        InputError: If a seed is one of those kept for measuring models (:mod:`training.fixed_seeds`).
     """
     wanted = list(seeds)
+    refuse_fixed(wanted)
     todo = [seed for seed in wanted if not store.has(_phantom_id(seed), _phantom_key(seed))]
     done = len(wanted) - len(todo)
     if todo:

@@ -133,6 +133,21 @@ def test_a_missing_modality_is_refused_by_name(client, server):
         client.create_session(volumes)
 
 
+def test_a_missing_modality_is_done_without_if_allowed_and_maps_are_fetched(client, server, tmp_path):
+    volumes = {role: path for role, path in server.volumes(CASE).items() if role != "t2"}
+    session = client.create_session(volumes, allow_missing=True)
+    result = client.infer(session_id=session, folder=tmp_path, allow_missing=True, output_maps=True)
+    assert result.params["missing"] == ["t2"]
+    assert any("T2 (t2) was missing" in warning for warning in result.params["warnings"])
+    assert list(result.params["maps"]) == ["probability_wt", "probability_tc", "probability_et", "entropy"]
+    for name in result.params["maps"]:
+        path = client.download_map(result, name, tmp_path)
+        assert path.name == f"{name}.nii.gz"
+        assert read_volume(path).grid.matches(read(result.path).grid)
+    with pytest.raises(RequestRejected, match="T2"):
+        client.infer(session_id=session, folder=tmp_path)
+
+
 def test_junk_named_like_a_volume_is_refused_by_name(client, server, tmp_path):
     junk = tmp_path / "t1.nii.gz"
     junk.write_text("not a volume")

@@ -43,6 +43,17 @@ def test_info_tells_the_model_its_labels_and_what_clients_must_know(client: MONA
     assert info["model_version"].startswith("v")
 
 
+def test_info_tells_what_the_served_model_is_for_and_its_limits(client: MONAILabelClient) -> None:
+    info = client.info()
+    card = info["model_card"]
+    assert card["version"] == info["model_version"]
+    assert card["research_only"] is True
+    assert "not a medical device" in card["not_for"]
+    assert "Research on the segmentation of gliomas" in card["intended_use"]
+    assert card["limits"]
+    assert "history" not in json.dumps(card)
+
+
 def test_next_sample_names_an_unlabeled_case_and_its_display_volume(client: MONAILabelClient, server: Server) -> None:
     sample = client.next_sample("first", {})
     assert sample["id"] in CASES

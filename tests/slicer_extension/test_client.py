@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import TumorLoopLib
 from TumorLoopLib.address import Address, Timeouts
-from TumorLoopLib.client import TumorLoopClient
+from TumorLoopLib.client import InferResult, TumorLoopClient
 from TumorLoopLib.errors import (
     BadReply,
     ServerUnreachable,
@@ -102,6 +102,59 @@ def test_a_result_is_saved_whole_under_a_name_the_server_cannot_choose(tmp_path)
     assert server.requests[0].path == "/infer/tumorloop?image=a+b%2F%C3%BC&output=all"
     sent = json.loads(form_parts(server.requests[0])["params"].get_payload())  # type: ignore[arg-type]
     assert sent == {"client_id": "ann", "reference": "t1ce"}
+
+
+def test_wishes_are_sent_only_when_they_are_made(tmp_path):
+    with odd_server(result_answer(result_body(LABELMAP, {}))) as server:
+        client = TumorLoopClient(server.url)
+        client.infer(case_id="a", folder=tmp_path)
+        client.infer(case_id="a", folder=tmp_path, allow_missing=True, output_maps=True, params={"reference": "t1"})
+    sent = [json.loads(form_parts(request)["params"].get_payload()) for request in server.requests]  # type: ignore[arg-type]
+    assert sent == [{}, {"reference": "t1", "allow_missing": True, "output_maps": True}]
+
+
+def test_a_session_short_of_a_modality_says_so(volumes):
+    del volumes["t2"]
+    with odd_server(json_answer({"session_id": "abc"})) as server:
+        assert TumorLoopClient(server.url).create_session(volumes, allow_missing=True) == "abc"
+    assert server.requests[0].path == "/session/?allow_missing=true"
+    assert list(form_parts(server.requests[0])) == ["t1.nii.gz", "t1ce.nii.gz", "flair.nii.gz"]
+
+
+def test_a_map_is_saved_under_its_name_from_the_address_in_the_result(tmp_path):
+    def answer(handler: Handler) -> None:
+        handler.record()
+        name = 'attachment; filename="../x.nii.gz"'
+        handler.reply(200, LABELMAP, "application/gzip", Content_Disposition=name)
+
+    address = "/maps/0123456789abcdef0123456789abcdef/entropy.nii.gz"
+    result = InferResult(tmp_path / "a.nii.gz", {"maps": {"entropy": address}})
+    with odd_server(answer) as server:
+        path = TumorLoopClient(server.url + "/prefix").download_map(result, "entropy", tmp_path / "out")
+    assert path == tmp_path / "out" / "entropy.nii.gz"
+    assert path.read_bytes() == LABELMAP
+    assert server.requests[0].path == "/prefix" + address
+
+
+def test_a_map_that_was_not_made_is_refused_before_anything_is_sent(tmp_path):
+    client = TumorLoopClient("http://127.0.0.1:1")
+    with pytest.raises(ValueError, match="no map 'entropy'; it has none"):
+        client.download_map(InferResult(tmp_path, {}), "entropy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("entropy", "http://elsewhere.example/maps/0a/entropy.nii.gz"),
+        ("entropy", "/maps/../datastore/entropy.nii.gz"),
+        ("entropy", 7),
+        ("../entropy", "/maps/0a/entropy.nii.gz"),
+    ],
+)
+def test_an_address_or_name_of_a_map_that_leads_elsewhere_is_refused(tmp_path, name, address):
+    result = InferResult(tmp_path, {"maps": {name: address}})
+    with pytest.raises(BadReply, match="address that is none"):
+        TumorLoopClient("http://127.0.0.1:1").download_map(result, name, tmp_path)
 
 
 def test_a_volume_and_a_label_are_downloaded_with_the_server_s_ending(tmp_path):

@@ -191,3 +191,35 @@ def test_a_slug_is_safe_short_and_different_for_different_names():
     long = [slug("x" * 100), slug("x" * 101)]
     assert long[0] != long[1]
     assert all(len(name) <= 64 for name in long)
+
+
+def test_a_modality_may_be_missing_if_allowed(case_folder):
+    (case_folder / "BraTS20_Training_001_t2.nii.gz").unlink()
+    case = case_from_folder(case_folder, allow_missing=True)
+    assert case.missing == ("t2",)
+    assert tuple(case.sources) == tuple(case.read_all()) == ("t1", "t1ce", "flair")
+    with pytest.raises(InputError, match=r"BraTS20_Training_001 has no T2 \(t2\)") as caught:
+        case.read("t2")
+    assert caught.value.field == "t2"
+
+
+def test_a_whole_case_misses_nothing_even_where_it_could(case_folder):
+    case = case_from_folder(case_folder, allow_missing=True)
+    assert case.missing == ()
+    assert case.fingerprint() == case_from_folder(case_folder).fingerprint()
+
+
+def test_a_case_without_any_modality_is_refused_even_if_some_may_be_missing():
+    with pytest.raises(InputError, match="Missing: T1"):
+        Case("x", {}, allow_missing=True)
+    with pytest.raises(InputError, match="Missing: T1"):
+        case_from_files(["notes.nii.gz"], allow_missing=True)
+
+
+def test_a_4d_file_may_be_short_of_modalities_if_allowed(tmp_path):
+    path, _ = write_4d(tmp_path / "three.nii.gz", ("t1ce", "flair", "t1"))
+    case = case_from_4d(path, ("t1ce", "flair", "t1"), allow_missing=True)
+    assert case.sources == {"t1": Source(path, 2), "t1ce": Source(path, 0), "flair": Source(path, 1)}
+    assert tuple(case.read_all()) == ("t1", "t1ce", "flair")
+    with pytest.raises(InputError, match="must name t2 once"):
+        case_from_4d(path, ("t1ce", "flair", "t1"))

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from tests import synthetic
 from training.cli import app
-from training.volumes import read_labelmap
+from training.volumes import read_labelmap, read_volume
 
-COMMANDS = ("phantom", "fit", "predict", "evaluate", "render", "export", "models")
+COMMANDS = ("phantom", "sheet", "fit", "predict", "evaluate", "card", "render", "export", "models")
 
 
 @pytest.fixture
@@ -97,6 +97,56 @@ def test_a_missing_modality_ends_with_2_and_one_line_that_names_it(predict, case
     assert len(stderr.strip().splitlines()) == 1
 
 
+def test_a_case_short_of_a_modality_is_segmented_if_allowed_with_a_warning(predict, case_folder, tmp_path):
+    (case_folder / "BraTS20_Training_001_t1ce.nii.gz").unlink()
+    code, _, stderr = predict(case_folder, "--allow-missing")
+    assert code == 0
+    assert "Warning: BraTS20_Training_001: T1 with contrast (t1ce) was missing" in stderr
+    labelmap = read_labelmap(tmp_path / "results" / "BraTS20_Training_001_seg.nii.gz")
+    assert np.array_equal(labelmap.data > 0, synthetic.brain(synthetic.brats_grid()))
+
+
+def test_a_reference_that_is_missing_ends_with_2(predict, case_folder):
+    (case_folder / "BraTS20_Training_001_t2.nii.gz").unlink()
+    code, _, stderr = predict(case_folder, "--allow-missing", "--reference", "t2")
+    assert code == 2
+    assert "Error (reference): The reference, T2 (t2), is missing" in stderr
+
+
+def test_loose_files_may_be_short_of_modalities_if_allowed(predict, tmp_path):
+    flair = synthetic.save(synthetic.head(synthetic.brats_grid(), "flair"), tmp_path / "scan-flair.nii.gz")
+    assert predict("--flair", flair, "--allow-missing")[0] == 0
+    assert [file.name for file in (tmp_path / "results").iterdir()] == ["scan-flair_seg.nii.gz"]
+
+
+def test_no_volume_at_all_ends_with_2_even_if_some_may_be_missing(predict, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, stderr = predict(tmp_path / "empty", "--allow-missing")
+    assert code == 2
+    assert "Missing: T1 (t1)" in stderr
+
+
+def test_a_4d_file_may_be_short_of_modalities_if_allowed(predict, tmp_path):
+    grid = synthetic.brats_grid()
+    data = np.stack([synthetic.head(grid, role).data for role in ("t2", "flair")], axis=-1)
+    nibabel.save(nibabel.Nifti1Image(data, grid.affine), tmp_path / "two.nii.gz")
+    assert predict(tmp_path / "two.nii.gz", "--order", "t2,flair", "--allow-missing")[0] == 0
+    code, _, stderr = predict(tmp_path / "two.nii.gz", "--order", "t2,flair")
+    assert code == 2
+    assert "must name t1 once" in stderr
+
+
+def test_maps_are_written_beside_the_labelmap_on_its_grid(predict, case_folder, tmp_path):
+    assert predict(case_folder, "--maps", "--mirror")[0] == 0
+    names = ["entropy", "probability_et", "probability_tc", "probability_wt", "seg"]
+    files = sorted((tmp_path / "results").iterdir())
+    assert [file.name for file in files] == [f"BraTS20_Training_001_{name}.nii.gz" for name in names]
+    labelmap = read_labelmap(files[-1])
+    whole = read_volume(files[3])
+    assert whole.grid.matches(labelmap.grid)
+    assert np.array_equal(whole.data > 0.5, labelmap.data > 0)
+
+
 def test_two_files_for_one_role_end_with_2_and_both_names(predict, case_folder):
     shutil.copy(case_folder / "BraTS20_Training_001_t1.nii.gz", case_folder / "again_t1.nii.gz")
     code, _, stderr = predict(case_folder)
@@ -159,7 +209,9 @@ def test_evaluation_prints_the_table_and_writes_reports_and_pictures(run, studie
     for words in ("WT (whole tumor)", "mean Dice", "best case", "mean HD95 (mm)", "0.93", "0.90", "0.79"):
         assert words in stdout
     assert "comparable only when both" in stdout
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {"cases.csv", "report.json", "best.png", "worst.png"}
+    files = {str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    pictures = {"best.png", "worst.png", "poor/BraTS20_Training_001.png", "poor/BraTS20_Training_002.png"}
+    assert files == {"cases.csv", "report.json", "report.html", *pictures}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert len(report["cases"]) == 2
 

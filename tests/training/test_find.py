@@ -152,3 +152,13 @@ def test_the_real_cases_are_found(real_cases):
     assert patients["TCGA-FG-6692_native"] == patients["TCGA-FG-6692"] == "TCGA-FG-6692"
     labeled = {case.id for case in cases if case.label}
     assert labeled == {"TCGA-FG-6692", "TCGA-DU-7294"}
+
+
+def test_cases_short_of_a_modality_are_found_if_allowed_and_reported_if_not(studies):
+    (studies / "BraTS20_Training_002" / "BraTS20_Training_002_t2.nii.gz").unlink()
+    cases, problems = find_cases(studies)
+    assert [case.id for case in cases] == ["BraTS20_Training_001"]
+    assert len(problems) == 1
+    cases, problems = find_cases(studies, allow_missing=True)
+    assert {case.id: case.missing for case in cases} == {"BraTS20_Training_001": (), "BraTS20_Training_002": ("t2",)}
+    assert problems == []

@@ -5,7 +5,8 @@ import pytest
 
 from tests import synthetic
 from training.errors import InputError
-from training.geometry import canonical_grid, prepare
+from training.geometry import matching_role, prepare
+from training.grids import canonical_grid
 from training.metrics import dice
 from training.modalities import ROLES
 from training.volumes import Grid, Volume, transform_points
@@ -253,3 +254,73 @@ def test_a_label_on_another_grid_is_refused_with_numbers(prepared):
     with pytest.raises(InputError, match="64 x 72 x 61 against 64 x 72 x 60") as caught:
         prepared.frame.to_working(other)
     assert caught.value.field == "label"
+
+
+def without(*missing):
+    volumes = synthetic.four_volumes(synthetic.brats_grid())
+    return {role: volume for role, volume in volumes.items() if role not in missing}
+
+
+@pytest.mark.parametrize("missing", ROLES)
+def test_a_modality_may_be_missing_if_allowed_and_its_channel_is_0(prepared, missing):
+    result = prepare(without(missing), allow_missing=True)
+    assert result.missing == (missing,)
+    assert not result.image[..., ROLES.index(missing)].any()
+    assert np.array_equal(result.brain, prepared.brain)
+    for channel, role in enumerate(ROLES):
+        if role != missing:
+            assert np.array_equal(result.image[..., channel], prepared.image[..., channel])
+    assert any(f"({missing}) was missing" in warning for warning in result.warnings)
+
+
+def test_one_volume_is_enough_if_allowed_and_is_called_a_poor_basis(prepared):
+    result = prepare(without("t1", "t1ce", "t2"), allow_missing=True)
+    assert result.missing == ("t1", "t1ce", "t2")
+    assert result.reference == "flair"
+    assert np.array_equal(result.brain, prepared.brain)
+    warning = result.warnings[0]
+    assert "T1 (t1), T1 with contrast (t1ce), T2 (t2) were missing" in warning
+    assert "Expect a worse result" in warning
+    assert "lies on the grid of FLAIR" in warning
+
+
+def test_whole_cases_are_the_same_whether_or_not_something_may_be_missing(prepared):
+    result = prepare(without(), allow_missing=True)
+    assert np.array_equal(result.image, prepared.image)
+    assert (result.missing, result.reference, result.warnings) == ((), "t1ce", prepared.warnings)
+
+
+def test_without_a_reference_named_the_first_there_is_of_t1ce_t1_t2_flair_is_taken():
+    volumes = synthetic.four_volumes(FOUR_GRIDS)
+    for missing, expected in (("t1ce", "t1"), ("t1", "t2"), ("t2", "flair")):
+        del volumes[missing]
+        result = prepare(volumes, allow_missing=True)
+        assert result.reference == expected
+        assert result.frame.reference == FOUR_GRIDS[expected]
+
+
+def test_a_reference_that_is_named_and_missing_is_refused():
+    with pytest.raises(InputError, match=r"T1 with contrast \(t1ce\), is missing.*t1, t2, flair") as caught:
+        prepare(without("t1ce"), reference="t1ce", allow_missing=True)
+    assert caught.value.field == "reference"
+
+
+def test_no_volume_at_all_is_refused_even_if_some_may_be_missing():
+    with pytest.raises(InputError, match="at least one modality") as caught:
+        prepare({}, allow_missing=True)
+    assert caught.value.field == "image"
+
+
+def test_a_misspelled_modality_does_not_pass_for_a_missing_one():
+    volumes = without("t2")
+    volumes["t2w"] = volumes["flair"]
+    with pytest.raises(InputError, match="no modality 't2w'") as caught:
+        prepare(volumes, allow_missing=True)
+    assert caught.value.field == "t2w"
+
+
+def test_a_label_on_the_grid_of_none_of_the_volumes_there_are_is_refused_with_numbers():
+    volumes = without("t1ce")
+    assert matching_role(synthetic.brats_grid(), volumes) == "t1"
+    with pytest.raises(InputError, match=r"none of the 3 volumes; against T1, .*64 x 72 x 61 against 64 x 72 x 60"):
+        matching_role(synthetic.brats_grid((64, 72, 61)), volumes)

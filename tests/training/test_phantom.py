@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from training import phantom as phantom_module
 from training import phantom_atlas
 from training.errors import InputError
 from training.phantom import generate
@@ -91,6 +92,25 @@ def test_healthy_heads_hold_things_as_bright_as_enhancing_tumor():
         t1ce = phantom.image[..., T1CE][phantom.brain]
         shares.append(np.mean(t1ce > 1.35 * np.median(t1ce)))
     assert np.median(shares) > 5e-4
+
+
+def test_a_head_with_every_distractor_has_every_kind_and_no_tumor(monkeypatch):
+    seen: list[str] = []
+    render = phantom_module.render
+
+    def spy(rng, anatomy, grown, found, contrast):
+        seen.extend(item.kind for item in found)
+        return render(rng, anatomy, grown, found, contrast)
+
+    monkeypatch.setattr(phantom_module, "render", spy)
+    head = generate(2, tumor=False, distractors="all")
+    assert set(seen) >= {"vessel", "sinus", "choroid", "dura", "falx", "lesion", "flow"}
+    assert not head.label.any()
+
+
+def test_enhancing_tumor_is_either_visible_or_absent(patches):
+    for phantom in patches:
+        assert not 0 < np.count_nonzero(phantom.label == 3) < 200  # the rim of a patch may cut some off
 
 
 def test_a_whole_head_has_the_size_of_one_and_is_not_cut_off(head):

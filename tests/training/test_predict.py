@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from training.errors import InputError
+from training.geometry import Frame, Prepared
 from training.model_store import ModelCard, ModelVersion, write_version
-from training.predict import Segmenter, volumes_ml
+from training.postprocess import MIN_LESION_ML
+from training.predict import MAP_NAMES, Segmenter, labels_of, output_maps, volumes_ml
 from training.unet import UNetConfig, build_unet
 from training.volumes import Grid, Volume
 from training.weights import get_weights, set_weights
@@ -98,3 +100,89 @@ def test_a_missing_modality_is_an_error_that_names_it(a_version):
     del volumes["t2"]
     with pytest.raises(InputError, match=r"(?i)t2"):
         Segmenter(a_version, policy="float32").segment(volumes)
+
+
+def a_prepared(brain: np.ndarray) -> Prepared:
+    """A case whose working grid is the reference's."""
+    shape = (brain.shape[0], brain.shape[1], brain.shape[2])
+    grid = Grid(shape, np.eye(4))
+    return Prepared(np.zeros((*shape, 4), np.float32), brain, Frame(grid, grid))
+
+
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    return np.eye(4, dtype=np.float32)[labels]
+
+
+@pytest.mark.parametrize("missing", ["t1", "t1ce", "t2", "flair"])
+def test_any_modality_may_be_missing_if_allowed_and_the_result_says_which(a_version, missing):
+    volumes = a_head()
+    del volumes[missing]
+    result = Segmenter(a_version, policy="float32").segment(volumes, allow_missing=True)
+    assert result.missing == (missing,)
+    assert result.reference == ("t1" if missing == "t1ce" else "t1ce")
+    assert result.labelmap.data.any()
+    assert any(f"({missing}) was missing" in warning for warning in result.warnings)
+
+
+def test_a_whole_case_misses_nothing_and_has_maps_only_if_asked(a_version):
+    result = Segmenter(a_version, policy="float32").segment(a_head())
+    assert (result.missing, result.maps, result.reference) == ((), {}, "t1ce")
+
+
+def test_maps_lie_on_the_reference_grid_from_0_to_1_and_0_outside_the_brain(a_version):
+    volumes = a_head()
+    result = Segmenter(a_version, policy="float32").segment(volumes, maps=True)
+    assert tuple(result.maps) == MAP_NAMES == ("probability_wt", "probability_tc", "probability_et", "entropy")
+    brain = volumes["t1ce"].data != 0
+    for volume in result.maps.values():
+        assert volume.data.dtype == np.float32
+        assert volume.grid == volumes["t1ce"].grid
+        assert 0 <= volume.data.min() <= volume.data.max() <= 1
+        assert not volume.data[~brain].any()
+    assert np.array_equal(result.maps["probability_wt"].data > 0.5, result.labelmap.data > 0)
+    assert result.maps["entropy"].data[brain].max() < 0.2  # the network is made to be sure of edema
+
+
+def test_map_values_are_sums_over_a_regions_labels_and_the_share_of_the_largest_entropy():
+    probabilities = np.zeros((2, 2, 1, 4), np.float32)
+    probabilities[0, 0, 0] = [0.25, 0.25, 0.25, 0.25]
+    probabilities[0, 1, 0] = [0.5, 0.5, 0, 0]
+    probabilities[1, 0, 0] = [0, 0.1, 0.2, 0.7]
+    probabilities[1, 1, 0] = [0.25, 0.25, 0.25, 0.25]
+    brain = np.array([[[True], [True]], [[True], [False]]])
+    maps = {
+        name: volume.data.ravel().tolist() for name, volume in output_maps(probabilities, a_prepared(brain)).items()
+    }
+    assert maps["probability_wt"] == pytest.approx([0.75, 0.5, 1.0, 0.0])
+    assert maps["probability_tc"] == pytest.approx([0.5, 0.5, 0.8, 0.0])
+    assert maps["probability_et"] == pytest.approx([0.25, 0.0, 0.7, 0.0])
+    third = -(0.1 * np.log(0.1) + 0.2 * np.log(0.2) + 0.7 * np.log(0.7)) / np.log(4)
+    assert maps["entropy"] == pytest.approx([1.0, 0.5, third, 0.0], abs=1e-6)
+
+
+def test_the_labels_are_the_most_probable_ones_inside_the_brain_without_specks():
+    labels = np.zeros((24, 24, 24), np.uint8)
+    labels[2:14, 2:14, 2:14] = 2
+    labels[6:12, 6:12, 6:12] = 3
+    labels[20, 20, 20] = 2
+    assert MIN_LESION_ML > 0.001
+    brain = np.ones(labels.shape, bool)
+    brain[2:4] = False
+    found = labels_of(one_hot(labels), a_prepared(brain))
+    expected = np.where(brain, labels, 0)
+    expected[20, 20, 20] = 0
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, expected)
+
+
+def test_mirroring_gives_the_mean_of_the_head_and_its_mirror_image(a_version):
+    image = np.random.default_rng(1).normal(size=(32, 32, 16, 4)).astype(np.float32)
+    plain = Segmenter(a_version, policy="float32")
+    both = Segmenter(a_version, policy="float32", mirror=True)
+    expected = (plain.probabilities(image) + plain.probabilities(image[::-1].copy())[::-1]) / 2
+    shares: list[float] = []
+    found = both.probabilities(image, lambda share, stage: shares.append(share))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(both.probabilities(image[::-1])[::-1], found, atol=1e-6)
+    assert shares == [0.5, 1.0]
+    assert (plain.mirror, both.mirror) == (False, True)

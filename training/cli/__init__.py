@@ -1,4 +1,4 @@
-"""The command line: ``python -m training {phantom,fit,predict,evaluate,render,export,models}``.
+"""The command line: ``python -m training {phantom,sheet,fit,predict,evaluate,card,render,export,models}``.
 
 Exit codes: 0 done; 1 something broke; 2 what was given cannot be used, with one line on standard error that says
 what and where. Tables go to standard output, progress and messages to standard error. Nothing heavy is imported
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from training.cli import evaluate, export, fit, models, phantom, predict, render
+from training.cli import card, evaluate, export, fit, models, phantom, predict, render, sheet
 from training.cli.common import Guarded, hush_native_libraries
 
 app = typer.Typer(
@@ -22,9 +22,11 @@ app = typer.Typer(
     epilog="Each command has its own `--help` with examples. Research use only.",
 )
 app.command("phantom")(phantom.phantom)
+app.command("sheet")(sheet.sheet)
 app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("card")(card.card)
 app.command("render")(render.render)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -45,6 +46,13 @@ ModelsOption = Annotated[
         show_default=False,
     ),
 ]
+MirrorOption = Annotated[
+    bool,
+    typer.Option(
+        "--mirror/--no-mirror",
+        help="Answer with the mean over the head and its mirror image, left and right exchanged; twice the time.",
+    ),
+]
 VersionOption = Annotated[
     str | None,
     typer.Option("--version", help="Model version to use, for instance v0002. Default: the current one."),
@@ -72,6 +80,7 @@ def hush_native_libraries() -> None:
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # heads of many sizes make it warn of retracing
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -82,16 +91,17 @@ def hush_native_libraries() -> None:
 
 
 @contextmanager
-def progress(*, steps: bool = False) -> Iterator[Progress]:
+def progress(*, steps: bool = False, over_seconds: float = 30.0) -> Iterator[Progress]:
     """Show bars with elapsed and remaining time on standard error.
 
     Args:
         steps: Count steps (``3/12``) instead of percent.
+        over_seconds: The remaining time follows from the speed in the last so many seconds.
     """
     share = MofNCompleteColumn() if steps else TaskProgressColumn()
     columns = [TextColumn("{task.description}"), BarColumn(), share]
     columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
-    with Progress(*columns, console=err) as bars:
+    with Progress(*columns, console=err, speed_estimate_period=over_seconds) as bars:
         yield bars
 
 
@@ -120,8 +130,13 @@ def open_store(models: Path | None) -> ModelStore:
     return ModelStore(models_folder(models), bundled if bundled.is_dir() else None)
 
 
-def load_segmenter(models: Path | None, version: str | None) -> Segmenter:
+def load_segmenter(models: Path | None, version: str | None, mirror: bool = False) -> Segmenter:
     """Load a model version, saying which.
+
+    Args:
+        models: Folder of model versions; ``None`` takes the default.
+        version: Its id; ``None`` takes the current one.
+        mirror: See :class:`training.predict.Segmenter`.
 
     Raises:
         InputError: If there is none.
@@ -131,15 +146,16 @@ def load_segmenter(models: Path | None, version: str | None) -> Segmenter:
     with err.status(f"Loading model {chosen.id} ..."):
         from training.predict import Segmenter
 
-        return Segmenter(chosen)
+        return Segmenter(chosen, mirror=mirror)
 
 
-def collect_cases(paths: list[Path], order: str | None = None) -> list[Case]:
+def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing: bool = False) -> list[Case]:
     """Make cases of what was named: case folders, folders of case folders, 4D files.
 
     Args:
         paths: Folders and files.
         order: Roles of the volumes of a 4D file, comma-separated; default is the Decathlon's.
+        allow_missing: Take cases with a modality or more missing as well.
 
     Raises:
         InputError: If a path holds no case; for a folder with one broken case the message says what is wrong.
@@ -150,11 +166,13 @@ def collect_cases(paths: list[Path], order: str | None = None) -> list[Case]:
     cases: list[Case] = []
     for path in paths:
         if path.is_file():
-            cases.append(case_from_4d(path, roles))
+            cases.append(case_from_4d(path, roles, allow_missing=allow_missing))
             continue
-        found, problems = find_cases(path)
+        found, problems = find_cases(path, allow_missing=allow_missing)
         if not found:
-            cases.append(case_from_folder(path) if len(problems) < 2 else _refuse(path, problems[0].message))
+            if len(problems) > 1:
+                _refuse(path, problems[0].message)
+            cases.append(case_from_folder(path, allow_missing=allow_missing))
         for problem in problems if found else []:
             warn(f"{problem.path}: {problem.message}")
         cases += found
@@ -163,5 +181,5 @@ def collect_cases(paths: list[Path], order: str | None = None) -> list[Case]:
     return cases
 
 
-def _refuse(path: Path, message: str) -> Case:
+def _refuse(path: Path, message: str) -> NoReturn:
     raise InputError(f"There is no usable case in {path}. The first problem: {message}", field="cases")

@@ -9,63 +9,97 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress, warn
+from training.cli.common import (
+    MirrorOption,
+    ModelsOption,
+    VersionOption,
+    collect_cases,
+    load_segmenter,
+    out,
+    progress,
+    warn,
+)
 from training.errors import InputError
 from training.labels import REGION_NAMES
 
 if TYPE_CHECKING:
     from training.cases import Case
-    from training.evaluate import CaseResult, EvaluationReport
+    from training.evaluate_result import CaseResult, EvaluationReport
     from training.predict import Segmentation
+    from training.subjects import Subject
     from training.volumes import Volume
 
 
 def evaluate(
     cases: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option("--cases", "-c", help="Folder of labeled cases; may be given several times.", show_default=False),
-    ],
+    ] = None,
+    phantoms: Annotated[
+        int, typer.Option(min=0, max=100, help="How many of the 100 fixed phantoms, which nothing is trained on.")
+    ] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the reports.")] = Path("evaluation"),
     limit: Annotated[int, typer.Option(min=0, help="Evaluate only the first so many cases; 0 takes all.")] = 0,
-    pictures: Annotated[bool, typer.Option(help="Draw the best and the worst case.")] = True,
+    pictures: Annotated[bool, typer.Option(help="Draw the best, the worst, and every poor case.")] = True,
+    mirror: MirrorOption = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make phantoms; 0 takes all cores.")] = 0,
     models: ModelsOption = None,
     version: VersionOption = None,
 ) -> None:
-    """Segment labeled cases, compare with their labels, and print the results table.
+    """Segment labeled cases or phantoms, compare with their labels, and print the results table.
 
-    Writes `cases.csv` (a row per case), `report.json` (everything), and pictures of the best and the worst case.
+    Writes `report.html` (for people), `cases.csv` (a row per case), `report.json` (everything), and pictures of the
+    best and the worst case and of each whose whole tumor was found with a Dice below 0.6.
 
-    **Example**
+    **Examples**
 
     `python -m training evaluate --cases BraTS2020/validation --output evaluation`
+
+    `python -m training evaluate --phantoms 100`
     """
     from training.evaluate import evaluate_cases
+    from training.fixed_seeds import FIXED_SEEDS
 
-    labeled = [case for case in collect_cases(cases) if case.label is not None]
-    if not labeled:
-        raise InputError(f"No case in {', '.join(map(str, cases))} has a label.", field="cases")
-    labeled = labeled[:limit] if limit else labeled
-    segmenter = load_segmenter(models, version)
+    labeled = _labeled(cases or [], limit)
+    if not labeled and not phantoms:
+        raise InputError("Nothing to evaluate: give --cases or --phantoms.", field="cases")
+    segmenter = load_segmenter(models, version, mirror)
     extremes = Extremes()
-    with progress(steps=True) as bars:
-        task = bars.add_task("", total=len(labeled))
+    with progress(steps=True, over_seconds=300) as bars:
+        task = bars.add_task("", total=len(labeled) + phantoms)
 
         def tell(done: int, _: int, case: str) -> None:
             bars.update(task, completed=done, description=case or "done")
 
-        report = evaluate_cases(labeled, segmenter, output, tell, on_result=extremes.add if pictures else None)
+        report = evaluate_cases(
+            labeled,
+            segmenter,
+            output,
+            tell,
+            phantoms=FIXED_SEEDS[:phantoms],
+            pictures=pictures,
+            workers=workers or None,
+            on_result=extremes.add if pictures else None,
+        )
     _print(report)
     for kind, path in (report.files | (extremes.draw(output) if pictures else {})).items():
         out.print(f"{kind}: {path}", soft_wrap=True)
+
+
+def _labeled(paths: list[Path], limit: int) -> list[Case]:
+    labeled = [case for case in collect_cases(paths) if case.label is not None] if paths else []
+    if paths and not labeled:
+        raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
+    return labeled[:limit] if limit else labeled
 
 
 class Extremes:
     """Keeps the best and the worst answer so far, and draws them at the end."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[Case, Volume, CaseResult]] = {}
+        self._kept: dict[str, tuple[Subject, Volume, CaseResult]] = {}
 
-    def add(self, case: Case, segmentation: Segmentation, result: CaseResult) -> None:
+    def add(self, subject: Subject, segmentation: Segmentation, result: CaseResult) -> None:
         """Look at one answer."""
         better: dict[str, Callable[[float, float], bool]] = {
             "best": lambda new, old: new > old,
@@ -73,38 +107,44 @@ class Extremes:
         }
         for kind, wins in better.items():
             if kind not in self._kept or wins(result.mean_dice, self._kept[kind][2].mean_dice):
-                self._kept[kind] = (case, segmentation.labelmap, result)
+                self._kept[kind] = (subject, segmentation.labelmap, result)
 
     def draw(self, folder: Path) -> dict[str, Path]:
         """Write ``best.png`` and ``worst.png``; return their paths."""
         from training.render import case_picture
 
         drawn = {}
-        for kind, (case, labelmap, result) in self._kept.items():
+        for kind, (subject, labelmap, result) in self._kept.items():
             scores = ", ".join(f"{region} {value:.2f}" for region, value in result.dice.items())
             drawn[f"{kind} case"] = case_picture(
-                case.read_all(),
+                subject.volumes,
                 labelmap,
-                case.read_label(),
+                subject.truth,
                 folder / f"{kind}.png",
-                title=f"{kind.capitalize()} case: {case.id}",
+                title=f"{kind.capitalize()} case: {subject.id}",
                 caption=f"Dice {scores}",
             )
         return drawn
 
 
 def _print(report: EvaluationReport) -> None:
-    from training.evaluate import REFERENCE_CAVEAT, REFERENCE_DICE
+    from training.evaluate_result import LOW_DICE, REFERENCE_CAVEAT, REFERENCE_DICE
 
     count = len(report.cases)
     title = f"Model {report.model_version} on {count} case{'s' if count != 1 else ''}"
-    table = Table("region", "mean Dice", "best Dice", "best case", "mean HD95 (mm)", "reference Dice", title=title)
+    table = Table(title=title)
+    for column in ("region", "mean Dice", "median Dice", f"below {LOW_DICE:g}", "best Dice", "best case"):
+        table.add_column(column, overflow="fold")
+    table.add_column("mean HD95 (mm)")
+    table.add_column("reference Dice")
     notes = []
     for row in report.summary():
         distance = "undefined" if row.mean_hd95 is None else f"{row.mean_hd95:.1f}"
         name = f"{row.region} ({REGION_NAMES[row.region]})"
         reference = f"{REFERENCE_DICE[row.region]:.2f}"
-        table.add_row(name, f"{row.mean_dice:.3f}", f"{row.best_dice:.3f}", row.best_case, distance, reference)
+        low = f"{row.low} ({100 * row.low / count:.0f} %)"
+        scores = [f"{row.mean_dice:.3f}", f"{row.median_dice:.3f}", low, f"{row.best_dice:.3f}"]
+        table.add_row(name, *scores, row.best_case, distance, reference)
         if row.absent:
             notes.append(
                 f"{row.region} is absent from the truth of {row.absent} of {count} cases: Dice 1 where none was found, "
@@ -119,5 +159,8 @@ def _print(report: EvaluationReport) -> None:
     for note in notes:
         out.print(note, soft_wrap=True)
     out.print(f"Reference Dice: {REFERENCE_CAVEAT}.", soft_wrap=True)
+    for result in report.cases:
+        if result.why:
+            out.print(f"{result.case}: WT {result.dice['WT']:.2f}. {result.why}", soft_wrap=True)
     for case, message in report.failures.items():
         warn(f"{case} was not evaluated: {message}")

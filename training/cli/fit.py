@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 
 def fit(
+    context: typer.Context,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="Train by a recipe: the name of one that comes with TumorLoop (base), or the path of a TOML file. "
+            "It decides everything but --work, --workers, --models, --promote, --description and --bundle.",
+            show_default=False,
+        ),
+    ] = None,
     cases: Annotated[
         list[Path] | None,
         typer.Option("--cases", "-c", help="Folder of labeled cases; may be given several times.", show_default=False),
@@ -52,18 +63,44 @@ def fit(
     ] = Path("training-work"),
     promote: Annotated[bool, typer.Option(help="Make the new version the current one.")] = False,
     description: Annotated[str, typer.Option(help="One sentence for the model card.")] = "",
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --recipe: also write the model to this new folder in the form in which one comes with TumorLoop "
+            "(half precision, version v0000).",
+            show_default=False,
+        ),
+    ] = None,
     models: ModelsOption = None,
 ) -> None:
     """Train on labeled cases, synthetic ones, or both, and store the result as a new model version.
 
-    A run that was stopped goes on where it was when the same command is given again.
+    A run that was stopped goes on where it was when the same command is given again. By a recipe, training goes on in
+    stages; the folder `--work` can be copied to another machine and continued there, also with `KERAS_BACKEND=jax`.
 
     **Examples**
 
     `python -m training fit --cases BraTS2020/training --epochs 100 --promote`
 
     `python -m training fit --phantoms 200 --epochs 20 --steps 50`
+
+    `python -m training fit --recipe base --work base-work --promote`
     """
+    if recipe is not None:
+        from training.cli.fit_recipe import fit_recipe
+
+        return fit_recipe(
+            context,
+            recipe,
+            work=work,
+            workers=workers,
+            promote=promote,
+            description=description,
+            bundle=bundle,
+            models=models,
+        )
+    if bundle is not None:
+        raise InputError("--bundle goes together with --recipe.", field="bundle")
     from pydantic import ValidationError
 
     from training.fit import FitConfig

@@ -9,10 +9,19 @@ import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress, warn
+from training.cli.common import (
+    MirrorOption,
+    ModelsOption,
+    VersionOption,
+    collect_cases,
+    load_segmenter,
+    out,
+    progress,
+    warn,
+)
 from training.errors import InputError
 from training.labels import LABELS
-from training.modalities import ROLES
+from training.modalities import REFERENCE_ORDER, ROLES
 
 if TYPE_CHECKING:
     from training.cases import Case
@@ -30,7 +39,24 @@ def predict(
     flair: Annotated[Path | None, typer.Option(help="FLAIR volume.", show_default=False)] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labelmaps.")] = Path("results"),
     format: Annotated[str, typer.Option(help=".nii.gz, .nii, .nrrd or .seg.nrrd (3D Slicer).")] = ".nii.gz",
-    reference: Annotated[str, typer.Option(help="The modality on whose grid the labelmap lies.")] = "t1ce",
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="The modality on whose grid the labelmap lies. Default: t1ce, or the first there is of t1, t2, flair.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Segment cases with a modality or more missing, too.")
+    ] = False,
+    maps: Annotated[
+        bool,
+        typer.Option(
+            "--maps",
+            help="Write the probabilities of the regions and the entropy, too (CASE_probability_wt.nii.gz ...).",
+        ),
+    ] = False,
+    mirror: MirrorOption = False,
     brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as BraTS has it.")] = False,
     order: Annotated[
         str, typer.Option(help="Modalities of a 4D file, in order; the default is the Decathlon's.")
@@ -47,13 +73,15 @@ def predict(
     `python -m training predict cases/BraTS20_Training_001`
 
     `python -m training predict --t1 a.nii.gz --t1ce b.nii.gz --t2 c.nii.gz --flair d.nii.gz --format .seg.nrrd`
+
+    `python -m training predict --t1ce b.nii.gz --flair d.nii.gz --allow-missing --maps`
     """
-    from training.export import export_ending, write_labelmap
+    from training.export import export_ending, write_labelmap, write_volume
 
     if not format.startswith(".") or export_ending(f"x{format}") != format:
         raise InputError(f"There is no format {format!r}.", field="format")
-    chosen = _named(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order)
-    segmenter = load_segmenter(models, version)
+    chosen = _named(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
+    segmenter = load_segmenter(models, version, mirror)
     table = Table("case", *[f"{label.name} (mL)" for label in LABELS], "seconds")
     table.title = f"Model {segmenter.version.id}"
     written: list[Path] = []
@@ -61,10 +89,16 @@ def predict(
         task = bars.add_task("", total=len(chosen))
         for number, case in enumerate(chosen):
             segmentation = segmenter.segment(
-                case.read_all(), reference=reference, on_progress=_teller(bars, task, case, number)
+                case.read_all(),
+                reference=reference,
+                allow_missing=allow_missing,
+                maps=maps,
+                on_progress=_teller(bars, task, case, number),
             )
             path = output / (f"{case.id}{format}" if format == ".seg.nrrd" else f"{case.id}_seg{format}")
             written.append(write_labelmap(segmentation.labelmap, path, brats_values=brats_values))
+            for name, volume in segmentation.maps.items():
+                written.append(write_volume(volume, output / f"{case.id}_{name}.nii.gz"))
             for sentence in segmentation.warnings:
                 warn(f"{case.id}: {sentence}")
             table.add_row(*_row(case, segmentation))
@@ -73,19 +107,24 @@ def predict(
         out.print(str(path), soft_wrap=True)
 
 
-def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str) -> list[Case]:
+def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str, allow_missing: bool) -> list[Case]:
     """Return the cases given as folders and files, or the one given by its four volumes."""
     given = {role: path for role, path in roles.items() if path is not None}
     if given and paths:
         raise InputError("Give either CASES or the four volumes, not both.", field="cases")
     if not given:
-        return collect_cases(paths or [], order)
-    from training.cases import case_from_roles, slug, stem_of
+        return collect_cases(paths or [], order, allow_missing=allow_missing)
+    from training.cases import case_from_roles
+    from training.naming import slug, stem_of
 
     missing = [f"--{role}" for role in ROLES if role not in given]
-    if missing:
-        raise InputError(f"All four volumes are needed; missing: {', '.join(missing)}.", field=missing[0][2:])
-    return [case_from_roles(given, id=slug(stem_of(given["t1ce"])))]
+    if missing and not allow_missing:
+        raise InputError(
+            f"All four volumes are needed; missing: {', '.join(missing)}. To do without, add --allow-missing.",
+            field=missing[0][2:],
+        )
+    first = next(given[role] for role in REFERENCE_ORDER if role in given)
+    return [case_from_roles(given, id=slug(stem_of(first)), allow_missing=allow_missing)]
 
 
 def _teller(bars: Progress, task: TaskID, case: Case, number: int) -> ProgressCallback:

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Union
+from urllib.parse import quote
 
-from TumorLoopLib import replies
+from TumorLoopLib import multipart, replies
 from TumorLoopLib.address import Address, Timeouts
 from TumorLoopLib.errors import BadReply, NotAuthorized
 from TumorLoopLib.transport import Body, Progress, Request, Transport
@@ -96,3 +97,26 @@ def json_body(content: Mapping[str, Any]) -> Body:
     """Return ``content`` as a JSON request body."""
     encoded = json.dumps(content).encode()
     return Body("application/json", len(encoded), lambda: [encoded])
+
+
+def quoted(name: str) -> str:
+    """Return a name as one step of a path."""
+    return quote(name, safe="")
+
+
+def part(field_name: str, path: PathLike, name: str) -> multipart.FilePart:
+    """Return a file of a form, under a name that tells nothing but its kind."""
+    return multipart.FilePart(field_name, Path(path), f"{name}{replies.volume_ending(os.fspath(path))}")
+
+
+def volumes_form(volumes: Mapping[str, PathLike]) -> Body:
+    """Return a form with the files of some modalities."""
+    return multipart.form({}, [part("files", path, role) for role, path in volumes.items()])
+
+
+def text_of(answer: Mapping[str, Any], key: str) -> str:
+    """Return a text of an answer; BadReply if it has none."""
+    value = answer.get(key)
+    if not isinstance(value, str) or not value:
+        raise BadReply(f'The server\'s answer lacks "{key}".')
+    return value

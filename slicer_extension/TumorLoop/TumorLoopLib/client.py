@@ -16,20 +16,24 @@ For example::
 from __future__ import annotations
 
 import json
-import os
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from TumorLoopLib import multipart, replies
-from TumorLoopLib.caller import Caller, PathLike, json_body
+from TumorLoopLib.caller import Caller, PathLike, json_body, part, quoted, text_of, volumes_form
 from TumorLoopLib.errors import BadReply, RequestRejected
-from TumorLoopLib.transport import Body, Progress, Request
+from TumorLoopLib.transport import Progress, Request
 
 DEFAULT_MODEL = "tumorloop"
+
+#: What a server may name as a map and its address: both become part of a path.
+_MAP_NAME = re.compile(r"[a-z0-9_]{1,40}")
+_MAP_ADDRESS = re.compile(r"/maps/[0-9a-z]{1,64}/[a-z0-9_]{1,40}\.nii\.gz")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class InferResult:
     Attributes:
         path: The labelmap file.
         params: What the server says about it: ``label_names``, ``volumes_ml``, ``model_version``, ``seconds``,
-            ``warnings``.
+            ``warnings``, ``reference``, ``missing`` (modalities), ``maps`` (see :meth:`TumorLoopClient.download_map`).
     """
 
     path: Path
@@ -73,7 +77,7 @@ class TumorLoopClient(Caller):
 
     def next_sample(self, strategy: str = "first") -> dict[str, Any] | None:
         """Return the case to work on next (``id`` and more), or None when every case has a label."""
-        return self._object("POST", f"/activelearning/{_q(strategy)}", body=json_body(self._who())) or None
+        return self._object("POST", f"/activelearning/{quoted(strategy)}", body=json_body(self._who())) or None
 
     # ------------------------------------------------------------------ images
 
@@ -95,21 +99,30 @@ class TumorLoopClient(Caller):
         Returns:
             The server's description of the case.
         """
-        return self._object("PUT", f"/cases/{_q(case_id)}", _volumes_form(volumes), progress, cancel)
+        return self._object("PUT", f"/cases/{quoted(case_id)}", volumes_form(volumes), progress, cancel)
 
     def create_session(
         self,
         volumes: Mapping[str, PathLike],
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
+        *,
+        allow_missing: bool = False,
     ) -> str:
         """Send four volumes for segmentation only; the server forgets them after an hour.
+
+        Args:
+            volumes: The file of each role.
+            progress: See the module.
+            cancel: See the module.
+            allow_missing: Send fewer than four, at least one; :meth:`infer` must then allow it, too.
 
         Returns:
             The session's id, for :meth:`infer`.
         """
-        answer = self._object("PUT", "/session/", _volumes_form(volumes), progress, cancel)
-        return _text(answer, "session_id")
+        target = "/session/?allow_missing=true" if allow_missing else "/session/"
+        answer = self._object("PUT", target, volumes_form(volumes), progress, cancel)
+        return text_of(answer, "session_id")
 
     def upload_image(
         self,
@@ -119,9 +132,9 @@ class TumorLoopClient(Caller):
         cancel: threading.Event | None = None,
     ) -> str:
         """Store one 4D file (NIfTI or NRRD with all modalities) as a case; return the id the server gave it."""
-        body = multipart.form({"params": json.dumps(self._who())}, [_part("file", path, "volume")])
+        body = multipart.form({"params": json.dumps(self._who())}, [part("file", path, "volume")])
         answer = self._object("PUT", f"/datastore/?{urlencode({'image': case_id})}", body, progress, cancel)
-        return _text(answer, "image")
+        return text_of(answer, "image")
 
     def download_image(
         self,
@@ -143,6 +156,8 @@ class TumorLoopClient(Caller):
         case_id: str | None = None,
         session_id: str | None = None,
         params: Mapping[str, Any] | None = None,
+        allow_missing: bool = False,
+        output_maps: bool = False,
         folder: PathLike,
         name: str = "segmentation",
         progress: Progress | None = None,
@@ -155,6 +170,8 @@ class TumorLoopClient(Caller):
             case_id: A case of the server; or
             session_id: what :meth:`create_session` returned.
             params: For example ``{"result_extension": ".seg.nrrd", "reference": "flair"}``.
+            allow_missing: Do without the modalities that are missing; ``params["missing"]`` of the result names them.
+            output_maps: Make maps of how sure the model is, for :meth:`download_map`.
             folder: Where to save the result; created if missing.
             name: File name of the result without its ending.
             progress: Bytes of the result received; the first call marks the end of the computing.
@@ -166,11 +183,38 @@ class TumorLoopClient(Caller):
         if (case_id is None) == (session_id is None):
             raise ValueError("give either case_id or session_id")
         where = {"image": case_id} if session_id is None else {"session_id": session_id}
-        body = multipart.form({"params": json.dumps({**self._who(), **(params or {})})})
-        target = f"/infer/{_q(model)}?{urlencode({**where, 'output': 'all'})}"
+        wishes = {"allow_missing": allow_missing, "output_maps": output_maps}
+        facts = {**self._who(), **(params or {}), **{wish: True for wish, wanted in wishes.items() if wanted}}
+        body = multipart.form({"params": json.dumps(facts)})
+        target = f"/infer/{quoted(model)}?{urlencode({**where, 'output': 'all'})}"
         request = Request("POST", target, body, self._headers, self._timeouts.infer)
         with self._transport.exchange(request, cancel=cancel) as response:
             return InferResult(*replies.read_result(response, Path(folder), name, progress))
+
+    def download_map(
+        self,
+        result: InferResult,
+        name: str,
+        folder: PathLike,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Path:
+        """Save a map of a segmentation as ``folder/name.nii.gz``; the server keeps maps for an hour.
+
+        Args:
+            result: What :meth:`infer` returned when it was asked for maps.
+            name: ``probability_wt``, ``probability_tc``, ``probability_et`` or ``entropy``.
+            folder: Created if missing.
+            progress: See the module.
+            cancel: See the module.
+        """
+        maps = result.params.get("maps") or {}
+        if name not in maps:
+            raise ValueError(f"this result has no map {name!r}; it has {', '.join(sorted(maps)) or 'none'}")
+        target = maps[name]
+        if not isinstance(target, str) or not _MAP_ADDRESS.fullmatch(target) or not _MAP_NAME.fullmatch(name):
+            raise BadReply("The server names a map's address that is none.")
+        return self._file(target, folder, name, progress, cancel)
 
     # ------------------------------------------------------------------ labels
 
@@ -196,27 +240,25 @@ class TumorLoopClient(Caller):
         Returns:
             The server's record of the label.
         """
-        body = multipart.form(
-            {"params": json.dumps({**self._who(), **(params or {})})}, [_part("label", path, "label")]
-        )
+        body = multipart.form({"params": json.dumps({**self._who(), **(params or {})})}, [part("label", path, "label")])
         target = f"/datastore/label?{urlencode({'image': case_id, 'tag': tag})}"
         return self._object("PUT", target, body, progress, cancel)
 
     def labels(self, case_id: str) -> list[dict[str, Any]]:
         """Return the versions of a case's label, with who and when."""
-        return self._list("GET", f"/cases/{_q(case_id)}/labels", "labels")
+        return self._list("GET", f"/cases/{quoted(case_id)}/labels", "labels")
 
     def download_label(
         self, case_id: str, version: str, folder: PathLike, cancel: threading.Event | None = None
     ) -> Path:
         """Save one version of a case's label in ``folder``."""
-        return self._file(f"/cases/{_q(case_id)}/labels/{_q(version)}", folder, version, None, cancel)
+        return self._file(f"/cases/{quoted(case_id)}/labels/{quoted(version)}", folder, version, None, cancel)
 
     # ------------------------------------------------------------------ training
 
     def train(self, model: str = DEFAULT_MODEL, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Start a training, for example with ``{"max_epochs": 2}``; it runs on while this returns."""
-        return self._object("POST", f"/train/{_q(model)}", body=json_body({**self._who(), **(params or {})}))
+        return self._object("POST", f"/train/{quoted(model)}", body=json_body({**self._who(), **(params or {})}))
 
     def train_status(self) -> dict[str, Any] | None:
         """Return the last training's task (``status``: RUNNING, DONE, ERROR, STOPPED ...); None if there was none."""
@@ -244,27 +286,8 @@ class TumorLoopClient(Caller):
 
     def promote(self, version: str) -> dict[str, Any]:
         """Make ``version`` the one that is served."""
-        return self._object("POST", f"/versions/{_q(version)}/promote", body=json_body(self._who()))
+        return self._object("POST", f"/versions/{quoted(version)}/promote", body=json_body(self._who()))
 
     def rollback(self) -> dict[str, Any]:
         """Go back to the version that was served before the last promotion."""
         return self._object("POST", "/versions/rollback", body=json_body(self._who()))
-
-
-def _q(name: str) -> str:
-    return quote(name, safe="")
-
-
-def _part(field_name: str, path: PathLike, name: str) -> multipart.FilePart:
-    return multipart.FilePart(field_name, Path(path), f"{name}{replies.volume_ending(os.fspath(path))}")
-
-
-def _volumes_form(volumes: Mapping[str, PathLike]) -> Body:
-    return multipart.form({}, [_part("files", path, role) for role, path in volumes.items()])
-
-
-def _text(answer: Mapping[str, Any], key: str) -> str:
-    value = answer.get(key)
-    if not isinstance(value, str) or not value:
-        raise BadReply(f'The server\'s answer lacks "{key}".')
-    return value

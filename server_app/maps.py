@@ -1,0 +1,84 @@
+"""Maps of how sure the model was, kept for a while so that whoever asked for them can fetch them.
+
+An inference's reply holds the labelmap and facts; its maps are too large for facts and are fetched on their own, at an
+address that nobody can guess. They are kept for an hour, and those of the last few inferences only.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from server_app.errors import unknown
+
+#: Inferences whose maps are kept: each takes some tens of MB.
+KEEP = 16
+#: Seconds maps are kept.
+KEEP_SECONDS = 3600.0
+_ID = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[a-z_]{1,40}\.nii\.gz")
+
+
+class MapStore:
+    """Maps below ``root``, one folder per inference. Safe for threads: every inference has a folder of its own.
+
+    Args:
+        root: Is made when first needed.
+        keep: The most inferences whose maps are kept.
+        seconds: How long they are kept.
+    """
+
+    def __init__(self, root: Path, *, keep: int = KEEP, seconds: float = KEEP_SECONDS) -> None:
+        self._root = root
+        self._keep = keep
+        self._seconds = seconds
+
+    @contextmanager
+    def making(self) -> Iterator[Path]:
+        """Yield a new folder to be filled with ``<name>.nii.gz``; it is gone again if that fails.
+
+        Older folders make room for it.
+        """
+        folder = self._root / secrets.token_hex(16)
+        folder.mkdir(parents=True)
+        try:
+            self.prune()
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def addresses(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
+        """Return where the server offers the maps of a folder, by name."""
+        return {name: f"/maps/{folder.name}/{name}.nii.gz" for name in names}
+
+    def file(self, map_id: str, name: str) -> Path:
+        """Return the file of a map.
+
+        Raises:
+            HTTPException: 404 if there is none, or none any more.
+        """
+        if _ID.fullmatch(map_id) and _NAME.fullmatch(name):
+            path = self._root / map_id / name
+            if path.is_file() and time.time() - path.stat().st_mtime <= self._seconds:
+                return path
+        raise unknown(
+            "map", f"There is no map {name[:60]!r} at this address; maps are kept for an hour. Ask for it again."
+        )
+
+    def prune(self) -> None:
+        """Remove what is too old or too much."""
+        ages: list[tuple[float, Path]] = []
+        for folder in self._root.iterdir() if self._root.is_dir() else ():
+            try:
+                ages.append((time.time() - folder.stat().st_mtime, folder))
+            except FileNotFoundError:  # another request was faster
+                continue
+        for number, (age, folder) in enumerate(sorted(ages)):
+            if number >= self._keep or age > self._seconds:
+                shutil.rmtree(folder, ignore_errors=True)

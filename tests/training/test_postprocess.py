@@ -1,0 +1,62 @@
+"""What the network's answer goes through before anybody sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.labels import ED, ET, NCR
+from training.postprocess import MIN_ENHANCING_ML, MIN_LESION_ML, clean
+
+
+def labelmap() -> np.ndarray:
+    """A lesion of 8 mL with a 1 mL enhancing part, on 1 mm voxels."""
+    labels = np.zeros((40, 40, 40), np.uint8)
+    labels[5:25, 5:25, 5:25] = ED.value
+    labels[10:20, 10:20, 10:20] = ET.value
+    return labels
+
+
+def test_a_lesion_is_left_as_it_is() -> None:
+    labels = labelmap()
+    assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
+
+
+def test_a_speck_apart_from_the_lesion_is_dropped_and_the_input_is_left_alone() -> None:
+    labels = labelmap()
+    labels[30:33, 30:33, 30:33] = ED.value
+    before = labels.copy()
+    assert np.array_equal(clean(labels, voxel_ml=0.001), labelmap())
+    assert np.array_equal(labels, before)
+
+
+def test_voxels_that_touch_by_a_corner_belong_to_the_lesion() -> None:
+    labels = labelmap()
+    labels[25, 25, 25] = ED.value
+    assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
+
+
+def test_a_second_lesion_of_sufficient_size_is_kept() -> None:
+    labels = labelmap()
+    labels[28:36, 28:36, 28:36] = ED.value  # 0.512 mL
+    assert MIN_LESION_ML < 0.512
+    assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
+
+
+def test_enhancing_tumor_too_small_to_be_meant_becomes_core() -> None:
+    labels = np.where(labelmap() == ET.value, NCR.value, labelmap()).astype(np.uint8)
+    labels[12:15, 12:15, 12:15] = ET.value  # 0.027 mL
+    assert MIN_ENHANCING_ML > 0.027
+    cleaned = clean(labels, voxel_ml=0.001)
+    assert not (cleaned == ET.value).any()
+    assert (cleaned[12:15, 12:15, 12:15] == NCR.value).all()
+
+
+def test_sizes_are_milliliters_not_voxels() -> None:
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[5:10, 5:10, 5:10] = ED.value  # 125 voxels
+    assert not clean(labels, voxel_ml=0.001).any()
+    assert np.array_equal(clean(labels, voxel_ml=0.008), labels)
+
+
+def test_an_empty_labelmap_stays_empty() -> None:
+    assert not clean(np.zeros((8, 8, 8), np.uint8), voxel_ml=0.001).any()

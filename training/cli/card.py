@@ -1,0 +1,134 @@
+"""``card``: measure everything a model card states, and write it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table as RichTable
+
+from training.cli.common import collect_cases, err, out, progress
+from training.errors import InputError
+
+if TYPE_CHECKING:
+    from training.benchmark_tables import Table
+    from training.cases import Case
+    from training.model_store import ModelVersion
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_BUNDLED = _REPOSITORY / "server_app" / "model"
+
+
+def card(
+    cases: Annotated[
+        list[Path] | None,
+        typer.Option("--cases", "-c", help="Labeled cases to measure as well; may be given several times."),
+    ] = None,
+    phantoms: Annotated[int, typer.Option(min=0, max=100, help="How many of the fixed phantoms.")] = 100,
+    heads: Annotated[
+        int | None,
+        typer.Option(min=0, max=20, help="Heads without tumor, twice. Default: 20, or fewer with fewer phantoms."),
+    ] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Compare with answers averaged over mirror images.")] = False,
+    model: Annotated[
+        Path, typer.Option(help="Folder of the version; default is the one that comes with TumorLoop.")
+    ] = _BUNDLED,
+    document: Annotated[
+        Path | None,
+        typer.Option(help="Default: docs/model-card.md, or model-card.md in the folder of another model."),
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the numbers into card.json and the document.")] = False,
+    render: Annotated[bool, typer.Option("--render", help="Only write the document from card.json anew.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only compare document, card.json and weights.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make phantoms; 0 takes all cores.")] = 0,
+) -> None:
+    """Measure a model on the fixed phantoms, on heads without tumor and on labeled cases, and print the tables.
+
+    Nothing is changed without `--write`. `--check` ends with 1 if the document, the card and the weights do not go
+    together.
+
+    **Examples**
+
+    `python -m training card --phantoms 2`
+
+    `python -m training card --cases studies --write`
+    """
+    from training import model_card
+
+    if sum((write, render, check)) > 1:
+        raise InputError("Give one of --write, --render and --check.", field="write")
+    if document is None:
+        bundled = model.resolve() == _BUNDLED
+        document = _REPOSITORY / "docs" / "model-card.md" if bundled else model / "model-card.md"
+    if check:
+        _check(model_card.differences(model, document))
+    elif render:
+        out.print(str(model_card.write_document(model, document)), soft_wrap=True)
+    else:
+        heads = min(20, phantoms) if heads is None else heads
+        benchmark = _measure(model, _labeled(cases or []), phantoms, heads, mirror, workers)
+        if write:
+            model_card.record(model, benchmark)
+            out.print(f"{model / 'card.json'}\n{model_card.write_document(model, document)}", soft_wrap=True)
+
+
+def _measure(
+    model: Path, cases: Sequence[Case], phantoms: int, heads: int, mirror: bool, workers: int
+) -> dict[str, object]:
+    from training.benchmark import Plan, run_benchmark
+    from training.benchmark_tables import tables
+    from training.model_store import BUNDLED_ID, ModelVersion, read_version
+
+    plan = Plan(phantoms=phantoms, heads=heads, cases=cases, mirrored=mirror)
+    if not plan.steps:
+        raise InputError("There is nothing to measure: give --phantoms, --heads or --cases.", field="phantoms")
+    found = read_version(model)
+    version = ModelVersion(found.card.version or BUNDLED_ID, found.folder, found.card)
+    with err.status(f"Loading model {version.id} ..."):
+        from training.predict import Segmenter
+
+        segmenter = Segmenter(version)
+        mirrored = Segmenter(version, mirror=True) if mirror else None
+    with progress(steps=True, over_seconds=300) as bars:
+        task = bars.add_task("measuring", total=plan.steps)
+        benchmark = run_benchmark(
+            segmenter,
+            plan,
+            mirrored=mirrored,
+            workers=workers or None,
+            on_progress=lambda done, total, what: bars.update(task, completed=done, total=total, description=what),
+        )
+    _print(version, tables(benchmark), benchmark["phantoms"]["low"])
+    return benchmark
+
+
+def _print(version: ModelVersion, tables: Sequence[Table], low: Sequence[dict[str, object]]) -> None:
+    out.print(f"Model {version.id}, research use only")
+    for table in tables:
+        drawn = RichTable(title=table.title)
+        for name in table.header:
+            drawn.add_column(name, overflow="fold")
+        for row in table.rows:
+            drawn.add_row(*row)
+        out.print(drawn)
+        for note in table.notes:
+            out.print(note, soft_wrap=True)
+    for case in low:
+        out.print(f"{case['case']} ({case['kind']}) is below 0.6: {case['why']}", soft_wrap=True)
+
+
+def _check(problems: Sequence[str]) -> None:
+    for problem in problems:
+        err.print(problem, style="red", markup=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+    out.print("Document, card and weights go together.")
+
+
+def _labeled(paths: list[Path]) -> list[Case]:
+    found = [case for case in collect_cases(paths) if case.label is not None] if paths else []
+    if paths and not found:
+        raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
+    return found

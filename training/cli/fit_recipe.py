@@ -1,0 +1,169 @@
+"""``fit --recipe``: train by a recipe file and store the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.table import Table
+
+from training.cli.common import err, open_store, out, progress, warn
+from training.errors import InputError
+
+if TYPE_CHECKING:
+    from training.model_store import ModelCard, ModelStore, ModelVersion
+    from training.recipe import Recipe
+    from training.recipe_run import RecipeProgress, RecipeResult
+    from training.weights import Weights
+
+#: Options of ``fit`` that have a meaning beside ``--recipe``; the recipe decides all others.
+ALLOWED = ("recipe", "bundle", "work", "workers", "promote", "description", "models")
+
+#: What a shell reports for a program ended by Ctrl-C.
+INTERRUPTED = 130
+
+
+def fit_recipe(
+    context: typer.Context,
+    name: str,
+    *,
+    work: Path,
+    workers: int,
+    promote: bool,
+    description: str,
+    bundle: Path | None,
+    models: Path | None,
+) -> None:
+    """Train by a recipe, and store the result as a new model version.
+
+    Args:
+        context: Of the command ``fit``: tells which options were given.
+        name: Of a recipe, or the path of one.
+        work: Folder of what was reached so far.
+        workers: Threads that prepare batches; counts only if it was given.
+        promote: Make the version the current one.
+        description: For the card, instead of the recipe's.
+        bundle: Folder to write the model to in the form in which it comes with the software, or ``None``.
+        models: Folder of model versions.
+
+    Raises:
+        InputError: If an option contradicts the recipe, or the recipe or the work folder cannot be used.
+        typer.Exit: With 130 after Ctrl-C.
+    """
+    from training.recipe import load_recipe
+
+    _refuse_clashes(context)
+    if bundle is not None and bundle.exists():
+        raise InputError(f"{bundle} is there already. Delete it first, or name another folder.", field="bundle")
+    recipe = load_recipe(name)
+    if description:
+        recipe = recipe.model_copy(update={"description": description})
+    store = open_store(models)
+    try:
+        result = _run(recipe, work, workers if _given(context, "workers") else None)
+    except KeyboardInterrupt:
+        err.print(f"Stopped. All whole epochs are kept in {work}; the same command goes on from there.", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _print_stages(result)
+    _store(recipe, result, store, promote=promote, bundle=bundle)
+
+
+def _refuse_clashes(context: typer.Context) -> None:
+    clashing = [name for name in context.params if name not in ALLOWED and _given(context, name)]
+    if clashing:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in clashing)
+        raise InputError(
+            f"{options} cannot be given together with --recipe: the recipe's file says this. Change a copy of the "
+            "file and give its path.",
+            field=clashing[0],
+        )
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
+    from training.recipe_run import Listener, run_recipe
+
+    # Validation takes minutes in which no batch ends: the speed is taken over hours, so that it is part of it.
+    with progress(over_seconds=6 * 3600) as bars:
+        training = bars.add_task("starting", total=None, visible=False)
+        making = bars.add_task("making phantoms", total=None, visible=False)
+
+        def tell(at: RecipeProgress) -> None:
+            if at.fit is None and bars.tasks[training].total is None:
+                bars.reset(training, total=at.total, completed=at.done)  # what earlier runs did is no speed of this one
+            bars.update(training, completed=at.done, visible=True, description=_describe(at))
+
+        def tell_phantoms(done: int, total: int) -> None:
+            bars.update(making, completed=done, total=total, visible=done < total)
+
+        return run_recipe(recipe, work, workers=workers, listener=Listener(tell, tell_phantoms, warn))
+
+
+def _describe(at: RecipeProgress) -> str:
+    text = f"stage {at.number}/{at.stages} {at.stage}"
+    if at.fit is None:
+        return text
+    best = f", best Dice {at.fit.best_metric:.3f}" if at.fit.best_metric >= 0 else ""
+    epoch = min(at.fit.epoch + 1, at.fit.total_epochs)
+    return f"{text}, epoch {epoch}/{at.fit.total_epochs}, loss {at.fit.loss:.3f}{best}"
+
+
+def _print_stages(result: RecipeResult) -> None:
+    columns = ("stage", "phantoms", "epoch", "WT", "TC", "ET", "mean", "hours", "trained")
+    table = Table(*columns, title="Validation Dice of the best epoch of each stage, whose weights were kept")
+    for stage in result.stages:
+        best = stage.best_epoch()
+        table.add_row(
+            stage.name,
+            str(stage.settings["stage"]["phantoms"]["count"]),
+            f"{best['epoch']} of {stage.epochs}",
+            *(f"{best[name]:.3f}" for name in ("WT", "TC", "ET", "mean")),
+            f"{stage.seconds() / 3600:.2f}",
+            "now" if stage.name in result.trained else "before",
+        )
+    out.print(table)
+
+
+def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: bool, bundle: Path | None) -> None:
+    from training.recipe_run import recipe_card
+
+    card = recipe_card(recipe, result)
+    version = _same(store, card)
+    if version is not None:
+        out.print(f"This model is stored already: {version.id} in {version.folder}", soft_wrap=True)
+    else:
+        version = store.add(result.weights, card)
+        out.print(f"Stored as {version.id} in {version.folder}", soft_wrap=True)
+    if promote:
+        store.promote(version.id, f"promoted by the fit command, recipe {recipe.name}")
+        out.print(f"{version.id} is the current version now.")
+    else:
+        out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)
+    if bundle is not None:
+        _bundle(result.weights, card, bundle)
+
+
+def _same(store: ModelStore, card: ModelCard) -> ModelVersion | None:
+    """Return the version that holds these very weights, if an earlier run of the same command stored it."""
+    from training.model_store import BUNDLED_ID
+
+    def made_of(training: dict[str, object]) -> object:
+        stages = training.get("stages")
+        return stages[-1].get("weights_sha256") if isinstance(stages, list) and stages else None
+
+    wanted = made_of(card.training)
+    found = [version for version in store.versions() if version.id != BUNDLED_ID]
+    return next((version for version in found if made_of(version.card.training) == wanted), None)
+
+
+def _bundle(weights: Weights, card: ModelCard, folder: Path) -> None:
+    from training.model_store import BUNDLED_ID, write_version
+
+    version = write_version(folder, weights, card.model_copy(update={"version": BUNDLED_ID}), half_precision=True)
+    size = sum(file.stat().st_size for file in version.folder.iterdir()) / 1e6
+    out.print(f"Bundled as {BUNDLED_ID} in {folder}: {size:.1f} MB, half precision", soft_wrap=True)

@@ -1,0 +1,62 @@
+"""``sheet``: phantoms beside real cases on one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.cli.common import collect_cases, out, progress, warn
+
+
+def sheet(
+    output: Annotated[Path, typer.Argument(help="The picture to write (.png).", show_default=False)],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Phantoms.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first phantom that is looked at.")] = 0,
+    cases: Annotated[
+        list[Path] | None,
+        typer.Option("--cases", "-c", help="Labeled cases to draw below; may be given several times."),
+    ] = None,
+    credit: Annotated[
+        str | None,
+        typer.Option(help="Whom the images of the cases are owed to; known for TCGA-LGG.", show_default=False),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
+) -> None:
+    """Draw a sheet of phantoms, and real cases beside them, to be looked at by somebody who reads MRI.
+
+    Each head is one strip: T1, T1 with contrast, T2, FLAIR, and the true labels. Phantoms come in the order of their
+    seeds; heads without tumor are left out, and so are more than a third of one build.
+
+    **Examples**
+
+    `python -m training sheet phantoms.png --count 12`
+
+    `python -m training sheet phantoms.png --cases studies --credit "Where the images are from, and their license"`
+    """
+    from training.errors import InputError
+    from training.phantom_sheet import phantom_sheet
+
+    if output.suffix.lower() != ".png":
+        raise InputError(f"The picture must be a .png file; it is {output.name!r}.", field="output")
+    found = collect_cases(cases) if cases else []
+    labeled = [case for case in found if case.label is not None]
+    for case in found:
+        if case.label is None:
+            warn(f"{case.id} has no label and is left out.")
+    if cases and not labeled:
+        raise InputError(f"No case in {', '.join(map(str, cases))} has a label.", field="cases")
+    with progress(steps=True) as bars:
+        task = bars.add_task("heads", total=count + len(labeled))
+        seeds = phantom_sheet(
+            output,
+            count=count,
+            seed=seed,
+            cases=labeled,
+            credit=credit,
+            workers=workers or None,
+            on_progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    told = f"phantoms: {len(seeds)} (seeds {', '.join(map(str, seeds))}); cases: {len(labeled)}"
+    out.print(f"{output}\n{told}", soft_wrap=True)
