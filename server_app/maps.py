@@ -6,12 +6,12 @@ address that nobody can guess. They are kept for an hour, and those of the last 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from server_app.errors import unknown
@@ -37,21 +37,25 @@ class MapStore:
         self._root = root
         self._keep = keep
         self._seconds = seconds
+        self._filling: set[Path] = set()
 
-    @contextmanager
+    @contextlib.contextmanager
     def making(self) -> Iterator[Path]:
         """Yield a new folder to be filled with ``<name>.nii.gz``; it is gone again if that fails.
 
-        Older folders make room for it.
+        Older folders make room for it, but none that is still being filled: an inference may wait for long.
         """
         folder = self._root / secrets.token_hex(16)
-        folder.mkdir(parents=True)
+        self._filling.add(folder)
         try:
+            folder.mkdir(parents=True)
             self.prune()
             yield folder
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        finally:
+            self._filling.discard(folder)
 
     def addresses(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
         """Return where the server offers the maps of a folder, by name."""
@@ -65,8 +69,9 @@ class MapStore:
         """
         if _ID.fullmatch(map_id) and _NAME.fullmatch(name):
             path = self._root / map_id / name
-            if path.is_file() and time.time() - path.stat().st_mtime <= self._seconds:
-                return path
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime <= self._seconds:
+                    return path
         raise unknown(
             "map", f"There is no map {name[:60]!r} at this address; maps are kept for an hour. Ask for it again."
         )
@@ -80,5 +85,5 @@ class MapStore:
             except FileNotFoundError:  # another request was faster
                 continue
         for number, (age, folder) in enumerate(sorted(ages)):
-            if number >= self._keep or age > self._seconds:
+            if folder not in self._filling and (number >= self._keep or age > self._seconds):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -37,7 +37,7 @@ from training.metrics import region_dice
 from training.modalities import ROLES
 from training.model_store import ModelVersion, now
 from training.phantom import GENERATOR_VERSION
-from training.postprocess import MIN_ENHANCING_ML, MIN_LESION_ML
+from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LESION_ML
 from training.predict import Segmentation, Segmenter, labels_of, volumes_ml
 from training.subjects import Subject, phantom_subjects, subject_of_case
 
@@ -103,13 +103,16 @@ def run_benchmark(
             on_progress(steps, plan.steps, what)
 
     second = mirrored if plan.mirrored else None
+    # Cases come first: one that cannot be used must not throw away an hour of phantoms.
+    of_patients = of_cases(segmenter, plan.cases, mirrored=second, done=done)
+    short = of_missing(segmenter, plan.cases, done=done)
     return {
         **_provenance(segmenter),
         "phantoms": of_phantoms(segmenter, FIXED_SEEDS[: plan.phantoms], mirrored=second, workers=workers, done=done),
         "tumor_free": of_tumor_free(segmenter, HEALTHY_SEEDS[: plan.heads], "some", workers=workers, done=done),
         "every_distractor": of_tumor_free(segmenter, DISTRACTOR_SEEDS[: plan.heads], "all", workers=workers, done=done),
-        "cases": of_cases(segmenter, plan.cases, mirrored=second, done=done),
-        "missing": of_missing(segmenter, plan.cases, done=done),
+        "cases": of_patients,
+        "missing": short,
     }
 
 
@@ -250,7 +253,11 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
         "weights_sha256": weights_digest(version),
         "parameters": sum(int(array.size) for array in version.load_weights().values()),
         "mirror": segmenter.mirror,
-        "postprocessing": {"min_lesion_ml": MIN_LESION_ML, "min_enhancing_ml": MIN_ENHANCING_ML},
+        "postprocessing": {
+            "min_lesion_ml": MIN_LESION_ML,
+            "min_enhancing_ml": MIN_ENHANCING_ML,
+            "core_closing_mm": CORE_CLOSING_MM,
+        },
     }
 
 

@@ -90,12 +90,10 @@ def differences(folder: Path, document: Path) -> list[str]:
     version = _released(folder)
     found = []
     try:
-        written = document.read_text(encoding="utf-8")
+        if document.read_text(encoding="utf-8") != render(version):
+            found.append(f"{document} is not what {folder / 'card.json'} says.")
     except FileNotFoundError:
-        written = ""
         found.append(f"{document} is not there.")
-    if written and written != render(version):
-        found.append(f"{document} is not what {folder / 'card.json'} says.")
     benchmark = version.card.metrics.get(BENCHMARK)
     if benchmark is not None and benchmark["weights_sha256"] != _weights_digest(folder):
         found.append(f"The numbers in {folder / 'card.json'} were measured with other weights than {folder} holds.")

@@ -9,7 +9,7 @@ from training.calibration import DEFAULT_BINS
 from training.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
 from training.labels import LABELS
 from training.model_store import ModelCard, ModelVersion
-from training.postprocess import MIN_ENHANCING_ML, MIN_LESION_ML
+from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LESION_ML
 
 INTENDED_USE = (
     "Research on the segmentation of gliomas in MRI, as a first draft that a person corrects: necrotic core, "
@@ -73,8 +73,9 @@ tumor (ET), as BraTS has them, on the grid of the truth. A region that neither t
 that only one of them holds as 0. For heads without tumor: the volume that is called tumor. For probabilities: the
 expected calibration error (Guo et al. 2017, arXiv:1706.04599) with {DEFAULT_BINS} bins.
 
-Each voxel gets its most probable label. Then connected lesions below {MIN_LESION_ML:g} mL are dropped, and enhancing
-tumor below {MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
+Each voxel gets its most probable label. Then connected lesions below {MIN_LESION_ML:g} mL are dropped, edema within
+the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes core, and enhancing tumor below
+{MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
 
 _EVALUATION_DATA = f"""Synthetic heads whose seeds training refuses: {FIXED_SEEDS[0]} to {FIXED_SEEDS[-1]} with tumor (a
 few without, as drawn), {HEALTHY_SEEDS[0]} to {HEALTHY_SEEDS[-1]} without tumor, and {DISTRACTOR_SEEDS[0]} to
@@ -98,7 +99,7 @@ def _details(version: ModelVersion, benchmark: dict[str, Any] | None) -> str:
     size = f", {benchmark['parameters'] / 1e6:.1f} million parameters" if benchmark else ""
     lines = [
         f"- Version {version.id}, created {card.created} with TumorLoop {card.code_version}.",
-        f"- {card.description}.",
+        *([f"- {card.description.rstrip('.')}."] if card.description else []),
         f"- A 3D U-Net in Keras 3: {network.levels} levels, {network.base_filters} filters at full resolution, at most "
         f"{network.max_filters}{size}. In: {network.channels} modalities at 1 mm, z-scored in the brain. Out: "
         + ", ".join(["background", *(label.name for label in LABELS)])
@@ -120,7 +121,8 @@ def _training_data(card: ModelCard) -> str:
         )
     else:
         count = sum(seen.split == "train" for seen in card.data)
-        told.append(f"{count} labeled cases, named by id and hash of the label in `card.json`; parent: {card.parent}.")
+        parent = f"; parent: {card.parent}" if card.parent is not None else ""
+        told.append(f"{count} labeled cases, named by id and hash of the label in `card.json`{parent}.")
     told += _stages(card.training)
     return "\n\n".join(told)
 
@@ -130,15 +132,16 @@ def _stages(training: dict[str, Any]) -> list[str]:
     if isinstance(training.get("stages"), list):
         recipe = training.get("recipe", {})
         settings = {stage["name"]: stage for stage in recipe.get("stage", [])}
-        rows = ["| stage | phantoms (seeds) | epochs x steps | patch | best mean Dice in validation |"]
-        rows.append("|---|---|---|---|---|")
+        rows = ["| stage | phantoms (seeds) | generator | epochs x steps | patch | best mean Dice in validation |"]
+        rows.append("|---|---|---|---|---|---|")
         for done in training["stages"]:
             chosen = settings.get(done["name"], {})
             seeds = chosen.get("phantoms", {})
             first, count = seeds.get("first", 0), seeds.get("count", 0)
             patch = " x ".join(str(side) for side in chosen.get("patch", []))
             rows.append(
-                f"| {done['name']} | {count} ({first} to {first + count - 1}) | {done['epochs']} x "
+                f"| {done['name']} | {count} ({first} to {first + count - 1}) | "
+                f"{done.get('generator', '?')} | {done['epochs']} x "
                 f"{chosen.get('steps_per_epoch', '?')} | {patch} | {done['best_metric']:.3f} |"
             )
         kept = recipe.get("validation", {})

@@ -147,6 +147,8 @@ def parse_recipe(data: Mapping[str, Any], *, name: str, source: str = "recipe") 
     """
     if "name" in data:
         raise InputError(f'{source}: unknown key "name". A recipe has the name of its file.', field="name")
+    if "stages" in data:
+        raise InputError(f'{source}: unknown key "stages". Did you mean "stage"?', field="stages")
     if isinstance(data.get("stage"), dict):
         raise InputError(f"{source}: write [[stage]] with two brackets on either side.", field="stage")
     try:

@@ -87,8 +87,13 @@ class FinishedStage(Begun):
     def seconds(self) -> float:
         """Return how long the finished epochs took, over all runs."""
         times = [float(record["seconds"]) for record in self.history]
-        ends = [time for time, after in zip(times, [*times[1:], 0.0], strict=True) if after < time]
-        return sum(ends)
+        starts = {run.from_epoch for run in self.runs}
+        # The clock falls back where a run starts, unless its first epoch took longer than the whole run before.
+        return sum(
+            time
+            for epoch, (time, after) in enumerate(zip(times, [*times[1:], 0.0], strict=True), start=1)
+            if after < time or epoch in starts
+        )
 
 
 class RecipeMemory:
@@ -262,7 +267,9 @@ def _read(model: type[Any], path: Path) -> Any:
     try:
         return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}. Delete its folder to train the stage anew.") from error
+        raise InputError(
+            f"{path} cannot be read: {error}. Delete its folder to train the stage anew.", field="work"
+        ) from error
 
 
 def _sha256(path: Path) -> str:

@@ -224,6 +224,17 @@ def test_the_maps_of_the_last_inferences_are_kept_and_older_ones_make_room(tmp_p
     assert store.file(third.name, "entropy.nii.gz").read_bytes() == b"x"
 
 
+def test_maps_of_an_inference_that_still_waits_are_not_pushed_out(tmp_path: Path) -> None:
+    store = MapStore(tmp_path / "maps", keep=1)
+    with store.making() as waiting:
+        os.utime(waiting, (time.time() - 7200,) * 2)
+        first, second = fill(store, 20), fill(store, 10)
+        assert waiting.is_dir()
+        assert (first.exists(), second.exists()) == (False, True)
+    store.prune()
+    assert not waiting.exists()
+
+
 def test_maps_that_are_too_old_are_gone(tmp_path: Path) -> None:
     store = MapStore(tmp_path / "maps", seconds=60)
     old, new = fill(store, 61), fill(store, 10)

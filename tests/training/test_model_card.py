@@ -11,6 +11,7 @@ from training import model_card
 from training.benchmark import digest_of
 from training.cli import app
 from training.errors import InputError
+from training.model_card_text import render
 from training.model_store import ModelCard, ModelStore, SeenCase, read_version
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -84,6 +85,8 @@ def test_the_document_has_the_sections_of_mitchell_and_says_research_only(folder
 def test_a_changed_document_other_weights_and_a_missing_document_are_told(folder, tmp_path):
     document = tmp_path / "card.md"
     assert "is not there" in model_card.differences(folder, document)[0]
+    document.write_text("")
+    assert "is not what" in model_card.differences(folder, document)[0]
     model_card.record(folder, benchmark_of(folder))
     model_card.write_document(folder, document)
     document.write_text(document.read_text().replace("0.910", "0.990"))
@@ -129,6 +132,19 @@ def test_a_version_that_saw_cases_is_not_called_synthetic(tiny_models):
     assert "never seen a patient" not in json.dumps(told)
     assert told["cases_seen"] == 1
     assert told["metrics"] == {"judge": {"mean_dice": {"WT": 0.7}, "parent": {"WT": 0.6}}}
+
+
+def test_a_description_with_its_own_full_stop_and_no_parent_are_told_as_they_are(tiny_models):
+    version = ModelStore(tiny_models).current()
+    seen = [SeenCase(case="a", patient="p", label_sha256="0", split="train")]
+
+    def told(**facts: object) -> str:
+        return render(type(version)("v0002", version.folder, ModelCard(data=seen, **facts)))
+
+    assert "- Trained on 1 cases.\n" in told(description="Trained on 1 cases.")
+    assert "None" not in told()
+    assert "\n- .\n" not in told()
+    assert "; parent: v0001." in told(parent="v0001")
 
 
 def test_the_command_measures_prints_and_writes_and_then_agrees_with_itself(run, folder):

@@ -51,6 +51,27 @@ def test_enhancing_tumor_too_small_to_be_meant_becomes_core() -> None:
     assert (cleaned[12:15, 12:15, 12:15] == NCR.value).all()
 
 
+def test_what_a_broken_rim_surrounds_is_core_and_what_surrounds_the_rim_stays_edema() -> None:
+    labels = np.zeros((60, 60, 60), np.uint8)
+    x, y, z = np.meshgrid(*[np.arange(60) - 30] * 3, indexing="ij")
+    distance = np.sqrt(x**2 + y**2 + z**2)
+    labels[distance < 20] = ED.value
+    labels[(distance > 7) & (distance < 11)] = ET.value
+    labels[(abs(x) < 4) & (abs(y) < 4) & (z > 0) & (labels == ET.value)] = ED.value  # a hole in the rim
+    cleaned = clean(labels, voxel_ml=0.001)
+    assert (cleaned[distance < 7] == NCR.value).all()
+    assert (cleaned[(distance > 13) & (distance < 20)] == ED.value).all()
+    assert np.array_equal(cleaned == ET.value, labels == ET.value)
+
+
+def test_edema_between_two_cores_far_apart_stays_edema() -> None:
+    labels = np.zeros((60, 30, 30), np.uint8)
+    labels[5:55, 5:25, 5:25] = ED.value
+    labels[8:16, 10:20, 10:20] = ET.value
+    labels[44:52, 10:20, 10:20] = ET.value
+    assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
+
+
 def test_sizes_are_milliliters_not_voxels() -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[5:10, 5:10, 5:10] = ED.value  # 125 voxels

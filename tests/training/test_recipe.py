@@ -133,6 +133,7 @@ def test_an_unknown_name_is_answered_with_those_there_are():
             "phantoms",
         ),
         (tiny("one").replace("[[stage]]", "[stage]"), "two brackets", "stage"),
+        (tiny("one").replace("[[stage]]", "[[stages]]"), 'unknown key "stages"', "stages"),
         (HEAD, 'the recipe lacks the key "stage"', "stage"),
         ('name = "x"' + tiny("one"), "has the name of its file", "name"),
         ("nonsense", "no valid TOML", "recipe"),
@@ -322,6 +323,10 @@ def test_the_time_of_a_stage_is_that_of_all_its_runs(two_stages):
     stage = two_stages[1].stages[0]
     records = [{"epoch": 1, "seconds": 10.0}, {"epoch": 2, "seconds": 30.0}, {"epoch": 3, "seconds": 5.0}]
     assert stage.model_copy(update={"history": records}).seconds() == 35.0
+    slower = [{"epoch": 1, "seconds": 10.0}, {"epoch": 2, "seconds": 30.0}]
+    runs = [stage.runs[0], stage.runs[0].model_copy(update={"from_epoch": 1})]
+    assert stage.model_copy(update={"history": slower}).seconds() == 30.0
+    assert stage.model_copy(update={"history": slower, "runs": runs}).seconds() == 40.0
 
 
 # === The command ===
