@@ -13,6 +13,7 @@ import copy
 import logging
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class TumorLoopApp(MONAILabelApp):
         self.workspace = Workspace.for_studies(Path(studies), self.server_settings.workspace).make()
         self.models = ModelStore(self.workspace.models, self.server_settings.model)
         self.maps = MapStore(self.workspace.maps)
+        self._submitting = threading.Lock()
         self.worker = InferenceWorker(
             self.workspace.models, self.server_settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT
         )
@@ -223,10 +225,13 @@ class TumorLoopApp(MONAILabelApp):
         with input_errors():
             config = trainer.check(params, self.datastore())
         request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
-        task, why_not = AsyncTask.run("train", request=request, enqueue=enqueue)
-        if task is None:
-            raise refusal(429, "model", f"A training is running already. {str(why_not).strip('+ ')}.")
-        trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
+        with self._submitting:
+            task = None
+            if enqueue or not trainer.busy():
+                task, _ = AsyncTask.run("train", request=request, enqueue=enqueue)
+            if task is None:
+                raise refusal(429, "model", "A training is running already. Wait for it, or stop it.")
+            trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
         return dict(task)
 
     # === Parts ===

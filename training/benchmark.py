@@ -37,7 +37,7 @@ from training.metrics import region_dice
 from training.modalities import ROLES
 from training.model_store import ModelVersion, now
 from training.phantom import GENERATOR_VERSION
-from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LESION_ML
+from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML
 from training.predict import Segmentation, Segmenter, labels_of, volumes_ml
 from training.subjects import Subject, phantom_subjects, subject_of_case
 
@@ -255,6 +255,7 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
         "mirror": segmenter.mirror,
         "postprocessing": {
             "min_lesion_ml": MIN_LESION_ML,
+            "min_largest_ml": MIN_LARGEST_ML,
             "min_enhancing_ml": MIN_ENHANCING_ML,
             "core_closing_mm": CORE_CLOSING_MM,
         },

@@ -14,6 +14,8 @@ from training.checkpoint import TrainingState, load_state, save_state
 from training.fit import FitConfig, FitProgress, FitResult
 from training.labels import REGIONS
 from training.metrics import region_dice
+from training.postprocess import clean
+from training.prepared import PREPARED_VOXEL_ML
 from training.weights import Weights, get_weights, set_weights
 
 if TYPE_CHECKING:
@@ -184,7 +186,7 @@ class FitSession(keras.callbacks.Callback):
 
 
 def score(network: keras.Model, cases: Sequence[PreparedCase]) -> list[dict[str, float]]:
-    """Return the Dice per region of each case, whole, by the network's most probable labels.
+    """Return the Dice per region of each case, whole, of what a user would see: cleaned most probable labels.
 
     Args:
         network: Anything whose largest output channel is the label: logits or probabilities.
@@ -195,7 +197,7 @@ def score(network: keras.Model, cases: Sequence[PreparedCase]) -> list[dict[str,
         image = np.asarray(case.image(), np.float32)
         labels = np.argmax(network.predict_on_batch(image[None])[0], axis=-1).astype(np.uint8)
         labels[~np.any(image != 0, axis=-1)] = 0
-        scores.append(region_dice(labels, np.asarray(case.label())))
+        scores.append(region_dice(clean(labels, voxel_ml=PREPARED_VOXEL_ML), np.asarray(case.label())))
     return scores
 
 

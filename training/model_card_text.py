@@ -9,7 +9,7 @@ from training.calibration import DEFAULT_BINS
 from training.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
 from training.labels import LABELS
 from training.model_store import ModelCard, ModelVersion
-from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LESION_ML
+from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML
 
 INTENDED_USE = (
     "Research on the segmentation of gliomas in MRI, as a first draft that a person corrects: necrotic core, "
@@ -73,7 +73,8 @@ tumor (ET), as BraTS has them, on the grid of the truth. A region that neither t
 that only one of them holds as 0. For heads without tumor: the volume that is called tumor. For probabilities: the
 expected calibration error (Guo et al. 2017, arXiv:1706.04599) with {DEFAULT_BINS} bins.
 
-Each voxel gets its most probable label. Then connected lesions below {MIN_LESION_ML:g} mL are dropped, edema within
+Each voxel gets its most probable label. Then connected lesions below {MIN_LESION_ML:g} mL are dropped (all of them
+where the largest is below {MIN_LARGEST_ML:g} mL: smaller tumors are not reported at all), edema within
 the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes core, and enhancing tumor below
 {MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
 

@@ -1,6 +1,7 @@
 """What the network's answer goes through before anybody sees it.
 
-Three rules, each measured (``docs/ablations.md``): a lesion of a few voxels is no lesion; what lies within the core is
+Three rules, each measured (``docs/ablations.md``): small lesions are more often vessels or bright cortex than tumor,
+the more so in a head without a large one; what lies within the core is
 core, since edema surrounds it by definition; and enhancing tumor too small to be meant is counted as core that does
 not enhance (the usual step for BraTS: Isensee et al. 2021, arXiv:2011.00848).
 """
@@ -12,10 +13,13 @@ import numpy as np
 from training.labels import ED, ET, NCR
 
 #: A connected lesion smaller than this is dropped.
-MIN_LESION_ML = 0.3
+MIN_LESION_ML = 1.0
+
+#: If the largest lesion is smaller than this, none is reported.
+MIN_LARGEST_ML = 3.0
 
 #: Less enhancing tumor than this in the whole brain becomes necrotic or non-enhancing core.
-MIN_ENHANCING_ML = 0.1
+MIN_ENHANCING_ML = 0.5
 
 #: Gaps in the rim of a core up to about twice this wide are bridged to tell what lies within.
 CORE_CLOSING_MM = 6.0
@@ -47,13 +51,14 @@ def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
 
 
 def _drop_specks(labels: np.ndarray, voxel_ml: float) -> None:
-    """Remove small connected lesions, in place."""
+    """Remove small connected lesions, and all of them if none is large, in place."""
     from scipy import ndimage
 
     parts, _ = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
-    small = np.bincount(parts.ravel()) * voxel_ml < MIN_LESION_ML
-    small[0] = False
-    labels[small[parts]] = 0
+    sizes = np.bincount(parts.ravel()) * voxel_ml
+    dropped = sizes < (MIN_LESION_ML if sizes[1:].max() >= MIN_LARGEST_ML else MIN_LARGEST_ML)
+    dropped[0] = False
+    labels[dropped[parts]] = 0
 
 
 def _fill_core(labels: np.ndarray, radius: float) -> None:

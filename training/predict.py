@@ -16,7 +16,7 @@ from training.geometry import Prepared, prepare
 from training.hardware import best_policy, free_memory_bytes, prepare_backend
 from training.labels import LABELS, REGIONS, region_mask
 from training.model_store import ModelVersion
-from training.postprocess import clean
+from training.postprocess import MIN_LARGEST_ML, clean
 from training.tiles import predict_in_tiles
 from training.volumes import Volume
 
@@ -25,6 +25,12 @@ ProgressCallback = Callable[[float, str], None]
 
 #: The maps that can be asked for, in this order.
 MAP_NAMES: tuple[str, ...] = (*(f"probability_{region.lower()}" for region in REGIONS), "entropy")
+
+#: Told with an empty answer, which must not be read as a healthy brain.
+NOTHING_FOUND = (
+    f"No tumor is reported. That does not mean that there is none: a lesion below {MIN_LARGEST_ML:g} mL is left out. "
+    "Look at the images, or at the probability maps."
+)
 
 #: Peak memory of one pass, in bytes per voxel and base filter: measured 35 in bfloat16, twice that in float32.
 _BYTES_PER_VOXEL_AND_FILTER = 80
@@ -163,7 +169,7 @@ class Segmenter:
                 "network": round(at_restore - at_network, 3),
                 "restore": round(ended - at_restore, 3),
             },
-            warnings=prepared.warnings,
+            warnings=prepared.warnings if labelmap.data.any() else (*prepared.warnings, NOTHING_FOUND),
             model_version=self.version.id,
             reference=prepared.reference,
             missing=prepared.missing,

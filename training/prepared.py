@@ -30,6 +30,9 @@ from training.phantom import GENERATOR_VERSION, Phantom, generate
 from training.resample import bounding_box
 
 _FORMAT = 1
+
+#: Volume of one voxel of a prepared case, in mL: they lie on 1 mm voxels.
+PREPARED_VOXEL_ML = 0.001
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 #: Tumor voxels remembered per class: enough to aim patches at, small enough to keep for thousands of cases.

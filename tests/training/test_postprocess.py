@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.labels import ED, ET, NCR
-from training.postprocess import MIN_ENHANCING_ML, MIN_LESION_ML, clean
+from training.postprocess import MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML, clean
 
 
 def labelmap() -> np.ndarray:
@@ -37,8 +37,8 @@ def test_voxels_that_touch_by_a_corner_belong_to_the_lesion() -> None:
 
 def test_a_second_lesion_of_sufficient_size_is_kept() -> None:
     labels = labelmap()
-    labels[28:36, 28:36, 28:36] = ED.value  # 0.512 mL
-    assert MIN_LESION_ML < 0.512
+    labels[27:38, 27:38, 27:38] = ED.value  # 1.331 mL
+    assert MIN_LESION_ML < 1.331
     assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
 
 
@@ -74,9 +74,16 @@ def test_edema_between_two_cores_far_apart_stays_edema() -> None:
 
 def test_sizes_are_milliliters_not_voxels() -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
-    labels[5:10, 5:10, 5:10] = ED.value  # 125 voxels
+    labels[5:12, 5:12, 5:12] = ED.value  # 343 voxels
     assert not clean(labels, voxel_ml=0.001).any()
     assert np.array_equal(clean(labels, voxel_ml=0.008), labels)
+
+
+def test_a_head_whose_largest_lesion_is_small_is_reported_without_tumor() -> None:
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[2:13, 2:13, 2:13] = ED.value  # 1.331 mL, which is kept beside a large one
+    assert MIN_LESION_ML < 1.331 < MIN_LARGEST_ML
+    assert not clean(labels, voxel_ml=0.001).any()
 
 
 def test_an_empty_labelmap_stays_empty() -> None:

@@ -11,7 +11,7 @@ from training.errors import InputError
 from training.geometry import Frame, Prepared
 from training.model_store import ModelCard, ModelVersion, write_version
 from training.postprocess import MIN_LESION_ML
-from training.predict import MAP_NAMES, Segmenter, labels_of, output_maps, volumes_ml
+from training.predict import MAP_NAMES, NOTHING_FOUND, Segmenter, labels_of, output_maps, volumes_ml
 from training.unet import UNetConfig, build_unet
 from training.volumes import Grid, Volume
 from training.weights import get_weights, set_weights
@@ -161,18 +161,26 @@ def test_map_values_are_sums_over_a_regions_labels_and_the_share_of_the_largest_
 
 
 def test_the_labels_are_the_most_probable_ones_inside_the_brain_without_specks():
-    labels = np.zeros((24, 24, 24), np.uint8)
-    labels[2:14, 2:14, 2:14] = 2
-    labels[6:12, 6:12, 6:12] = 3
-    labels[20, 20, 20] = 2
+    labels = np.zeros((32, 32, 32), np.uint8)
+    labels[2:22, 2:22, 2:22] = 2
+    labels[6:16, 6:16, 6:16] = 3
+    labels[28, 28, 28] = 2
     assert MIN_LESION_ML > 0.001
     brain = np.ones(labels.shape, bool)
     brain[2:4] = False
     found = labels_of(one_hot(labels), a_prepared(brain))
     expected = np.where(brain, labels, 0)
-    expected[20, 20, 20] = 0
+    expected[28, 28, 28] = 0
     assert found.dtype == np.uint8
     assert np.array_equal(found, expected)
+
+
+def test_an_empty_answer_warns_that_it_is_no_all_clear(a_version, tmp_path):
+    weights = a_version.load_weights()
+    weights["logits/bias"] = np.array([5, 0, 0, 0], np.float32)
+    blind = write_version(tmp_path / "v0002", weights, ModelCard(version="v0002", network=NETWORK))
+    assert NOTHING_FOUND in Segmenter(blind, policy="float32").segment(a_head()).warnings
+    assert NOTHING_FOUND not in Segmenter(a_version, policy="float32").segment(a_head()).warnings
 
 
 def test_mirroring_gives_the_mean_of_the_head_and_its_mirror_image(a_version):
