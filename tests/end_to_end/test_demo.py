@@ -160,7 +160,7 @@ def test_cases_without_any_label_cannot_be_corrected(small_case, tmp_path):
     small_case.label.unlink()
     result = CliRunner().invoke(app, ["--cases", str(tmp_path / "studies"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
-    assert "has a label" in result.output.replace("\n", " ")
+    assert "has a label" in " ".join(result.output.split())
 
 
 def test_a_server_that_cannot_start_is_reported_with_its_own_words(tmp_path):
@@ -172,7 +172,13 @@ def test_a_server_that_cannot_start_is_reported_with_its_own_words(tmp_path):
 
 def test_an_interrupted_demo_stops_its_server(small_case, tmp_path):
     command = [*COMMAND, "--cases", str(tmp_path / "studies"), "--out", str(tmp_path / "out")]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as demo:
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite run in the background ignores it
+    ) as demo:
         family = wait_for_children(demo)
         os.kill(demo.pid, signal.SIGINT)
         output, _ = demo.communicate(timeout=60)
