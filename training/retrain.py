@@ -3,8 +3,8 @@
 The corrected cases are mixed with replayed phantoms of fixed seeds, so that the network does not forget what it
 knew. Parent and candidate are judged on exactly the same cases: the labeled patients that the split keeps for
 validation and, while there are few of them, phantoms that no training sees. "Not worse" means: the mean Dice over
-cases and regions is at least the parent's minus a stated tolerance. A candidate that lost more is given a second
-chance as the mean of its weights and its parent's.
+cases and regions is at least the parent's minus a stated tolerance. A candidate that lost more is given two more
+chances, halfway and then a quarter of the way from its parent's weights to its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from training.fit import FitConfig, FitProgress, FitResult, fit
 from training.judge import metrics_of, not_worse, scores_of, verdict_of
 from training.model_store import ModelCard, ModelStore, ModelVersion
 from training.weights import mean_of
+
+#: A candidate that forgot too much is not taken back nearer to its parent than this share of the way.
+SMALLEST_SHARE = 0.25
 
 
 class RetrainConfig(BaseModel):
@@ -51,7 +54,7 @@ class RetrainConfig(BaseModel):
     steps_per_epoch: int = Field(15, ge=1, le=10_000)
     batch_size: int = Field(2, ge=1, le=16)
     patch: int = Field(96, ge=16, le=256)
-    learning_rate: float = Field(3e-4, gt=0, le=0.1)
+    learning_rate: float = Field(1e-4, gt=0, le=0.1)
     replay: int = Field(8, ge=0, le=1000)
     replay_share: float = Field(0.5, ge=0, lt=1)
     judge_phantoms: int = Field(4, ge=1, le=len(JUDGE_SEEDS))
@@ -145,12 +148,16 @@ def retrain(
     )
     tell(RetrainProgress("judging", f"judging the new model on {len(cases.judge)} cases"))
     weights, after = result.weights, scores_of(result.weights, network, settings, cases.judge)
-    if not not_worse(before, after, config.tolerance):
-        tell(RetrainProgress("judging", "too much was forgotten: judging the mean of the new and the present model"))
-        milder = mean_of(start, result.weights)
+    share, milder = 1.0, result.weights
+    while not not_worse(before, after, config.tolerance) and share > SMALLEST_SHARE:
+        tell(RetrainProgress("judging", "too much was forgotten: judging a step halfway back to the present model"))
+        share, milder = share / 2, mean_of(start, milder)
         scores = scores_of(milder, network, settings, cases.judge)
         if not_worse(before, scores, config.tolerance):
             weights, after = milder, scores
+            break
+    else:
+        share = 1.0
     served = store.current().id  # somebody may have rolled back or promoted while this training ran
     verdict = verdict_of(before, after, config.tolerance, served if served != parent.id else None)
     card = ModelCard(
@@ -160,7 +167,7 @@ def retrain(
         data=[correction.seen() for correction in corrections],
         training={
             **_record(config, result, time.perf_counter() - started),
-            "halfway_to_parent": weights is not result.weights,
+            "share_of_the_way": share,
         },
         metrics=metrics_of(cases.judge, before, after),
         verdict=verdict,
