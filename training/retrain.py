@@ -54,7 +54,7 @@ class RetrainConfig(BaseModel):
     steps_per_epoch: int = Field(15, ge=1, le=10_000)
     batch_size: int = Field(2, ge=1, le=16)
     patch: int = Field(96, ge=16, le=256)
-    learning_rate: float = Field(1e-4, gt=0, le=0.1)
+    learning_rate: float = Field(3e-5, gt=0, le=0.1)
     replay: int = Field(8, ge=0, le=1000)
     replay_share: float = Field(0.5, ge=0, lt=1)
     judge_phantoms: int = Field(4, ge=1, le=len(JUDGE_SEEDS))

@@ -74,7 +74,7 @@ def test_edema_between_two_cores_far_apart_stays_edema() -> None:
 
 def test_sizes_are_milliliters_not_voxels() -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
-    labels[5:12, 5:12, 5:12] = ED.value  # 343 voxels
+    labels[5:14, 5:14, 5:14] = ED.value  # 729 voxels
     assert not clean(labels, voxel_ml=0.001).any()
     assert np.array_equal(clean(labels, voxel_ml=0.008), labels)
 
