@@ -226,11 +226,9 @@ class TumorLoopApp(MONAILabelApp):
             config = trainer.check(params, self.datastore())
         request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
         with self._submitting:
-            task = None
-            if enqueue or not trainer.busy():
-                task, _ = AsyncTask.run("train", request=request, enqueue=enqueue)
-            if task is None:
+            if not enqueue and trainer.busy():
                 raise refusal(429, "model", "A training is running already. Wait for it, or stop it.")
+            task, _ = AsyncTask.run("train", request=request, enqueue=True)  # its own check knows running ones only
             trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
         return dict(task)
 

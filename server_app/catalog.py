@@ -13,6 +13,7 @@ from training.atomic import write_with
 from training.cases import Case, Problem, find_cases
 from training.errors import InputError
 from training.export import write_volume
+from training.hashes import file_sha256
 from training.volumes import Volume
 
 #: Seconds after which the studies folder is searched again when cases are listed.
@@ -136,11 +137,7 @@ class Catalog:
         stat = path.stat()
         key = (str(path), stat.st_size, stat.st_mtime_ns)
         if key not in self._checksums:
-            digest = hashlib.sha256()
-            with open(path, "rb") as handle:
-                while block := handle.read(1 << 20):
-                    digest.update(block)
-            self._checksums[key] = f"SHA256:{digest.hexdigest()}"
+            self._checksums[key] = f"SHA256:{file_sha256(path)}"
         return self._checksums[key]
 
     def _find_incomplete(self, case_id: str) -> Case | None:

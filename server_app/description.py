@@ -8,11 +8,12 @@ from training.errors import InputError
 from training.labels import LABELS, REGION_NAMES, REGIONS
 from training.modalities import ROLES, TITLES
 from training.model_card import summary
-from training.model_store import ModelStore
+from training.model_store import ModelStore, ModelVersion
 
 
 def of(models: ModelStore) -> dict[str, Any]:
     """Return the additional keys of ``/info``; ``model_card`` tells what the served version is for and its limits."""
+    served = _current(models)
     return {
         "label_details": [
             {
@@ -27,22 +28,14 @@ def of(models: ModelStore) -> dict[str, Any]:
         ],
         "regions": {key: {"name": REGION_NAMES[key], "values": list(values)} for key, values in REGIONS.items()},
         "modalities": [{"role": role, "title": TITLES[role]} for role in ROLES],
-        "model_version": current_version(models),
-        "model_card": current_card(models),
+        "model_version": served.id if served is not None else None,
+        "model_card": summary(served) if served is not None else None,
     }
 
 
-def current_version(models: ModelStore) -> str | None:
-    """Return the id of the version that is served, ``None`` if there is none."""
+def _current(models: ModelStore) -> ModelVersion | None:
+    """Return the version that is served, ``None`` if there is none."""
     try:
-        return models.current().id
-    except InputError:
-        return None
-
-
-def current_card(models: ModelStore) -> dict[str, Any] | None:
-    """Return the summary of the card of the version that is served, ``None`` if there is none."""
-    try:
-        return summary(models.current())
+        return models.current()
     except InputError:
         return None

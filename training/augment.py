@@ -106,6 +106,8 @@ def _shade(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray) -> No
 
     Without it, a network takes a shaded cerebellum for a tumor.
     """
+    if not brain.any():
+        return
     shape: Shape = (image.shape[0], image.shape[1], image.shape[2])
     way = rng.standard_normal(3)
     way /= np.linalg.norm(way)
@@ -116,7 +118,7 @@ def _shade(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray) -> No
     field = slope + np.float32(0.4) * smooth_noise(rng, shape, 40.0)
     for channel in range(image.shape[-1]):
         values = image[..., channel]
-        if not brain.any() or not values.any():
+        if not values.any():
             continue
         low = np.float32(np.percentile(values[brain][::7], 0.5))  # about where the raw signal was 0
         strength = np.float32(min(abs(rng.normal(0, 0.22)), 0.6))

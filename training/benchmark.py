@@ -7,11 +7,9 @@ conventions of :mod:`training.metrics` for empty regions.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -31,14 +29,14 @@ from training.calibration import Calibration
 from training.cases import Case
 from training.evaluate import CaseResult, compare, evaluate_subject
 from training.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
-from training.geometry import matching_role, prepare
+from training.geometry import Prepared, matching_role
 from training.labels import REGIONS
 from training.metrics import region_dice
 from training.modalities import ROLES
-from training.model_store import ModelVersion, now
+from training.model_store import now
 from training.phantom import GENERATOR_VERSION
 from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML
-from training.predict import Segmentation, Segmenter, labels_of, volumes_ml
+from training.predict import Segmenter
 from training.subjects import Subject, phantom_subjects, subject_of_case
 
 #: Of a head without tumor, at most this much may be called tumor.
@@ -233,16 +231,6 @@ def of_missing(segmenter: Segmenter, cases: Sequence[Case], *, done: Done = lamb
     return rows
 
 
-def weights_digest(version: ModelVersion) -> str:
-    """Return the SHA-256 of a version's weights file."""
-    return digest_of(version.folder / "weights.npz")
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _provenance(segmenter: Segmenter) -> dict[str, Any]:
     version = segmenter.version
     return {
@@ -250,7 +238,7 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
         "code_version": __version__,
         "generator_version": GENERATOR_VERSION,
         "model": version.id,
-        "weights_sha256": weights_digest(version),
+        "weights_sha256": version.weights_sha256(),
         "parameters": sum(int(array.size) for array in version.load_weights().values()),
         "mirror": segmenter.mirror,
         "postprocessing": {
@@ -263,14 +251,13 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
 
 
 def _answered(segmenter: Segmenter, subject: Subject, calibration: Calibration) -> CaseResult:
-    """Do what :meth:`Segmenter.segment` does, and look at the probabilities on the way."""
+    """Segment a head and compare; its probabilities are tallied on the way."""
     started = time.perf_counter()
     reference = matching_role(subject.truth.grid, subject.volumes)
-    prepared = prepare(subject.volumes, reference=reference, stride=segmenter.stride)
-    probabilities = segmenter.probabilities(prepared.image)
-    labelmap = prepared.frame.to_reference(labels_of(probabilities, prepared))
-    seconds = time.perf_counter() - started
-    truth = prepared.frame.to_working(subject.truth)
-    calibration.add(probabilities, truth, prepared.brain, spacing_mm=prepared.frame.working.spacing)
-    answer = Segmentation(labelmap, volumes_ml(labelmap), {}, prepared.warnings, segmenter.version.id)
-    return compare(subject, answer, reference=reference, seconds=seconds)
+
+    def tally(probabilities: np.ndarray, prepared: Prepared) -> None:
+        truth = prepared.frame.to_working(subject.truth)
+        calibration.add(probabilities, truth, prepared.brain, spacing_mm=prepared.frame.working.spacing)
+
+    answer = segmenter.segment(subject.volumes, reference=reference, on_probabilities=tally)
+    return compare(subject, answer, reference=reference, seconds=time.perf_counter() - started)

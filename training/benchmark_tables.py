@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from training.calibration import DEFAULT_BINS, NEAR_MM
+from training.evaluate_result import LOW_DICE
 from training.labels import REGION_NAMES, REGIONS
 from training.modalities import ROLES, TITLES
 from training.subjects import KIND_TITLES
@@ -60,7 +62,7 @@ def _regions(measured: Mapping[str, Any]) -> Table:
     first, last = measured["seeds"]
     return Table(
         f"Dice on {count} phantoms (seeds {first} to {last})",
-        ("region", "mean", "median", "lowest", "below 0.6", "mean where present (heads)"),
+        ("region", "mean", "median", "lowest", f"below {LOW_DICE:g}", "mean where present (heads)"),
         tuple(rows),
         (
             "A region that neither truth nor answer holds counts as 1, one that only one of them holds as 0; the last "
@@ -91,13 +93,15 @@ def _tumor_free(benchmark: Mapping[str, Any]) -> Table:
 
 
 def _calibration(measured: Mapping[str, Any]) -> Table:
-    names = {"brain": "whole brain", "near_tumor": "within 10 mm of the tumor, true or found"}
+    names = {"brain": "whole brain", "near_tumor": f"within {NEAR_MM:g} mm of the tumor, true or found"}
     rows = [(names[key], _number(row["ece"], 4)) for key, row in measured["calibration"].items()]
     return Table(
         "Expected calibration error of the probabilities on these phantoms",
         ("voxels", "ECE"),
         tuple(rows),
-        ("Confidence of the most probable class against how often it is right, 15 bins (Guo et al. 2017).",),
+        (
+            f"Confidence of the most probable class against how often it is right, {DEFAULT_BINS} bins (Guo et al. 2017).",
+        ),
     )
 
 

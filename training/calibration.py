@@ -124,13 +124,12 @@ def expected_calibration_error(
     Raises:
         ValueError: If the shapes differ or the brain is empty.
     """
-    if probabilities.shape[:-1] != truth.shape or truth.shape != brain.shape:
-        raise ValueError(f"shapes differ: {probabilities.shape}, truth {truth.shape}, brain {brain.shape}")
-    inside = probabilities[brain]
-    if not len(inside):
+    calibration = Calibration(bins)
+    calibration.add(probabilities, truth, brain)
+    error = calibration.ece()
+    if error is None:
         raise ValueError("the brain is empty")
-    voxels, confidence, right = _tally(inside.max(axis=-1), inside.argmax(axis=-1) == truth[brain], bins)
-    return float(np.abs(confidence - right).sum() / voxels.sum())
+    return error
 
 
 def near_tumor(

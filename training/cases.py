@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import InputError
+from training.hashes import file_sha256
 from training.labels import from_file_values
 from training.modalities import ROLES, TITLES, missing_message, role_of, roles_of, titled
 from training.naming import patient_of, slug, stem_of
@@ -262,11 +263,7 @@ def _channels(path: Path) -> int:
 
 
 def _file_digest(path: Path) -> bytes:
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
+        return bytes.fromhex(file_sha256(path))
     except OSError as error:
         raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from error
-    return digest.digest()

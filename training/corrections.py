@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from training.cases import Case
 from training.errors import InputError
+from training.hashes import file_sha256
 from training.model_store import SeenCase
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Correction:
 
     def digest(self) -> str:
         """Return the hash that names the label."""
-        return self.label_sha256 or hashlib.sha256(self.label.read_bytes()).hexdigest()
+        return self.label_sha256 or file_sha256(self.label)
 
     def seen(self) -> SeenCase:
         """Return what a model card says of it."""

@@ -28,6 +28,7 @@ from training.evaluate_result import (
 from training.geometry import matching_role
 from training.labels import REGIONS, region_mask
 from training.metrics import hd95, label_dice, region_dice
+from training.phantom import phantom_id
 from training.predict import Segmentation, volumes_ml
 from training.subjects import Subject, phantom_subjects, subject_of_case
 from training.volumes import Volume
@@ -108,7 +109,7 @@ def evaluate_cases(
     tell(total, total, "")
     if not results:
         raise InputError(next(iter(failures.values()), "There is no labeled case to evaluate."), field="cases")
-    numbers = {f"phantom-{seed:08d}": number for number, seed in enumerate(phantoms)}
+    numbers = {phantom_id(seed): number for number, seed in enumerate(phantoms)}
     results.sort(key=lambda result: numbers.get(result.case, -1))  # phantoms come in the order they are finished
     return write_report(EvaluationReport(version, tuple(results), failures, drawn), Path(out_dir))
 

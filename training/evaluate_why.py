@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from training.brain import find_tissue
+from training.calibration import near_tumor
 from training.labels import region_mask
 from training.modalities import ROLES, TITLES
-from training.resample import bounding_box
 from training.subjects import Subject
 from training.volumes import Volume
 
@@ -52,27 +52,17 @@ def contrasts(subject: Subject) -> dict[str, float]:
     That is its mean intensity less that of the brain within 10 mm, in standard deviations of that brain. Modalities on
     another grid than the truth's are left out, and so is everything where there is no tumor or no brain around it.
     """
-    from scipy import ndimage
-
-    truth = region_mask(subject.truth.data, "WT")
+    tumor = region_mask(subject.truth.data, "WT")
     grid = subject.truth.grid
-    box = bounding_box(truth)
-    if box is None:
-        return {}
-    margins = [int(np.ceil(AROUND_MM / side)) + 1 for side in grid.spacing]
-    wide = tuple(
-        slice(max(0, part.start - margin), part.stop + margin) for part, margin in zip(box, margins, strict=True)
-    )
-    tumor = truth[wide]
-    near = (ndimage.distance_transform_edt(~tumor, sampling=grid.spacing) <= AROUND_MM) & ~tumor
+    near = near_tumor(tumor, grid.spacing, AROUND_MM) & ~tumor
     found = {}
     for role in ROLES:
         if role not in subject.volumes or not subject.volumes[role].grid.matches(grid):
             continue
         data = subject.volumes[role].data
-        brain = data[wide][near & find_tissue(data).mask[wide]]
+        brain = data[near & find_tissue(data).mask]
         if brain.size > 1 and brain.std() > 0:
-            found[role] = float((data[wide][tumor].mean() - brain.mean()) / brain.std())
+            found[role] = float((data[tumor].mean() - brain.mean()) / brain.std())
     return found
 
 

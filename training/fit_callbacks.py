@@ -14,7 +14,7 @@ from training.checkpoint import TrainingState, load_state, save_state
 from training.fit import FitConfig, FitProgress, FitResult
 from training.labels import REGIONS
 from training.metrics import region_dice
-from training.postprocess import clean
+from training.postprocess import most_probable
 from training.prepared import PREPARED_VOXEL_ML
 from training.weights import Weights, get_weights, set_weights
 
@@ -195,9 +195,9 @@ def score(network: keras.Model, cases: Sequence[PreparedCase]) -> list[dict[str,
     scores = []
     for case in cases:
         image = np.asarray(case.image(), np.float32)
-        labels = np.argmax(network.predict_on_batch(image[None])[0], axis=-1).astype(np.uint8)
-        labels[~np.any(image != 0, axis=-1)] = 0
-        scores.append(region_dice(clean(labels, voxel_ml=PREPARED_VOXEL_ML), np.asarray(case.label())))
+        brain = np.any(image != 0, axis=-1)
+        labels = most_probable(network.predict_on_batch(image[None])[0], brain, voxel_ml=PREPARED_VOXEL_ML)
+        scores.append(region_dice(labels, np.asarray(case.label())))
     return scores
 
 

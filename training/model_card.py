@@ -62,7 +62,7 @@ def record(folder: Path, benchmark: dict[str, Any]) -> ModelVersion:
     version = read_version(folder)
     if _STORED.fullmatch(folder.resolve().name) and (folder.resolve().parent / "current.json").exists():
         raise InputError(f"{folder} lies in a model store, and the cards there never change.", field="model")
-    if benchmark["weights_sha256"] != _weights_digest(folder):
+    if benchmark["weights_sha256"] != version.weights_sha256():
         raise InputError(f"The weights in {folder} are not those that were measured.", field="model")
     card = version.card.model_copy(update={"metrics": {**version.card.metrics, BENCHMARK: benchmark}})
     write_json(folder / "card.json", card.model_dump(mode="json"))
@@ -75,7 +75,7 @@ def write_document(folder: Path, document: Path) -> Path:
     Raises:
         InputError: If the folder holds no version.
     """
-    return write_text(document, render(_released(folder)))
+    return write_text(document, render(released(folder)))
 
 
 def differences(folder: Path, document: Path) -> list[str]:
@@ -87,7 +87,7 @@ def differences(folder: Path, document: Path) -> list[str]:
     Raises:
         InputError: If the folder holds no version.
     """
-    version = _released(folder)
+    version = released(folder)
     found = []
     try:
         if document.read_text(encoding="utf-8") != render(version):
@@ -95,7 +95,7 @@ def differences(folder: Path, document: Path) -> list[str]:
     except FileNotFoundError:
         found.append(f"{document} is not there.")
     benchmark = version.card.metrics.get(BENCHMARK)
-    if benchmark is not None and benchmark["weights_sha256"] != _weights_digest(folder):
+    if benchmark is not None and benchmark["weights_sha256"] != version.weights_sha256():
         found.append(f"The numbers in {folder / 'card.json'} were measured with other weights than {folder} holds.")
     return found
 
@@ -105,7 +105,12 @@ def tables_of(version: ModelVersion) -> list[Table]:
     return tables(version.card.metrics[BENCHMARK]) if BENCHMARK in version.card.metrics else []
 
 
-def _released(folder: Path) -> ModelVersion:
+def released(folder: Path) -> ModelVersion:
+    """Read a version that is to be released; without an id of its own it is the bundled one.
+
+    Raises:
+        InputError: If the folder holds no version.
+    """
     version = read_version(folder)
     return ModelVersion(version.card.version or BUNDLED_ID, folder, version.card)
 
@@ -127,9 +132,3 @@ def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
     if "candidate" in metrics:
         told["judge"] = {"mean_dice": metrics["candidate"], "parent": metrics.get("parent")}
     return told
-
-
-def _weights_digest(folder: Path) -> str:
-    from training.benchmark import digest_of
-
-    return digest_of(folder / "weights.npz")

@@ -28,6 +28,7 @@ from pydantic import BaseModel, Field, ValidationError
 from training import __version__
 from training.atomic import publish_folder, write_json
 from training.errors import InputError
+from training.hashes import file_sha256
 from training.unet import UNetConfig
 from training.weights import Weights, load_weights, save_weights
 
@@ -95,6 +96,10 @@ class ModelVersion:
             InputError: If the file is missing or damaged.
         """
         return load_weights(self.folder / "weights.npz")
+
+    def weights_sha256(self) -> str:
+        """Return the SHA-256 of the weights' file."""
+        return file_sha256(self.folder / "weights.npz")
 
 
 def read_version(folder: Path, *, version: str | None = None) -> ModelVersion:

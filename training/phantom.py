@@ -50,6 +50,11 @@ class Phantom:
     kind: str
 
 
+def phantom_id(seed: int) -> str:
+    """Return the name of a whole head wherever it is stored, measured or told."""
+    return f"phantom-{seed:08d}"
+
+
 def generate(
     seed: int, shape: Shape | None = None, tumor: bool = True, distractors: Literal["some", "all"] = "some"
 ) -> Phantom:

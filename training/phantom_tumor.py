@@ -38,7 +38,7 @@ class Tumor:
         box: The box as slices.
         label: ``uint8`` values of :mod:`training.labels` inside the box.
         weight: Soft cover (0-1) by ``"ed"``, ``"ncr"``, ``"inner"`` (the heart of a layered core) and ``"et"``,
-            float32 in the box, in the order in which they are laid over each other.
+            float32 in the box.
         kind: Build of the first focus.
     """
 
@@ -108,7 +108,6 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     if np.count_nonzero(label == ET.value) < MIN_ENHANCING:
         label[label == ET.value] = NCR.value
     weight = _weights(rng, label, edge, spread) | {"inner": _heart(rng, label, necrosis, kept[0][0].kind)}
-    weight = {name: weight[name] for name in ("ed", "ncr", "inner", "et")}
     if rng.random() < 0.5:
         label = _drawn_generously(label)
     return Tumor(box, label, weight, kept[0][0].kind, [focus for focus, _ in kept])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.labels import ED, ET, NCR
+from training.resample import bounding_box
 
 #: A connected lesion smaller than this is dropped.
 MIN_LESION_ML = 1.0
@@ -25,6 +26,22 @@ MIN_ENHANCING_ML = 0.5
 CORE_CLOSING_MM = 6.0
 
 
+def most_probable(scores: np.ndarray, brain: np.ndarray, *, voxel_ml: float) -> np.ndarray:
+    """Decide for a label in each voxel: the most probable, less what is too small to be meant.
+
+    Args:
+        scores: ``(x, y, z, class)``, probabilities or logits.
+        brain: ``(x, y, z)`` bool; outside there is no tumor.
+        voxel_ml: Volume of one voxel in mL.
+
+    Returns:
+        ``(x, y, z)`` uint8, cleaned by :func:`clean`.
+    """
+    labels = np.argmax(scores, axis=-1).astype(np.uint8)
+    labels[~brain] = 0
+    return clean(labels, voxel_ml=voxel_ml)
+
+
 def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
     """Apply the three rules.
 
@@ -35,13 +52,11 @@ def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
     Returns:
         A new labelmap of the same shape.
     """
-    from scipy import ndimage
-
     result = labels.copy()
-    found = ndimage.find_objects((labels > 0).astype(np.uint8))
-    if not found:
+    box = bounding_box(labels > 0)
+    if box is None:
         return result
-    inside = result[found[0]]  # a view: far less work than the whole head
+    inside = result[box]  # a view: far less work than the whole head
     _drop_specks(inside, voxel_ml)
     _fill_core(inside, CORE_CLOSING_MM / (1000 * voxel_ml) ** (1 / 3))
     enhancing = inside == ET.value

@@ -16,7 +16,7 @@ from training.geometry import Prepared, prepare
 from training.hardware import best_policy, free_memory_bytes, prepare_backend
 from training.labels import LABELS, REGIONS, region_mask
 from training.model_store import ModelVersion
-from training.postprocess import MIN_LARGEST_ML, clean
+from training.postprocess import MIN_LARGEST_ML, most_probable
 from training.tiles import predict_in_tiles
 from training.volumes import Volume
 
@@ -136,6 +136,7 @@ class Segmenter:
         allow_missing: bool = False,
         maps: bool = False,
         on_progress: ProgressCallback | None = None,
+        on_probabilities: Callable[[np.ndarray, Prepared], None] | None = None,
     ) -> Segmentation:
         """Segment one case.
 
@@ -145,6 +146,8 @@ class Segmenter:
             allow_missing: Take what there is of the four, at least one; the warnings name what was missing.
             maps: Make the maps of :data:`MAP_NAMES` as well.
             on_progress: Told the share done and the stage: preparing, computing, restoring.
+            on_probabilities: Handed the class probabilities ``(x, y, z, class)`` on the working grid and what they
+                were computed from, for measuring.
 
         Raises:
             InputError: If a modality is missing or unusable; see :func:`training.geometry.prepare`.
@@ -155,6 +158,8 @@ class Segmenter:
         prepared = prepare(volumes, reference=reference, stride=self.stride, allow_missing=allow_missing)
         at_network = time.perf_counter()
         probabilities = self.probabilities(prepared.image, lambda share, stage: tell(0.2 + 0.7 * share, stage))
+        if on_probabilities is not None:
+            on_probabilities(probabilities, prepared)
         at_restore = time.perf_counter()
         tell(0.9, "restoring")
         labelmap = prepared.frame.to_reference(labels_of(probabilities, prepared))
@@ -210,9 +215,7 @@ def labels_of(probabilities: np.ndarray, prepared: Prepared) -> np.ndarray:
     Returns:
         ``uint8 (x, y, z)`` on the working grid, 0 outside the brain, cleaned by :func:`training.postprocess.clean`.
     """
-    labels = np.argmax(probabilities, axis=-1).astype(np.uint8)
-    labels[~prepared.brain] = 0
-    return clean(labels, voxel_ml=prepared.frame.working.voxel_ml)
+    return most_probable(probabilities, prepared.brain, voxel_ml=prepared.frame.working.voxel_ml)
 
 
 def output_maps(probabilities: np.ndarray, prepared: Prepared) -> dict[str, Volume]:

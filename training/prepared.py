@@ -26,7 +26,7 @@ from training.fixed_seeds import refuse_fixed
 from training.labels import NUM_CLASSES
 from training.normalize import zscore
 from training.parallel import each_on_all_cores
-from training.phantom import GENERATOR_VERSION, Phantom, generate
+from training.phantom import GENERATOR_VERSION, Phantom, generate, phantom_id
 from training.resample import bounding_box
 
 _FORMAT = 1
@@ -226,18 +226,14 @@ def prepare_phantoms(
     """
     wanted = list(seeds)
     refuse_fixed(wanted)
-    todo = [seed for seed in wanted if not store.has(_phantom_id(seed), _phantom_key(seed))]
+    todo = [seed for seed in wanted if not store.has(phantom_id(seed), _phantom_key(seed))]
     done = len(wanted) - len(todo)
     if todo:
         for _ in each_on_all_cores(_prepare_one, [(str(store.folder), seed) for seed in todo], workers):
             done += 1
             if on_progress is not None:
                 on_progress(done, len(wanted))
-    return [store.get(_phantom_id(seed)) for seed in wanted]
-
-
-def _phantom_id(seed: int) -> str:
-    return f"phantom-{seed:08d}"
+    return [store.get(phantom_id(seed)) for seed in wanted]
 
 
 def _phantom_key(seed: int) -> str:
@@ -247,4 +243,4 @@ def _phantom_key(seed: int) -> str:
 def _prepare_one(job: tuple[str, int]) -> str:
     folder, seed = job
     image, label, _ = prepare_phantom(generate(seed))
-    return PreparedStore(Path(folder)).put(_phantom_id(seed), image, label, key=_phantom_key(seed)).id
+    return PreparedStore(Path(folder)).put(phantom_id(seed), image, label, key=_phantom_key(seed)).id

@@ -12,7 +12,6 @@ Nothing in it depends on the machine or on Keras's backend: the folder can be co
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from training import __version__
 from training.atomic import write_json
 from training.errors import InputError
+from training.hashes import file_sha256
 from training.model_store import now
 from training.phantom import GENERATOR_VERSION
 from training.recipe import Recipe, Seeds, Stage
@@ -172,7 +172,7 @@ class RecipeMemory:
     def remember_finished(self, number: int, weights: Weights, stage: FinishedStage) -> FinishedStage:
         """Store a finished stage; only then is its checkpoint dropped."""
         file = save_weights(weights, self.folder(number) / "weights.npz")
-        done = stage.model_copy(update={"weights_sha256": _sha256(file), "finished": now()})
+        done = stage.model_copy(update={"weights_sha256": file_sha256(file), "finished": now()})
         write_json(self.folder(number) / "stage.json", done.model_dump(mode="json"))
         self.checkpoint(number).unlink(missing_ok=True)
         return done
@@ -194,7 +194,7 @@ class RecipeMemory:
                 field="work",
             )
         weights = folder / "weights.npz"
-        if not weights.is_file() or _sha256(weights) != found.weights_sha256:
+        if not weights.is_file() or file_sha256(weights) != found.weights_sha256:
             raise InputError(
                 f'The weights of stage "{stage.name}", {weights}, are missing or damaged. Copy them anew, or '
                 f"{self._anew(number)}.",
@@ -270,7 +270,3 @@ def _read(model: type[Any], path: Path) -> Any:
         raise InputError(
             f"{path} cannot be read: {error}. Delete its folder to train the stage anew.", field="work"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
 from training.fit import FitConfig, FitProgress, FitResult, fit
-from training.judge import metrics_of, not_worse, scores_of, verdict_of
+from training.judge import Scores, metrics_of, not_worse, scores_of, verdict_of
 from training.model_store import ModelCard, ModelStore, ModelVersion
-from training.weights import mean_of
+from training.weights import Weights, mean_of
 
 #: A candidate that forgot too much is not taken back nearer to its parent than this share of the way.
 SMALLEST_SHARE = 0.25
@@ -147,17 +147,14 @@ def retrain(
         should_stop=should_stop,
     )
     tell(RetrainProgress("judging", f"judging the new model on {len(cases.judge)} cases"))
-    weights, after = result.weights, scores_of(result.weights, network, settings, cases.judge)
-    share, milder = 1.0, result.weights
-    while not not_worse(before, after, config.tolerance) and share > SMALLEST_SHARE:
-        tell(RetrainProgress("judging", "too much was forgotten: judging a step halfway back to the present model"))
-        share, milder = share / 2, mean_of(start, milder)
-        scores = scores_of(milder, network, settings, cases.judge)
-        if not_worse(before, scores, config.tolerance):
-            weights, after = milder, scores
-            break
-    else:
-        share = 1.0
+    candidate = _candidate(
+        start,
+        result.weights,
+        score=lambda weights: scores_of(weights, network, settings, cases.judge),
+        accept=lambda scores: not_worse(before, scores, config.tolerance),
+        tell=tell,
+    )
+    after = candidate.scores
     served = store.current().id  # somebody may have rolled back or promoted while this training ran
     verdict = verdict_of(before, after, config.tolerance, served if served != parent.id else None)
     card = ModelCard(
@@ -167,17 +164,45 @@ def retrain(
         data=[correction.seen() for correction in corrections],
         training={
             **_record(config, result, time.perf_counter() - started),
-            "share_of_the_way": share,
+            "share_of_the_way": candidate.share,
         },
         metrics=metrics_of(cases.judge, before, after),
         verdict=verdict,
     )
-    version = store.add(weights, card)
+    version = store.add(candidate.weights, card)
     (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # this training is finished; the next one starts anew
     promoted = not_worse(before, after, config.tolerance) and served == parent.id
     if promoted:
         store.promote(version.id, verdict)
     return RetrainResult(version, promoted, verdict)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Weights, how they were judged, and what share of the way from the parent's to the trained ones they lie."""
+
+    weights: Weights
+    scores: Scores
+    share: float = 1.0
+
+
+def _candidate(
+    start: Weights,
+    trained: Weights,
+    *,
+    score: Callable[[Weights], Scores],
+    accept: Callable[[Scores], bool],
+    tell: Callable[[RetrainProgress], None],
+) -> _Candidate:
+    """Return what was trained or, if it forgot too much, the first acceptable step back; if none is, what was trained."""
+    whole = milder = _Candidate(trained, score(trained))
+    while not accept(milder.scores):
+        if milder.share <= SMALLEST_SHARE:
+            return whole
+        tell(RetrainProgress("judging", "too much was forgotten: judging a step halfway back to the present model"))
+        weights = mean_of(start, milder.weights)
+        milder = _Candidate(weights, score(weights), milder.share / 2)
+    return milder
 
 
 def _record(config: RetrainConfig, result: FitResult, seconds: float) -> dict[str, Any]:

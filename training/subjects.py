@@ -11,7 +11,7 @@ import numpy as np
 from training.cases import Case
 from training.modalities import ROLES
 from training.parallel import each_on_all_cores
-from training.phantom import Phantom, generate
+from training.phantom import Phantom, generate, phantom_id
 from training.volumes import Grid, Volume
 
 #: The builds of phantoms in words.
@@ -58,7 +58,7 @@ def subject_of_phantom(phantom: Phantom) -> Subject:
     grid = Grid(_three(phantom.label.shape), phantom.affine)
     image = np.round(phantom.image).astype(np.int16)
     volumes = {role: Volume(np.ascontiguousarray(image[..., k], np.float32), grid) for k, role in enumerate(ROLES)}
-    name = f"phantom-{phantom.seed:08d}"
+    name = phantom_id(phantom.seed)
     return Subject(name, name, volumes, Volume(phantom.label, grid), phantom.kind)
 
 

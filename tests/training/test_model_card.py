@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from training import model_card
-from training.benchmark import digest_of
 from training.cli import app
 from training.errors import InputError
+from training.hashes import file_sha256
 from training.model_card_text import render
 from training.model_store import ModelCard, ModelStore, SeenCase, read_version
 
@@ -24,7 +24,7 @@ def benchmark_of(folder: Path) -> dict[str, object]:
     free = {"seeds": [920000000, 920000000], "count": 1, "bar_ml": 0.3, "mean_ml": 0.1, "max_ml": 0.1, "over_bar": 0}
     return {
         "date": "2026-01-01T00:00:00+00:00", "code_version": "0.1.0", "generator_version": 3, "model": "v0000",
-        "weights_sha256": digest_of(folder / "weights.npz"), "parameters": 1_800_000, "mirror": False,
+        "weights_sha256": file_sha256(folder / "weights.npz"), "parameters": 1_800_000, "mirror": False,
         "phantoms": {
             "seeds": [910000000, 910000001], "count": 2, "regions": dict.fromkeys(("WT", "TC", "ET"), region),
             "kinds": {"ring": {"count": 2, "WT": 0.91, "TC": 0.91, "ET": 0.91}},

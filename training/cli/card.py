@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table as RichTable
 
-from training.cli.common import collect_cases, err, out, progress
+from training.cli.common import err, labeled_cases, out, progress
 from training.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def card(
         out.print(str(model_card.write_document(model, document)), soft_wrap=True)
     else:
         heads = min(20, phantoms) if heads is None else heads
-        benchmark = _measure(model, _labeled(cases or []), phantoms, heads, mirror, workers)
+        benchmark = _measure(model, labeled_cases(cases), phantoms, heads, mirror, workers)
         if write:
             model_card.record(model, benchmark)
             out.print(f"{model / 'card.json'}\n{model_card.write_document(model, document)}", soft_wrap=True)
@@ -79,13 +79,12 @@ def _measure(
 ) -> dict[str, object]:
     from training.benchmark import Plan, run_benchmark
     from training.benchmark_tables import tables
-    from training.model_store import BUNDLED_ID, ModelVersion, read_version
+    from training.model_card import released
 
     plan = Plan(phantoms=phantoms, heads=heads, cases=cases, mirrored=mirror)
     if not plan.steps:
         raise InputError("There is nothing to measure: give --phantoms, --heads or --cases.", field="phantoms")
-    found = read_version(model)
-    version = ModelVersion(found.card.version or BUNDLED_ID, found.folder, found.card)
+    version = released(model)
     with err.status(f"Loading model {version.id} ..."):
         from training.predict import Segmenter
 
@@ -125,10 +124,3 @@ def _check(problems: Sequence[str]) -> None:
     if problems:
         raise typer.Exit(1)
     out.print("Document, card and weights go together.")
-
-
-def _labeled(paths: list[Path]) -> list[Case]:
-    found = [case for case in collect_cases(paths) if case.label is not None] if paths else []
-    if paths and not found:
-        raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
-    return found

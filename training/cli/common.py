@@ -181,5 +181,17 @@ def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing:
     return cases
 
 
+def labeled_cases(paths: list[Path] | None) -> list[Case]:
+    """Make cases of what was named, and keep those with a label; none if nothing was named.
+
+    Raises:
+        InputError: If a path holds no case, or none of the cases has a label.
+    """
+    labeled = [case for case in collect_cases(paths) if case.label is not None] if paths else []
+    if paths and not labeled:
+        raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
+    return labeled
+
+
 def _refuse(path: Path, message: str) -> NoReturn:
     raise InputError(f"There is no usable case in {path}. The first problem: {message}", field="cases")

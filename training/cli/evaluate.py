@@ -13,7 +13,7 @@ from training.cli.common import (
     MirrorOption,
     ModelsOption,
     VersionOption,
-    collect_cases,
+    labeled_cases,
     load_segmenter,
     out,
     progress,
@@ -23,7 +23,6 @@ from training.errors import InputError
 from training.labels import REGION_NAMES
 
 if TYPE_CHECKING:
-    from training.cases import Case
     from training.evaluate_result import CaseResult, EvaluationReport
     from training.predict import Segmentation
     from training.subjects import Subject
@@ -60,7 +59,8 @@ def evaluate(
     from training.evaluate import evaluate_cases
     from training.fixed_seeds import FIXED_SEEDS
 
-    labeled = _labeled(cases or [], limit)
+    labeled = labeled_cases(cases)
+    labeled = labeled[:limit] if limit else labeled
     if not labeled and not phantoms:
         raise InputError("Nothing to evaluate: give --cases or --phantoms.", field="cases")
     segmenter = load_segmenter(models, version, mirror)
@@ -84,13 +84,6 @@ def evaluate(
     _print(report)
     for kind, path in (report.files | (extremes.draw(output) if pictures else {})).items():
         out.print(f"{kind}: {path}", soft_wrap=True)
-
-
-def _labeled(paths: list[Path], limit: int) -> list[Case]:
-    labeled = [case for case in collect_cases(paths) if case.label is not None] if paths else []
-    if paths and not labeled:
-        raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
-    return labeled[:limit] if limit else labeled
 
 
 class Extremes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from training.cli.common import ModelsOption, collect_cases, open_store, out, progress, warn
 from training.errors import InputError
+from training.hashes import file_sha256
 from training.split import VALIDATION_SHARE, is_validation
 
 if TYPE_CHECKING:
@@ -196,8 +196,7 @@ def _seen(case: PreparedCase, known: dict[str, Case], split: str) -> SeenCase:
 
     label = known[case.id].label if case.id in known else case.label_path
     assert label is not None
-    digest = hashlib.sha256(label.read_bytes()).hexdigest()
-    return SeenCase(case=case.id, patient=_patient(case, known), label_sha256=digest, split=split)
+    return SeenCase(case=case.id, patient=_patient(case, known), label_sha256=file_sha256(label), split=split)
 
 
 def _store(
