@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# the logic on MRML is tested on Slicer 5.12 as well, in an environment of its own
+VENV512 := .venv-slicer512
 PIP_ARGS ?=
 
 # make demo: a folder of labeled cases to use instead of phantoms, and where the report goes
@@ -10,14 +12,18 @@ OUT := demo
 # make run
 STUDIES := $(OUT)/studies
 PORT := 8000
+# make panel-screenshots
+SCREENSHOTS := build/panel-screenshots
 
-.PHONY: help setup gpu demo run test lint clean
+.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
 	@echo "make demo CASES=folder    the same on labeled cases of your own"
 	@echo "make run STUDIES=folder   serve a folder of cases on 127.0.0.1:$(PORT)"
 	@echo "make test                 lint and all tests"
+	@echo "make test-mrml            the panel's logic on Slicer 5.12's MRML (make test calls it)"
+	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
 	@echo "make lint                 ruff and mypy"
 	@echo "make gpu                  the same with TensorFlow's CUDA libraries"
 	@echo "make setup                the virtual environment in $(VENV) (the others call it)"
@@ -31,6 +37,15 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[test]"
 	@# sam2, a dependency of MONAI Label that TumorLoop never uses, installs a package named "training" as well.
 	@$(BIN)/python -m pip uninstall --quiet --yes sam2
+	@touch $@
+
+setup-slicer512: $(VENV512)/.ready
+
+$(VENV512)/.ready: constraints.txt
+	@echo "Setting up $(VENV512) ..."
+	@test -x $(VENV512)/bin/python || $(PYTHON) -m venv $(VENV512)
+	@$(VENV512)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) \
+		slicer-core==5.12.4.0 numpy nibabel pytest pytest-timeout
 	@touch $@
 
 gpu: setup
@@ -48,8 +63,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+test: lint test-mrml
 	$(BIN)/python -m pytest
+
+test-mrml: setup-slicer512
+	$(VENV512)/bin/python -m pytest tests/slicer_extension/mrml
+
+panel-screenshots: setup
+	@$(BIN)/python -m tests.slicer_extension.panel.screenshots --out "$(SCREENSHOTS)"
 
 clean:
 	@# only what the demo marked as its own
