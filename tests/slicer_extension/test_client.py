@@ -236,7 +236,8 @@ def test_an_address_that_is_none_is_refused(url):
 
 def test_the_client_runs_on_the_standard_library_alone_and_reads_as_python_3_9():
     library = Path(TumorLoopLib.__file__).parent
-    for name in ("address", "caller", "client", "errors", "multipart", "replies", "sockets", "transport"):
+    calls = ("image_calls", "segmentation_calls", "training_calls")
+    for name in ("address", "caller", "client", *calls, "errors", "multipart", "replies", "sockets", "transport"):
         ast.parse((library / f"{name}.py").read_text("utf-8"), feature_version=(3, 9))
     # -S leaves the installed packages out, -I the surroundings.
     code = f"import sys; sys.path.insert(0, {str(library.parent)!r}); import TumorLoopLib.client"

@@ -6,17 +6,19 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Union
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from TumorLoopLib import multipart, replies
 from TumorLoopLib.address import Address, Timeouts
-from TumorLoopLib.errors import BadReply, NotAuthorized
+from TumorLoopLib.errors import BadReply, NotAuthorized, RequestRejected
 from TumorLoopLib.transport import Body, Progress, Request, Transport
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+DEFAULT_MODEL = "tumorloop"
 
 
 class Caller:
@@ -53,9 +55,10 @@ class Caller:
         body: Body | None = None,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
+        patience: float | None = None,
     ) -> Any:
         uploads = body is not None and body.content_type.startswith("multipart/")
-        patience = self._timeouts.check if uploads else self._timeouts.answer
+        patience = patience or (self._timeouts.check if uploads else self._timeouts.answer)
         request = Request(method, target, body, self._headers, patience)
         with self._transport.exchange(request, cancel=cancel, progress=progress) as response:
             return replies.read_json(response)
@@ -67,8 +70,9 @@ class Caller:
         body: Body | None = None,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
+        patience: float | None = None,
     ) -> dict[str, Any]:
-        answer = self._json(method, target, body, progress, cancel)
+        answer = self._json(method, target, body, progress, cancel, patience)
         if not isinstance(answer, dict):
             raise BadReply(f"The server answered {method} {target} with something else than an object.")
         return answer
@@ -87,10 +91,20 @@ class Caller:
         name: str,
         progress: Progress | None,
         cancel: threading.Event | None,
+        patience: float | None = None,
     ) -> Path:
-        request = Request("GET", target, None, self._headers, self._timeouts.answer)
+        request = Request("GET", target, None, self._headers, patience or self._timeouts.answer)
         with self._transport.exchange(request, cancel=cancel) as response:
             return replies.read_file(response, Path(folder), name, progress)
+
+    def _known(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """Return what ``ask`` returns, or None where the server knows nothing of that name."""
+        try:
+            return ask()
+        except RequestRejected as error:
+            if error.status == 404:
+                return None
+            raise
 
 
 def json_body(content: Mapping[str, Any]) -> Body:
@@ -102,6 +116,11 @@ def json_body(content: Mapping[str, Any]) -> Body:
 def quoted(name: str) -> str:
     """Return a name as one step of a path."""
     return quote(name, safe="")
+
+
+def with_ending(target: str, ending: str) -> str:
+    """Return an address that asks for another format than the usual one."""
+    return target if ending == ".nii.gz" else f"{target}?{urlencode({'ending': ending})}"
 
 
 def part(field_name: str, path: PathLike, name: str) -> multipart.FilePart:

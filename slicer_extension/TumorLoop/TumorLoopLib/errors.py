@@ -15,7 +15,7 @@ class ClientError(Exception):
 
 
 class Cancelled(ClientError):
-    """The caller set its cancel event; the connection was closed and nothing was kept."""
+    """The caller set its cancel event and the connection was closed, or the server's job was cancelled."""
 
     def __init__(self, message: str = "Cancelled.") -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ class NotAuthorized(RequestRejected):
 
 
 class ServerFailed(ClientError):
-    """The server broke while answering (HTTP 5xx); ``status`` is the HTTP status."""
+    """The server broke while answering (HTTP 5xx); ``status`` is the HTTP status, 507 when its disk is full."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -45,7 +45,7 @@ def form(fields: Mapping[str, str], files: Sequence[FilePart] = ()) -> Body:
 
     def chunks() -> Iterator[bytes]:
         yield from heads
-        for head, part, size in zip(file_heads, files, sizes):  # noqa: B905 - strict= is Python 3.10
+        for head, part, size in zip(file_heads, files, sizes):
             yield head
             yield from _pieces(part.path, size)
             yield b"\r\n"

@@ -17,13 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from TumorLoopLib import multipart
-from TumorLoopLib.errors import BadReply, ClientError, LocalFileError, NotAuthorized, RequestRejected, ServerFailed
+from TumorLoopLib.errors import (
+    BadReply,
+    Cancelled,
+    ClientError,
+    LocalFileError,
+    NotAuthorized,
+    RequestRejected,
+    ServerFailed,
+)
 from TumorLoopLib.sockets import CHUNK
 from TumorLoopLib.transport import Progress, read_body
 
 #: Endings of volume files, longest first.
 VOLUME_ENDINGS = (".seg.nrrd", ".nii.gz", ".nrrd", ".nii", ".mha", ".nhdr")
 _LONGEST_ERROR = 400
+#: Statuses with a meaning of their own on a TumorLoop server: a job that was cancelled, and a full disk.
+_CANCELLED, _DISK_FULL = 499, 507
 
 
 def read_json(response: http.client.HTTPResponse) -> Any:
@@ -62,6 +72,10 @@ def raise_for_status(response: http.client.HTTPResponse, content: bytes) -> None
     if 300 <= status < 400:
         raise BadReply(f"The server redirects to {response.getheader('Location')}. Use that address instead.")
     field, message = _explanation(content)
+    if status == _CANCELLED:
+        raise Cancelled(message or "Cancelled.")
+    if status == _DISK_FULL and message:
+        raise ServerFailed(status, message)
     if status >= 500:
         raise ServerFailed(status, f"The server failed: {message or response.reason} (HTTP {status}).")
     message = message or f"{response.reason} (HTTP {status})"
@@ -179,7 +193,7 @@ def _explanation(content: bytes) -> tuple[str, str]:
     if isinstance(detail, list):
         items = [item for item in detail if isinstance(item, dict)]
         fields = [".".join(str(step) for step in item.get("loc", ())[1:]) for item in items]
-        texts = [f"{name}: {item.get('msg', '')}" for name, item in zip(fields, items)]  # noqa: B905 - 3.9
+        texts = [f"{name}: {item.get('msg', '')}" for name, item in zip(fields, items)]
         return (fields[0] if fields else ""), "; ".join(texts) or str(detail)
     return "", _plain(str(detail))
 

@@ -71,7 +71,7 @@ class PatientSocket:
             _raise_if_cancelled(self._cancel)
             try:
                 return step()
-            except socket.timeout:  # noqa: UP041 - not an alias of TimeoutError before Python 3.10
+            except socket.timeout:
                 if time.monotonic() > give_up:
                     raise ServerTimeout(
                         f"{self._name} did not react for {self.patience:.0f} seconds ({doing} it). "
