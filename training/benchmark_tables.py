@@ -100,7 +100,8 @@ def _calibration(measured: Mapping[str, Any]) -> Table:
         ("voxels", "ECE"),
         tuple(rows),
         (
-            f"Confidence of the most probable class against how often it is right, {DEFAULT_BINS} bins (Guo et al. 2017).",
+            f"Confidence of the most probable class against how often it is right, {DEFAULT_BINS} bins "
+            "(Guo et al. 2017).",
         ),
     )
 

@@ -137,11 +137,10 @@ def _stages(training: dict[str, Any]) -> list[str]:
         rows.append("|---|---|---|---|---|---|")
         for done in training["stages"]:
             chosen = settings.get(done["name"], {})
-            seeds = chosen.get("phantoms", {})
-            first, count = seeds.get("first", 0), seeds.get("count", 0)
+            seeds = [chosen.get("phantoms", {}), *chosen.get("more_phantoms", [])]
             patch = " x ".join(str(side) for side in chosen.get("patch", []))
             rows.append(
-                f"| {done['name']} | {count} ({first} to {first + count - 1}) | "
+                f"| {done['name']} | {'; '.join(_seeds(each) for each in seeds)} | "
                 f"{done.get('generator', '?')} | {done['epochs']} x "
                 f"{chosen.get('steps_per_epoch', '?')} | {patch} | {done['best_metric']:.3f} |"
             )
@@ -151,6 +150,13 @@ def _stages(training: dict[str, Any]) -> list[str]:
     if "phantom_seeds" in training:
         return [f"Seeds of the phantoms: {training['phantom_seeds']}; validation: {training.get('validation_seeds')}."]
     return []
+
+
+def _seeds(seeds: dict[str, Any]) -> str:
+    first, count = seeds.get("first", 0), seeds.get("count", 0)
+    kind = "" if seeds.get("tumor", True) else ", without tumor"
+    kind += ", every distractor" if seeds.get("distractors") == "all" else ""
+    return f"{count} ({first} to {first + count - 1}{kind})"
 
 
 def _analyses(benchmark: dict[str, Any] | None) -> str:

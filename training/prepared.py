@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -209,6 +209,9 @@ def prepare_phantoms(
     seeds: Iterable[int],
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    *,
+    tumor: bool = True,
+    distractors: Literal["some", "all"] = "some",
 ) -> list[PreparedCase]:
     """Put whole-head phantoms (``phantom-<seed>``) into a store, on all cores; those already there are kept.
 
@@ -217,6 +220,8 @@ def prepare_phantoms(
         seeds: Which ones.
         workers: Processes; ``None`` takes one per core.
         on_progress: Called with the number done and the total.
+        tumor: As for :func:`training.phantom.generate`.
+        distractors: As for :func:`training.phantom.generate`.
 
     Returns:
         The cases, in the order of ``seeds``.
@@ -226,21 +231,24 @@ def prepare_phantoms(
     """
     wanted = list(seeds)
     refuse_fixed(wanted)
-    todo = [seed for seed in wanted if not store.has(phantom_id(seed), _phantom_key(seed))]
+    jobs = [(str(store.folder), seed, tumor, distractors) for seed in wanted]
+    todo = [job for job in jobs if not store.has(phantom_id(job[1]), _phantom_key(*job[1:]))]
     done = len(wanted) - len(todo)
     if todo:
-        for _ in each_on_all_cores(_prepare_one, [(str(store.folder), seed) for seed in todo], workers):
+        for _ in each_on_all_cores(_prepare_one, todo, workers):
             done += 1
             if on_progress is not None:
                 on_progress(done, len(wanted))
     return [store.get(phantom_id(seed)) for seed in wanted]
 
 
-def _phantom_key(seed: int) -> str:
-    return f"phantom generator {GENERATOR_VERSION} seed {seed}"
+def _phantom_key(seed: int, tumor: bool, distractors: str) -> str:
+    wishes = ("" if tumor else " without tumor") + (" with every distractor" if distractors == "all" else "")
+    return f"phantom generator {GENERATOR_VERSION} seed {seed}{wishes}"
 
 
-def _prepare_one(job: tuple[str, int]) -> str:
-    folder, seed = job
-    image, label, _ = prepare_phantom(generate(seed))
-    return PreparedStore(Path(folder)).put(phantom_id(seed), image, label, key=_phantom_key(seed)).id
+def _prepare_one(job: tuple[str, int, bool, Literal["some", "all"]]) -> str:
+    folder, seed, tumor, distractors = job
+    image, label, _ = prepare_phantom(generate(seed, tumor=tumor, distractors=distractors))
+    key = _phantom_key(seed, tumor, distractors)
+    return PreparedStore(Path(folder)).put(phantom_id(seed), image, label, key=key).id

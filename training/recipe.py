@@ -11,9 +11,17 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 from pydantic_core import ErrorDetails
 
 from training.errors import InputError
@@ -31,12 +39,23 @@ BUNDLED_RECIPES = Path(__file__).resolve().parent / "recipes"
 
 
 class Seeds(BaseModel):
-    """The phantoms of the seeds ``first``, ``first + 1``, ..., ``count`` of them."""
+    """The phantoms of the seeds ``first``, ``first + 1``, ..., ``count`` of them.
+
+    ``tumor`` and ``distractors`` are as for :func:`training.phantom.generate`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: int = Field(ge=0)
     count: int = Field(ge=1, le=1_000_000)
+    tumor: bool = True
+    distractors: Literal["some", "all"] = "some"
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is as usual: most recipes name two numbers."""
+        usual = {"tumor": True, "distractors": "some"}
+        return {name: value for name, value in serialize(self).items() if (name, value) not in usual.items()}
 
     def range(self) -> range:
         """Return the seeds."""
@@ -49,11 +68,13 @@ class Stage(FitConfig):
     Attributes:
         name: Of letters, digits, ``-`` and ``_``; no other stage of the recipe has it.
         phantoms: Seeds of the whole-head phantoms that patches are drawn from.
+        more_phantoms: Further ones, for example with every distractor.
         patch: As in :class:`FitConfig`, or one number for all three sides.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")
     phantoms: Seeds
+    more_phantoms: tuple[Seeds, ...] = ()
 
     @field_validator("patch", mode="before")
     @classmethod
@@ -68,6 +89,11 @@ class Stage(FitConfig):
         """
         settings = {name: getattr(self, name) for name in FitConfig.model_fields}
         return FitConfig(**settings | ({} if workers is None else {"workers": workers}))
+
+    @property
+    def all_phantoms(self) -> tuple[Seeds, ...]:
+        """All phantoms that patches are drawn from."""
+        return (self.phantoms, *self.more_phantoms)
 
     @property
     def voxels(self) -> int:
@@ -186,7 +212,10 @@ def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
 def _keys_at(path: list[str], model: type[BaseModel]) -> list[str]:
     """Return the keys that a table of the file may have."""
     for part in path:
+        if part not in model.model_fields:  # the number of an entry in a list
+            continue
         annotation = model.model_fields[part].annotation
+        annotation = next(iter(get_args(annotation)), annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
     return [field.alias or name for name, field in model.model_fields.items() if (model, name) != (Recipe, "name")]
@@ -200,14 +229,19 @@ def _check(recipe: Recipe, source: str) -> None:
     kept = recipe.validation.range()
     _refuse_evaluation_seeds(kept, f"{source}: the validation")
     for stage in recipe.stages:
-        seeds = stage.phantoms.range()
-        _refuse_evaluation_seeds(seeds, f'{source}: stage "{stage.name}"')
-        if max(seeds.start, kept.start) < min(seeds.stop, kept.stop):
-            raise InputError(
-                f'{source}: stage "{stage.name}" would train on phantoms of the validation: seeds {seeds.start} to '
-                f"{seeds.stop - 1} and {kept.start} to {kept.stop - 1} overlap.",
-                field="phantoms",
-            )
+        taken = [kept]
+        for phantoms in stage.all_phantoms:
+            seeds = phantoms.range()
+            _refuse_evaluation_seeds(seeds, f'{source}: stage "{stage.name}"')
+            for number, other in enumerate(taken):
+                if max(seeds.start, other.start) < min(seeds.stop, other.stop):
+                    what = "name phantoms twice" if number else "train on phantoms of the validation"
+                    raise InputError(
+                        f'{source}: stage "{stage.name}" would {what}: seeds {seeds.start} to {seeds.stop - 1} and '
+                        f"{other.start} to {other.stop - 1} overlap.",
+                        field="phantoms",
+                    )
+            taken.append(seeds)
         if any(side < 1 or side % recipe.network.stride for side in stage.patch):
             raise InputError(
                 f'{source}: "patch" in stage "{stage.name}" is {list(stage.patch)}; the sides must be multiples of '

@@ -170,9 +170,19 @@ def _phantoms(
     """Make the phantoms of a stage and of the validation, on all cores; nothing trains meanwhile."""
     from training.prepared import PreparedStore, prepare_phantoms
 
-    seeds, kept = stage.phantoms.range(), recipe.validation.range()
-    cases = prepare_phantoms(PreparedStore(work / "prepared"), [*seeds, *kept], on_progress=listener.phantoms)
-    return cases[: len(seeds)], cases[len(seeds) :]
+    store, wanted = PreparedStore(work / "prepared"), (*stage.all_phantoms, recipe.validation)
+    total = sum(seeds.count for seeds in wanted)
+    cases: list[PreparedCase] = []
+    for seeds in wanted:
+        before = len(cases)
+        cases += prepare_phantoms(
+            store,
+            seeds.range(),
+            on_progress=lambda done, _, before=before: listener.phantoms(before + done, total),  # type: ignore[misc]
+            tumor=seeds.tumor,
+            distractors=seeds.distractors,
+        )
+    return cases[: -recipe.validation.count], cases[-recipe.validation.count :]
 
 
 def _teller(recipe: Recipe, number: int, listener: Listener) -> Callable[[FitProgress | None, int], None]:

@@ -194,7 +194,10 @@ def _candidate(
     accept: Callable[[Scores], bool],
     tell: Callable[[RetrainProgress], None],
 ) -> _Candidate:
-    """Return what was trained or, if it forgot too much, the first acceptable step back; if none is, what was trained."""
+    """Return what was trained or, if it forgot too much, the first acceptable step back.
+
+    If no step back is acceptable either, what was trained is returned.
+    """
     whole = milder = _Candidate(trained, score(trained))
     while not accept(milder.scores):
         if milder.share <= SMALLEST_SHARE:

@@ -51,10 +51,12 @@ class UNetConfig(BaseModel):
 def _double_convolution(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     from keras import layers
 
+    from training.batch_norm import BatchNormalization
+
     for index in (1, 2):
         x = layers.Conv3D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv{index}")(x)
         # Momentum 0.95: a run of some hundred steps must be able to move the statistics.
-        x = layers.BatchNormalization(momentum=0.95, name=f"{name}_norm{index}")(x)
+        x = BatchNormalization(momentum=0.95, name=f"{name}_norm{index}")(x)
         x = layers.Activation("relu", name=f"{name}_relu{index}")(x)
     return x
 

@@ -16,8 +16,8 @@ from training.cli import app
 from training.errors import InputError
 from training.fit import FitConfig
 from training.model_store import ModelStore
-from training.phantom import GENERATOR_VERSION
-from training.prepared import PreparedStore, _phantom_id, _phantom_key
+from training.phantom import GENERATOR_VERSION, phantom_id
+from training.prepared import PreparedStore, _phantom_key
 from training.recipe import BUNDLED_RECIPES, Recipe, load_recipe, parse_recipe, recipe_names
 from training.recipe_memory import RecipeMemory
 from training.recipe_run import Listener, RecipeProgress, RecipeResult, run_recipe
@@ -123,6 +123,16 @@ def test_an_unknown_name_is_answered_with_those_there_are():
             "phantoms",
         ),
         (
+            tiny("one") + "more_phantoms = [{ first = 1, count = 2 }]",
+            "name phantoms twice: seeds 1 to 2 and 0 to 1 overlap",
+            "phantoms",
+        ),
+        (
+            tiny("one") + 'more_phantoms = [{ first = 3, count = 2, distractor = "all" }]',
+            'unknown key "more_phantoms.0.distractor" in stage "one". Did you mean "distractors"',
+            "distractor",
+        ),
+        (
             tiny("one").replace("first = 0", "first = 910000000"),
             'stage "one": Phantom 910000000 is kept for measuring',
             "phantoms",
@@ -160,7 +170,7 @@ def put_balls(work: Path) -> None:
         label = np.select([radius < 5, radius < 8, radius < 13], [1, 3, 2], 0).astype(np.uint8)
         image = rng.normal(0, 0.3, (40, 40, 40, 4)).astype(np.float32)
         image[..., 3] += 4.0 * (label > 0)
-        store.put(_phantom_id(seed), image, label, key=_phantom_key(seed))
+        store.put(phantom_id(seed), image, label, key=_phantom_key(seed, True, "some"))
 
 
 class Killed(BaseException):
