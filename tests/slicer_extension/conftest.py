@@ -1,0 +1,22 @@
+"""Fixtures of the panel's tests. Qt is loaded only by tests that ask for it: the logic on MRML needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.slicer_extension.harness import faults
+
+
+@pytest.fixture
+def scene() -> Iterator[Any]:
+    """A fresh ``slicer.mrmlScene`` with ``slicer.util`` working on it; an exception in an observer fails the test."""
+    from tests.slicer_extension.harness.boot import boot, shut_down
+
+    with faults.watched():
+        faults.take()
+        yield boot()
+        shut_down()
+    faults.fail_if_any()
