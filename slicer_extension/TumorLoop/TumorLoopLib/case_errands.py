@@ -1,0 +1,139 @@
+"""Getting cases and earlier labels from the server, on a worker thread; see :mod:`TumorLoopLib.errands`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from TumorLoopLib.client import TumorLoopClient
+from TumorLoopLib.errands import CHECKING, RECEIVING, Image
+from TumorLoopLib.errors import RequestRejected
+from TumorLoopLib.jobs import Reporter
+from TumorLoopLib.nrrd import read_nrrd
+from TumorLoopLib.roles import ROLES
+from TumorLoopLib.sending import scratch
+
+#: Stage: the server makes a synthetic case.
+MAKING = "making"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many cases the server has, and how many of them have a final label."""
+
+    total: int = 0
+    labeled: int = 0
+
+    @property
+    def left(self) -> int:
+        """Cases without a final label."""
+        return max(0, self.total - self.labeled)
+
+
+@dataclass(frozen=True)
+class OpenedCase:
+    """A case that was downloaded.
+
+    Attributes:
+        server: Address of the server it came from.
+        case_id: Its id there.
+        volumes: Array and matrix of each role.
+        history: Its labels, oldest first.
+    """
+
+    server: str
+    case_id: str
+    volumes: dict[str, Image]
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NextCase:
+    """What "Next case" brought: a case, or none because all are labeled; and the counts."""
+
+    case: OpenedCase | None
+    counts: Counts
+
+
+def open_case(client: TumorLoopClient, case_id: str, reporter: Reporter, folder: Path) -> OpenedCase:
+    """Download the four volumes and the label history of a case.
+
+    Raises:
+        ClientError: If a volume does not arrive whole; nothing is kept then.
+    """
+    reporter.stage(CHECKING)
+    history = client.labels(case_id)
+    volumes: dict[str, Image] = {}
+    with scratch(folder) as place:
+        for position, role in enumerate(ROLES):
+            reporter.waiting(RECEIVING, share=position / len(ROLES))
+
+            def received(done: int, total: int, before: int = position) -> None:
+                share = before + (done / total if total else 0.0)
+                reporter.waiting(RECEIVING, share=share / len(ROLES))
+
+            path = client.download_volume(case_id, role, place, received, reporter.cancel)
+            volumes[role] = read_nrrd(path)
+    return OpenedCase(client.server_url, case_id, volumes, history)
+
+
+def next_case(client: TumorLoopClient, current: str, reporter: Reporter, folder: Path) -> NextCase:
+    """Open the case that the server would have labeled next.
+
+    Asked again without a label having been submitted, it goes on to another case instead of bringing the same one.
+
+    Args:
+        client: Of the server.
+        current: Id of the case that is open; empty if none is.
+        reporter: Of the job.
+        folder: For temporary files.
+    """
+    reporter.stage(CHECKING)
+    cases = client.cases()
+    counts = Counts(len(cases), sum(bool(case.get("labeled")) for case in cases))
+    sample = client.next_sample()
+    if sample is None:
+        return NextCase(None, counts)
+    chosen = str(sample.get("id"))
+    if chosen == current:
+        unlabeled = (str(case["id"]) for case in cases if not case.get("labeled"))
+        chosen = after(current, unlabeled)
+    return NextCase(open_case(client, chosen, reporter, folder), counts)
+
+
+def sample_case(client: TumorLoopClient, reporter: Reporter, folder: Path) -> OpenedCase:
+    """Have the server make a synthetic case with a tumor, and open it."""
+    reporter.stage(MAKING)
+    made = client.make_sample(cancel=reporter.cancel)
+    return open_case(client, str(made["id"]), reporter, folder)
+
+
+def label_version(client: TumorLoopClient, case_id: str, version: str, reporter: Reporter, folder: Path) -> Image:
+    """Download one version of a case's label."""
+    reporter.stage(RECEIVING)
+    with scratch(folder) as place:
+        path = client.download_label(case_id, version, place, cancel=reporter.cancel, ending=".nrrd")
+        return read_nrrd(path)
+
+
+def history_of(client: TumorLoopClient, case_id: str) -> list[dict[str, Any]]:
+    """Return the labels of a case, oldest first; none for a case that the server does not have."""
+    try:
+        return client.labels(case_id)
+    except RequestRejected as error:
+        if error.status == 404:
+            return []
+        raise
+
+
+def after(current: str, names: Iterable[str]) -> str:
+    """Return the name that follows ``current`` in alphabetical order, the first one after the last.
+
+    Examples:
+        >>> after("b", ["a", "b", "c"]), after("c", ["a", "b", "c"]), after("b", ["b"])
+        ('c', 'a', 'b')
+    """
+    ordered = sorted(names)
+    return next((name for name in ordered if name > current), ordered[0] if ordered else current)
