@@ -15,7 +15,7 @@ from typing import Any
 import slicer
 import vtk
 
-from tests.slicer_extension.harness import faults
+from tests.slicer_extension.harness import faults, slicer_python
 from tests.slicer_extension.harness.core_application import CoreApplication
 from tests.slicer_extension.harness.modules import LoadableModule
 
@@ -49,6 +49,7 @@ def boot() -> Any:
     Returns:
         The ``vtkMRMLScene``, with the default color tables and the three slice views of the conventional layout.
     """
+    slicer_python.install()
     scene = slicer.vtkMRMLScene()
     logic = slicer.vtkSlicerApplicationLogic()
     temporary = tempfile.mkdtemp(prefix="tumorloop-slicer-")
@@ -69,7 +70,7 @@ def boot() -> Any:
 
 
 def shut_down() -> None:
-    """Clear the scene of :func:`boot` and take ``slicer.mrmlScene``, ``slicer.app`` and ``slicer.modules`` away again."""
+    """Clear the scene of :func:`boot` and take ``slicer.mrmlScene``, ``slicer.app``, ``slicer.modules`` away again."""
     if getattr(slicer, "mrmlScene", None) is None:
         return
     scene, application = slicer.mrmlScene, slicer.app

@@ -34,8 +34,8 @@ class ScriptedModule:
     """
 
     _ATTRIBUTES = frozenset(
-        "title name path categories dependencies contributors helpText acknowledgementText icon hidden index "
-        "associatedNodeTypes widgetRepresentationCreationEnabled".split()
+        {"title", "name", "path", "categories", "dependencies", "contributors", "helpText", "acknowledgementText"}
+        | {"icon", "hidden", "index", "associatedNodeTypes", "widgetRepresentationCreationEnabled"}
     )
 
     def __init__(self, path: str, name: str) -> None:
