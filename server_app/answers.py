@@ -1,15 +1,22 @@
-"""The model's last answer for each case: what a correction is compared with."""
+"""The model's last answer for each case: what a correction is compared with.
+
+The answer for a session lies in the session's folder, and goes with it unless the session becomes a case.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-from training.atomic import write_json
+from training.atomic import write_json, write_with
 from training.errors import InputError
 from training.metrics import region_dice
 from training.volumes import Volume, read_labelmap
+
+#: The name under which a session's folder keeps its answer.
+SESSION_ANSWER = "answer"
 
 
 class Answers:
@@ -30,6 +37,15 @@ class Answers:
         """Note which version gave the answer that lies at :meth:`path`."""
         write_json(self._root / case / "answer.json", {"model_version": model_version})
 
+    def take_over(self, case: str, other: Answers, name: str) -> None:
+        """Remember for a case what another collection has under ``name``, if it has something."""
+        try:
+            facts = json.loads((other._root / name / "answer.json").read_text(encoding="utf-8"))
+            write_with(self.path(case), lambda temporary: _copy(other.path(name), temporary))
+        except (FileNotFoundError, ValueError):
+            return
+        self.remember(case, str(facts["model_version"]))
+
     def compare(self, case: str, label: Volume) -> dict[str, Any]:
         """Tell how far a label is from the answer.
 
@@ -45,3 +61,7 @@ class Answers:
             return {}
         dice = {region: round(value, 4) for region, value in region_dice(answer.data, label.data).items()}
         return {"model_version": facts["model_version"], "dice_against_model": dice}
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)

@@ -26,19 +26,23 @@ from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.async_tasks.task import AsyncTask
 
 from server_app import description
+from server_app.answers import SESSION_ANSWER, Answers
 from server_app.batch import BatchInference
 from server_app.datastore import CaseDatastore
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import GliomaSegmentation, flag
+from server_app.jobs import Jobs
 from server_app.maps import MapStore
 from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
 from server_app.strategies import First, Random
 from server_app.train_task import Retraining
+from server_app.turns import Ticket
 from server_app.worker import InferenceWorker
 from server_app.workspace import Workspace
 from training import __version__
+from training.cases import Case
 from training.model_store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -65,6 +69,7 @@ class TumorLoopApp(MONAILabelApp):
         self.worker = InferenceWorker(
             self.workspace.models, self.server_settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT
         )
+        self.jobs = Jobs(self.worker)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -161,43 +166,51 @@ class TumorLoopApp(MONAILabelApp):
             raise unknown("model", f"There is no model {str(name)[:80]!r}. Known: {', '.join(self._infers)}.")
         return task
 
-    def infer(self, request: dict[str, Any], datastore: CaseDatastore | None = None) -> dict[str, Any]:
+    def infer(
+        self,
+        request: dict[str, Any],
+        datastore: CaseDatastore | None = None,
+        *,
+        ticket: Ticket | None = None,
+        answers: Answers | None = None,
+    ) -> dict[str, Any]:
         """Run one inference.
 
         Args:
             request: ``model``, ``image`` (a case's id, or a path inside a session or of this request) and the
                 parameters of :class:`server_app.infer_task.GliomaSegmentation`; ``save_label`` stores the result.
             datastore: Instead of the app's own.
+            ticket: To follow and cancel the computation by.
+            answers: Where to remember the answer for files that are no case of the datastore.
 
         Returns:
             ``label``, ``tag``, ``file`` and ``params``, as MONAI Label's endpoint expects them.
 
         Raises:
-            HTTPException: 404 for an unknown model or image, 422 for unusable input, 503 and 504 on failures.
+            HTTPException: 404 for an unknown model or image, 422 for unusable input, 499 if it was cancelled, 503 and
+                504 on failures.
         """
         task = self.require_model(request.get("model"))
         store = datastore or self.datastore()
         image = request.get("image")
-        request = {**copy.deepcopy(request), "description": task.description}
-        wants_label = request.get("save_label") in (True, "true")
-        case_id = None
-        if not self._is_own_file(image):
-            with input_errors():
-                allow_missing = flag(request, "allow_missing")
-            case = store.case(str(image or ""), allow_missing=allow_missing)
-            if case.missing and wants_label:
-                raise refusal(422, "save_label", f"Case {case.id} is short of modalities; it can hold no labels.")
-            case_id = case.id
-            answer = store.labels.answers.path(case.id)
-            request.update(case=case, image=str(case.folder or ""), answer=answer)
+        request = {**copy.deepcopy(request), "description": task.description, "ticket": ticket}
+        request["save_label"] = request.get("save_label") in (True, "true")
+        case = None if self._is_own_file(image) else self._case_of(request, store)
+        if case is not None:
+            answers = store.labels.answers
+            request.update(case=case, image=str(case.folder or ""))
+        name = case.id if case is not None else SESSION_ANSWER
+        request["answer"] = answers.path(name) if answers is not None else None
         file, params = task(request)
         label = file
-        if case_id is not None:
-            store.labels.answers.remember(case_id, params["model_version"])
-            if file is not None and wants_label:
-                facts = {"model_version": params["model_version"], "comment": "the model's answer", "allow_empty": True}
-                tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
-                label = store.save_label(case_id, file, tag, facts)
+        try:
+            if answers is not None:
+                answers.remember(name, params["model_version"])
+            if case is not None and file is not None and request["save_label"]:
+                label = self._save_answer(case, file, params["model_version"], request, store)
+        except BaseException:
+            Path(file or "").unlink(missing_ok=True)
+            raise
         return {"label": label, "tag": DefaultLabelTag.ORIGINAL, "file": file, "params": params}
 
     def train(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -233,6 +246,21 @@ class TumorLoopApp(MONAILabelApp):
         return dict(task)
 
     # === Parts ===
+
+    def _case_of(self, request: dict[str, Any], store: CaseDatastore) -> Case:
+        """Return the case of the datastore that an inference asks for."""
+        with input_errors():
+            allow_missing = flag(request, "allow_missing")
+        case = store.case(str(request.get("image") or ""), allow_missing=allow_missing)
+        if case.missing and request["save_label"]:
+            raise refusal(422, "save_label", f"Case {case.id} is short of modalities; it can hold no labels.")
+        return case
+
+    def _save_answer(self, case: Case, file: str, version: str, request: dict[str, Any], store: CaseDatastore) -> str:
+        """Store the model's answer as a label; return its id."""
+        facts = {"model_version": version, "comment": "the model's answer", "allow_empty": True}
+        tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
+        return store.save_label(case.id, file, tag, facts)
 
     def _is_own_file(self, image: Any) -> bool:
         """Whether an image is a path that the server itself made: in a session, or of this request."""

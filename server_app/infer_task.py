@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import uuid
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +64,23 @@ class GliomaSegmentation(InferTask):
             request: ``image`` is a path (a folder of four files, or a 4D file) unless ``case`` holds a
                 :class:`training.cases.Case`; ``result_extension`` and ``reference`` choose the form of the result;
                 ``answer`` is a second place for it. ``allow_missing`` takes a case short of modalities,
-                ``output_maps`` makes maps of how sure the model is.
+                ``output_maps`` makes maps of how sure the model is. ``ticket`` is what to follow and cancel it by.
 
         Returns:
             The labelmap's file, which the caller removes, and ``label_names``, ``reference``, ``volumes_ml``,
             ``model_version``, ``seconds``, ``warnings``, ``missing`` (roles) and ``maps`` (name to address).
 
         Raises:
-            HTTPException: 422 if the input cannot be used, 503 or 504 if the computation failed.
+            HTTPException: 422 if the input cannot be used, 499 if it was cancelled, 503 or 504 if the computation
+                failed. Nothing is left of what was computed, and an earlier answer stays.
         """
-        with input_errors():
+        with input_errors(), self._scratch() as scratch:
             case = request.get("case") or case_at(Path(request["image"]), request)
             ending = _choice(request, "result_extension", EXPORT_ENDINGS)
             reference = _choice(request, "reference", REFERENCE_ORDER)
             allow_missing, with_maps = flag(request, "allow_missing"), flag(request, "output_maps")
-            result = self._workspace.incoming / f"{case.id}-{uuid.uuid4().hex[:8]}{ending or EXPORT_ENDINGS[0]}"
+            result = scratch / f"{case.id}-{uuid.uuid4().hex[:8]}{ending or EXPORT_ENDINGS[0]}"
+            answer = request.get("answer")
             with self._maps.making() if with_maps else nullcontext() as folder:
                 job = SegmentJob(
                     models=self._worker.models,
@@ -83,13 +88,27 @@ class GliomaSegmentation(InferTask):
                     case=case,
                     reference=reference,
                     result=result,
-                    answer=request.get("answer"),
+                    answer=scratch / answer.name if answer is not None else None,
                     allow_missing=allow_missing,
                     maps=folder,
                 )
-                facts = self._worker.segment(job)
+                facts = self._worker.segment(job, request.get("ticket"))
+            if job.answer is not None and answer is not None:
+                answer.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(job.answer, answer)
+            place = self._workspace.incoming / result.name
+            os.replace(result, place)
         maps = self._maps.addresses(folder, facts["maps"]) if folder is not None else {}
-        return str(result), {"label_names": dict(LABEL_NAMES), **facts, "maps": maps}
+        return str(place), {"label_names": dict(LABEL_NAMES), **facts, "maps": maps}
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """Yield a folder for what the process writes: one that is killed while writing leaves pieces behind."""
+        folder = Path(tempfile.mkdtemp(prefix="inference-", dir=self._workspace.incoming))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def case_at(path: Path, params: Mapping[str, Any]) -> Case:

@@ -1,4 +1,4 @@
-"""TumorLoop's own routes, beside MONAI Label's: cases with four files, label versions, model versions, maps."""
+"""TumorLoop's own routes, beside MONAI Label's: cases with four files, label versions, model versions, maps, jobs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, File, UploadFile
+from fastapi import APIRouter, File, Response, UploadFile
 from fastapi.responses import FileResponse
 
-from server_app.errors import input_errors, unknown
+from server_app.answers import SESSION_ANSWER
+from server_app.disk import StoringRoute
+from server_app.errors import input_errors, refusal, unknown
 from server_app.labels_store import LabelVersion
+from server_app.plan import plan_of
 from server_app.received import received
-from server_app.stock_routes import Annotator, Reader, Trainer, with_user
+from server_app.replies import ENDINGS, checked_ending, labelmap_reply, map_reply, volume_reply
+from server_app.samples import make_sample
+from server_app.session_files import session_case
+from server_app.stock_routes import Annotator, Reader, Settings, Trainer, sessions_of, with_user
 from training.cases import Case
+from training.modalities import ROLES
 from training.model_store import ModelVersion
 
 if TYPE_CHECKING:
@@ -24,50 +31,81 @@ def install(app: TumorLoopApp) -> None:
     """Add these routes to the server."""
     from monailabel.app import app as web
 
-    web.router.routes[:0] = [*_cases(app).routes, *_versions(app).routes, *_maps(app).routes]
+    routers = (_cases(app), _labels(app), _versions(app), _maps(app), _jobs(app), _training(app))
+    web.router.routes[:0] = [route for router in routers for route in router.routes]
 
 
 def _cases(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(prefix="/cases", tags=["Cases"])
+    router = APIRouter(tags=["Cases"], route_class=StoringRoute)
 
-    @router.get("")
+    @router.get("/cases")
     def list_cases(user: Reader) -> dict[str, Any]:
         """Return all cases, and what looks like one but cannot be used."""
         store = app.datastore()
         cases = [_described(app, case) for case in store.catalog.all().values()]
         return {"cases": cases, "problems": store.catalog.problems()}
 
-    @router.put("/{case_id}")
+    @router.put("/cases/{case_id}")
     def put_case(
-        user: Annotator, case_id: str, files: Annotated[list[UploadFile], File()], client_id: str = ""
+        user: Annotator,
+        case_id: str,
+        files: Annotated[list[UploadFile] | None, File()] = None,
+        session_id: str = "",
+        client_id: str = "",
     ) -> dict[str, Any]:
-        """Store four files as a case; their names tell the modalities."""
+        """Store four files as a case, or those of a session; their names tell the modalities."""
+        facts = with_user({"client_id": client_id}, user)
+        if bool(files) == bool(session_id):
+            raise refusal(422, "files", "Send four files, or the id of a session that holds them, and not both.")
+        if not files:
+            return _described(app, _case_of_session(app, case_id, session_id, facts))
         with received(files, app.workspace.incoming) as paths:
-            case = app.datastore().add_case(case_id, paths, with_user({"client_id": client_id}, user))
-        return _described(app, case)
+            return _described(app, app.datastore().add_case(case_id, paths, facts))
 
-    @router.get("/{case_id}/labels")
+    @router.get("/cases/{case_id}/volumes/{role}")
+    def get_volume(user: Reader, case_id: str, role: str) -> Response:
+        """Return one volume of a case as NRRD, whatever its format on the disk."""
+        case = app.datastore().case(case_id)
+        if role not in ROLES:
+            raise unknown("role", f"There is no modality {role[:32]!r}; known are {', '.join(ROLES)}.")
+        return volume_reply(case, role, app.workspace.incoming)
+
+    @router.post("/samples")
+    def post_sample(user: Annotator, params: Settings = None) -> dict[str, Any]:
+        """Make a synthetic case with a tumor; takes some seconds."""
+        store = app.datastore()
+        return _described(app, make_sample(store, app.workspace.incoming, with_user(params or {}, user)))
+
+    return router
+
+
+def _labels(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(prefix="/cases/{case_id}/labels", tags=["Labels"], route_class=StoringRoute)
+
+    @router.get("")
     def list_labels(user: Reader, case_id: str) -> dict[str, Any]:
         """Return the versions of a case's label, oldest first, with their provenance."""
         store = app.datastore()
         labels = store.labels.store.versions(store.case(case_id).id)
         return {"labels": [_provenance(label) for label in labels]}
 
-    @router.get("/{case_id}/labels/{version}")
-    def get_label(user: Reader, case_id: str, version: str) -> FileResponse:
+    @router.get("/{version}")
+    def get_label(user: Reader, case_id: str, version: str, ending: str = ENDINGS[0]) -> Response:
         """Return one version of a case's label."""
         store = app.datastore()
-        case = store.case(case_id)
+        case, ending = store.case(case_id), checked_ending(ending)
         for label in store.labels.store.versions(case.id):
-            if label.version == version:
+            if label.version == version and ending == ENDINGS[0]:
                 return FileResponse(label.path, filename=f"{case.id}-{version}.nii.gz")
+            if label.version == version:
+                return labelmap_reply(label.path, f"{case.id}-{version}", app.workspace.incoming)
         raise unknown("version", f"Case {case.id} has no label {version[:32]!r}.")
 
     return router
 
 
 def _versions(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(prefix="/versions", tags=["Model versions"])
+    router = APIRouter(prefix="/versions", tags=["Model versions"], route_class=StoringRoute)
 
     @router.get("")
     def list_versions(user: Reader) -> dict[str, Any]:
@@ -96,14 +134,56 @@ def _versions(app: TumorLoopApp) -> APIRouter:
 
 
 def _maps(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(prefix="/maps", tags=["Infer"])
+    router = APIRouter(prefix="/maps", tags=["Infer"], route_class=StoringRoute)
 
     @router.get("/{map_id}/{name}")
-    def get_map(user: Reader, map_id: str, name: str) -> FileResponse:
+    def get_map(user: Reader, map_id: str, name: str, ending: str = ENDINGS[0]) -> Response:
         """Return a map that an inference's reply named."""
-        return FileResponse(app.maps.file(map_id, name), media_type="application/gzip", filename=name)
+        file, ending = app.maps.file(map_id, name), checked_ending(ending)
+        if ending != ENDINGS[0]:
+            return map_reply(file, name.removesuffix(ENDINGS[0]), app.workspace.incoming)
+        return FileResponse(file, media_type="application/gzip", filename=name)
 
     return router
+
+
+def _jobs(app: TumorLoopApp) -> APIRouter:
+    # Coroutines, because nothing in them waits: a cancellation must not queue for a thread behind what it cancels.
+    router = APIRouter(prefix="/jobs", tags=["Infer"])
+
+    @router.get("/{job_id}")
+    async def get_job(user: Reader, job_id: str) -> dict[str, Any]:
+        """Tell how far an inference is that was started with the parameter ``job``."""
+        return app.jobs.describe(job_id)
+
+    @router.delete("/{job_id}")
+    async def cancel_job(user: Reader, job_id: str) -> dict[str, Any]:
+        """Cancel an inference, waiting or computing; whoever waits for it is answered with 499."""
+        return app.jobs.cancel(job_id)
+
+    return router
+
+
+def _training(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(prefix="/train", tags=["Train"], route_class=StoringRoute)
+
+    @router.get("/{model}/plan")
+    def get_plan(user: Reader, model: str) -> dict[str, Any]:
+        """Tell what a training would start from, learn and take."""
+        trainer, labels = app.trainer(model), app.datastore().labels
+        with input_errors():
+            return plan_of(app.models, labels.corrections(), trainer.defaults)
+
+    return router
+
+
+def _case_of_session(app: TumorLoopApp, case_id: str, session_id: str, facts: dict[str, Any]) -> Case:
+    """Store a session's volumes as a case, with the model's answer for them."""
+    sessions, store = sessions_of(app), app.datastore()
+    files = session_case(sessions.image(session_id), "session_id").sources.values()
+    case = store.add_case(case_id, [source.path for source in files], facts)
+    store.labels.answers.take_over(case.id, sessions.answers(session_id), SESSION_ANSWER)
+    return case
 
 
 @contextmanager

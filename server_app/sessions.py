@@ -1,22 +1,100 @@
-"""MONAI Label's sessions, kept in the workspace, whose ids are checked before they become a path."""
+"""MONAI Label's sessions, kept in the workspace, whose ids are checked before they become a path.
+
+``<id>/meta.info`` describes a session, as MONAI Label has it; ``<id>/<name>`` is its file, or the folder of its files;
+``<id>/answer/`` the model's last answer, if there was one. A session appears complete or not at all.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import time
+import uuid
+from pathlib import Path
 
 from monailabel.utils.sessions import SessionInfo, Sessions
 
+from server_app.answers import Answers
+from server_app.errors import unknown
+from training.atomic import write_text
+
 _ID = re.compile(r"[0-9a-f-]{1,64}")
+_UNFINISHED = ".new-"
 
 
 class CheckedSessions(Sessions):
     """Volumes sent for segmentation only; forgotten after their time."""
 
+    def __bool__(self) -> bool:
+        """Return ``True``: MONAI Label takes sessions of which none is loaded yet for none at all, and keeps them."""
+        return True
+
     def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> SessionInfo | None:
         """Return a session; ``None`` if there is none, or the id is none."""
-        return super().get_session(session_id, update_ts, fetch_cache) if _ID.fullmatch(session_id) else None
+        if not _ID.fullmatch(session_id):
+            return None
+        info = super().get_session(session_id, False, fetch_cache)
+        if info is not None and update_ts:
+            info.last_access_ts = int(time.time())
+            with contextlib.suppress(OSError):  # reading must go on when the disk is full
+                self._write_meta_info(session_id, info)
+        return info
+
+    def image(self, session_id: str, field: str = "session_id") -> Path:
+        """Return the file of a session, or the folder of its files.
+
+        Args:
+            session_id: From a request.
+            field: Of the request, for the error.
+
+        Raises:
+            HTTPException: 404 if there is no such session, or none any more.
+        """
+        info = self.get_session(session_id)
+        if info is None:
+            message = f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."
+            raise unknown(field, message)
+        return Path(info.image)
+
+    def answers(self, session_id: str) -> Answers:
+        """Return where the model's answer for a session is kept; see :data:`server_app.answers.SESSION_ANSWER`."""
+        return Answers(self.image(session_id).parent)
+
+    def add_session(
+        self, data_file: str, expiry: int = 0, uncompress: bool = False, session_id: str | None = None
+    ) -> tuple[str, SessionInfo]:
+        """Keep a file, or a folder of files, as a session.
+
+        Args:
+            data_file: Is moved into the session.
+            expiry: Seconds until it is forgotten; never more than the server's own.
+            uncompress: Not offered.
+            session_id: Default is a new one.
+
+        Returns:
+            Its id and what is known of it.
+        """
+        assert not uncompress
+        session_id = session_id or str(uuid.uuid4())
+        folder = Path(self.store_path) / session_id
+        unfinished = Path(self.store_path) / f"{_UNFINISHED}{session_id}"
+        image = folder / os.path.basename(data_file)
+        info = SessionInfo()
+        info.name, info.path, info.image, info.meta = session_id, str(folder), str(image), {}
+        info.create_ts = info.last_access_ts = int(time.time())
+        info.expiry = min(expiry, self.expiry) if expiry > 0 else self.expiry
+        try:
+            unfinished.mkdir(parents=True)
+            shutil.move(data_file, unfinished / image.name)
+            self._write_meta_info(unfinished.name, info)
+            os.replace(unfinished, folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        self[session_id] = info
+        return session_id, info
 
     def remove_session(self, session_id: str) -> None:
         """Forget a session and delete its files."""
@@ -27,8 +105,19 @@ class CheckedSessions(Sessions):
         """Forget the sessions whose time is over, and what is left of broken ones; return how many."""
         count = 0
         for name in os.listdir(self.store_path) if os.path.isdir(self.store_path) else []:
+            if name.startswith(_UNFINISHED):  # by a server that was killed, or just now
+                self._remove_old(Path(self.store_path) / name)
+                continue
             info = self.get_session(name, update_ts=False, fetch_cache=False)
             if info is None or info.last_access_ts + info.expiry < time.time():
                 self.remove_session(name)
                 count += 1
         return count
+
+    def _remove_old(self, folder: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if folder.stat().st_mtime + self.expiry < time.time():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _write_meta_info(self, session_id: str, session_info: SessionInfo) -> None:
+        write_text(Path(self.store_path) / session_id / "meta.info", session_info.to_str())

@@ -8,7 +8,6 @@ where nothing is to be checked they call its function.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, File, Form, UploadFile
@@ -18,16 +17,22 @@ from monailabel.endpoints import datastore as stock_datastore
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import RBAC, User
 
+from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import case_at, flag
 from server_app.received import parsed, received
+from server_app.session_files import complete
+from server_app.sessions import CheckedSessions
+from server_app.turns import Ticket
 from training.volumes import read_header
 
 if TYPE_CHECKING:
     from server_app.app import TumorLoopApp
 
 #: What a request's ``params`` may not set: the URL and the server do.
-_RESERVED = frozenset({"model", "image", "session", "session_id", "label", "case", "answer", "description"})
+_RESERVED = frozenset(
+    {"model", "image", "session", "session_id", "label", "case", "answer", "description", "job", "ticket"}
+)
 
 Reader = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))]
 Annotator = Annotated[User, Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR))]
@@ -51,7 +56,7 @@ def with_user(params: dict[str, Any], user: User) -> dict[str, Any]:
 
 
 def _inference(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(tags=["Infer"])
+    router = APIRouter(tags=["Infer"], route_class=StoringRoute)
 
     @router.post("/infer/{model}")
     def infer(
@@ -69,19 +74,11 @@ def _inference(app: TumorLoopApp) -> APIRouter:
         app.require_model(model)
         if output == ResultType.dicom_seg:
             raise refusal(422, "output", "DICOM SEG is not offered. Use result_extension .seg.nrrd.")
-        request = {name: value for name, value in parsed(params).items() if name not in _RESERVED}
-        request["model"] = model
-        if session_id:
-            request["image"] = _session_image(app, session_id)
-        elif file is not None:
-            with received([file], app.workspace.incoming, "file") as (path,):
-                result = app.infer({**request, "image": str(path)})
-                return send_response(app.datastore(), result, output, background_tasks)
-        else:
-            with input_errors():
-                allow_missing = flag(request, "allow_missing")
-            request["image"] = app.datastore().case(image, allow_missing=allow_missing).id
-        return send_response(app.datastore(), app.infer(request), output, background_tasks)
+        wishes = parsed(params)
+        request = {name: value for name, value in wishes.items() if name not in _RESERVED}
+        with app.jobs.following(wishes.get("job")) as ticket:
+            result = _infer(app, {**request, "model": model, "image": image}, ticket, session_id, file)
+        return send_response(app.datastore(), result, output, background_tasks)
 
     @router.put("/session/")
     def create_session(
@@ -90,25 +87,29 @@ def _inference(app: TumorLoopApp) -> APIRouter:
         uncompress: bool = False,
         expiry: int = 0,
         allow_missing: bool = False,
+        base: str = "",
     ) -> dict[str, Any]:
-        """Keep four files (or one 4D file; or fewer volumes, if allowed) for inferences, until they expire."""
-        sessions = app.sessions()
-        if sessions is None:
-            raise refusal(406, "session", "This server keeps no sessions.")
+        """Keep four files (or one 4D file; or fewer volumes, if allowed) for inferences, until they expire.
+
+        With ``base``, an earlier session, the volumes that are not sent are taken from there.
+        """
+        sessions = sessions_of(app)
         if uncompress:
             raise refusal(422, "uncompress", "Archives are not unpacked. Send the four files themselves.")
         with received(files, app.workspace.incoming) as paths, input_errors():
             folder = paths[0].parent
-            case = case_at(paths[0] if len(paths) == 1 else folder, {"allow_missing": allow_missing})
-            for source in case.sources.values():
+            if base:
+                complete(folder, paths, sessions.image(base, "base"))
+            image = folder if base or len(paths) > 1 else paths[0]
+            for source in case_at(image, {"allow_missing": allow_missing}).sources.values():
                 read_header(source.path)
-            session_id, about = sessions.add_session(str(paths[0] if len(paths) == 1 else folder), max(0, expiry))
+            session_id, about = sessions.add_session(str(image), max(0, expiry))
         return {"session_id": session_id, "session_info": about.to_json()}
 
     @router.get("/session/{session_id}")
     def get_session(user: Reader, session_id: str, update_ts: bool = False, image: bool = False) -> Any:
         """Describe a session, or return its one file."""
-        if image and len(list(_session_files(app, session_id))) != 1:
+        if image and sessions_of(app).image(session_id).is_dir():
             raise unknown("image", "This session holds several files; none of them stands for it.")
         return session.get_session(session_id, update_ts, image)
 
@@ -116,7 +117,7 @@ def _inference(app: TumorLoopApp) -> APIRouter:
 
 
 def _images(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(tags=["Datastore"])
+    router = APIRouter(tags=["Datastore"], route_class=StoringRoute)
 
     @router.put("/datastore/", include_in_schema=False)
     @router.put("/datastore/image")
@@ -181,7 +182,7 @@ def _images(app: TumorLoopApp) -> APIRouter:
 
 
 def _training(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(tags=["Train"])
+    router = APIRouter(tags=["Train"], route_class=StoringRoute)
 
     @router.post("/train/{model}")
     def run_model(
@@ -217,16 +218,30 @@ def _training(app: TumorLoopApp) -> APIRouter:
     return router
 
 
-def _session_image(app: TumorLoopApp, session_id: str) -> str:
+def sessions_of(app: TumorLoopApp) -> CheckedSessions:
+    """Return the server's sessions.
+
+    Raises:
+        HTTPException: 406 if it keeps none.
+    """
     sessions = app.sessions()
-    found = sessions.get_session(session_id) if sessions is not None else None
-    if found is None:
-        raise unknown(
-            "session_id", f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."
-        )
-    return str(found.image)
+    if not isinstance(sessions, CheckedSessions):
+        raise refusal(406, "session", "This server keeps no sessions.")
+    return sessions
 
 
-def _session_files(app: TumorLoopApp, session_id: str) -> list[str]:
-    image = _session_image(app, session_id)
-    return [image] if os.path.isfile(image) else os.listdir(image)
+def _infer(
+    app: TumorLoopApp, request: dict[str, Any], ticket: Ticket, session_id: str, file: UploadFile | None
+) -> dict[str, Any]:
+    """Run an inference on a session's volumes, on a file sent along, or on a case of the datastore."""
+    if session_id:
+        sessions = sessions_of(app)
+        request["image"] = str(sessions.image(session_id))
+        return app.infer(request, ticket=ticket, answers=sessions.answers(session_id))
+    if file is not None:
+        with received([file], app.workspace.incoming, "file") as (path,):
+            return app.infer({**request, "image": str(path)}, ticket=ticket)
+    with input_errors():
+        allow_missing = flag(request, "allow_missing")
+    request["image"] = app.datastore().case(request["image"], allow_missing=allow_missing).id
+    return app.infer(request, ticket=ticket)

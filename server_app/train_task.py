@@ -40,6 +40,11 @@ class Retraining(TrainTask):
         """Return the settings a client may change, with their defaults."""
         return self._settings.retrain.model_dump(mode="json")
 
+    @property
+    def defaults(self) -> RetrainConfig:
+        """The settings of a training that is not told others."""
+        return self._settings.retrain
+
     def check(self, request: Mapping[str, Any], datastore: CaseDatastore) -> RetrainConfig:
         """Make sure that a training can start.
 

@@ -1,8 +1,9 @@
 """The inference worker: one long-lived process that owns TensorFlow, seen from the web process.
 
-Requests wait in the pool's queue and are computed one after the other. When the process dies (killed, out of
-memory), a new one is started and what was under way is tried once more. One lock guards the pool; nothing is
-computed or waited for while it is held.
+Requests wait in :class:`server_app.turns.Turns` and are computed one after the other. When the process dies (killed,
+out of memory), a new one is started and what was under way is tried once more; when a computation is cancelled, the
+process is killed and a new one made ready. One lock guards the pool; nothing is computed or waited for while it is
+held. The lock of the turns is taken before it, never after.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
@@ -19,8 +21,9 @@ from typing import Any, TypeVar
 
 from server_app import worker_child
 from server_app.errors import refusal
-from server_app.spawning import become_child, light_main
-from server_app.worker_child import SegmentJob
+from server_app.spawning import light_main
+from server_app.turns import Ticket, Turns
+from server_app.worker_child import STAGES, SegmentJob
 
 logger = logging.getLogger(__name__)
 
@@ -40,68 +43,113 @@ class InferenceWorker:
         self.models = models
         self.bundled = bundled
         self._timeout = timeout
+        self._turns = Turns()
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._progress: Any = [0.0, 0.0]
         self._closed = False
 
-    def segment(self, job: SegmentJob) -> dict[str, Any]:
+    def segment(self, job: SegmentJob, ticket: Ticket | None = None) -> dict[str, Any]:
         """Compute one inference and wait for it.
+
+        Args:
+            job: What to compute.
+            ticket: To follow and cancel it by.
 
         Raises:
             InputError: As :func:`server_app.worker_child.segment`.
-            HTTPException: 503 if the process died twice, 504 if it took too long.
+            HTTPException: 499 if it was cancelled, 503 if the process died twice or too many wait, 504 if it took too
+                long.
         """
-        return self.call(worker_child.segment, job)
+        return self.call(worker_child.segment, job, ticket=ticket)
 
     def warm_up(self) -> None:
         """Start the process and load the network, without waiting for it."""
 
-        def report(future: Future[str]) -> None:
-            error = None if future.cancelled() else future.exception()
-            if error is not None:
-                logger.warning("The inference process could not be warmed up: %s", error)
-            else:
-                logger.info("The inference process is ready.")
-
-        self._submit(worker_child.warm_up, self.models, self.bundled)[1].add_done_callback(report)
-
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run an importable function in the process and return what it returns."""
-        for attempt in (1, 2):
-            pool, future = self._submit(function, *arguments)
+        def load() -> None:
             try:
-                return future.result(self._timeout)
-            except (BrokenProcessPool, CancelledError):
-                self._drop(pool)
-                logger.warning("The inference process died (attempt %d).", attempt)
-            except TooLate:
-                future.cancel()
-                self._drop(pool)
-                raise refusal(504, "", f"The inference took longer than {self._timeout:.0f} s and was ended.") from None
-        raise refusal(503, "", "The inference process died twice; perhaps the machine is out of memory.")
+                self.call(worker_child.warm_up, self.models, self.bundled)
+                logger.info("The inference process is ready.")
+            except Exception as error:  # noqa: BLE001 - the first inference tells its client what is wrong
+                logger.warning("The inference process could not be warmed up: %s", error)
+
+        threading.Thread(target=load, name="tumorloop-warm-up", daemon=True).start()
+
+    def call(self, function: Callable[..., Result], *arguments: Any, ticket: Ticket | None = None) -> Result:
+        """Run an importable function in the process, when its turn has come, and return what it returns."""
+        ticket = ticket or Ticket()
+        give_up = time.monotonic() + self._timeout
+        with self._turns.turn(ticket, give_up):
+            for attempt in (1, 2):
+                pool, future = self._submit(ticket, function, *arguments)
+                try:
+                    return future.result(max(0.0, give_up - time.monotonic()))
+                except (BrokenProcessPool, CancelledError):
+                    self._drop(pool)
+                    logger.warning("The inference process ended (attempt %d).", attempt)
+                except TooLate:
+                    self._drop(pool)
+                    message = f"The inference took longer than {self._timeout:.0f} s and was ended."
+                    raise refusal(504, "", message) from None
+            raise refusal(503, "", "The inference process died twice; perhaps the machine is out of memory.")
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Cancel what a ticket stands for, also in the middle of its computation; too late does nothing."""
+        computing: list[ProcessPoolExecutor | None] = []
+        self._turns.cancel(ticket, lambda: computing.append(self._take_pool()))
+        if computing:
+            _kill(computing[0])
+            if self._turns.before(Ticket()) <= 1:  # nobody but the cancelled one: spare the next one the loading
+                self.warm_up()
+
+    def progress(self, ticket: Ticket) -> tuple[int, float, str]:
+        """Tell how far a ticket is.
+
+        Returns:
+            How many are before it in the queue; the share of its computing that is done, 0 to 1; and the stage.
+        """
+        before = self._turns.before(ticket)
+        if before:
+            return before, 0.0, "waiting"
+        with self._lock:
+            stage, share = self._progress
+        return (0, 1.0, STAGES[-1]) if ticket.over else (0, round(share, 3), STAGES[int(stage)])
 
     def close(self) -> None:
         """End the process, also in the middle of a computation."""
+        self._turns.close()
         with self._lock:
             self._closed = True
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            _kill(pool)
+        _kill(self._take_pool())
 
-    def _submit(self, function: Callable[..., Result], *arguments: Any) -> tuple[ProcessPoolExecutor, Future[Result]]:
+    def _submit(
+        self, ticket: Ticket, function: Callable[..., Result], *arguments: Any
+    ) -> tuple[ProcessPoolExecutor, Future[Result]]:
         with self._lock:
-            if self._closed:
+            if self._closed or ticket.cancelled:  # of a cancelled one, turn() makes its own error
                 raise refusal(503, "", "The server is shutting down.")
             if self._pool is not None:
+                self._progress[:] = [0.0, 0.0]
                 try:
                     return self._pool, self._pool.submit(function, *arguments)
                 except BrokenProcessPool:  # died while idle
                     self._pool = None
+            # Without a lock: a process that is killed while it holds one would keep it for ever.
+            self._progress = multiprocessing.get_context("spawn").RawArray("d", 2)
             self._pool = ProcessPoolExecutor(
-                1, mp_context=multiprocessing.get_context("spawn"), initializer=become_child
+                1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=worker_child.begin,
+                initargs=(self._progress,),
             )
             with light_main():  # the first submission starts the process
                 return self._pool, self._pool.submit(function, *arguments)
+
+    def _take_pool(self) -> ProcessPoolExecutor | None:
+        """Return the pool, so that it can be ended, and have the next submission make a new one."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            return pool
 
     def _drop(self, pool: ProcessPoolExecutor) -> None:
         with self._lock:
@@ -110,7 +158,9 @@ class InferenceWorker:
         _kill(pool)
 
 
-def _kill(pool: ProcessPoolExecutor) -> None:
+def _kill(pool: ProcessPoolExecutor | None) -> None:
+    if pool is None:
+        return
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.kill()
     pool.shutdown(wait=False, cancel_futures=True)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from server_app.spawning import become_child
 from training.cases import Case
 from training.model_store import ModelStore
 
 if TYPE_CHECKING:
     from training.predict import Segmenter
+
+
+#: The stages of an inference, in their order.
+STAGES = ("loading", "reading", "preparing", "computing", "restoring", "writing")
+
+#: Shares of an inference that are done when :meth:`Segmenter.segment` begins and when it has ended.
+_BEGIN, _END = 0.1, 0.95
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,18 @@ class SegmentJob:
 
 
 _loaded: dict[str, Segmenter] = {}
+_progress: MutableSequence[float] = [0.0, 0.0]
+
+
+def begin(progress: MutableSequence[float]) -> None:
+    """Make this process the inference process.
+
+    Args:
+        progress: Shared with the web process: the number of the present stage in :data:`STAGES`, and the share done.
+    """
+    global _progress
+    become_child()
+    _progress = progress
 
 
 def segment(job: SegmentJob) -> dict[str, Any]:
@@ -56,13 +77,20 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     from training.export import write_labelmap, write_volume
 
     started = time.perf_counter()
+    _tell(0.0, "loading")
     segmenter = _current(job.models, job.bundled)
     at_read = time.perf_counter()
+    _tell(0.0, "reading")
     volumes = job.case.read_all()
     read = time.perf_counter() - at_read
     found = segmenter.segment(
-        volumes, reference=job.reference, allow_missing=job.allow_missing, maps=job.maps is not None
+        volumes,
+        reference=job.reference,
+        allow_missing=job.allow_missing,
+        maps=job.maps is not None,
+        on_progress=lambda share, stage: _tell(_BEGIN + (_END - _BEGIN) * share, stage),
     )
+    _tell(_END, "writing")
     at_write = time.perf_counter()
     write_labelmap(found.labelmap, job.result)
     if job.answer is not None:
@@ -97,6 +125,11 @@ def warm_up(models: Path, bundled: Path) -> str:
 def loaded_modules() -> list[str]:
     """Return the names of all modules this process has imported."""
     return sorted(sys.modules)
+
+
+def _tell(share: float, stage: str) -> None:
+    if stage in STAGES:
+        _progress[:] = [float(STAGES.index(stage)), share]
 
 
 def _current(models: Path, bundled: Path) -> Segmenter:

@@ -157,6 +157,7 @@ class Segmenter:
         tell(0.0, "preparing")
         prepared = prepare(volumes, reference=reference, stride=self.stride, allow_missing=allow_missing)
         at_network = time.perf_counter()
+        tell(0.2, "computing")
         probabilities = self.probabilities(prepared.image, lambda share, stage: tell(0.2 + 0.7 * share, stage))
         if on_probabilities is not None:
             on_probabilities(probabilities, prepared)

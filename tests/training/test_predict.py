@@ -82,7 +82,8 @@ def test_progress_goes_from_preparing_to_done(a_version):
     Segmenter(a_version, policy="float32").segment(
         a_head(), on_progress=lambda share, stage: seen.append((share, stage))
     )
-    assert [stage for _, stage in seen] == ["preparing", "computing", "restoring", "done"]
+    assert [stage for _, stage in seen] == ["preparing", "computing", "computing", "restoring", "done"]
+    assert [share for share, stage in seen if stage == "computing"] == pytest.approx([0.2, 0.9])
     assert [share for share, _ in seen] == sorted(share for share, _ in seen)
 
 
