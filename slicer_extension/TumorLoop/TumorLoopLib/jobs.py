@@ -199,6 +199,10 @@ class Jobs:
         """Tell whether a job of one of these kinds (of any kind, if none is named) is running."""
         return any(kind in self._jobs for kind in kinds) if kinds else bool(self._jobs)
 
+    def kinds(self) -> frozenset[str]:
+        """Return the kinds of the jobs that are running."""
+        return frozenset(self._jobs)
+
     def cancelling(self, kind: str) -> bool:
         """Tell whether a job was asked to end and has not ended yet."""
         return kind in self._jobs and self._jobs[kind].reporter.cancel.is_set()

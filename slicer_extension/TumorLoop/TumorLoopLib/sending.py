@@ -129,8 +129,9 @@ class Sender:
                 write_nrrd(folder / f"{role}.nrrd", snapshot.array, snapshot.ijk_to_ras, cancel=cancel)
                 files[role] = folder / f"{role}.nrrd"
             self._reporter.stage(SENDING)
-            more = {"base": base} if base else {}
-            session = self._client.create_session(files, self._reporter.progress, self._reporter.cancel, **more)
+            session = self._client.create_session(
+                files, self._reporter.progress, self._reporter.cancel, base=base or None
+            )
             self._sent.sent_bytes += sum(path.stat().st_size for path in files.values())
             return session
 

@@ -1,0 +1,71 @@
+"""The embedded Segment Editor: its own parameter node, and what has to happen when scenes and modules change.
+
+The editor has a node of its own, so that the tool and segment chosen here and in the Segment Editor module do not
+disturb each other. It must let go of its nodes before a scene is closed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+_TAG = "TumorLoopSegmentEditor"
+_UNDO_STEPS = 20
+
+
+class Editor:
+    """The Segment Editor widget in the panel.
+
+    Args:
+        widget: The ``qMRMLSegmentEditorWidget``.
+    """
+
+    def __init__(self, widget: Any) -> None:
+        self._widget = widget
+        widget.setMaximumNumberOfUndoStates(_UNDO_STEPS)
+        widget.setSegmentationNodeSelectorVisible(False)
+        widget.setSourceVolumeNodeSelectorVisible(False)
+
+    def attach(self) -> None:
+        """Use the node of the present scene; made if it has none."""
+        scene = slicer.mrmlScene
+        node = scene.GetSingletonNode(_TAG, "vtkMRMLSegmentEditorNode")
+        if node is None:
+            node = scene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
+            node.UnRegister(None)  # the scene keeps it
+            node.SetSingletonTag(_TAG)
+            node = scene.AddNode(node)
+        self._widget.setMRMLSegmentEditorNode(node)
+
+    def detach(self) -> None:
+        """Let go of everything in the scene."""
+        self._widget.setActiveEffect(None)
+        self._widget.setSegmentationNode(None)
+        self._widget.setSourceVolumeNode(None)
+        self._widget.setMRMLSegmentEditorNode(None)
+
+    def enter(self) -> None:
+        """Come to life: the panel is shown."""
+        self._widget.setupViewObservations()
+        self._widget.updateWidgetFromMRML()
+
+    def exit(self) -> None:
+        """Put the tool down: another module is shown, whose clicks in the views must not paint."""
+        self._widget.setActiveEffect(None)
+        self._widget.removeViewObservations()
+
+    def edit(self, segmentation: Any, source: Any) -> None:
+        """Edit a segmentation on a source volume; ``None`` for none."""
+        if self._widget.segmentationNode() is not segmentation:
+            self._widget.setSegmentationNode(segmentation)
+        if segmentation is not None and self._widget.sourceVolumeNode() is not source:
+            self._widget.setSourceVolumeNode(source)
+
+    def undo(self) -> None:
+        """Take back the last edit."""
+        self._widget.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        self._widget.redo()

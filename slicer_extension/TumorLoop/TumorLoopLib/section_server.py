@@ -1,0 +1,201 @@
+"""The section Server: where it is, whether it answers, and a server on this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from TumorLoopLib import sentences
+from TumorLoopLib.desk import BAD, BUSY, GOOD, PLAIN, Desk, allow, show_light, show_text
+from TumorLoopLib.diagnosis import STEPS, Step, diagnose
+from TumorLoopLib.errors import Cancelled
+from TumorLoopLib.i18n import _
+from TumorLoopLib.jobs import Progress, Reporter
+from TumorLoopLib.local_server import LocalServer, find_command
+from TumorLoopLib.section import Section
+from TumorLoopLib.settings import is_this_machine
+from TumorLoopLib.state import START_SERVER, TEST, PanelState
+
+
+class ServerSection(Section):
+    """Address, token, name, connection test, and the local server."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.local: LocalServer | None = None
+        ui, settings = self.ui, desk.settings
+        self._fill_addresses()
+        ui.tokenEdit.text = settings.token(desk.address)
+        ui.userEdit.text = settings.user
+        ui.commandEdit.text = shlex.join(settings.server_command)
+        if settings.studies:
+            ui.studiesButton.directory = settings.studies
+        ui.addressCombo.connect("currentTextChanged(QString)", self._address_typed)
+        ui.addressCombo.lineEdit().connect("returnPressed()", self._test)
+        ui.tokenEdit.connect("editingFinished()", self._token_given)
+        ui.userEdit.connect("editingFinished()", self._name_given)
+        ui.commandEdit.connect("editingFinished()", self._command_given)
+        ui.studiesButton.connect("directoryChanged(QString)", self._studies_chosen)
+        ui.testButton.connect("clicked(bool)", self._test)
+        ui.startServerButton.connect("clicked(bool)", self._start)
+
+    def show(self, state: PanelState) -> None:
+        """Show the light and what is known of the server."""
+        allow(self.ui.testButton, state.reason_test(), _("Find out step by step whether the server can be used"))
+        reason = state.reason_start_server()
+        allow(self.ui.startServerButton, reason, _("Start a TumorLoop server on this machine; it ends with Slicer"))
+        show_text(self.ui.startServerReason, reason)
+        pulse = self.desk.pulse
+        if pulse is not None:
+            model = pulse.model_version or _("none")
+            text = _("Connected: {name} {version}, model {model}")
+            self.ui.serverText.text = text.format(name=pulse.name, version=pulse.version, model=model)
+            show_light(self.ui.serverLight, GOOD if pulse.model_version else BUSY)
+        elif state.busy & {TEST, START_SERVER}:
+            self.ui.serverText.text = _("Being asked …")
+            show_light(self.ui.serverLight, BUSY)
+        else:
+            self.ui.serverText.text = _("Not connected")
+            show_light(self.ui.serverLight, PLAIN)
+
+    def why_no_local_server(self) -> str:
+        """Say why no server can be started on this machine; empty if one can."""
+        if not find_command(self.desk.settings.server_command, _search_path()):
+            if self.desk.settings.server_command:
+                return _("The program given above is not on this machine.")
+            return _("No TumorLoop server is installed on this machine. If it is, enter its program above.")
+        if not self.desk.settings.studies:
+            return _("Choose the folder with the cases first.")
+        return ""
+
+    @property
+    def own_server(self) -> bool:
+        """Whether a server that this panel started is running."""
+        return self.local is not None and self.local.running
+
+    def close(self) -> None:
+        """Stop the server if this panel started it."""
+        if self.local is not None:
+            self.local.stop()
+
+    # === What the clinician does ===
+
+    def _address_typed(self, text: str) -> None:
+        if text.strip() == self.desk.address:
+            return
+        self.desk.address = text.strip()
+        self.desk.jobs.abandon(TEST)
+        self.desk.forget_server()
+        self.ui.tokenEdit.text = self.desk.settings.token(self.desk.address)
+        show_text(self.ui.testText, "")
+        self.desk.changed()
+
+    def _token_given(self) -> None:
+        self.desk.settings.set_token(self.desk.address, self.ui.tokenEdit.text)
+
+    def _name_given(self) -> None:
+        self.desk.settings.user = self.ui.userEdit.text
+
+    def _command_given(self) -> None:
+        try:
+            self.desk.settings.server_command = shlex.split(self.ui.commandEdit.text, posix=os.name != "nt")
+        except ValueError:
+            self.desk.say(_("A quotation mark is missing in the program's line."), BAD)
+            return
+        self.desk.changed()
+
+    def _studies_chosen(self, folder: str) -> None:
+        self.desk.settings.studies = folder
+        self.desk.changed()
+
+    # === The test ===
+
+    def _test(self) -> None:
+        self._token_given()
+        self._name_given()
+        connection = self.desk.connection()
+        if not connection.address:
+            return
+
+        def work(reporter: Reporter) -> list[Step]:
+            steps: list[Step] = []
+            for step in diagnose(connection.address, connection.token, reporter.cancel):
+                steps.append(step)
+                reporter.hand_over(tuple(steps))
+            if reporter.cancel.is_set():
+                raise Cancelled()
+            return steps
+
+        self.desk.say(_("Testing the connection to {address} …").format(address=connection.address), BUSY)
+        self.desk.run(TEST, work, self._tested, trouble=_("The test could not be made."), progress=self._show_progress)
+
+    def _show_progress(self, _progress: Progress, partial: Any) -> None:
+        if partial:
+            self._show_steps(partial)
+
+    def _tested(self, steps: list[Step]) -> None:
+        self._show_steps(steps)
+        last = steps[-1]
+        if not last.ok:
+            self.desk.forget_server()
+            self.desk.say(sentences.of_step(last), BAD)
+            return
+        self.desk.settings.use_address(self.desk.address)
+        self._fill_addresses()
+        self.desk.say(_("The server can be used."), GOOD)
+        self.desk.on_lost()  # look at it at once
+
+    def _show_steps(self, steps: Any) -> None:
+        names = dict(zip(STEPS, (_("Name"), _("Connection"), _("Answer"), _("Token"), _("Version"), _("Model"))))
+        lines = [f"{'✓' if step.ok else '✗'} {names[step.step]}: {sentences.of_step(step)}" for step in steps]
+        if steps[-1].ok and self.desk.settings.token(self.desk.address) and self._is_in_the_clear():
+            lines.append(_("⚠ The token travels unencrypted. Ask for an https address."))
+        show_text(self.ui.testText, "\n".join(lines))
+
+    def _is_in_the_clear(self) -> bool:
+        return not self.desk.address.startswith("https:") and not is_this_machine(self.desk.address)
+
+    # === The server on this machine ===
+
+    def _start(self) -> None:
+        settings = self.desk.settings
+        command = find_command(settings.server_command, _search_path())
+        log = self.desk.folder / "tumorloop-server.log"
+        environment = slicer.util.startupEnvironment()
+
+        def work(reporter: Reporter) -> LocalServer:
+            server = LocalServer(command, Path(settings.studies), environment, log)
+            reporter.hand_over(server)
+            server.wait_until_ready(reporter)
+            return server
+
+        self.desk.say(_("The server is starting; the first time this takes a minute …"), BUSY)
+        trouble = _("No server was started.")
+        self.desk.run(START_SERVER, work, self._started, trouble=trouble, progress=self._is_starting)
+
+    def _is_starting(self, _progress: Progress, server: Any) -> None:
+        self.local = server or self.local
+
+    def _started(self, server: LocalServer) -> None:
+        self.local = server
+        self.ui.addressCombo.setEditText(server.address)
+        self.desk.say(_("A server is running on this machine."), GOOD)
+        self._test()
+
+    def _fill_addresses(self) -> None:
+        combo = self.ui.addressCombo
+        was_blocked = combo.blockSignals(True)
+        combo.clear()
+        for address in self.desk.settings.addresses:
+            combo.addItem(address)
+        combo.setEditText(self.desk.address)
+        combo.blockSignals(was_blocked)
+
+
+def _search_path() -> str | None:
+    """The PATH with which Slicer was started: Slicer's own hides what else is installed."""
+    return slicer.util.startupEnvironment().get("PATH")

@@ -1,0 +1,218 @@
+"""The section Submit: checks, sending the label, and the history of the case's labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from TumorLoopLib import case_errands, errands, segments, sentences
+from TumorLoopLib.desk import BAD, BUSY, GOOD, Desk, allow, show_text
+from TumorLoopLib.dialogs import confirm
+from TumorLoopLib.errands import Image, Submission, Submitted
+from TumorLoopLib.errors import ClientError
+from TumorLoopLib.i18n import _
+from TumorLoopLib.inputs import Inputs, mark_origin, origin_of
+from TumorLoopLib.jobs import Progress
+from TumorLoopLib.labels import LabelSet
+from TumorLoopLib.section import Section
+from TumorLoopLib.section_case import show_bar
+from TumorLoopLib.section_segment import may_send
+from TumorLoopLib.segment_copy import SegmentationReport, combine
+from TumorLoopLib.state import CASE, HISTORY, SUBMIT, PanelState
+from TumorLoopLib.tables import Table
+from TumorLoopLib.texts import ratio
+
+FINAL, DRAFT = "final", "draft"
+
+
+class SubmitSection(Section):
+    """Submitting, and the labels that were submitted before.
+
+    Args:
+        desk: Shared.
+        inputs: The chosen volumes.
+    """
+
+    def __init__(self, desk: Desk, inputs: Inputs) -> None:
+        super().__init__(desk)
+        self._inputs = inputs
+        headers = [_("Version"), _("Who"), _("When"), _("Status"), _("Dice")]
+        self._table = Table(self.ui.historyTable, headers, stretch=1, on_choice=desk.changed)
+        self._asked = ("", "")
+        self.ui.submitButton.connect("clicked(bool)", self._submit)
+        self.ui.submitCancelButton.connect("clicked(bool)", self._cancel)
+        self.ui.loadLabelButton.connect("clicked(bool)", self._load)
+
+    @property
+    def chosen(self) -> str:
+        """The version chosen in the history; empty if none is."""
+        return self._table.chosen
+
+    def show(self, state: PanelState) -> None:
+        """Show whether Submit is possible, its progress, and the history."""
+        ui = self.ui
+        running = SUBMIT in state.busy
+        reason = state.reason_submit()
+        allow(ui.submitButton, reason, _("Send the segmentation as a new version of this case's label"))
+        show_text(ui.submitReason, "" if running else reason)
+        ui.commentEdit.enabled = ui.finalCheck.enabled = not running
+        ui.submitBar.setVisible(running)
+        ui.submitText.setVisible(running)
+        ui.submitCancelButton.enabled = running and not self.desk.jobs.cancelling(SUBMIT)
+        allow(ui.loadLabelButton, state.reason_load_label(), _("Show the chosen version as a new segmentation"))
+        self._table.fill(*history_rows(self.desk.history))
+
+    def tick(self) -> None:
+        """Ask for the history of a case that came back with a scene."""
+        parameters = self.desk.parameters
+        if self.desk.pulse is None or parameters is None or not origin_of(parameters):
+            return
+        case = (self.desk.address, parameters.case_id)
+        if not self.desk.history and self._asked != case and not self.desk.jobs.running(CASE, HISTORY):
+            self._asked = case
+            connection = self.desk.connection()
+            self.desk.run(
+                HISTORY,
+                lambda reporter: case_errands.history_of(connection.client(), case[1]),
+                self._show_history,
+                trouble=_("The labels of this case could not be listed."),
+            )
+
+    def leave_scene(self) -> None:
+        """Forget the case."""
+        self._asked = ("", "")
+
+    # === Submitting ===
+
+    def _submit(self) -> None:
+        """First look at the segmentation, off this thread; then ask, if need be; then send."""
+        parameters = self.desk.parameters
+        if not origin_of(parameters) and not may_send(self.desk):
+            return
+        try:
+            labels = self.desk.label_set()
+            copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)
+            volumes = self._inputs.snapshots(parameters)
+        except ClientError as error:
+            self.desk.fail(error, _("Nothing was submitted."))
+            return
+        segmentation_id = parameters.segmentation.GetID()
+        self.desk.say(_("The segmentation is being checked …"), BUSY)
+        self.ui.submitText.text = ""
+        self.desk.run(
+            SUBMIT,
+            lambda reporter: combine(copy),
+            lambda report: self._send(report, labels, volumes, segmentation_id),
+            trouble=_("Nothing was submitted."),
+        )
+
+    def _send(self, report: SegmentationReport, labels: LabelSet, volumes: Any, segmentation_id: str) -> None:
+        if report.problems:
+            text = "\n\n".join([*report.problems, _("Submit it nevertheless?")])
+            if not confirm(text, _("Please look at this first")):
+                self.desk.say(_("Nothing was submitted.") + " " + " ".join(report.problems), BAD)
+                return
+        parameters = self.desk.parameters
+        status = FINAL if parameters.final else DRAFT
+        label = Submission(
+            case_id=parameters.case_id,
+            array=report.array,
+            ijk_to_ras=report.ijk_to_ras,
+            params={
+                "label_info": [{"name": one.name, "idx": one.value} for one in labels.labels],
+                "comment": parameters.comment,
+                "status": status,
+                "model_version": parameters.model_version or None,
+                "reference": errands.REFERENCE,
+                "allow_empty": report.empty,
+            },
+            tag=status,
+            snapshots=volumes,
+            on_server=origin_of(parameters),
+        )
+        connection, sent, folder = self.desk.connection(), self.desk.sent, self.desk.folder
+        self.desk.say(_("The label is being submitted …"), BUSY)
+        self.desk.run(
+            SUBMIT,
+            lambda reporter: errands.submit(connection.client(), label, sent, reporter, folder),
+            lambda done: self._submitted(done, connection.client().server_url, segmentation_id),
+            trouble=_("The label was not submitted. Nothing is lost: your segmentation is as it was."),
+            cancelled=lambda: self.desk.say(_("Nothing was submitted; your segmentation is as it was.")),
+            progress=self._show_progress,
+        )
+
+    def _submitted(self, done: Submitted, server: str, segmentation_id: str) -> None:
+        parameters = self.desk.parameters
+        mark_origin(parameters.t1ce, server, parameters.case_id)
+        self.desk.history = done.history
+        self.desk.stale = True
+        if parameters.segmentation is not None and parameters.segmentation.GetID() == segmentation_id:
+            self.desk.submitted = segmentation_id
+        parameters.comment = ""
+        version = str(done.record.get("version") or (done.history[-1].get("version") if done.history else ""))
+        text = _("Submitted as {version} of {case}. Go on with the next case, or retrain.")
+        if not parameters.final:
+            text = _("Kept as draft {version} of {case}; no training sees it.")
+        self.desk.say(text.format(version=version, case=parameters.case_id), GOOD)
+
+    def _cancel(self) -> None:
+        self.desk.jobs.cancel(SUBMIT)
+        self.desk.changed()
+
+    def _show_progress(self, progress: Progress, _partial: Any) -> None:
+        self.ui.submitText.text = sentences.of_progress(progress)
+        show_bar(self.ui.submitBar, progress)
+
+    # === Earlier labels ===
+
+    def _show_history(self, history: list[dict[str, Any]]) -> None:
+        self.desk.history = history
+
+    def _load(self) -> None:
+        parameters, version = self.desk.parameters, self.chosen
+        connection, folder, case_id = self.desk.connection(), self.desk.folder, parameters.case_id
+        entry = next(entry for entry in self.desk.history if entry.get("version") == version)
+        self.desk.say(_("Label {version} is being loaded …").format(version=version), BUSY)
+        self.desk.run(
+            CASE,
+            lambda reporter: case_errands.label_version(connection.client(), case_id, version, reporter, folder),
+            lambda image: self._loaded(image, entry),
+            trouble=_("The label was not loaded; what you had is untouched."),
+            cancelled=lambda: self.desk.say(_("The label was not loaded.")),
+        )
+
+    def _loaded(self, image: Image, entry: dict[str, Any]) -> None:
+        parameters, labels = self.desk.parameters, self.desk.label_set()
+        array, ijk_to_ras = image
+        name = _("{case} {version}").format(case=parameters.case_id, version=entry.get("version"))
+        segmentation = segments.show_labelmap(array.astype(np.uint8), ijk_to_ras, labels, parameters.t1ce, name)
+        parameters.label_set = labels.to_json()
+        parameters.segmentation = segmentation
+        if parameters.answer is None:  # otherwise that answer is what a correction of this label is compared with
+            parameters.model_version = str(entry.get("model_version") or "")
+        self.desk.submitted = ""
+        self.desk.say(_("{name} is shown as a new segmentation.").format(name=name), GOOD)
+
+
+def history_rows(history: list[dict[str, Any]]) -> tuple[list[list[str]], list[str], list[str]]:
+    """Return the rows of the history, the newest first, with their ids and tool tips."""
+    rows, ids, tips = [], [], []
+    for entry in reversed(history):
+        dice = entry.get("dice_against_model") or {}
+        when = str(entry.get("time") or "")[:16].replace("T", " ")
+        status = str(entry.get("status") or entry.get("tag") or "")
+        rows.append([str(entry.get("version")), str(entry.get("user") or "–"), when, status, ratio(dice.get("WT"))])
+        ids.append(str(entry.get("version")))
+        tips.append(_tip(entry, dice))
+    return rows, ids, tips
+
+
+def _tip(entry: dict[str, Any], dice: dict[str, Any]) -> str:
+    lines = [str(entry.get("comment") or _("No comment."))]
+    if entry.get("model_version"):
+        lines.append(_("Corrects model {version}.").format(version=entry["model_version"]))
+    if dice:
+        values = ", ".join(f"{region} {ratio(value)}" for region, value in dice.items())
+        lines.append(_("Dice against the model's answer: {values}").format(values=values))
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""A table of texts in which at most one row is chosen, by an id of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import qt
+
+
+class Table:
+    """A ``QTableWidget`` that is filled anew now and then.
+
+    Args:
+        widget: The table.
+        headers: Titles of its columns; the first column takes the room that is left.
+        stretch: Another column that takes the room instead.
+        on_choice: Called when another row is chosen.
+    """
+
+    def __init__(
+        self,
+        widget: Any,
+        headers: Sequence[str],
+        stretch: int = 0,
+        on_choice: Callable[[], None] | None = None,
+    ) -> None:
+        self._widget = widget
+        self._ids: list[str] = []
+        self._rows: list[list[str]] = []
+        widget.setColumnCount(len(headers))
+        widget.setHorizontalHeaderLabels(list(headers))
+        widget.verticalHeader().setVisible(False)
+        header = widget.horizontalHeader()
+        for column in range(len(headers)):
+            mode = qt.QHeaderView.Stretch if column == stretch else qt.QHeaderView.ResizeToContents
+            header.setSectionResizeMode(column, mode)
+        self.clear()
+        if on_choice is not None:
+            widget.connect("itemSelectionChanged()", on_choice)
+
+    @property
+    def chosen(self) -> str:
+        """The id of the chosen row; empty if none is."""
+        row = self._widget.currentRow()
+        chosen = 0 <= row < len(self._ids) and bool(self._widget.selectedItems())
+        return self._ids[row] if chosen else ""
+
+    def fill(self, rows: Sequence[Sequence[str]], ids: Sequence[str] = (), tips: Sequence[str] = ()) -> None:
+        """Show rows; a chosen one stays chosen if it is among them.
+
+        Args:
+            rows: Their texts.
+            ids: Of the rows.
+            tips: What is shown when the mouse rests on a row.
+        """
+        wanted = [list(row) for row in rows]
+        if wanted == self._rows and list(ids) == self._ids:
+            return
+        chosen = self.chosen
+        was_blocked = self._widget.blockSignals(True)
+        self._ids, self._rows = list(ids), wanted
+        self._widget.setRowCount(len(wanted))
+        for number, row in enumerate(wanted):
+            for column, text in enumerate(row):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(tips[number] if tips else text)
+                if column:
+                    item.setTextAlignment(qt.Qt.AlignCenter)
+                self._widget.setItem(number, column, item)
+        self._widget.clearSelection()
+        if chosen in self._ids:
+            self._widget.selectRow(self._ids.index(chosen))
+        self._widget.blockSignals(was_blocked)
+
+    def clear(self) -> None:
+        """Show no rows."""
+        self.fill([])
