@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from TumorLoopLib.boxes import content_box, union
 from TumorLoopLib.labels import LabelSet
 
 
@@ -43,8 +44,7 @@ def volumes_ml(array_kji: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet) 
     Returns:
         One number for each key: ``NCR``, ``ED``, ``ET`` and ``WT``, ``TC`` (``ET`` is both).
     """
-    box = _box(array_kji)
-    counts = np.bincount(array_kji[box].reshape(-1), minlength=256) if box is not None else np.zeros(256, np.int64)
+    counts = np.bincount(array_kji[content_box(array_kji)].reshape(-1), minlength=256)
     one = _voxel_ml(ijk_to_ras)
     return {key: float(counts[list(values)].sum() * one) for key, values in _values_by_key(labels).items()}
 
@@ -78,10 +78,7 @@ def compare(answer_kji: np.ndarray, edited_kji: np.ndarray, ijk_to_ras: np.ndarr
 
 def _table(answer: np.ndarray, edited: np.ndarray) -> np.ndarray:
     """Return 256x256 voxel counts, answer by edited value; voxels outside both tumors may be left out."""
-    boxes = [box for box in (_box(answer), _box(edited)) if box is not None]
-    if not boxes:
-        return np.zeros((256, 256), np.int64)
-    box = tuple(slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*boxes))
+    box = union(content_box(answer), content_box(edited))
     pairs = answer[box].astype(np.uint16) * np.uint16(256) + edited[box].astype(np.uint16)
     return np.bincount(pairs.reshape(-1), minlength=256 * 256).reshape(256, 256)
 
@@ -90,17 +87,6 @@ def _dice(table: np.ndarray, values: Sequence[int]) -> float:
     chosen = list(values)
     total = int(table[chosen].sum()) + int(table[:, chosen].sum())
     return 2.0 * int(table[np.ix_(chosen, chosen)].sum()) / total if total else 1.0
-
-
-def _box(array: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """Return the smallest box that holds everything but background; ``None`` if there is nothing else."""
-    slabs = np.flatnonzero(array.any(axis=(1, 2)))
-    if slabs.size == 0:
-        return None
-    k = slice(int(slabs[0]), int(slabs[-1]) + 1)
-    flat = array[k].any(axis=0)
-    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
-    return k, slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _voxel_ml(ijk_to_ras: np.ndarray) -> float:

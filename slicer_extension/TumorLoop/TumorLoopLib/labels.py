@@ -186,7 +186,7 @@ def _label(entry: Mapping[str, Any]) -> Label:
 
 
 def _code(entry: Mapping[str, Any] | None) -> Code:
-    if not entry:
+    if entry is None:
         return _NO_CODE
     return str(entry.get("scheme", "SCT")), str(entry["value"]), str(entry["meaning"])
 

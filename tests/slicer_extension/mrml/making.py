@@ -1,0 +1,123 @@
+"""Labels, volumes and labelmaps that the tests in this folder share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from TumorLoopLib.labels import LabelSet
+
+_ALTERED = {"scheme": "SCT", "value": "49755003", "meaning": "Morphologically Altered Structure"}
+
+#: As a server's ``/info`` has it.
+INFO: dict[str, Any] = {
+    "label_details": [
+        {
+            "name": name,
+            "value": value,
+            "key": key,
+            "color": color,
+            "category": _ALTERED,
+            "type": {"scheme": "SCT", "value": code, "meaning": meaning},
+        }
+        for name, value, key, color, code, meaning in (
+            ("necrotic core", 1, "NCR", [0, 255, 255], "6574001", "Necrosis"),
+            ("peritumoral edema", 2, "ED", [255, 255, 0], "79654002", "Edema"),
+            ("enhancing tumor", 3, "ET", [255, 0, 0], "86049000", "Neoplasm, Primary"),
+        )
+    ],
+    "regions": {
+        "WT": {"name": "whole tumor", "values": [1, 2, 3]},
+        "TC": {"name": "tumor core", "values": [1, 3]},
+        "ET": {"name": "enhancing tumor", "values": [3]},
+    },
+}
+
+LABELS = LabelSet.from_info(INFO)
+
+#: (k, j, i): three different sides, so that a swapped axis cannot go unnoticed.
+SHAPE = (20, 28, 34)
+
+
+def oblique(
+    spacing: Iterable[float] = (0.9, 1.3, 3.1),
+    degrees: Iterable[float] = (17.0, -23.0, 41.0),
+    origin: Iterable[float] = (-31.5, 12.25, 7.0),
+) -> np.ndarray:
+    """Return a 4x4 ijk-to-RAS affine with rotated axes and unequal spacing."""
+    x, y, z = np.radians(list(degrees))
+    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = about_z @ about_y @ about_x @ np.diag(list(spacing))
+    affine[:3, 3] = list(origin)
+    return affine
+
+
+def image(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
+    """Return an image ``(k, j, i)`` without any symmetry, int16."""
+    values: np.ndarray = np.random.default_rng(seed).normal(300.0, 80.0, shape).astype(np.int16)
+    return values
+
+
+def labelmap(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
+    """Return a labelmap ``(k, j, i)`` with all labels at places that no flip or swap of axes leaves alone."""
+    array = np.zeros(shape, np.uint8)
+    k, j, i = (side // 5 for side in shape)
+    array[k : 3 * k, j : 4 * j, i : 3 * i] = 2
+    array[k + 1 : 2 * k, 2 * j : 3 * j + 1, i + 1 : 2 * i + 3] = 3
+    array[k + 1 : k + 3, 2 * j : 2 * j + 2, i + 2 : i + 4] = 1
+    loose = np.random.default_rng(seed).random(shape) < 0.003  # single voxels show shifts by one
+    array[loose] = 3
+    return array
+
+
+def add_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: np.ndarray | None = None) -> Any:
+    """Add a scalar volume to the scene."""
+    import slicer
+    from TumorLoopLib import geometry
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, image() if array is None else array)
+    node.SetIJKToRASMatrix(geometry.matrix_of(oblique() if ijk_to_ras is None else ijk_to_ras))
+    return node
+
+
+def add_transform(matrix: np.ndarray, *moved: Any) -> Any:
+    """Add a linear transform and put nodes under it."""
+    import slicer
+    from TumorLoopLib import geometry
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
+    node.SetMatrixTransformToParent(geometry.matrix_of(matrix))
+    for one in moved:
+        one.SetAndObserveTransformNodeID(node.GetID())
+    return node
+
+
+def add_bending(*moved: Any) -> Any:
+    """Add a transform that no matrix can express and put nodes under it."""
+    import slicer
+    import vtk
+
+    spline = vtk.vtkThinPlateSplineTransform()
+    spline.SetBasisToR()
+    points, targets = vtk.vtkPoints(), vtk.vtkPoints()
+    for number, point in enumerate(np.vstack([np.eye(3), -np.eye(3)]) * 30):
+        points.InsertNextPoint(*point)
+        targets.InsertNextPoint(point[0], point[1], point[2] + number)
+    spline.SetSourceLandmarks(points)
+    spline.SetTargetLandmarks(targets)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
+    node.SetAndObserveTransformToParent(spline)
+    for one in moved:
+        one.SetAndObserveTransformNodeID(node.GetID())
+    return node
+
+
+def moved_by(degrees: float = 11.0, shift: Iterable[float] = (4.0, -7.5, 2.25)) -> np.ndarray:
+    """Return a rigid 4x4 motion."""
+    matrix = oblique((1.0, 1.0, 1.0), (degrees, -degrees / 2, 2 * degrees), shift)
+    return matrix

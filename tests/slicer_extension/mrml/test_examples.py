@@ -1,0 +1,11 @@
+import doctest
+
+import pytest
+from TumorLoopLib import boxes, labels, roles
+
+
+@pytest.mark.parametrize("module", [boxes, labels, roles])
+def test_the_examples_in_the_docstrings_are_right(module):
+    result = doctest.testmod(module, extraglobs={"np": __import__("numpy")})
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -1,0 +1,90 @@
+import copy
+
+import pytest
+from TumorLoopLib.errors import BadReply
+from TumorLoopLib.labels import LabelSet
+
+from tests.slicer_extension.mrml.making import INFO, LABELS
+
+
+def changed(**fields):
+    info = copy.deepcopy(INFO)
+    info["label_details"][0].update(fields)
+    return info
+
+
+def test_labels_are_what_the_server_says():
+    edema = LABELS.by_value(2)
+    assert (edema.name, edema.key, edema.color) == ("peritumoral edema", "ED", (1.0, 1.0, 0.0))
+    assert edema.code == ("SCT", "79654002", "Edema")
+    assert [region.key for region in LABELS.regions] == ["WT", "TC", "ET"]
+    assert LABELS.regions[1].values == (1, 3)
+
+
+def test_labels_are_sorted_by_value_however_they_are_sent():
+    info = copy.deepcopy(INFO)
+    info["label_details"].reverse()
+    assert LabelSet.from_info(info) == LABELS
+
+
+def test_a_label_is_found_by_its_full_or_short_name_in_any_case():
+    assert LABELS.by_name(" Enhancing Tumor ").value == LABELS.by_name("et").value == 3
+    assert LABELS.by_name("") is None
+    assert LABELS.by_name("tumor") is None
+
+
+def test_an_unknown_value_has_no_label():
+    assert LABELS.by_value(4) is None
+
+
+def test_a_label_is_found_by_its_code_in_a_terminology_entry():
+    entry = "any list~SCT^49755003^Other words~SCT^79654002^Swelling~^^~any~^^~^^"
+    assert LABELS.by_terminology(entry).key == "ED"
+
+
+@pytest.mark.parametrize("entry", ["", "~", "a~b~c", "list~SCT^49755003^x~SCT^85756007^Tissue~^^~l~^^~^^", "~^^~^^~^^"])
+def test_other_terminology_entries_are_no_label(entry):
+    assert LABELS.by_terminology(entry) is None
+
+
+def test_enhancing_tumor_comes_before_necrotic_core_before_edema():
+    assert [label.key for label in LABELS.by_priority] == ["ED", "NCR", "ET"]
+
+
+def test_labels_come_back_equal_from_their_json():
+    assert LabelSet.from_json(LABELS.to_json()) == LABELS
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", "{}", '{"labels": [], "regions": []}', LABELS.to_json()[:-20]])
+def test_damaged_json_is_an_error_a_clinician_can_read(text):
+    with pytest.raises(BadReply, match=r"labels"):
+        LabelSet.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {},
+        {"label_details": []},
+        {"label_details": None},
+        {"label_details": [{"name": "x"}]},
+        changed(color=[1, 2]),
+        changed(color="red"),
+        changed(value="one"),
+        changed(value=0),
+        changed(value=256),
+        changed(value=2),
+        changed(name="Enhancing Tumor"),
+        changed(type={}),
+        {**INFO, "regions": {"WT": {"name": "whole", "values": [1, 7]}}},
+        {**INFO, "regions": {"WT": {"name": "whole"}}},
+        {**INFO, "regions": ["WT"]},
+    ],
+)
+def test_a_description_that_cannot_be_used_is_refused(info):
+    with pytest.raises(BadReply, match=r"^This server"):
+        LabelSet.from_info(info)
+
+
+def test_colors_beyond_the_scale_are_clipped():
+    assert LabelSet.from_info(changed(color=[-3, 300, 51])).by_value(1).color == (0.0, 1.0, 0.2)

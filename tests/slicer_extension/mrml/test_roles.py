@@ -1,0 +1,79 @@
+import pytest
+from TumorLoopLib.roles import is_derived, recognize, role_of
+
+FOUR = {"a": ["AX T1"], "b": ["AX T1 POST GD"], "c": ["AX T2 FSE"], "d": ["AX T2 FLAIR"]}
+
+
+def test_four_volumes_find_their_roles():
+    found = recognize(FOUR)
+    assert found.roles == {"t1": "a", "t1ce": "b", "t2": "c", "flair": "d"}
+    assert (found.reasons, found.doubled, found.unsure) == ({}, {}, [])
+    assert found.told_by["t1ce"] == "AX T1 POST GD"
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("t1_tse_c+", "t1ce"),
+        ("t1_mprage_c+", "t1ce"),
+        ("T1 nach KM", "t1ce"),
+        ("T1 ohne KM", "t1"),
+        ("T1 sans gado", "t1"),
+        ("T1 contraste", "t1ce"),
+        ("T1 Kontrastmittel", "t1ce"),
+        ("t2_spc_da-fl_sag_p2", "flair"),
+        ("T1 w/wo", None),
+        ("T1 W/O GD", "t1"),
+    ],
+)
+def test_contrast_is_told_in_the_words_of_scanners(name, role):
+    assert role_of(name) == role
+
+
+def test_a_missing_role_says_what_to_do():
+    found = recognize({key: FOUR[key] for key in "abd"})
+    assert found.reasons == {"t2": 'No volume is recognized as T2. Choose it, or put "t2" into its name.'}
+
+
+def test_a_doubled_role_is_given_to_nobody_and_names_all():
+    found = recognize({**FOUR, "e": ["COR T2"]})
+    assert "t2" not in found.roles
+    assert found.doubled == {"t2": ["c", "e"]}
+    assert found.reasons["t2"] == '"AX T2 FSE" and "COR T2" both look like T2. Choose the one to use.'
+
+
+def test_three_that_claim_a_role_are_all_named():
+    found = recognize({1: ["T2 a"], 2: ["T2 b"], 3: ["T2 c"]})
+    assert found.reasons["t2"] == '"T2 a", "T2 b" and "T2 c" all look like T2. Choose the one to use.'
+
+
+def test_the_series_description_helps_a_nameless_node():
+    found = recognize({1: ["Volume_3", "SAG FLAIR 3D"]})
+    assert found.roles == {"flair": 1}
+
+
+def test_texts_that_say_the_same_agree():
+    assert recognize({1: ["FLAIR", "AX T2 FLAIR", "patient_flair.nii.gz"]}).roles == {"flair": 1}
+
+
+def test_texts_that_contradict_each_other_give_no_role_and_a_reason_for_both():
+    found = recognize({1: ["T1", "AX T2 FLAIR"]})
+    assert found.roles == {}
+    assert found.unsure == [1]
+    assert found.reasons["flair"].startswith('"T1" may be FLAIR: "AX T2 FLAIR" says so, but "T1" says something else.')
+    assert found.reasons["t1"].startswith('"T1" may be T1: "T1" says so, but "AX T2 FLAIR" says something else.')
+
+
+def test_a_sure_volume_wins_over_an_unsure_one():
+    assert recognize({1: ["T1", "AX T2 FLAIR"], 2: ["T1 native"]}).roles == {"t1": 2}
+
+
+@pytest.mark.parametrize("name", ["t1ce_seg", "flair mask", "T1 subtraction", "t2.seg.nrrd", "Uncertainty of t1ce"])
+def test_what_is_made_from_an_image_is_no_image(name):
+    assert is_derived(name)
+    assert recognize({1: [name, "AX T1"]}).roles == {}
+
+
+def test_volumes_without_any_text_are_passed_over():
+    assert recognize({1: [], 2: ["", ""]}).roles == {}
+    assert recognize({}).roles == {}
