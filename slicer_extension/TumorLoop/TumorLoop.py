@@ -111,9 +111,9 @@ class TumorLoopTest(ScriptedLoadableModuleTest):
         panel = slicer.modules.TumorLoopWidget.panel
         panel.case.recognize(replace=True)
         for role, name in names.items():
-            self.assertEqual(getattr(panel.desk.parameters, role).GetName(), name)
-            self.assertEqual(getattr(panel.ui, f"{role}Selector").currentNode().GetName(), name)
-        self.assertEqual(panel.state().volumes_problem, "")
+            assert getattr(panel.desk.parameters, role).GetName() == name
+            assert getattr(panel.ui, f"{role}Selector").currentNode().GetName() == name
+        assert panel.state().volumes_problem == ""
 
     def test_a_renamed_segment_keeps_its_label(self) -> None:
         """A labelmap becomes a segmentation and comes back voxel for voxel, also after a segment was renamed."""
@@ -124,7 +124,7 @@ class TumorLoopTest(ScriptedLoadableModuleTest):
         ijk_to_ras = slicer.util.arrayFromVTKMatrix(reference_matrix(reference))
         node = segments.show_labelmap(array, ijk_to_ras, labels, reference, "Test")
         node.GetSegmentation().GetNthSegment(0).SetName("something else")
-        self.assertTrue(np.array_equal(segments.labelmap_of(node, reference, labels).array, array))
+        assert np.array_equal(segments.labelmap_of(node, reference, labels).array, array)
 
     def _add_volume(self, name: str) -> Any:
         """Add a small volume to the scene."""

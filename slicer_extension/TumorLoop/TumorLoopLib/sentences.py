@@ -136,7 +136,7 @@ def _remedy(error: ClientError) -> str:
         return _("Enter the access token under Server.")
     if isinstance(error, ServerFailed):
         if error.status == FULL_DISK:
-            return _("Whoever runs the server must make room; then try again.")
+            return ""  # the server's own sentence says what to do
         return _("Try again; if it stays so, tell whoever runs the server.")
     if isinstance(error, RequestRejected) and error.status == 409:
         return _("Change the case's name under Case.")

@@ -55,4 +55,5 @@ def duration(seconds: float) -> str:
         return _("{seconds} s").format(seconds=whole)
     if whole < 3600:
         return _("{minutes} min {seconds} s").format(minutes=whole // 60, seconds=whole % 60)
-    return _("{hours} h {minutes} min").format(hours=whole // 3600, minutes=round(whole % 3600 / 60))
+    minutes = round(whole / 60)
+    return _("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)

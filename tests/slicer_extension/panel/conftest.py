@@ -1,0 +1,56 @@
+"""A real server for the panel's tests, a proxy that can break what passes, and snapshots of small volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from TumorLoopLib.roles import ROLES
+
+from tests import synthetic
+from tests.server_app.conftest import Server, serving, tiny_model
+from tests.slicer_extension.proxy import FaultyProxy, proxy_of
+
+__all__ = ["tiny_model"]
+
+#: The cases on the server; each is used by few tests, because submitted labels stay.
+CASES = tuple(f"P{number:03d}" for number in range(1, 7))
+
+
+@pytest.fixture(scope="session")
+def panel_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the cases of :data:`CASES`."""
+    folder = tmp_path_factory.mktemp("panel") / "studies"
+    for name in CASES:
+        synthetic.write_case(folder, name, label=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(panel_studies: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """``python -m server_app`` with a small untrained network and trainings of seconds."""
+    with serving(panel_studies, tmp_path_factory.mktemp("panel-home") / "workspace", tiny_model) as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[FaultyProxy]:
+    """Stands between the panel and the server, passing everything on until a test says otherwise."""
+    with proxy_of(server.url) as between:
+        yield between
+
+
+def head_arrays(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return a synthetic head as Slicer would hold it: ``(k, j, i)`` arrays and ``ijk_to_ras``, by role.
+
+    Args:
+        seed: Another one makes another content.
+    """
+    grid = synthetic.brats_grid()
+    images = {}
+    for role in ROLES:
+        data = synthetic.head(grid, role).data
+        images[role] = (np.ascontiguousarray(data.transpose(2, 1, 0)) + np.int16(seed), grid.affine.astype(np.float64))
+    return images

@@ -1,0 +1,192 @@
+"""Jobs: what runs where, what is handed over when, and what becomes of trouble."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from TumorLoopLib.errors import Cancelled, ServerTimeout
+from TumorLoopLib.jobs import Handlers, Jobs, Progress, Reporter
+
+
+class Desk:
+    """Collects what the handlers are told, and on which thread."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, object]] = []
+        self.threads: set[threading.Thread] = set()
+        self.crashes: list[Exception] = []
+        self.jobs = Jobs(self.crashes.append)
+
+    def handlers(self) -> Handlers:
+        return Handlers(
+            done=lambda result: self._tell("done", result),
+            failed=lambda error: self._tell("failed", error),
+            cancelled=lambda: self._tell("cancelled", None),
+            progress=lambda progress, partial: self._tell("progress", (progress.stage, partial)),
+        )
+
+    def poll_until_idle(self, seconds: float = 5.0) -> None:
+        give_up = time.monotonic() + seconds
+        while self.jobs.running():
+            self.jobs.poll()
+            assert time.monotonic() < give_up, "the job does not end"
+
+    def _tell(self, what: str, value: object) -> None:
+        self.told.append((what, value))
+        self.threads.add(threading.current_thread())
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_work_runs_on_another_thread_and_its_result_is_handed_over_on_this_one(desk):
+    desk.jobs.start("a", lambda reporter: threading.current_thread(), desk.handlers())
+    desk.poll_until_idle()
+    (what, worker) = desk.told[-1]
+    assert what == "done"
+    assert worker is not threading.current_thread()
+    assert desk.threads == {threading.current_thread()}
+
+
+def test_nothing_is_handed_over_before_somebody_polls(desk):
+    desk.jobs.start("a", lambda reporter: 1, desk.handlers())
+    time.sleep(0.05)
+    assert desk.told == []
+    assert desk.jobs.running("a")
+
+
+def test_an_error_of_the_work_reaches_the_handler_as_it_is(desk):
+    def work(reporter: Reporter) -> None:
+        raise ServerTimeout("it is late")
+
+    desk.jobs.start("a", work, desk.handlers())
+    desk.poll_until_idle()
+    what, error = desk.told[-1]
+    assert what == "failed"
+    assert isinstance(error, ServerTimeout)
+
+
+def test_a_cancelled_job_ends_as_cancelled_and_not_as_failed(desk):
+    def work(reporter: Reporter) -> None:
+        while True:
+            reporter.check()
+            time.sleep(0.01)
+
+    desk.jobs.start("a", work, desk.handlers())
+    assert not desk.jobs.cancelling("a")
+    desk.jobs.cancel("a")
+    assert desk.jobs.cancelling("a")
+    desk.poll_until_idle(1.0)
+    assert desk.told[-1] == ("cancelled", None)
+    assert all(what != "failed" for what, _ in desk.told)
+
+
+def test_two_jobs_of_one_kind_do_not_run_at_once(desk):
+    gate = threading.Event()
+    assert desk.jobs.start("a", lambda reporter: gate.wait(5), desk.handlers())
+    assert not desk.jobs.start("a", lambda reporter: "second", desk.handlers())
+    assert desk.jobs.start("b", lambda reporter: "other kind", desk.handlers())
+    gate.set()
+    desk.poll_until_idle()
+    assert ("done", "second") not in desk.told
+    assert ("done", "other kind") in desk.told
+
+
+def test_an_abandoned_job_tells_nobody_anything_and_is_cancelled(desk):
+    seen = threading.Event()
+
+    def work(reporter: Reporter) -> str:
+        reporter.cancel.wait(5)
+        seen.set()
+        return "late"
+
+    desk.jobs.start("a", work, desk.handlers())
+    desk.jobs.abandon()
+    assert seen.wait(2)
+    desk.jobs.poll()
+    assert desk.told == []
+    assert not desk.jobs.running()
+
+
+def test_a_handler_may_start_the_next_job_of_its_kind(desk):
+    handlers = desk.handlers()
+    chain = Handlers(lambda result: desk.jobs.start("a", lambda reporter: "next", handlers), handlers.failed)
+    desk.jobs.start("a", lambda reporter: "first", chain)
+    desk.poll_until_idle()
+    assert ("done", "next") in desk.told
+
+
+def test_a_mistake_in_a_handler_is_shown_and_does_not_stop_the_others(desk):
+    def mistake(result: object) -> None:
+        raise KeyError("typo")
+
+    desk.jobs.start("a", lambda reporter: 1, Handlers(mistake, mistake))
+    desk.jobs.start("b", lambda reporter: 2, desk.handlers())
+    desk.poll_until_idle()
+    assert [type(error) for error in desk.crashes] == [KeyError]
+    assert ("done", 2) in desk.told
+
+
+def test_progress_and_partial_results_are_seen_while_the_job_runs(desk):
+    gate = threading.Event()
+
+    def work(reporter: Reporter) -> None:
+        reporter.stage("sending")
+        reporter.progress(5, 10)
+        reporter.hand_over("half")
+        gate.wait(5)
+
+    desk.jobs.start("a", work, desk.handlers())
+    give_up = time.monotonic() + 5
+    while ("progress", ("sending", "half")) not in desk.told:
+        desk.jobs.poll()
+        assert time.monotonic() < give_up
+    gate.set()
+    desk.poll_until_idle()
+
+
+def test_a_poll_lets_the_worker_threads_run(desk):
+    """In Slicer they stand still otherwise: it holds Python's lock while it waits for events."""
+    gate = threading.Event()
+    desk.jobs.start("a", lambda reporter: gate.wait(5), desk.handlers())
+    before = time.perf_counter()
+    desk.jobs.poll()
+    taken = time.perf_counter() - before
+    gate.set()
+    desk.poll_until_idle()
+    assert 0.004 <= taken < 0.1
+
+
+def test_a_stage_that_is_entered_after_cancel_raises():
+    reporter = Reporter()
+    reporter.cancel.set()
+    with pytest.raises(Cancelled):
+        reporter.stage("computing")
+
+
+def test_a_new_stage_forgets_the_bytes_of_the_last_one():
+    reporter = Reporter()
+    reporter.stage("sending")
+    reporter.progress(7, 10)
+    reporter.stage("sending")
+    assert reporter.view().done == 7
+    reporter.stage("waiting")
+    assert (reporter.view().done, reporter.view().total) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("progress", "eta"),
+    [
+        (Progress("a", share=0.25, seconds=10.0), 30.0),
+        (Progress("a", done=50, total=100, seconds=4.0), 4.0),
+        (Progress("a", share=0.01, seconds=10.0), None),
+        (Progress("a", share=0.5, seconds=0.1), None),
+        (Progress("a", seconds=9.0), None),
+    ],
+)
+def test_the_remaining_time_is_told_only_when_it_can_be(progress, eta):
+    assert progress.eta == (pytest.approx(eta) if eta is not None else None)

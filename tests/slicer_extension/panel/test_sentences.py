@@ -1,0 +1,96 @@
+"""What the clinician reads: every error and every stage as plain sentences."""
+
+from __future__ import annotations
+
+import pytest
+from TumorLoopLib import sentences
+from TumorLoopLib.diagnosis import STEPS, Step
+from TumorLoopLib.errors import (
+    BadReply,
+    ConnectionLost,
+    LocalFileError,
+    NotAuthorized,
+    RequestRejected,
+    ServerFailed,
+    ServerTimeout,
+    ServerUnreachable,
+)
+from TumorLoopLib.jobs import Progress
+from TumorLoopLib.server_errands import Training
+from TumorLoopLib.texts import duration, megabytes, milliliters, ratio
+
+SAID = "Something went wrong."
+ERRORS = [
+    ServerUnreachable(SAID),
+    ConnectionLost(SAID),
+    ServerTimeout(SAID),
+    LocalFileError(SAID),
+    BadReply(SAID),
+    RequestRejected(409, "image", SAID),
+    RequestRejected(422, "label", SAID),
+    NotAuthorized(401, "token", SAID),
+    ServerFailed(500, SAID),
+    ServerFailed(507, SAID),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{type(error).__name__}-{getattr(error, 'status', '')}")
+def test_an_error_keeps_its_own_sentence_and_ends_as_one(error):
+    text = sentences.of_error(error)
+    assert text.startswith(SAID)
+    assert text.endswith(".")
+    assert type(error).__name__ not in text
+
+
+def test_a_refused_token_leads_to_the_token_field_and_a_taken_name_to_the_name():
+    assert "access token under Server" in sentences.of_error(NotAuthorized(401, "", SAID))
+    assert "name under Case" in sentences.of_error(RequestRejected(409, "image", SAID))
+
+
+def test_a_mistake_in_the_panel_is_named_as_one():
+    text = sentences.of_error(KeyError("t1ce"))
+    assert "panel made a mistake" in text
+    assert "t1ce" in text
+
+
+@pytest.mark.parametrize(
+    ("progress", "text", "bar"),
+    [
+        (Progress("sending", 12_000_000, 31_000_000), "Sending 12 of 31 MB", 39),
+        (Progress("sending", 15_500_000, 31_000_000, seconds=10.0), "Sending 16 of 31 MB, 10 s left", 50),
+        (Progress("waiting", position=2), "Waiting: 2 before this one", -1),
+        (Progress("waiting"), "Waiting for the server …", -1),
+        (Progress("computing", share=0.5, seconds=65.0), "Computing, 50 %, 1 min 5 s left", 50),
+        (Progress("receiving", 10_000, 100_000), "Receiving 0.0 of 0.1 MB", 10),
+        (Progress("preparing"), "Packing the volumes …", -1),
+        (Progress(""), "Starting …", -1),
+    ],
+)
+def test_each_stage_is_told_with_what_is_known_of_it(progress, text, bar):
+    assert sentences.of_progress(progress) == text
+    assert sentences.bar_of(progress) == bar
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_step_of_the_test_has_a_sentence_for_both_outcomes(step):
+    for ok in (True, False):
+        text = sentences.of_step(Step(step, ok, "That says it."))
+        assert text.endswith(".")
+        assert len(text) > 8
+
+
+def test_a_training_tells_its_epoch_and_the_time_left():
+    training = Training("r", "training", "", 1, 3, 65.0)
+    assert sentences.of_training(training) == "Epoch 2 of 3, 1 min 5 s left"
+    assert sentences.of_training(Training("r", "training", "", 3, 3)) == "Epoch 3 of 3"
+    assert "judging v0001" in sentences.of_training(Training("r", "judging", "judging v0001"))
+
+
+def test_numbers_are_written_as_people_read_them():
+    assert [duration(seconds) for seconds in (0.2, 59.6, 3599, 7199)] == [
+        "0 s",
+        "1 min 0 s",
+        "59 min 59 s",
+        "2 h 0 min",
+    ]
+    assert (megabytes(999), milliliters(None), ratio(float("nan")), ratio(0.987)) == ("0.0", "–", "–", "0.99")
