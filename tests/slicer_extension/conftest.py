@@ -20,3 +20,15 @@ def scene() -> Iterator[Any]:
         yield boot()
         shut_down()
     faults.fail_if_any()
+
+
+@pytest.fixture
+def desktop() -> Iterator[Any]:
+    """The ``scene`` fixture with Slicer's desktop around it: ``qt``, ``ctk``, windows, module manager.
+
+    At the end all windows close, and exceptions in slots, Qt's warnings and unused dialog answers fail the test.
+    """
+    from tests.slicer_extension.harness import desktop as harness
+
+    with harness.running() as fresh:
+        yield fresh

@@ -18,7 +18,6 @@ class CoreApplication:
     applicationVersion = "5.10.0-2025-11-10"
     majorVersion, minorVersion = 5, 10
     revision = "34045"
-    os = "linux"
     documentationBaseUrl = "https://slicer.readthedocs.io/en/latest/"
 
     def __init__(self, logic: Any, temporary_path: str) -> None:
@@ -38,7 +37,7 @@ class CoreApplication:
 
     def moduleManager(self) -> Any:
         """Return what looks modules up by name."""
-        return ModuleFactory(slicer.modules)
+        return ModuleFactory()
 
     def mrmlScene(self) -> Any:
         """Return the current scene."""

@@ -64,10 +64,12 @@ class ScriptedModule:
 
 
 class ModuleFactory:
-    """Looks modules up by name (``qSlicerModuleFactoryManager``, as far as Python code asks it)."""
+    """Looks modules up by name (``qSlicerModuleManager`` without a user interface)."""
 
-    def __init__(self, modules: SimpleNamespace) -> None:
-        self._modules = modules
+    @property
+    def _modules(self) -> SimpleNamespace:
+        modules: SimpleNamespace = slicer.modules
+        return modules
 
     def module(self, name: str) -> Any:
         """Return a module by its name, or None."""

@@ -1,8 +1,8 @@
 """Stand-in of ``slicer.parameterNodeWrapper``: typed attributes over a ``vtkMRMLScriptedModuleNode``.
 
 Like the original it writes every default into the node at once, checks types and validators on each assignment, and
-binds parameters to the widgets whose ``SlicerParameterName`` property names them. Unlike the original it refuses attributes
-that are no parameters, and a widget that names an unknown parameter fails.
+binds parameters to the widgets whose ``SlicerParameterName`` property names them. Unlike the original it refuses
+attributes that are no parameters, and a widget that names an unknown parameter fails.
 """
 
 from __future__ import annotations

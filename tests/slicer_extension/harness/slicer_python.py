@@ -13,6 +13,8 @@ from tests.slicer_extension.harness import parameter_node, parameter_types, scri
 
 def install() -> None:
     """Make ``slicer.i18n``, ``slicer.ScriptedLoadableModule`` and ``slicer.parameterNodeWrapper`` importable."""
+    if "slicer.i18n" in sys.modules:
+        return
     _install("i18n", {"tr": _tr, "translate": _translate, "getContext": _context})
     _install("ScriptedLoadableModule", {public.__name__: public for public in scripted_module.PUBLIC})
     names = ("WithinRange", "Minimum", "Maximum", "Choice", "Default", "Decimals", "SingleStep", "Validator")

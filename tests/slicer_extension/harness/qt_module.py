@@ -1,0 +1,70 @@
+"""The module ``qt`` that scripts in Slicer import: all of Qt in one flat namespace, PythonQt's way."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from tests.slicer_extension.harness import dialogs, pythonqt
+from tests.slicer_extension.harness.raw import raw
+from tests.slicer_extension.harness.signals import Connection
+from tests.slicer_extension.harness.ui_loader import UiLoader
+
+_RAW_SINGLE_SHOT = QtCore.QTimer.singleShot
+
+
+def make() -> ModuleType:
+    """Return the module, and put it where ``import qt`` finds it."""
+    if "qt" in sys.modules:
+        return sys.modules["qt"]
+    pythonqt.install()
+    module = ModuleType("qt")
+    for source in (QtCore, QtGui, QtWidgets):
+        for name in dir(source):
+            # PySide6's own helpers (Signal, Slot, Property) do not exist in PythonQt
+            if name.startswith("Q") and not name.startswith(("QT_", "QtMsg")):
+                setattr(module, name, getattr(source, name))
+    QtCore.QTimer.singleShot = staticmethod(_single_shot)
+    vars(module).update(
+        QUiLoader=UiLoader,
+        QSettings=Settings,
+        QMessageBox=dialogs.MessageBox,
+        QFileDialog=dialogs.FileDialog,
+        QInputDialog=dialogs.InputDialog,
+        qVersion=QtCore.qVersion,
+    )
+    sys.modules["qt"] = module
+    return module
+
+
+class Settings(QtCore.QSettings):
+    """``qt.QSettings`` with PythonQt's signature of ``value``: no type argument."""
+
+    NATIVE = True
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """Return a setting; what was read from a file is text."""
+        return QtCore.QSettings.value(self, key, default)
+
+
+def _single_shot(milliseconds: int, *target: Any) -> None:
+    """Call a callable, or a receiver's slot given as text, once and later."""
+    slot = target[0] if len(target) == 1 else getattr(target[0], target[1].split("(")[0])
+    if not callable(slot):
+        raise TypeError(f"QTimer.singleShot cannot call {slot!r}")
+    connection = Connection("timeout()", slot)
+    _RAW_SINGLE_SHOT(int(milliseconds), lambda: connection.deliver())
+
+
+def application() -> Any:
+    """Return the process's one ``QApplication``, drawn off the screen, in the Fusion style."""
+    existing = QtWidgets.QApplication.instance()
+    if existing is not None:
+        return existing
+    made = QtWidgets.QApplication(["Slicer", "-platform", "offscreen"])
+    raw(made, "setStyle")("Fusion")
+    raw(made, "setQuitOnLastWindowClosed")(False)
+    return made
