@@ -1,0 +1,157 @@
+"""Segments that do not lie on the reference volume's grid: what is moved, what is resampled, what is lost."""
+
+import numpy as np
+import pytest
+import slicer
+from TumorLoopLib import geometry, segments
+
+from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_transform, add_volume, labelmap, moved_by, oblique
+from tests.slicer_extension.mrml.segmenting import ED, back, ball, case, mask_of
+
+pytestmark = pytest.mark.usefixtures("scene")
+
+
+def shifted(k, j, i):
+    """The affine of a grid that begins (k, j, i) voxels after the oblique one."""
+    affine = oblique()
+    affine[:3, 3] += affine[:3, :3] @ [i, j, k]
+    return affine
+
+
+def nearest(array, array_to_world, shape, shape_to_world):
+    """Each voxel of a grid takes the nearest one of another grid: the slow and plain way."""
+    to_array = np.linalg.inv(array_to_world) @ shape_to_world
+    k, j, i = np.indices(shape).reshape(3, -1)
+    at = np.floor((to_array[:3, :3] @ [i, j, k]) + to_array[:3, 3:] + 0.5).astype(int)[::-1]
+    valid = np.all((at >= 0) & (at < np.array(array.shape)[:, None]), axis=0)
+    result = np.zeros(k.size, np.uint8)
+    result[valid] = array[tuple(at[:, valid])]
+    return result.reshape(shape)
+
+
+def centers_outside(array, array_to_world, shape, shape_to_world):
+    at = np.argwhere(array)[:, ::-1]
+    to_shape = np.linalg.inv(shape_to_world) @ array_to_world
+    found = at @ to_shape[:3, :3].T + to_shape[:3, 3]
+    return int((~np.all((found >= -0.5) & (found < np.array(shape[::-1]) - 0.5), axis=1)).sum())
+
+
+@pytest.mark.parametrize("start", [(0, 0, 0), (3, 5, 7), (-3, -5, -7), (-15, 20, 30)])
+def test_whole_voxel_shifts_are_moved_exactly_and_what_sticks_out_is_counted(start):
+    volume = add_volume()
+    node = segments.show_labelmap(labelmap(), shifted(*start), LABELS, volume, "a")
+    wide = np.zeros([side + 120 for side in SHAPE], np.uint8)
+    k, j, i = (60 + offset for offset in start)
+    wide[k : k + SHAPE[0], j : j + SHAPE[1], i : i + SHAPE[2]] = labelmap()
+    expected = wide[60 : 60 + SHAPE[0], 60 : 60 + SHAPE[1], 60 : 60 + SHAPE[2]]
+    lost = int(np.count_nonzero(labelmap()) - np.count_nonzero(expected))
+    report = back(node, volume)
+    assert np.array_equal(report.array, expected)
+    assert report.outside_voxels == report.off_grid_voxels == lost
+    assert report.notices == []
+    told = [problem for problem in report.problems if problem.startswith(f"{lost} voxels lie outside")]
+    assert len(told) == (1 if lost else 0)
+
+
+def test_a_segmentation_wholly_outside_is_empty_and_counted():
+    volume = add_volume()
+    node = segments.show_labelmap(labelmap(), shifted(0, 0, 500), LABELS, volume, "a")
+    report = back(node, volume)
+    assert report.empty
+    assert report.outside_voxels == np.count_nonzero(labelmap())
+    assert len(report.problems) == 2
+
+
+def test_a_segment_painted_beyond_the_reference_by_the_editor_is_cut_and_counted():
+    volume, node = case()
+    wide_shape = tuple(side + 8 for side in SHAPE)
+    wide = add_volume("wide", np.zeros(wide_shape, np.int16), shifted(-4, -4, -4))
+    wide.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+    painted = ball(wide_shape, (2, 16, 20), 6)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.astype(np.uint8), node, ED, wide)
+    report = back(node, volume)
+    inner = painted[4:-4, 4:-4, 4:-4]
+    assert np.array_equal(report.array == 2, inner & ~np.isin(labelmap(), (1, 3)))
+    assert report.outside_voxels == painted.sum() - inner.sum() > 0
+    assert np.array_equal(report.array == 3, labelmap() == 3)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        oblique((0.45, 0.65, 1.55)),
+        oblique((2.03, 2.07, 3.3)),
+        oblique(degrees=(0.0, 0.0, 0.0)),
+        oblique(origin=(-31.0, 12.0, 7.5)),
+    ],
+    ids=["finer", "coarser", "upright", "half a voxel off"],
+)
+def test_another_grid_is_resampled_by_the_nearest_voxel_and_said(grid):
+    volume = add_volume()
+    node = segments.show_labelmap(labelmap(), grid, LABELS, volume, "a")
+    report = back(node, volume)
+    assert np.array_equal(report.array, nearest(labelmap(), grid, SHAPE, oblique()))
+    assert report.array.any()
+    assert report.off_grid_voxels == np.count_nonzero(labelmap())
+    assert report.outside_voxels == centers_outside(labelmap(), grid, SHAPE, oblique())
+    assert report.notices == [
+        '"necrotic core", "peritumoral edema", "enhancing tumor": drawn on another grid than "T1ce". '
+        "The nearest voxels are sent; borders may move by half a voxel."
+    ]
+
+
+def test_a_segmentation_under_another_transform_lies_where_it_is_seen():
+    volume, node = case(transformed=False)
+    add_transform(moved_by(5.0, (2.0, 1.0, -1.0)), node)
+    report = back(node, volume)
+    moved = moved_by(5.0, (2.0, 1.0, -1.0)) @ oblique()
+    assert np.array_equal(report.array, nearest(labelmap(), moved, SHAPE, oblique()))
+    assert not np.array_equal(report.array, labelmap())
+    assert report.off_grid_voxels == np.count_nonzero(labelmap())
+    assert np.allclose(report.ijk_to_ras, oblique())
+
+
+def test_slicers_own_resampling_puts_it_at_the_same_place():
+    volume, node = case(transformed=False)
+    add_transform(moved_by(5.0, (2.0, 1.0, -1.0)), node)
+    own = mask_of(node, ED, volume)
+    ours = back(node, volume).array == 2
+    # Slicer rounds the edges of voxels its own way; a wrong direction or order of transforms would leave no overlap
+    assert 2 * (own & ours).sum() / (own.sum() + ours.sum()) > 0.95
+
+
+def test_a_transform_by_whole_voxels_loses_nothing():
+    volume, node = case(transformed=False)
+    motion = np.eye(4)
+    motion[:3, 3] = oblique()[:3, :3] @ [1, -2, 0]
+    add_transform(motion, node)
+    report = back(node, volume)
+    assert np.array_equal(report.array[:, :-2, 1:], labelmap()[:, 2:, :-1])
+    assert report.notices == []
+
+
+def test_both_under_different_transforms_to_the_same_place_are_on_the_grid():
+    volume, node = case(transformed=True)
+    node.SetAndObserveTransformNodeID(None)
+    add_transform(moved_by(), node)
+    report = back(node, volume)
+    assert np.array_equal(report.array, labelmap())
+    assert report.notices == []
+
+
+def test_hardening_the_same_transform_on_both_changes_nothing():
+    volume, node = case(transformed=True)
+    volume.HardenTransform()
+    node.HardenTransform()
+    report = back(node, volume)
+    assert np.array_equal(report.array, labelmap())
+    assert np.allclose(report.ijk_to_ras, moved_by() @ oblique(), atol=1e-6)
+    assert report.notices == []
+
+
+def test_rounding_in_a_matrix_does_not_count_as_another_grid():
+    volume, node = case(transformed=False)
+    volume.SetIJKToRASMatrix(geometry.matrix_of(np.round(oblique(), 5)))
+    report = back(node, volume)
+    assert np.array_equal(report.array, labelmap())
+    assert report.notices == []
