@@ -1,0 +1,8 @@
+"""All mutants."""
+
+from __future__ import annotations
+
+from tests.slicer_extension.mutation import pure
+from tests.slicer_extension.mutation.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (*pure.MUTANTS,)
