@@ -10,6 +10,7 @@ from tests.slicer_extension.harness.raw import raw
 from tests.slicer_extension.harness.standin import StandIn, child_widgets, register, state
 
 _HEADER = 22
+_SIZE_HINT, _MINIMUM_SIZE_HINT = QtWidgets.QWidget.sizeHint, QtWidgets.QWidget.minimumSizeHint
 
 
 @register
@@ -94,12 +95,12 @@ class ctkCollapsibleButton(StandIn, QtWidgets.QWidget):
 
     def minimumSizeHint(self) -> Any:
         """Return a size that leaves room for the header."""
-        inner = QtWidgets.QWidget.minimumSizeHint(self)
+        inner = _MINIMUM_SIZE_HINT(self)
         return QtCore.QSize(max(inner.width(), 60), max(inner.height(), _HEADER + 4))
 
     def sizeHint(self) -> Any:
         """Return the size of the header, with the contents unless folded."""
-        inner = QtWidgets.QWidget.sizeHint(self)
+        inner = _SIZE_HINT(self)
         return QtCore.QSize(
             max(inner.width(), 60), _HEADER + 4 if self._collapsed() else max(inner.height(), _HEADER + 4)
         )

@@ -11,6 +11,22 @@ from tests.slicer_extension.harness.files import FileManager
 from tests.slicer_extension.harness.modules import ModuleFactory
 
 
+class Environment:
+    """The process's environment variables as a ``QProcessEnvironment``."""
+
+    def keys(self) -> list[str]:
+        """Return the names."""
+        return list(os.environ)
+
+    def value(self, name: str, default: str = "") -> str:
+        """Return the value of a variable."""
+        return os.environ.get(name, default)
+
+    def contains(self, name: str) -> bool:
+        """Return whether there is such a variable."""
+        return name in os.environ
+
+
 class CoreApplication:
     """What code on MRML asks of ``slicer.app``: logics, files, versions. An unknown attribute fails, as in Slicer."""
 
@@ -70,9 +86,9 @@ class CoreApplication:
         """Return where a module's documentation would be."""
         return f"{self.documentationBaseUrl}user_guide/modules/{name.lower()}.html"
 
-    def startupEnvironment(self) -> dict[str, str]:
+    def startupEnvironment(self) -> Environment:
         """Return the environment variables from before Slicer changed them (``PYTHONHOME`` and so on)."""
-        return dict(os.environ)
+        return Environment()
 
     def translate(self, _context: str, text: str) -> str:
         """Return a text in the user's language, which is American English."""

@@ -102,13 +102,13 @@ class ctkSliderWidget(StandIn, QtWidgets.QWidget):
     def _slider_moved(self, position: int) -> None:
         self.value = self.minimum + position / 1000 * self._span()
 
-    def _read(name: str) -> Any:  # type: ignore[misc]  # called below, while the class is made
+    def _read(name: str) -> Any:
         def read(self: Any) -> Any:
             return getattr(state(self)["box"], name)
 
         return read
 
-    def _write(name: str) -> Any:  # type: ignore[misc]
+    def _write(name: str) -> Any:
         def write(self: Any, value: Any) -> None:
             setattr(state(self)["box"], name, value)
 

@@ -79,7 +79,7 @@ def fail_if_unanswered() -> None:
         raise AssertionError(f"answers that no dialog asked for: {left}")
 
 
-class MessageBox(_Box):
+class MessageBox(QtWidgets.QMessageBox):
     """``qt.QMessageBox`` (and ``ctk.ctkMessageBox``) that the test answers."""
 
     NATIVE = True
@@ -171,7 +171,7 @@ def _press(box: Any) -> str:
         raise AssertionError(f"the dialog has no button {pressed!r}, only {', '.join(buttons)}")
     text = "\n\n".join(part for part in (raw(box, "text")(), raw(box, "informativeText")()) if part)
     icon = str(raw(box, "icon")().name)
-    shown.append(Shown(raw(box, "windowTitle")(), text, raw(box, "detailedText")(), icon, buttons, pressed))
+    shown.append(Shown(raw(box, "windowTitle")().strip(), text, raw(box, "detailedText")(), icon, buttons, pressed))
     return pressed
 
 

@@ -41,13 +41,16 @@ class ScriptedModule:
     def __init__(self, path: str, name: str) -> None:
         self.name, self.path = name, path
         self.title = name
-        self.categories, self.dependencies, self.contributors, self.associatedNodeTypes = [], [], [], []
+        self.categories: list[str] = []
+        self.dependencies: list[str] = []
+        self.contributors: list[str] = []
+        self.associatedNodeTypes: list[str] = []
         self.helpText = self.acknowledgementText = ""
         self.icon = None
         self.hidden, self.index = False, -1
         self.widgetRepresentationCreationEnabled = True
-        self._widget = None
-        self._self = None
+        self._widget: Any = None
+        self._self: Any = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._ATTRIBUTES and not name.startswith("_"):

@@ -107,6 +107,10 @@ class ParameterNode:
     """Base of the wrapped classes: values, observers, and the binding to widgets."""
 
     allParameters: Mapping[str, Parameter] = {}
+    parameterNode: Any
+    _guis: dict[int, tuple[int, dict[str, Any]]]
+    _next_tag: int
+    _updating: bool
 
     def __init__(self, parameterNode: Any) -> None:
         self.__dict__.update(parameterNode=parameterNode, _guis={}, _next_tag=0, _updating=False)
@@ -187,16 +191,16 @@ class ParameterNode:
             connector.connect(self._taker(name, connector))
         tag = self._next_tag
         self.__dict__["_next_tag"] += 1
-        weak = weakref.ref(self)
-        observer = self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: weak() and weak()._show(tag))
+        observer = self.AddObserver(vtk.vtkCommand.ModifiedEvent, self._shower(tag))
         self._guis[tag] = (observer, connectors)
         return tag
 
     def disconnectGui(self, tag: int) -> None:
         """Undo one :meth:`connectGui`; an unknown tag does nothing."""
-        observer, connectors = self._guis.pop(tag, (None, {}))
-        if observer is not None:
-            self.RemoveObserver(observer)
+        if tag not in self._guis:
+            return
+        observer, connectors = self._guis.pop(tag)
+        self.RemoveObserver(observer)
         for connector in connectors.values():
             connector.disconnect()
 
@@ -208,6 +212,17 @@ class ParameterNode:
                 self.setValue(name, connector.read())
 
         return take
+
+    def _shower(self, tag: int) -> Any:
+        """Return an observer that does not keep this object alive."""
+        weak = weakref.ref(self)
+
+        def show(*_: Any) -> None:
+            alive = weak()
+            if alive is not None:
+                alive._show(tag)
+
+        return show
 
     def _show(self, tag: int) -> None:
         """Write the values into the widgets of one binding."""

@@ -14,12 +14,14 @@ Hidden are PySide6's own inventions: ``signal.emit``, ``exec``, keyword argument
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 from PySide6 import QtCore, QtGui, QtTest, QtUiTools, QtWidgets
 
 from tests.slicer_extension.harness import faults
+from tests.slicer_extension.harness.meta import PropertyInfo, class_info, read_classes
 from tests.slicer_extension.harness.raw import raw, remember
 from tests.slicer_extension.harness.signals import Signal, connect, disconnect
 
@@ -27,6 +29,9 @@ QObject = QtCore.QObject
 #: Methods in PythonQt too, though a property of that name exists somewhere.
 _ALWAYS_METHODS = frozenset({"parent", "layout", "metaObject", "property", "setProperty", "dynamicPropertyNames"})
 _BOOL_SETTERS = frozenset({"setHidden", "setDisabled", "blockSignals", "setShown"})
+#: Properties with a virtual getter. On each call of it PySide6 comes here to look for an override, on behalf of C++ and
+#: not of the Python code that is running, which therefore does not name it.
+_VIRTUAL = frozenset({"sizeHint", "minimumSizeHint", "spacing"})
 _reading: set[tuple[int, str]] = set()
 
 
@@ -75,14 +80,15 @@ def _wants_bool(owner: Any, name: str) -> bool:
         return True
     if not name.startswith("set"):
         return False
-    meta = raw(owner, "metaObject")()
-    index = meta.indexOfProperty(name[3:4].lower() + name[4:])
-    return index >= 0 and meta.property(index).typeName() == "bool"
+    prop = class_info(owner).properties.get(name[3:4].lower() + name[4:])
+    return prop is not None and prop.type_name == "bool"
 
 
 def _get(self: Any, name: str) -> Any:
     """Read an attribute as PythonQt does."""
     if name.startswith("__") or name == "NATIVE":
+        return raw(self, name)
+    if name in _VIRTUAL and name not in sys._getframe(1).f_code.co_names:
         return raw(self, name)
     _require_ui_thread(self, name)
     if name in _EXTRAS:
@@ -105,15 +111,14 @@ def _get(self: Any, name: str) -> Any:
 
 def _read_property(self: Any, name: str) -> tuple[bool, Any]:
     """Return (True, value) of a Qt property, static or dynamic; (False, None) when there is none."""
-    meta = raw(self, "metaObject")()
-    index = meta.indexOfProperty(name)
-    if index < 0 and name.encode() not in raw(self, "dynamicPropertyNames")():
+    prop = class_info(self).properties.get(name)
+    if prop is None and name.encode() not in raw(self, "dynamicPropertyNames")():
         return False, None
     # the getter of some properties is virtual; PySide6 then looks for an override, that is, comes here again
     key = (id(self), name)
     _reading.add(key)
     try:
-        if index >= 0 and (meta.property(index).isEnumType() or meta.property(index).isFlagType()):
+        if prop is not None and prop.enum:
             getter = getattr(type(self), name, None)
             if callable(getter):
                 return True, getter(self)
@@ -130,10 +135,9 @@ def _set(self: Any, name: str, value: Any) -> None:
         member.__set__(self, value)
         return
     property_name = "objectName" if name == "name" else name
-    meta = raw(self, "metaObject")()
-    index = meta.indexOfProperty(property_name)
-    if index >= 0:
-        _write_property(self, meta.property(index), property_name, value)
+    prop = class_info(self).properties.get(property_name)
+    if prop is not None:
+        _write_property(self, prop, property_name, value)
     elif property_name.encode() in raw(self, "dynamicPropertyNames")():
         raw(self, "setProperty")(property_name, value)
     elif is_native(type(self)):
@@ -144,10 +148,10 @@ def _set(self: Any, name: str, value: Any) -> None:
         raw(self, "__dict__")[name] = value
 
 
-def _write_property(self: Any, prop: QtCore.QMetaProperty, name: str, value: Any) -> None:
+def _write_property(self: Any, prop: PropertyInfo, name: str, value: Any) -> None:
     """Set a Qt property, converting as PythonQt does; TypeError for a value that does not fit."""
-    kind = prop.typeName()
-    if not prop.isWritable():
+    kind = prop.type_name
+    if not prop.writable:
         raise AttributeError(f"property {name!r} of {type(self).__name__} is not writable")
     if kind == "bool":
         value = bool(value)
@@ -155,8 +159,7 @@ def _write_property(self: Any, prop: QtCore.QMetaProperty, name: str, value: Any
         value = int(value)
     elif value is None or (kind == "QString" and not isinstance(value, (str, int, float))):
         raise TypeError(f"property {name!r} of type {kind} does not accept {value!r}")
-    convertible = not (prop.isEnumType() or prop.isFlagType())
-    if convertible and raw(self, "setProperty")(name, value):
+    if not prop.enum and raw(self, "setProperty")(name, value):
         return
     setter = getattr(type(self), f"set{name[0].upper()}{name[1:]}", None)
     if setter is None:
@@ -213,7 +216,8 @@ def install() -> None:
     modules = (QtCore, QtGui, QtWidgets, QtUiTools, QtTest)
     found = [getattr(module, name) for module in modules for name in dir(module)]
     classes = [cls for cls in found if isinstance(cls, type) and issubclass(cls, QObject)]
+    read_classes(classes)
     remember(classes)
     for cls in classes:
-        cls.__getattribute__ = _get
-        cls.__setattr__ = _set
+        setattr(cls, "__getattribute__", _get)  # noqa: B010  mypy knows better than to assign
+        setattr(cls, "__setattr__", _set)  # noqa: B010

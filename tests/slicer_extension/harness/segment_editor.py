@@ -284,8 +284,8 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
 
     def _list_segments(self, table: Any, node: Any) -> None:
         blocked = table.blockSignals(True)
-        segmentation = node.GetSegmentation() if node is not None else None
-        table.setRowCount(segmentation.GetNumberOfSegments() if segmentation is not None else 0)
+        segmentation = node.GetSegmentation() if node is not None else slicer.vtkSegmentation()
+        table.setRowCount(segmentation.GetNumberOfSegments())
         for row in range(table.rowCount):
             segment = segmentation.GetNthSegment(row)
             item = QtWidgets.QTableWidgetItem(segment.GetName())

@@ -10,6 +10,7 @@ from typing import Any
 from PySide6 import QtCore
 
 from tests.slicer_extension.harness import watchdog
+from tests.slicer_extension.harness.meta import class_info
 from tests.slicer_extension.harness.raw import raw
 
 
@@ -107,13 +108,7 @@ def emit(self: Any, signature: str, *args: Any) -> None:
 
 def signatures(self: Any) -> list[str]:
     """Return all signals of an object, for example ``clicked(bool)``."""
-    meta = raw(self, "metaObject")()
-    methods = [meta.method(index) for index in range(meta.methodCount())]
-    signal = QtCore.QMetaMethod.MethodType.Signal
-    return [
-        *custom_signals(self),
-        *(bytes(one.methodSignature()).decode() for one in methods if one.methodType() == signal),
-    ]
+    return [*custom_signals(self), *class_info(self).signals]
 
 
 def custom_signals(self: Any) -> tuple[str, ...]:

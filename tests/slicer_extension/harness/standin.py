@@ -93,7 +93,7 @@ class MRMLSceneMixin(StandIn):
     """Widgets that look at a scene: ``setMRMLScene``, ``mrmlScene``."""
 
     NATIVE = True
-    SIGNALS = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    SIGNALS: tuple[str, ...] = ("mrmlSceneChanged(vtkMRMLScene*)",)
 
     def setMRMLScene(self, scene: Any) -> None:
         """Look at a scene, or at none."""

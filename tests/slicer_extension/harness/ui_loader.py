@@ -12,14 +12,16 @@ from typing import Any
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
+from tests.slicer_extension.harness.meta import property_names
 from tests.slicer_extension.harness.raw import raw
 from tests.slicer_extension.harness.standin import WIDGETS
 
 #: Dynamic properties that .ui files may set.
 DYNAMIC_PROPERTIES = {"SlicerParameterName"}
 
-#: What .ui files set on a widget though it is not a Qt property of it.
-_PSEUDO_PROPERTIES = {"QWidget": {"palette"}, "Line": {"orientation"}}
+#: What .ui files set on a layout beside its Qt properties.
+_LAYOUT_PROPERTIES = {"leftMargin", "topMargin", "rightMargin", "bottomMargin", "margin", "spacing"}
+_LAYOUT_PROPERTIES |= {"horizontalSpacing", "verticalSpacing"}
 
 _QT6_ENUM = re.compile(r"\w+::\w+::\w+")
 
@@ -52,7 +54,7 @@ class UiLoader(QtUiTools.QUiLoader):
             raise RuntimeError(f"Qt cannot load the .ui file: {raw(self, 'errorString')()}")
         widgets = [top, *raw(top, "findChildren")(QtCore.QObject)]
         raw(top, "__dict__")["_ui_objects"] = widgets  # PySide6 forgets wrappers that nobody holds, with their slots
-        _check_dynamic(widgets)
+        _check_dynamic([widget for widget in widgets if isinstance(widget, QtWidgets.QWidget)])
         for connection in connections:
             _connect(connection, {raw(widget, "objectName")(): widget for widget in widgets})
         return top
@@ -75,18 +77,19 @@ def _check(tree: ElementTree.Element) -> None:
             raise RuntimeError(f"the .ui file names two widgets {name!r}")
         seen.add(name)
         if class_name != "Line":
-            _check_properties(element, widget_class(class_name))
+            _check_properties(element, widget_class(class_name), set())
+    for element in tree.iter("layout"):
+        _check_properties(element, getattr(QtWidgets, element.get("class", "")), _LAYOUT_PROPERTIES)
     for element in (*tree.iter("enum"), *tree.iter("set")):
         if _QT6_ENUM.search(element.text or ""):
             raise RuntimeError(f"{element.text} is the spelling of Qt 6; Slicer's Qt 5 knows the short one only")
 
 
-def _check_properties(element: ElementTree.Element, cls: Any) -> None:
-    """Refuse properties that a widget's class does not have."""
+def _check_properties(element: ElementTree.Element, cls: Any, allowed: set[str]) -> None:
+    """Refuse properties that a class does not have and that are not allowed either."""
     for item in element.findall("property"):
         name = item.get("name", "")
-        pseudo = any(name in names and cls.__name__ == owner for owner, names in _PSEUDO_PROPERTIES.items())
-        if cls.staticMetaObject.indexOfProperty(name) < 0 and name not in DYNAMIC_PROPERTIES and not pseudo:
+        if name not in property_names(cls) | DYNAMIC_PROPERTIES | allowed:
             raise RuntimeError(
                 f"{element.get('class')} {element.get('name')!r} of the .ui file has no property {name!r}"
             )
