@@ -27,6 +27,7 @@ class ServerSection(Section):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.local: LocalServer | None = None
+        self._command = find_command(desk.settings.server_command, _search_path())
         ui, settings = self.ui, desk.settings
         self._fill_addresses()
         ui.tokenEdit.text = settings.token(desk.address)
@@ -64,7 +65,7 @@ class ServerSection(Section):
 
     def why_no_local_server(self) -> str:
         """Say why no server can be started on this machine; empty if one can."""
-        if not find_command(self.desk.settings.server_command, _search_path()):
+        if not self._command:
             if self.desk.settings.server_command:
                 return _("The program given above is not on this machine.")
             return _("No TumorLoop server is installed on this machine. If it is, enter its program above.")
@@ -106,6 +107,7 @@ class ServerSection(Section):
         except ValueError:
             self.desk.say(_("A quotation mark is missing in the program's line."), BAD)
             return
+        self._command = find_command(self.desk.settings.server_command, _search_path())
         self.desk.changed()
 
     def _studies_chosen(self, folder: str) -> None:
@@ -162,8 +164,7 @@ class ServerSection(Section):
     # === The server on this machine ===
 
     def _start(self) -> None:
-        settings = self.desk.settings
-        command = find_command(settings.server_command, _search_path())
+        settings, command = self.desk.settings, self._command
         log = self.desk.folder / "tumorloop-server.log"
         environment = slicer.util.startupEnvironment()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from TumorLoopLib.roles import ROLES
 
 from tests import synthetic
 from tests.server_app.conftest import Server, serving, tiny_model
+from tests.slicer_extension.panel.user import User, at_the_panel
 from tests.slicer_extension.proxy import FaultyProxy, proxy_of
 
 __all__ = ["tiny_model"]
@@ -54,3 +56,10 @@ def head_arrays(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         data = synthetic.head(grid, role).data
         images[role] = (np.ascontiguousarray(data.transpose(2, 1, 0)) + np.int16(seed), grid.affine.astype(np.float64))
     return images
+
+
+@pytest.fixture
+def user(desktop: Any) -> Iterator[User]:
+    """A clinician in front of the freshly loaded panel."""
+    with at_the_panel() as clinician:
+        yield clinician
