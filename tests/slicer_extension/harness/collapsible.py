@@ -95,15 +95,15 @@ class ctkCollapsibleButton(StandIn, QtWidgets.QWidget):
 
     def minimumSizeHint(self) -> Any:
         """Return a size that leaves room for the header."""
-        inner = _MINIMUM_SIZE_HINT(self)
-        return QtCore.QSize(max(inner.width(), 60), max(inner.height(), _HEADER + 4))
+        return self._with_header(_MINIMUM_SIZE_HINT(self))
 
     def sizeHint(self) -> Any:
         """Return the size of the header, with the contents unless folded."""
-        inner = _SIZE_HINT(self)
-        return QtCore.QSize(
-            max(inner.width(), 60), _HEADER + 4 if self._collapsed() else max(inner.height(), _HEADER + 4)
-        )
+        return self._with_header(_SIZE_HINT(self))
+
+    def _with_header(self, inner: Any) -> Any:
+        height = _HEADER + 2 if self._collapsed() else max(inner.height(), _HEADER + 2)
+        return QtCore.QSize(max(inner.width(), 60), height)
 
     def paintEvent(self, event: Any) -> None:
         """Draw the header."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore
 
 from tests.slicer_extension.harness.qmrml import qMRMLNodeComboBox, qMRMLWidget
 from tests.slicer_extension.harness.raw import raw
-from tests.slicer_extension.harness.segment_editor_look import EFFECTS, build
+from tests.slicer_extension.harness.segment_editor_look import EFFECTS, build, list_segments
 from tests.slicer_extension.harness.standin import attribute, observe, register, state, unobserve
 
 
@@ -270,7 +270,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
             blocked = parts[part].blockSignals(True)
             parts[part].setCurrentNode(node)
             parts[part].blockSignals(blocked)
-        self._list_segments(parts["table"], segmentation)
+        list_segments(parts["table"], segmentation, self.currentSegmentID())
         ready = segmentation is not None and not self.readOnly
         for part in ("add", "remove", "show3d"):
             parts[part].enabled = ready
@@ -281,22 +281,6 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         history = kept["history"]
         parts["undo"].enabled = history is not None and history.IsRestorePreviousStateAvailable()
         parts["redo"].enabled = history is not None and history.IsRestoreNextStateAvailable()
-
-    def _list_segments(self, table: Any, node: Any) -> None:
-        blocked = table.blockSignals(True)
-        segmentation = node.GetSegmentation() if node is not None else slicer.vtkSegmentation()
-        table.setRowCount(segmentation.GetNumberOfSegments())
-        for row in range(table.rowCount):
-            segment = segmentation.GetNthSegment(row)
-            item = QtWidgets.QTableWidgetItem(segment.GetName())
-            color = QtGui.QPixmap(14, 14)
-            color.fill(QtGui.QColor.fromRgbF(*segment.GetColor()))
-            item.setIcon(QtGui.QIcon(color))
-            item.setData(QtCore.Qt.ItemDataRole.UserRole, segmentation.GetNthSegmentID(row))
-            table.setItem(row, 0, item)
-            if segmentation.GetNthSegmentID(row) == self.currentSegmentID():
-                table.setCurrentCell(row, 0)
-        table.blockSignals(blocked)
 
     def _rearrange(self) -> None:
         parts = state(self)["parts"]

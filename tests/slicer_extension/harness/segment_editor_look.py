@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6 import QtWidgets
+import slicer
+from PySide6 import QtCore, QtGui, QtWidgets
 
 #: Effects of Slicer's editor, in its order.
 EFFECTS = (
@@ -91,3 +92,20 @@ def _effects(editor: Any, parts: dict[str, Any]) -> Any:
         grid.addWidget(button, index // _COLUMNS, index % _COLUMNS)
         parts["effects"][name] = button
     return grid
+
+
+def list_segments(table: Any, node: Any, current: str) -> None:
+    """Fill the list with a segmentation's segments (None: empty), with their colors; select the current one."""
+    blocked = table.blockSignals(True)
+    segmentation = node.GetSegmentation() if node is not None else slicer.vtkSegmentation()
+    table.setRowCount(segmentation.GetNumberOfSegments())
+    for row in range(table.rowCount):
+        segment, segment_id = segmentation.GetNthSegment(row), segmentation.GetNthSegmentID(row)
+        color = QtGui.QPixmap(14, 14)
+        color.fill(QtGui.QColor.fromRgbF(*segment.GetColor()))
+        item = QtWidgets.QTableWidgetItem(QtGui.QIcon(color), segment.GetName())
+        item.setData(QtCore.Qt.ItemDataRole.UserRole, segment_id)
+        table.setItem(row, 0, item)
+        if segment_id == current:
+            table.setCurrentCell(row, 0)
+    table.blockSignals(blocked)
