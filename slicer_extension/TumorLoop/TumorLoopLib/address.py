@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from TumorLoopLib.errors import ServerUnreachable
+from TumorLoopLib.i18n import _
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ class Address:
             host, port = None, None
         if not host or parts.scheme not in ("http", "https"):
             raise ServerUnreachable(
-                f'"{text}" is not a server address. Write it like http://127.0.0.1:8000 or https://server.example.org.'
+                _(
+                    '"{text}" is not a server address. Write it like http://127.0.0.1:8000 or '
+                    "https://server.example.org."
+                ).format(text=text)
             )
         return cls(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/"))
 

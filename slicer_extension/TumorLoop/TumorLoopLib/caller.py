@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from TumorLoopLib import multipart, replies
 from TumorLoopLib.address import Address, Timeouts
 from TumorLoopLib.errors import BadReply, NotAuthorized, RequestRejected
+from TumorLoopLib.i18n import _
 from TumorLoopLib.transport import Body, Progress, Request, Transport
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -37,7 +38,7 @@ class Caller:
         self._transport = Transport(Address.parse(server_url), self._timeouts, tls)
         self._user = user
         if token and (not token.isascii() or not token.isprintable()):
-            raise NotAuthorized(401, "token", "The access token holds characters that no token has.")
+            raise NotAuthorized(401, "token", _("The access token holds characters that no token has."))
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     @property
@@ -74,14 +75,22 @@ class Caller:
     ) -> dict[str, Any]:
         answer = self._json(method, target, body, progress, cancel, patience)
         if not isinstance(answer, dict):
-            raise BadReply(f"The server answered {method} {target} with something else than an object.")
+            raise BadReply(
+                _("The server answered {request} with something else than an object.").format(
+                    request=f"{method} {target}"
+                )
+            )
         return answer
 
     def _list(self, method: str, target: str, key: str) -> list[dict[str, Any]]:
         answer = self._json(method, target)
         found = answer.get(key) if isinstance(answer, dict) else answer
         if not isinstance(found, list):
-            raise BadReply(f"The server answered {method} {target} without a list of {key}.")
+            raise BadReply(
+                _("The server answered {request} without a list of {key}.").format(
+                    request=f"{method} {target}", key=key
+                )
+            )
         return found
 
     def _file(
@@ -137,5 +146,5 @@ def text_of(answer: Mapping[str, Any], key: str) -> str:
     """Return a text of an answer; BadReply if it has none."""
     value = answer.get(key)
     if not isinstance(value, str) or not value:
-        raise BadReply(f'The server\'s answer lacks "{key}".')
+        raise BadReply(_('The server\'s answer lacks "{key}".').format(key=key))
     return value

@@ -5,6 +5,8 @@ Every exception that the client raises is a :class:`ClientError`; ``str(error)``
 
 from __future__ import annotations
 
+from TumorLoopLib.i18n import _
+
 
 class ClientError(Exception):
     """Anything that kept a request from being answered; ``message`` is written for people."""
@@ -17,8 +19,8 @@ class ClientError(Exception):
 class Cancelled(ClientError):
     """The caller set its cancel event and the connection was closed, or the server's job was cancelled."""
 
-    def __init__(self, message: str = "Cancelled.") -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or _("Cancelled."))
 
 
 class ServerUnreachable(ClientError):

@@ -2,6 +2,9 @@
 
 Modules that also run in plain Python (tests, scripts) import ``_`` from here. Inside Slicer it is Slicer's own
 function, unwrapped, because that one looks at its caller to find the translation.
+
+It is the one function of Slicer that worker threads call, for the sentences of errors: it ends in
+``QCoreApplication::translate``, which Qt documents as thread-safe.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from TumorLoopLib.errors import BadReply, LocalFileError
+from TumorLoopLib.i18n import _
 from TumorLoopLib.sockets import CHUNK
 from TumorLoopLib.transport import Body
 
@@ -100,13 +101,13 @@ def parse(spool: Path, content_type: str) -> dict[str, Part]:
     message["Content-Type"] = content_type
     boundary = message.get_param("boundary")
     if not isinstance(boundary, str) or not boundary:
-        raise BadReply("The server's answer is a form without a boundary.")
+        raise BadReply(_("The server's answer is a form without a boundary."))
     if spool.stat().st_size == 0:
-        raise BadReply("The server's answer is empty.")
+        raise BadReply(_("The server's answer is empty."))
     mark = b"--" + boundary.encode()
     with open(spool, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[: len(mark)] != mark:
-            raise BadReply("The server's answer does not begin as a form does.")
+            raise BadReply(_("The server's answer does not begin as a form does."))
         return _parts(data, mark)
 
 
@@ -118,11 +119,11 @@ def _parts(data: mmap.mmap, mark: bytes) -> dict[str, Part]:
         header_end = data.find(b"\r\n\r\n", begin)
         end = data.find(b"\r\n" + mark, begin)
         if header_end < 0 or end < header_end:
-            raise BadReply("The server's answer was cut off before its end.")
+            raise BadReply(_("The server's answer was cut off before its end."))
         headers = BytesHeaderParser().parsebytes(data[begin : header_end + 4])
         name = headers.get_param("name", header="content-disposition")
         if not isinstance(name, str):
-            raise BadReply("A part of the server's answer has no name.")
+            raise BadReply(_("A part of the server's answer has no name."))
         parts[name] = Part(name, headers.get_filename() or "", header_end + 4, end)
         position = end + 2 + len(mark)
     return parts
@@ -145,7 +146,7 @@ def _size(path: Path) -> int:
     try:
         return os.path.getsize(path)
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be read ({error.strerror}).") from error
+        raise LocalFileError(_unreadable(path, error)) from error
 
 
 def _pieces(path: Path, size: int) -> Iterator[bytes]:
@@ -160,6 +161,12 @@ def _pieces(path: Path, size: int) -> Iterator[bytes]:
                 yield chunk
             grown = handle.read(1)
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be read ({error.strerror}).") from error
+        raise LocalFileError(_unreadable(path, error)) from error
     if remaining or grown:
-        raise LocalFileError(f"{path} changed while it was being sent. Try again when it is complete.")
+        raise LocalFileError(
+            _("{path} changed while it was being sent. Try again when it is complete.").format(path=path)
+        )
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return _("{path} cannot be read ({reason}).").format(path=path, reason=error.strerror)

@@ -26,6 +26,7 @@ from TumorLoopLib.errors import (
     RequestRejected,
     ServerFailed,
 )
+from TumorLoopLib.i18n import _
 from TumorLoopLib.sockets import CHUNK
 from TumorLoopLib.transport import Progress, read_body
 
@@ -51,7 +52,9 @@ def read_json(response: http.client.HTTPResponse) -> Any:
         return json.loads(content)
     except ValueError as error:
         raise BadReply(
-            f"The answer is not JSON but {_kind(response)}. Is this the address of a TumorLoop server?"
+            _("The answer is not JSON but {kind}. Is this the address of a TumorLoop server?").format(
+                kind=_kind(response)
+            )
         ) from error
 
 
@@ -70,17 +73,22 @@ def raise_for_status(response: http.client.HTTPResponse, content: bytes) -> None
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
-        raise BadReply(f"The server redirects to {response.getheader('Location')}. Use that address instead.")
+        raise BadReply(
+            _("The server redirects to {address}. Use that address instead.").format(
+                address=response.getheader("Location")
+            )
+        )
     field, message = _explanation(content)
     if status == _CANCELLED:
-        raise Cancelled(message or "Cancelled.")
+        raise Cancelled(message or _("Cancelled."))
     if status == _DISK_FULL and message:
         raise ServerFailed(status, message)
     if status >= 500:
-        raise ServerFailed(status, f"The server failed: {message or response.reason} (HTTP {status}).")
+        text = _("The server failed: {message} (HTTP {status}).")
+        raise ServerFailed(status, text.format(message=message or response.reason, status=status))
     message = message or f"{response.reason} (HTTP {status})"
     if status in (401, 403):
-        raise NotAuthorized(status, field, f"The server refuses access: {message}")
+        raise NotAuthorized(status, field, _("The server refuses access: {message}").format(message=message))
     raise RequestRejected(status, field, message)
 
 
@@ -107,7 +115,7 @@ def read_result(
     content_type = response.getheader("Content-Type") or ""
     if not content_type.startswith("multipart/"):
         answer = read_json(response)
-        raise BadReply(f"The server answered without a segmentation: {str(answer)[:200]}")
+        raise BadReply(_("The server answered without a segmentation: {answer}").format(answer=str(answer)[:200]))
     read_error(response)
     with receiving(folder) as spool:
         body = spool / "body"
@@ -115,13 +123,15 @@ def read_result(
             read_body(response, sink.write, progress)
         parts = multipart.parse(body, content_type)
         if "image" not in parts or "params" not in parts:
-            raise BadReply(f"The server's answer lacks a part; it holds {', '.join(sorted(parts)) or 'none'}.")
+            raise BadReply(
+                _("The server's answer lacks a part; it holds: {parts}.").format(parts=", ".join(sorted(parts)) or "–")
+            )
         try:
             params = json.loads(parts["params"].read(body))
         except ValueError as error:
-            raise BadReply("The facts beside the segmentation are not JSON.") from error
+            raise BadReply(_("The facts beside the segmentation are not JSON.")) from error
         if not isinstance(params, dict):
-            raise BadReply("The facts beside the segmentation are not a JSON object.")
+            raise BadReply(_("The facts beside the segmentation are not a JSON object."))
         ending = volume_ending(parts["image"].filename)
         target = spool / f"image{ending}"
         parts["image"].copy(body, target)
@@ -136,7 +146,7 @@ def settle(temporary: Path, target: Path) -> Path:
     """
     size = temporary.stat().st_size
     if size == 0:
-        raise BadReply("The file the server sent is empty.")
+        raise BadReply(_("The file the server sent is empty."))
     with open(temporary, "rb") as handle:
         compressed = handle.read(2) == b"\x1f\x8b"
     if compressed:
@@ -145,7 +155,7 @@ def settle(temporary: Path, target: Path) -> Path:
                 while unpacked.read(CHUNK * 16):
                     pass
         except (EOFError, OSError, zlib.error) as error:
-            raise BadReply("The file the server sent is damaged or incomplete.") from error
+            raise BadReply(_("The file the server sent is damaged or incomplete.")) from error
     os.replace(temporary, target)
     return target
 
@@ -161,7 +171,11 @@ def receiving(folder: Path) -> Iterator[Path]:
     except ClientError:
         raise
     except OSError as error:
-        raise LocalFileError(f"The answer cannot be saved in {folder} ({error.strerror or error}).") from error
+        raise LocalFileError(
+            _("The answer cannot be saved in {folder} ({reason}).").format(
+                folder=folder, reason=error.strerror or error
+            )
+        ) from error
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from TumorLoopLib import multipart, replies
 from TumorLoopLib.caller import DEFAULT_MODEL, Caller, PathLike, quoted, with_ending
 from TumorLoopLib.errors import BadReply
+from TumorLoopLib.i18n import _
 from TumorLoopLib.transport import Progress, Request
 
 #: What a server may name as a map and its address: both become part of a path.
@@ -138,5 +139,5 @@ class SegmentationCalls(Caller):
             raise ValueError(f"this result has no map {name!r}; it has {', '.join(sorted(maps)) or 'none'}")
         target = maps[name]
         if not isinstance(target, str) or not _MAP_ADDRESS.fullmatch(target) or not _MAP_NAME.fullmatch(name):
-            raise BadReply("The server names a map's address that is none.")
+            raise BadReply(_("The server names a map's address that is none."))
         return self._file(with_ending(target, ending), folder, name, progress, cancel)

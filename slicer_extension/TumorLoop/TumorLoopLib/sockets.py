@@ -20,6 +20,7 @@ from typing import Any
 
 from TumorLoopLib.address import Address
 from TumorLoopLib.errors import Cancelled, ClientError, ConnectionLost, ServerTimeout, ServerUnreachable
+from TumorLoopLib.i18n import _
 
 #: Bytes per read and write.
 CHUNK = 1 << 16
@@ -48,15 +49,15 @@ class PatientSocket:
         """Send all of ``data``."""
         view = memoryview(data).cast("B")
         while len(view):
-            view = view[self._patiently(lambda view=view: self._socket.send(view), "sending to") :]  # type: ignore[misc]
+            view = view[self._patiently(lambda view=view: self._socket.send(view), _("sending to it")) :]  # type: ignore[misc]
 
     def recv_into(self, buffer: Any) -> int:
         """Receive at least one byte into ``buffer``; 0 at the end of the stream."""
-        return self._patiently(lambda: self._socket.recv_into(buffer), "waiting for")
+        return self._patiently(lambda: self._socket.recv_into(buffer), _("waiting for it"))
 
     def handshake(self) -> None:
         """Finish the TLS handshake of a wrapped socket."""
-        self._patiently(lambda: self._socket.do_handshake() or 0, "connecting to")  # type: ignore[attr-defined]
+        self._patiently(lambda: self._socket.do_handshake() or 0, _("connecting to it"))  # type: ignore[attr-defined]
 
     def makefile(self, *_args: Any, **_kwargs: Any) -> io.BufferedReader:
         """Return the readable end, as :class:`http.client.HTTPResponse` wants it."""
@@ -74,18 +75,24 @@ class PatientSocket:
             except socket.timeout:
                 if time.monotonic() > give_up:
                     raise ServerTimeout(
-                        f"{self._name} did not react for {self.patience:.0f} seconds ({doing} it). "
-                        "It may be busy or the network slow; try again."
+                        _(
+                            "{server} did not react for {seconds:.0f} seconds ({doing}). "
+                            "It may be busy or the network slow; try again."
+                        ).format(server=self._name, seconds=self.patience, doing=doing)
                     ) from None
             except ssl.SSLCertVerificationError as error:
                 raise ServerUnreachable(_certificate_sentence(self._name, error)) from error
             except ssl.SSLError as error:
                 raise ConnectionLost(
-                    f"No secure connection to {self._name} ({_why(error)}). Does the server speak https there?"
+                    _("No secure connection to {server} ({reason}). Does the server speak https there?").format(
+                        server=self._name, reason=_why(error)
+                    )
                 ) from error
             except OSError as error:
                 raise ConnectionLost(
-                    f"The connection to {self._name} broke while {doing} it ({_why(error)})."
+                    _("The connection to {server} broke while {doing} ({reason}).").format(
+                        server=self._name, doing=doing, reason=_why(error)
+                    )
                 ) from error
 
 
@@ -116,10 +123,11 @@ def connect(address: Address, patience: float, cancel: threading.Event | None) -
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ServerUnreachable(f"No machine of the name {address.host} is known. Check the address.") from error
+        text = _("No machine of the name {name} is known. Check the address.")
+        raise ServerUnreachable(text.format(name=address.host)) from error
     give_up = time.monotonic() + patience
-    problem: ClientError = ServerUnreachable(f"{address.host} has no network address.")
-    for family, kind, protocol, _, target in found:
+    problem: ClientError = ServerUnreachable(_("{name} has no network address.").format(name=address.host))
+    for family, kind, protocol, _name, target in found:
         sock = socket.socket(family, kind, protocol)
         try:
             _connect_patiently(sock, target, give_up, cancel)
@@ -127,12 +135,16 @@ def connect(address: Address, patience: float, cancel: threading.Event | None) -
             return sock
         except TimeoutError:
             problem = ServerTimeout(
-                f"{address} did not accept a connection within {patience:.0f} seconds. "
-                "Check the address, the network and the firewall."
+                _(
+                    "{server} did not accept a connection within {seconds:.0f} seconds. "
+                    "Check the address, the network and the firewall."
+                ).format(server=address, seconds=patience)
             )
         except OSError as error:
             problem = ServerUnreachable(
-                f"No server answers at {address} ({_why(error)}). Is it running, and is the address right?"
+                _("No server answers at {server} ({reason}). Is it running, and is the address right?").format(
+                    server=address, reason=_why(error)
+                )
             )
         except Cancelled:
             sock.close()
@@ -163,7 +175,8 @@ def _raise_if_cancelled(cancel: threading.Event | None) -> None:
 
 
 def _certificate_sentence(name: str, error: ssl.SSLCertVerificationError) -> str:
-    return f"The certificate of {name} is not trusted ({error.verify_message}). Ask whoever runs the server."
+    text = _("The certificate of {server} is not trusted ({reason}). Ask whoever runs the server.")
+    return text.format(server=name, reason=error.verify_message)
 
 
 def _why(error: OSError) -> str:

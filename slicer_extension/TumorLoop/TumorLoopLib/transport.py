@@ -17,6 +17,7 @@ from typing import Any
 
 from TumorLoopLib.address import Address, Timeouts
 from TumorLoopLib.errors import BadReply, Cancelled, ClientError, ConnectionLost
+from TumorLoopLib.i18n import _
 from TumorLoopLib.sockets import CHUNK, PatientSocket, connect
 
 Progress = Callable[[int, int], None]
@@ -105,9 +106,11 @@ class Transport:
         try:
             return connection.getresponse()
         except http.client.RemoteDisconnected as error:
-            raise ConnectionLost(f"{self.address} closed the connection without an answer.") from error
+            text = _("{server} closed the connection without an answer.")
+            raise ConnectionLost(text.format(server=self.address)) from error
         except http.client.HTTPException as error:
-            raise BadReply(f"{self.address} does not answer in HTTP. Is the address right?") from error
+            text = _("{server} does not answer in HTTP. Is the address right?")
+            raise BadReply(text.format(server=self.address)) from error
 
     def _send(self, connection: http.client.HTTPConnection, request: Request, progress: Progress | None) -> None:
         connection.putrequest(request.method, self.address.path + request.target)
@@ -157,9 +160,10 @@ def read_body(
             if progress:
                 progress(received, total)
     except http.client.IncompleteRead as error:
-        raise ConnectionLost("The server's answer broke off before its end.") from error
+        raise ConnectionLost(_("The server's answer broke off before its end.")) from error
     except http.client.HTTPException as error:
-        raise BadReply("The server's answer is garbled.") from error
+        raise BadReply(_("The server's answer is garbled.")) from error
     if total and received < total:
-        raise ConnectionLost(f"The server's answer broke off after {received} of {total} bytes.")
+        text = _("The server's answer broke off after {received} of {total} bytes.")
+        raise ConnectionLost(text.format(received=received, total=total))
     return received
