@@ -1,6 +1,8 @@
-"""The part of an array that holds something: a tumor fills a hundredth of its volume, so looking there saves time."""
+"""Fast ways with labelmaps: a tumor fills a hundredth of its volume, and voxels are bytes."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -42,3 +44,23 @@ def union(one: Box, other: Box) -> Box:
         return other if one == NOWHERE else one
     sides = [slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other)]
     return sides[0], sides[1], sides[2]
+
+
+def translated(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
+    """Return an array with some values replaced and all others 0, as uint8 and contiguous.
+
+    Args:
+        array: Integers, none negative, of any shape.
+        values: Old to new value, new ones 0-255.
+
+    Examples:
+        >>> translated(np.array([[0, 1, 7]], np.int16), {1: 3}).tolist()
+        [[0, 3, 0]]
+    """
+    if array.dtype == np.uint8:  # Python's own table look-up takes a tenth of numpy's time
+        table = bytes(values.get(value, 0) for value in range(256))
+        return np.frombuffer(bytearray(array.tobytes().translate(table)), np.uint8).reshape(array.shape)
+    result = np.zeros(array.shape, np.uint8)
+    for old, new in values.items():
+        result[array == old] = new
+    return result

@@ -44,7 +44,8 @@ def volumes_ml(array_kji: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet) 
     Returns:
         One number for each key: ``NCR``, ``ED``, ``ET`` and ``WT``, ``TC`` (``ET`` is both).
     """
-    counts = np.bincount(array_kji[content_box(array_kji)].reshape(-1), minlength=256)
+    part = array_kji[content_box(array_kji)]
+    counts = np.bincount(part[part != 0], minlength=256)
     one = _voxel_ml(ijk_to_ras)
     return {key: float(counts[list(values)].sum() * one) for key, values in _values_by_key(labels).items()}
 
@@ -77,10 +78,12 @@ def compare(answer_kji: np.ndarray, edited_kji: np.ndarray, ijk_to_ras: np.ndarr
 
 
 def _table(answer: np.ndarray, edited: np.ndarray) -> np.ndarray:
-    """Return 256x256 voxel counts, answer by edited value; voxels outside both tumors may be left out."""
+    """Return 256x256 voxel counts, answer by edited value; voxels that are background in both are left out."""
     box = union(content_box(answer), content_box(edited))
-    pairs = answer[box].astype(np.uint16) * np.uint16(256) + edited[box].astype(np.uint16)
-    return np.bincount(pairs.reshape(-1), minlength=256 * 256).reshape(256, 256)
+    before, after = answer[box], edited[box]
+    tumor = (before != 0) | (after != 0)
+    pairs = before[tumor].astype(np.uint16) * np.uint16(256) + after[tumor].astype(np.uint16)
+    return np.bincount(pairs, minlength=256 * 256).reshape(256, 256)
 
 
 def _dice(table: np.ndarray, values: Sequence[int]) -> float:

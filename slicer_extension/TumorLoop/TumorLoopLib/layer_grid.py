@@ -63,7 +63,8 @@ def place(array: np.ndarray, to_reference: np.ndarray, shape: tuple[int, int, in
         box.append(slice(begin, stop))
         part.append(slice(begin - low, stop - low))
     inside = array[tuple(part)]
-    outside = int(np.count_nonzero(array)) - int(np.count_nonzero(inside))
+    complete = inside.shape == array.shape
+    outside = 0 if complete else int(np.count_nonzero(array)) - int(np.count_nonzero(inside))
     return Placed((box[0], box[1], box[2]), inside, True, outside)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from TumorLoopLib import layer_grid, segment_sentences
+from TumorLoopLib.boxes import translated
 from TumorLoopLib.labels import LabelSet
 
 
@@ -108,13 +109,10 @@ def combine(copy: SegmentationCopy) -> SegmentationReport:
     for number, layer in enumerate(copy.layers):
         array, to_reference = layer_grid.cut(layer.array, layer.to_reference)
         here = [position for position, segment in enumerate(copy.segments) if segment.layer == number]
-        lookup = np.zeros(max(int(array.max(initial=0)), *(copy.segments[at].value for at in here), 0) + 1, np.uint8)
-        counts = np.bincount(array.reshape(-1), minlength=len(lookup))
         for position in here:
-            segment = copy.segments[position]
-            tally.voxels[position] = int(counts[segment.value])
-            lookup[segment.value] = ranks.get(segment.label, 0)
-        placed = layer_grid.place(lookup[array], to_reference, copy.shape)
+            tally.voxels[position] = int(np.count_nonzero(array == copy.segments[position].value))
+        wanted = {copy.segments[at].value: ranks.get(copy.segments[at].label, 0) for at in here}
+        placed = layer_grid.place(translated(array, wanted), to_reference, copy.shape)
         tally.place(placed, here, copy.segments)
         target = best[placed.box]
         clash = (target > 0) & (placed.array > 0) & (target != placed.array)
@@ -122,8 +120,8 @@ def combine(copy: SegmentationCopy) -> SegmentationReport:
             contested = np.zeros(copy.shape, bool) if contested is None else contested
             contested[placed.box] |= clash
         np.maximum(target, placed.array, out=target)
-    values = np.array([0, *(label.value for label in copy.labels.by_priority)], np.uint8)
-    return _report(copy, values[best], tally, 0 if contested is None else int(np.count_nonzero(contested)))
+    array = translated(best, {rank: value for value, rank in ranks.items()})
+    return _report(copy, array, tally, 0 if contested is None else int(np.count_nonzero(contested)))
 
 
 @dataclass

@@ -53,8 +53,10 @@ def show_labelmap(array: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet, r
     node.CreateDefaultDisplayNodes()
     for added in (node, node.GetDisplayNode()):
         added.SetUndoEnabled(True)
-    node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
+    # The transform comes first: Slicer notes the reference's grid as seen from the segmentation, and resamples to that
+    # grid when it saves, so the other order would store a segmentation turned by the transform.
     node.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
+    node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
     segmentation = node.GetSegmentation()
     segmentation.SetSourceRepresentationName(_LABELMAP)
     # One image for all segments, as Slicer itself does for segments that do not overlap.

@@ -76,7 +76,7 @@ def snapshot(node: Any, role: str) -> VolumeSnapshot:
 
 
 def show_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str = "") -> Any:
-    """Add an image to the scene as a new volume, with brightness and contrast chosen by Slicer.
+    """Add an image to the scene as a new volume, with brightness and contrast that show it.
 
     Args:
         array: ``(k, j, i)``, real numbers.
@@ -88,9 +88,12 @@ def show_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str 
         The ``vtkMRMLScalarVolumeNode``; no view shows it yet.
     """
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(name))
+    node.CreateDefaultDisplayNodes()
+    # Slicer would look at every voxel for them, which takes longer than the user interface may stand still.
+    node.GetDisplayNode().AutoWindowLevelOff()
+    node.GetDisplayNode().SetWindowLevelMinMax(*_brightness_of(array))
     node.SetIJKToRASMatrix(geometry.matrix_of(ijk_to_ras))
     slicer.util.updateVolumeFromArray(node, array)
-    node.CreateDefaultDisplayNodes()
     if role:
         node.SetAttribute(ROLE_ATTRIBUTE, role)
     return node
@@ -184,6 +187,16 @@ def _problem_of_values(node: Any) -> str:
             name=node.GetName(), value=float(low)
         )
     return ""
+
+
+def _brightness_of(array: np.ndarray) -> tuple[float, float]:
+    """Return the values to show as black and white, from every fourth voxel along each side, background left out."""
+    sample = array[::4, ::4, ::4]
+    inside = sample[sample > sample.min()]
+    if inside.size == 0:
+        return float(sample.min()), float(sample.min()) + 1.0
+    low, high = np.percentile(inside, (1.0, 99.5))
+    return float(low), max(float(high), float(low) + 1e-6)
 
 
 def _series_description(node: Any) -> str:

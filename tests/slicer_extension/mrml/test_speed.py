@@ -1,0 +1,83 @@
+"""What the panel does on the user interface's thread takes less than 100 ms on a BraTS grid (240 x 240 x 155).
+
+The bound here is three times as much, because test machines are shared; the medians are printed (``pytest -s``).
+"""
+
+import statistics
+import time
+
+import numpy as np
+import pytest
+import slicer
+from TumorLoopLib import comparison, geometry, segments
+from TumorLoopLib.volumes import problem_of, show_volume, snapshot
+
+from tests.slicer_extension.mrml.making import LABELS, add_volume
+from tests.slicer_extension.mrml.segmenting import ED, ET, ball, mask_of, paint
+
+SHAPE = (155, 240, 240)
+BOUND = 0.3
+
+pytestmark = pytest.mark.usefixtures("scene")
+
+
+def tumor():
+    """A large tumor of 180 mL."""
+    array = np.zeros(SHAPE, np.uint8)
+    array[ball(SHAPE, (75, 120, 110), 35)] = 2
+    array[ball(SHAPE, (75, 120, 115), 20)] = 3
+    array[ball(SHAPE, (75, 120, 115), 10)] = 1
+    return array
+
+
+def volume():
+    values = np.random.default_rng(0).normal(300, 80, SHAPE).astype(np.float32)
+    return add_volume("T1ce", values, np.diag([-1.0, -1.0, 1.0, 1.0]))
+
+
+def median_of(name, call, repeats=7):
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    median = statistics.median(seconds)
+    print(f"{name}: {1000 * median:.1f} ms (at most {1000 * max(seconds):.1f})")
+    return median
+
+
+def test_looking_at_and_copying_a_volume():
+    node = volume()
+    assert median_of("problem_of", lambda: problem_of(node)) < BOUND
+    assert median_of("snapshot", lambda: snapshot(node, "t1ce")) < BOUND
+
+
+def test_showing_what_the_server_sent():
+    node, array = volume(), tumor()
+    world = geometry.world_ijk_to_ras(node)
+    image = slicer.util.arrayFromVolume(node).copy()
+    assert median_of("show_labelmap", lambda: segments.show_labelmap(array, world, LABELS, node, "a")) < BOUND
+    assert median_of("keep_answer", lambda: segments.keep_answer(array, world, node, "a")) < BOUND
+    assert median_of("show_volume", lambda: show_volume(image, world, "a", "t1"), 5) < BOUND
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["as it came", "edited over the whole grid"])
+def test_taking_a_segmentation_and_comparing_it(edited):
+    node, array = volume(), tumor()
+    world = geometry.world_ijk_to_ras(node)
+    segmentation = segments.show_labelmap(array, world, LABELS, node, "a")
+    kept = segments.keep_answer(array, world, node, "a")
+    if edited:
+        for segment_id in (ET, ED):  # each gets an array of its own, as large as the volume
+            mask = mask_of(segmentation, segment_id, node)
+            mask[:2, :2, :2] = mask[-2:, -2:, -2:] = True
+            paint(segmentation, segment_id, node, mask)
+    copy = segments.extract(segmentation, node, LABELS)
+    report = segments.combine(copy)
+    assert report.array.any()
+    assert median_of("extract", lambda: segments.extract(segmentation, node, LABELS)) < BOUND
+    assert median_of("answer_of", lambda: segments.answer_of(kept, node)) < BOUND
+    assert median_of("combine", lambda: segments.combine(copy)) < BOUND
+    assert median_of("labelmap_of", lambda: segments.labelmap_of(segmentation, node, LABELS)) < BOUND
+    assert median_of("volumes_ml", lambda: comparison.volumes_ml(report.array, world, LABELS)) < BOUND
+    assert median_of("compare", lambda: comparison.compare(array, report.array, world, LABELS)) < BOUND
