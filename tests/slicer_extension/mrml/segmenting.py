@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from TumorLoopLib import segments
+from TumorLoopLib import geometry, segments
 
 from tests.slicer_extension.mrml.making import LABELS, add_transform, add_volume, labelmap, moved_by, oblique
 
@@ -49,6 +49,20 @@ def add_segment(segmentation: Any, name: str, volume: Any, mask: np.ndarray | No
     return segment_id
 
 
+def world_of(volume: Any) -> np.ndarray:
+    """Return where a volume lies in the world, 4x4."""
+    matrix = geometry.world_ijk_to_ras(volume)
+    assert matrix is not None
+    return matrix
+
+
+def answer_of(node: Any, volume: Any) -> np.ndarray:
+    """Return the answer that a node keeps for a volume."""
+    array = segments.answer_of(node, volume)
+    assert array is not None
+    return array
+
+
 def tag_of(segment: Any, name: str) -> str | None:
     """Return a tag of a segment, ``None`` without."""
     value = vtk.reference("")
@@ -57,8 +71,7 @@ def tag_of(segment: Any, name: str) -> str | None:
 
 def ball(shape: tuple[int, ...], center: tuple[int, int, int], radius: float) -> np.ndarray:
     """Return a ball of voxels, booleans ``(k, j, i)``."""
-    away = sum(
-        (axis - middle) ** 2 for axis, middle in zip(np.ogrid[tuple(slice(0, s) for s in shape)], center, strict=True)
-    )
+    k, j, i = np.ogrid[tuple(slice(0, side) for side in shape)]
+    away = (k - center[0]) ** 2 + (j - center[1]) ** 2 + (i - center[2]) ** 2
     inside: np.ndarray = away <= radius**2
     return inside

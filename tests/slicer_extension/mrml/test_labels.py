@@ -14,7 +14,8 @@ def changed(**fields):
 
 
 def test_labels_are_what_the_server_says():
-    edema = LABELS.by_value(2)
+    edema = LABELS.labels[1]
+    assert LABELS.by_value(2) is edema
     assert (edema.name, edema.key, edema.color) == ("peritumoral edema", "ED", (1.0, 1.0, 0.0))
     assert edema.code == ("SCT", "79654002", "Edema")
     assert [region.key for region in LABELS.regions] == ["WT", "TC", "ET"]
@@ -28,7 +29,7 @@ def test_labels_are_sorted_by_value_however_they_are_sent():
 
 
 def test_a_label_is_found_by_its_full_or_short_name_in_any_case():
-    assert LABELS.by_name(" Enhancing Tumor ").value == LABELS.by_name("et").value == 3
+    assert LABELS.by_name(" Enhancing Tumor ") is LABELS.by_name("et") is LABELS.labels[2]
     assert LABELS.by_name("") is None
     assert LABELS.by_name("tumor") is None
 
@@ -39,7 +40,7 @@ def test_an_unknown_value_has_no_label():
 
 def test_a_label_is_found_by_its_code_in_a_terminology_entry():
     entry = "any list~SCT^49755003^Other words~SCT^79654002^Swelling~^^~any~^^~^^"
-    assert LABELS.by_terminology(entry).key == "ED"
+    assert LABELS.by_terminology(entry) is LABELS.labels[1]
 
 
 @pytest.mark.parametrize("entry", ["", "~", "a~b~c", "list~SCT^49755003^x~SCT^85756007^Tissue~^^~l~^^~^^", "~^^~^^~^^"])
@@ -87,4 +88,4 @@ def test_a_description_that_cannot_be_used_is_refused(info):
 
 
 def test_colors_beyond_the_scale_are_clipped():
-    assert LabelSet.from_info(changed(color=[-3, 300, 51])).by_value(1).color == (0.0, 1.0, 0.2)
+    assert LabelSet.from_info(changed(color=[-3, 300, 51])).labels[0].color == (0.0, 1.0, 0.2)

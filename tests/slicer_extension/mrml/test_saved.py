@@ -5,13 +5,25 @@ import importlib
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import geometry, segments
+from TumorLoopLib import segments
 from TumorLoopLib.labels import LabelSet
 from TumorLoopLib.volumes import digest, show_volume, snapshot
 
 from tests.slicer_extension.harness import slicer_python
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, image, labelmap
-from tests.slicer_extension.mrml.segmenting import ET, NCR, add_segment, back, ball, case, mask_of, paint, tag_of
+from tests.slicer_extension.mrml.segmenting import (
+    ET,
+    NCR,
+    add_segment,
+    answer_of,
+    back,
+    ball,
+    case,
+    mask_of,
+    paint,
+    tag_of,
+    world_of,
+)
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -58,7 +70,7 @@ def assert_alike(one, other):
 def test_a_segmentation_file_brings_labels_colors_and_codes_back(tmp_path):
     node, volume, expected = edited()
     before = looks(node)
-    assert before[0]["aktiver Tumor ä"] == (LABELS.by_value(3).terminology_entry, "3")
+    assert before[0]["aktiver Tumor ä"] == (LABELS.labels[2].terminology_entry, "3")
     assert tuple(before[1][1]) == (1.0, 0.0, 0.0)
     assert slicer.util.saveNode(node, str(tmp_path / "tumor.seg.nrrd"))
     slicer.mrmlScene.RemoveNode(node)
@@ -82,7 +94,7 @@ def test_the_file_alone_lies_on_the_grid_of_its_volume(tmp_path):
 def fill(Parameters):
     """Bring a scene with everything the panel keeps into being; return what it must look like afterwards."""
     node, volume, expected = edited()
-    world = geometry.world_ijk_to_ras(volume)
+    world = world_of(volume)
     module = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop")
     module.SetModuleName("TumorLoop")
     parameters = Parameters(module)
@@ -116,7 +128,7 @@ def test_a_saved_scene_brings_the_whole_case_back(tmp_path, Parameters, ending):
     assert {role: digest(snapshot(getattr(parameters, role), role)) for role in digests} == digests
     assert np.array_equal(back(parameters.segmentation, parameters.t1ce).array, expected)
     assert_alike(looks(parameters.segmentation), styles)
-    assert np.array_equal(segments.answer_of(parameters.answer, parameters.t1ce), labelmap())
+    assert np.array_equal(answer_of(parameters.answer, parameters.t1ce), labelmap())
     uncertain = slicer.util.arrayFromVolume(parameters.uncertainty)
     assert np.array_equal(uncertain, image(seed=6).astype(np.float32) / 7)
     assert (parameters.case_id, parameters.model_version) == ("TCGA-01", "m0003")

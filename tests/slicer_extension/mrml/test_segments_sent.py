@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import geometry, segments
+from TumorLoopLib import segments
 from TumorLoopLib.labels import LabelSet
 from TumorLoopLib.volumes import UnusableVolume
 
 from tests.slicer_extension.mrml.making import INFO, LABELS, SHAPE, add_bending, add_volume, labelmap, moved_by, oblique
-from tests.slicer_extension.mrml.segmenting import ED, ET, NCR, add_segment, back, ball, case, mask_of, paint
+from tests.slicer_extension.mrml.segmenting import ED, ET, NCR, add_segment, back, ball, case, mask_of, paint, world_of
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -284,7 +284,7 @@ def test_what_is_gone_is_refused():
 
 def test_the_reference_may_be_another_volume_of_the_same_grid():
     volume, node = case()
-    other = add_volume("T2", ijk_to_ras=geometry.world_ijk_to_ras(volume))
+    other = add_volume("T2", ijk_to_ras=world_of(volume))
     report = back(node, other)
     assert np.array_equal(report.array, labelmap())
     assert report.notices == []

@@ -6,7 +6,7 @@ from TumorLoopLib.errors import BadReply
 from TumorLoopLib.volumes import UnusableVolume
 
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_bending, add_volume, labelmap, oblique
-from tests.slicer_extension.mrml.segmenting import back, case, mask_of, tag_of
+from tests.slicer_extension.mrml.segmenting import answer_of, back, case, mask_of, tag_of, world_of
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -75,7 +75,7 @@ def test_a_manual_segmentation_is_never_touched():
     names = [one.GetName() for one in inside(first)]
     other = np.zeros(SHAPE, np.uint8)
     other[4:9, 4:9, 4:9] = 1
-    second = segments.show_labelmap(other, geometry.world_ijk_to_ras(volume), LABELS, volume, "answer")
+    second = segments.show_labelmap(other, world_of(volume), LABELS, volume, "answer")
     assert second is not first
     assert second.GetName() != first.GetName() == "answer"
     assert np.array_equal(back(first, volume).array, before)
@@ -86,7 +86,7 @@ def test_a_manual_segmentation_is_never_touched():
 def test_showing_is_undone_by_the_scene():
     slicer.mrmlScene.SetUndoOn()
     volume, first = case()
-    second = segments.show_labelmap(labelmap(), geometry.world_ijk_to_ras(volume), LABELS, volume, "second")
+    second = segments.show_labelmap(labelmap(), world_of(volume), LABELS, volume, "second")
     assert second.GetScene() is slicer.mrmlScene
     slicer.mrmlScene.Undo()
     assert slicer.mrmlScene.GetFirstNodeByName("second") is None
@@ -116,22 +116,22 @@ def test_a_reference_that_is_gone_or_bent_is_refused():
 
 def test_the_answer_is_kept_as_it_came_and_stays_with_its_volume():
     volume, node = case()
-    kept = segments.keep_answer(labelmap(), geometry.world_ijk_to_ras(volume), volume, node.GetName())
-    assert np.array_equal(segments.answer_of(kept, volume), labelmap())
+    kept = segments.keep_answer(labelmap(), world_of(volume), volume, node.GetName())
+    assert np.array_equal(answer_of(kept, volume), labelmap())
     volume.GetParentTransformNode().SetMatrixTransformToParent(geometry.matrix_of(np.eye(4)))
-    assert np.array_equal(segments.answer_of(kept, volume), labelmap())
+    assert np.array_equal(answer_of(kept, volume), labelmap())
 
 
 def test_the_answer_is_saved_by_slicers_save_dialog_which_passes_over_hidden_nodes():
     volume, _node = case()
-    kept = segments.keep_answer(labelmap(), geometry.world_ijk_to_ras(volume), volume, "a")
+    kept = segments.keep_answer(labelmap(), world_of(volume), volume, "a")
     assert not kept.GetHideFromEditors()
     assert kept.GetSaveWithScene()
 
 
 def test_an_answer_on_another_grid_is_not_compared():
     volume, node = case()
-    kept = segments.keep_answer(labelmap(), geometry.world_ijk_to_ras(volume), volume, "a")
+    kept = segments.keep_answer(labelmap(), world_of(volume), volume, "a")
     assert segments.answer_of(None, volume) is None
     assert segments.answer_of(kept, add_volume("elsewhere")) is None
     assert segments.answer_of(kept, add_volume("smaller", labelmap()[:-1])) is None

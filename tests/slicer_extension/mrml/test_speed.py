@@ -9,11 +9,11 @@ import time
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import comparison, geometry, segments
+from TumorLoopLib import comparison, segments
 from TumorLoopLib.volumes import problem_of, show_volume, snapshot
 
 from tests.slicer_extension.mrml.making import LABELS, add_volume
-from tests.slicer_extension.mrml.segmenting import ED, ET, ball, mask_of, paint
+from tests.slicer_extension.mrml.segmenting import ED, ET, ball, mask_of, paint, world_of
 
 SHAPE = (155, 240, 240)
 BOUND = 0.3
@@ -54,7 +54,7 @@ def test_looking_at_and_copying_a_volume():
 
 def test_showing_what_the_server_sent():
     node, array = volume(), tumor()
-    world = geometry.world_ijk_to_ras(node)
+    world = world_of(node)
     image = slicer.util.arrayFromVolume(node).copy()
     assert median_of("show_labelmap", lambda: segments.show_labelmap(array, world, LABELS, node, "a")) < BOUND
     assert median_of("keep_answer", lambda: segments.keep_answer(array, world, node, "a")) < BOUND
@@ -64,7 +64,7 @@ def test_showing_what_the_server_sent():
 @pytest.mark.parametrize("edited", [False, True], ids=["as it came", "edited over the whole grid"])
 def test_taking_a_segmentation_and_comparing_it(edited):
     node, array = volume(), tumor()
-    world = geometry.world_ijk_to_ras(node)
+    world = world_of(node)
     segmentation = segments.show_labelmap(array, world, LABELS, node, "a")
     kept = segments.keep_answer(array, world, node, "a")
     if edited:
