@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,16 +18,19 @@ from server_app.datastore import CaseDatastore
 from server_app.errors import input_errors
 from training.cases import Case
 from training.errors import InputError
+from training.labels import NUM_CLASSES
 from training.modalities import ROLES
 from training.volumes import Grid, Volume
 
+if TYPE_CHECKING:
+    from training.phantom import Phantom
+
 #: The largest seed that may be asked for.
 MOST_SEED = 999_999
-#: Seeds of the generator begin here, far from those that models are trained and measured on; each sample has several,
-#: because one head in twelve is healthy.
-_FIRST, _EACH = 1_200_000_000, 16
-#: The smallest tumor worth showing, in voxels of 1 mm.
-_SMALLEST = 5_000
+#: Seeds of the generator begin here, far from those that models are trained and measured on. Each sample has several,
+#: of which the first is taken whose tumor shows what there is to correct: every label, in so many voxels of 1 mm.
+_FIRST, _EACH = 1_200_000_016, 16
+_ENOUGH = 500
 
 #: One at a time: a head takes a core and half a gigabyte for some seconds, and the next free seed is looked for.
 _making = threading.Lock()
@@ -63,18 +66,26 @@ def make_sample(store: CaseDatastore, incoming: Path, params: Mapping[str, Any])
 def _write(seed: int, folder: Path) -> list[Path]:
     """Write the four volumes of a sample; return their files."""
     from training.export import write_volume
-    from training.phantom import generate
     from training.phantom_files import BRATS_AFFINE, BRATS_SHAPE, on_brats_grid
 
-    first = _FIRST + _EACH * seed
-    phantoms = (generate(first + number) for number in range(_EACH))
-    phantom = next(found for found in phantoms if np.count_nonzero(found.label) >= _SMALLEST)
+    phantom = sample_phantom(seed)
     grid = Grid(BRATS_SHAPE, BRATS_AFFINE)
     files = []
     for channel, role in enumerate(ROLES):
         voxels = on_brats_grid(np.round(phantom.image[..., channel]).astype(np.int16))
         files.append(write_volume(Volume(voxels, grid), folder / f"{role}.nii.gz"))
     return files
+
+
+def sample_phantom(seed: int) -> Phantom:
+    """Return the head of a sample, with its true label."""
+    from training.phantom import generate
+
+    for number in range(_EACH):
+        phantom = generate(_FIRST + _EACH * seed + number)
+        if np.bincount(phantom.label.ravel(), minlength=NUM_CLASSES)[1:].min() >= _ENOUGH:
+            break
+    return phantom
 
 
 def _checked(seed: Any) -> int | None:
