@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ def start() -> Any:
     ctk_widgets.make()
     from tests.slicer_extension.harness import module_widget, modules, segment_editor  # noqa: F401  they need qt
 
+    _freeze_imported()
     QtCore.qInstallMessageHandler(_on_qt_message)
     scene = boot.boot()
     dialogs.reset()
@@ -58,6 +60,7 @@ def stop() -> None:
         raw(window, "hide")()
         raw(window, "deleteLater")()
     slicer.app.main_window = None
+    qt_module.forget_single_shots()
     QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
     raw(QtWidgets.QApplication.instance(), "processEvents")()
     boot.shut_down()
@@ -77,6 +80,12 @@ def running() -> Iterator[Any]:
             stop()
     faults.fail_if_any()
     dialogs.fail_if_unanswered()
+
+
+@functools.lru_cache(maxsize=1)
+def _freeze_imported() -> None:
+    """Spare what is imported, and stays, the search for garbage after each test; once."""
+    gc.freeze()
 
 
 def _main_window() -> Any:

@@ -32,6 +32,9 @@ class ClassInfo:
     signals: tuple[str, ...]
 
 
+#: Properties that came with Qt 6; Slicer 5.8 to 5.12 on Qt 5 have methods of these names.
+_SINCE_QT6 = {"QLayout": {"contentsMargins"}}
+
 _known: dict[type, ClassInfo] = {}
 
 
@@ -60,13 +63,24 @@ def property_names(cls: Any) -> set[str]:
 
 def _read(meta: Any) -> ClassInfo:
     """Read a meta object."""
-    properties = [meta.property(index) for index in range(meta.propertyCount())]
     methods = [meta.method(index) for index in range(meta.methodCount())]
     signal = QtCore.QMetaMethod.MethodType.Signal
     return ClassInfo(
-        {
-            one.name(): PropertyInfo(one.typeName(), one.isWritable(), one.isEnumType() or one.isFlagType())
-            for one in properties
-        },
+        {one.name(): _info(one) for one in _properties(meta)},
         tuple(bytes(one.methodSignature()).decode() for one in methods if one.methodType() == signal),
     )
+
+
+def _properties(meta: Any) -> list[Any]:
+    """Return the properties that Qt 5 has too."""
+    ancestors, newer = meta, set()
+    while ancestors is not None:
+        newer |= _SINCE_QT6.get(ancestors.className(), set())
+        ancestors = ancestors.superClass()
+    properties = [meta.property(index) for index in range(meta.propertyCount())]
+    return [one for one in properties if one.name() not in newer]
+
+
+def _info(prop: Any) -> PropertyInfo:
+    """Return what is needed to know about a property."""
+    return PropertyInfo(prop.typeName(), prop.isWritable(), prop.isEnumType() or prop.isFlagType())

@@ -88,8 +88,11 @@ def _get(self: Any, name: str) -> Any:
     """Read an attribute as PythonQt does."""
     if name.startswith("__") or name == "NATIVE":
         return raw(self, name)
-    if name in _VIRTUAL and name not in sys._getframe(1).f_code.co_names:
-        return raw(self, name)
+    if name in _VIRTUAL:
+        if name not in sys._getframe(1).f_code.co_names:
+            return raw(self, name)
+        if is_native(type(self)):
+            return raw(self, name)()
     _require_ui_thread(self, name)
     if name in _EXTRAS:
         return Method(self, name, _EXTRAS[name].__get__(self))

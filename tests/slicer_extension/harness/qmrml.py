@@ -67,7 +67,7 @@ class qMRMLNodeComboBox(MRMLSceneMixin, QtWidgets.QWidget):
         box.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.minimumContentsLength = 6
         layout.addWidget(box)
-        state(self).update(box=box, watched=set(), id="", filling=False)
+        state(self).update(box=box, watched=set(), id="", nodes=[], filling=False)
         box.connect("activated(int)", self._activated)
         box.enabled = False
 
@@ -92,9 +92,9 @@ class qMRMLNodeComboBox(MRMLSceneMixin, QtWidgets.QWidget):
             self._refill()
 
     def _node_added(self, *_: Any) -> None:
-        before = {node.GetID() for node in state(self).get("nodes", [])}
+        before = {node.GetID() for node in state(self)["nodes"]}
         self._scene_changed()
-        for node in state(self).get("nodes", []):
+        for node in state(self)["nodes"]:
             if node.GetID() not in before:
                 self._emit("nodeAdded(vtkMRMLNode*)", node)
 
@@ -123,22 +123,28 @@ class qMRMLNodeComboBox(MRMLSceneMixin, QtWidgets.QWidget):
         kept, nodes = state(self), self._offered()
         if kept["filling"]:
             return
-        kept["filling"], kept["nodes"] = True, nodes
+        kept["nodes"] = nodes
+        ids = [node.GetID() for node in nodes]
+        wanted = kept["id"] if kept["id"] in ids else "" if self.noneEnabled or not ids else ids[0]
+        self._fill(wanted)
+        self._select(wanted)
+
+    def _fill(self, selected: str) -> None:
+        """Put the nodes and actions into the list and show the selected node, without a signal."""
+        kept = state(self)
+        kept["filling"] = True
         box = kept["box"]
         blocked = box.blockSignals(True)
         box.clear()
         if self.noneEnabled:
             box.addItem(self.noneDisplay, "")
-        for node in nodes:
+        for node in kept["nodes"]:
             box.addItem(node.GetName() or "", node.GetID())
             self._watch_name(node)
-        self._add_actions(box)
-        ids = [node.GetID() for node in nodes]
-        wanted = kept["id"] if kept["id"] in ids else "" if self.noneEnabled or not ids else ids[0]
-        self._show(wanted)
+        self._add_actions(box, bool(selected))
+        box.setCurrentIndex(box.findData(selected))
         box.blockSignals(blocked)
         kept["filling"] = False
-        self._select(wanted)
 
     def _watch_name(self, node: Any) -> None:
         """Show a node's new name when it is renamed."""
@@ -155,14 +161,13 @@ class qMRMLNodeComboBox(MRMLSceneMixin, QtWidgets.QWidget):
             if node.GetID() == state(self)["id"]:
                 self._emit("currentNodeRenamed(QString)", node.GetName())
 
-    def _add_actions(self, box: Any) -> None:
+    def _add_actions(self, box: Any, selected: bool) -> None:
         """Add what the list offers beside the nodes."""
-        node = self.currentNode()
         kind = self.nodeTypes[0].removeprefix("vtkMRML").removesuffix("Node") if self.nodeTypes else "node"
         for enabled, text, action in (
-            (self.renameEnabled and node is not None, "Rename current", "rename"),
+            (self.renameEnabled and selected, "Rename current", "rename"),
             (self.addEnabled, f"Create new {kind}", "add"),
-            (self.removeEnabled and node is not None, "Delete current", "remove"),
+            (self.removeEnabled and selected, "Delete current", "remove"),
         ):
             if enabled:
                 box.addItem(f"{text} ...", ("action", action))
@@ -173,23 +178,17 @@ class qMRMLNodeComboBox(MRMLSceneMixin, QtWidgets.QWidget):
         """The user chose an item of the list."""
         chosen = state(self)["box"].itemData(index)
         if isinstance(chosen, (tuple, list)):
-            self._show(state(self)["id"])
+            self._fill(state(self)["id"])
             {"add": self._add_by_user, "remove": self.removeCurrentNode, "rename": self.renameCurrentNode}[chosen[1]]()
             return
         self._select(chosen or "")
         self._emit("nodeActivated(vtkMRMLNode*)", self.currentNode())
 
-    def _show(self, node_id: str) -> None:
-        box = state(self)["box"]
-        blocked = box.blockSignals(True)
-        box.setCurrentIndex(box.findData(node_id))
-        box.blockSignals(blocked)
-
     def _select(self, node_id: str) -> None:
         if node_id == state(self)["id"]:
             return
         state(self)["id"] = node_id
-        self._show(node_id)
+        self._fill(node_id)
         self._emit("currentNodeChanged(vtkMRMLNode*)", self.currentNode())
         self._emit("currentNodeChanged(bool)", self.currentNode() is not None)
         self._emit("currentNodeIDChanged(QString)", node_id)
@@ -207,7 +206,7 @@ class qMRMLNodeComboBox(MRMLSceneMixin, QtWidgets.QWidget):
 
     def setCurrentNodeID(self, node_id: str | None) -> None:
         """Select a node by its ID; an unknown one selects none."""
-        known = node_id in [node.GetID() for node in state(self).get("nodes", [])]
+        known = node_id in [node.GetID() for node in state(self)["nodes"]]
         self._select(node_id if node_id and known else "")
 
     def _current_id(self) -> str:
@@ -221,11 +220,11 @@ class qMRMLNodeComboBox(MRMLSceneMixin, QtWidgets.QWidget):
 
     def nodeCount(self) -> int:
         """Return how many nodes there are to choose from."""
-        return len(state(self).get("nodes", []))
+        return len(state(self)["nodes"])
 
     def nodeFromIndex(self, index: int) -> Any:
         """Return the n-th node, or None."""
-        nodes = state(self).get("nodes", [])
+        nodes = state(self)["nodes"]
         return nodes[index] if 0 <= index < len(nodes) else None
 
     def addAttribute(self, node_type: str, name: str, value: Any = None) -> None:

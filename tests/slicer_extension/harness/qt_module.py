@@ -10,10 +10,9 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from tests.slicer_extension.harness import dialogs, pythonqt
 from tests.slicer_extension.harness.raw import raw
-from tests.slicer_extension.harness.signals import Connection
 from tests.slicer_extension.harness.ui_loader import UiLoader
 
-_RAW_SINGLE_SHOT = QtCore.QTimer.singleShot
+_waiting: set[Any] = set()
 
 
 def make() -> ModuleType:
@@ -55,8 +54,17 @@ def _single_shot(milliseconds: int, *target: Any) -> None:
     slot = target[0] if len(target) == 1 else getattr(target[0], target[1].split("(")[0])
     if not callable(slot):
         raise TypeError(f"QTimer.singleShot cannot call {slot!r}")
-    connection = Connection("timeout()", slot)
-    _RAW_SINGLE_SHOT(int(milliseconds), lambda: connection.deliver())
+    timer = QtCore.QTimer()
+    _waiting.add(timer)  # nobody else holds it
+    raw(timer, "setSingleShot")(True)
+    timer.connect("timeout()", slot)
+    timer.connect("timeout()", lambda: _waiting.discard(timer))
+    timer.start(int(milliseconds))
+
+
+def forget_single_shots() -> None:
+    """Drop the calls that are still to come."""
+    _waiting.clear()
 
 
 def application() -> Any:

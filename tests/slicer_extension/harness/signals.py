@@ -20,9 +20,14 @@ class Signal:
     def __init__(self, owner: Any, name: str) -> None:
         self._owner, self._name = owner, name
 
-    def _signature(self) -> str:
+    def _signature(self, count: int | None = None) -> str:
+        """Return the signature with as many arguments; with None, the one with the most."""
         candidates = [known for known in signatures(self._owner) if known.split("(")[0] == self._name]
-        return max(candidates, key=len)
+        counts = {known: known.count(",") + (not known.endswith("()")) for known in candidates}
+        fitting = [known for known in candidates if count is None or counts[known] == count]
+        if not fitting:
+            raise TypeError(f"no signal {self._name} of {type(self._owner).__name__} has {count} arguments")
+        return max(fitting, key=lambda known: counts[known])
 
     def connect(self, slot: Callable[..., Any]) -> bool:
         """Call a slot on every emission."""
@@ -33,7 +38,9 @@ class Signal:
         return disconnect(self._owner, self._signature(), slot)
 
     def __call__(self, *args: Any) -> None:
-        raw(self._owner, self._name).emit(*args)
+        types = self._signature(len(args)).partition("(")[2].rstrip(")")
+        signal = raw(self._owner, self._name)
+        (signal[tuple(types.split(","))] if types else signal).emit(*args)
 
 
 class Connection:

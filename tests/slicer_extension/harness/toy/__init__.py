@@ -1,0 +1,1 @@
+"""A small scripted module, to test the harness with."""
