@@ -1,4 +1,4 @@
-"""Signals connect by their text as in PythonQt; unknown ones and exceptions in slots fail, where PythonQt only prints."""
+"""Signals connect by their text as in PythonQt; unknown ones and exceptions in slots fail, where PythonQt prints."""
 
 from __future__ import annotations
 
