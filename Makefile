@@ -70,7 +70,7 @@ test-mrml: setup-slicer512
 	$(VENV512)/bin/python -m pytest tests/slicer_extension/mrml
 
 panel-screenshots: setup
-	@$(BIN)/python -m tests.slicer_extension.panel.screenshots --out "$(SCREENSHOTS)"
+	@$(BIN)/python -m tests.slicer_extension.panel.screenshots "$(SCREENSHOTS)"
 
 clean:
 	@# only what the demo marked as its own
