@@ -99,9 +99,8 @@ class TumorLoopTest(ScriptedLoadableModuleTest):
         """Run all tests."""
         for test in (self.test_volumes_are_recognized_by_name, self.test_a_renamed_segment_keeps_its_label):
             self.setUp()
-            self.delayDisplay(test.__doc__ or "")
             test()
-        self.delayDisplay("TumorLoop: all tests passed.")
+        self.delayDisplay(_("All tests of TumorLoop passed."))
 
     def test_volumes_are_recognized_by_name(self) -> None:
         """Four volumes with telling names fill the four selectors."""

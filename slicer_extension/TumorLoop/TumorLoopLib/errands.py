@@ -16,6 +16,7 @@ import numpy as np
 
 from TumorLoopLib.client import InferResult, TumorLoopClient, new_job_id
 from TumorLoopLib.errors import BadReply, ClientError, RequestRejected
+from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import Reporter
 from TumorLoopLib.nrrd import read_nrrd, write_nrrd
 from TumorLoopLib.sending import PREPARING, SENDING, Digests, Sender, Sent, scratch
@@ -267,4 +268,8 @@ def _check_grid(array: np.ndarray, ijk_to_ras: np.ndarray, reference: VolumeSnap
         BadReply: If it does not.
     """
     if array.shape != reference.array.shape or not np.allclose(ijk_to_ras, reference.ijk_to_ras, atol=1e-2):
-        raise BadReply(f"The answer does not lie on the grid of {reference.name}, so it cannot be shown on it.")
+        raise BadReply(
+            _('The answer does not lie on the grid of "{name}", so it cannot be shown on it.').format(
+                name=reference.name
+            )
+        )

@@ -17,6 +17,7 @@ from pathlib import Path
 from TumorLoopLib.address import Timeouts
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.errors import ClientError, ServerFailed
+from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import Reporter
 
 #: The command that installing the server puts on the path.
@@ -69,7 +70,8 @@ class LocalServer:
                     creationflags=hidden,
                 )  # fmt: skip
         except OSError as error:
-            raise ServerFailed(0, f"{command[0]} cannot be started ({error.strerror or error}).") from error
+            text = _("{program} cannot be started ({reason}).")
+            raise ServerFailed(0, text.format(program=command[0], reason=error.strerror or error)) from error
 
     @property
     def pid(self) -> int:
@@ -92,13 +94,14 @@ class LocalServer:
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up:
             if not self.running:
-                raise ServerFailed(0, f"The server ended at once. Its last words: {self.last_words()}")
+                raise ServerFailed(0, _("The server ended at once. It said: {words}").format(words=self.last_words()))
             with contextlib.suppress(ClientError):
                 client.info()
                 return
             reporter.check()
             reporter.cancel.wait(0.3)
-        raise ServerFailed(0, f"The server did not answer within {patience:.0f} s. Its last words: {self.last_words()}")
+        text = _("The server did not answer within {seconds:.0f} seconds. It said: {words}")
+        raise ServerFailed(0, text.format(seconds=patience, words=self.last_words()))
 
     def last_words(self) -> str:
         """Return the last lines of the server's log, in one line."""

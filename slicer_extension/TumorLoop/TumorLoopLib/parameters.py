@@ -4,8 +4,10 @@ Slicer reads the annotations of this class when it is defined, on Python 3.9 as 
 ``from __future__ import annotations`` here. A field for a node is ``None`` as long as no node is chosen.
 """
 
+from typing import Annotated
+
 from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 
 @parameterNodeWrapper
@@ -40,4 +42,4 @@ class TumorLoopParameters:
     comment: str
     label_set: str
     final: bool = True
-    epochs: int
+    epochs: Annotated[int, WithinRange(0, 1000)] = 0

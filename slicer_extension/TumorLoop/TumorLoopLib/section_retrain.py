@@ -13,7 +13,7 @@ from TumorLoopLib.section import Section
 from TumorLoopLib.server_errands import ModelVersion, Overview, Plan, Training, overview
 from TumorLoopLib.state import OVERVIEW, TRAIN, VERSIONS, PanelState
 from TumorLoopLib.tables import Table
-from TumorLoopLib.texts import duration, ratio
+from TumorLoopLib.texts import duration, ended, moment, ratio
 
 REGIONS = ("WT", "TC", "ET")
 
@@ -50,7 +50,8 @@ class RetrainSection(Section):
         why_no_way_back = self._why_no_way_back(state)
         allow(ui.rollbackButton, why_no_way_back, _("Go back to the version in use before the last promotion"))
         ui.epochsSpin.enabled = not reason
-        show_text(ui.planText, plan_text(known.plan) if known is not None and not state.training else "")
+        has_plan = known is not None and known.plan.new > 0 and not state.training
+        show_text(ui.planText, plan_text(known.plan) if known is not None and has_plan else "")
         self._show_training(training)
         show_text(ui.resultText, self._result(training))
         self._table.fill(*version_rows(known.versions if known is not None else ()))
@@ -60,6 +61,7 @@ class RetrainSection(Section):
         pulse = self.desk.pulse
         if pulse is None:
             return
+        self._curve.show(pulse.training)  # drawn anew when the dock or the theme has changed
         seen = (pulse.training.run + pulse.training.state, pulse.model_version)
         if seen != self._seen:
             ended = self._seen[0] and not pulse.training.active
@@ -87,7 +89,7 @@ class RetrainSection(Section):
         self.desk.run(
             TRAIN,
             lambda reporter: connection.client().train(params=params),
-            lambda task: self._asked(_("The training has started. You can go on working meanwhile.")),
+            lambda _task: self._asked(_("The training has started. You can go on working meanwhile.")),
             trouble=_("No training was started."),
         )
 
@@ -99,7 +101,7 @@ class RetrainSection(Section):
         self.desk.run(
             TRAIN,
             lambda reporter: connection.client().stop_training(),
-            lambda task: self._asked(_("The training is being stopped.")),
+            lambda _task: self._asked(_("The training is being stopped.")),
             trouble=_("The training could not be stopped."),
         )
 
@@ -149,7 +151,7 @@ class RetrainSection(Section):
     def _result(self, training: Training) -> str:
         if training.state == "failed":
             return _("The training failed: {message} The model in use is the same as before.").format(
-                message=_ended(training.message)
+                message=ended(training.message)
             )
         if training.state == "stopped":
             return _("The training was stopped. The model in use is the same as before.")
@@ -165,7 +167,7 @@ class RetrainSection(Section):
             text = _("The training is done, but {version} is worse and was not promoted. The model in use stays.")
             self.desk.say(text.format(version=training.version), PLAIN)
         elif training.state == "failed":
-            self.desk.say(_("The training failed: {message}").format(message=_ended(training.message)), BAD)
+            self.desk.say(_("The training failed: {message}").format(message=ended(training.message)), BAD)
         else:
             self.desk.say(_("The training was stopped; the model in use is the same as before."))
 
@@ -183,10 +185,6 @@ class RetrainSection(Section):
 
 def plan_text(plan: Plan) -> str:
     """Say what a training would do."""
-    if plan.new == 0:
-        return _("Nothing new to learn since {parent} ({total} corrections in all).").format(
-            parent=plan.parent, total=plan.total
-        )
     text = _("New corrections: {new} (of {total} in all). Starts from {parent}.").format(
         new=plan.new, total=plan.total, parent=plan.parent
     )
@@ -199,8 +197,12 @@ def plan_text(plan: Plan) -> str:
 
 def result_text(version: ModelVersion) -> str:
     """Say how a new version was judged against its parent, region by region."""
+    count = version.judged_on
+    head = (
+        _("Mean Dice on one validation case:") if count == 1 else _("Mean Dice on the same {count} validation cases:")
+    )
     lines = [
-        _("Mean Dice on the same {count} validation cases:").format(count=version.judged_on),
+        head.format(count=count),
         *(
             _("{region}: {before} before, {after} now").format(
                 region=region, before=ratio(version.before.get(region)), after=ratio(version.after.get(region))
@@ -217,13 +219,8 @@ def version_rows(versions: tuple[ModelVersion, ...]) -> tuple[list[list[str]], l
     rows, ids, tips = [], [], []
     for version in reversed(versions):
         name = _("{version} (in use)").format(version=version.id) if version.current else version.id
-        when = version.created[:16].replace("T", " ")
+        when = moment(version.created)
         rows.append([name, when, ratio(version.after.get("mean")), version.parent or "–"])
         ids.append(version.id)
         tips.append(version.verdict or _("The first model."))
     return rows, ids, tips
-
-
-def _ended(message: str) -> str:
-    """Return a message that ends as a sentence does."""
-    return message if message.endswith((".", "!", "?")) else f"{message}."

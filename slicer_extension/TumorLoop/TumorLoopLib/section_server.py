@@ -148,7 +148,7 @@ class ServerSection(Section):
             return
         self.desk.settings.use_address(self.desk.address)
         self._fill_addresses()
-        self.desk.say(_("The server can be used."), GOOD)
+        self.desk.say(_("Connected. Now load a case, or choose four volumes."), GOOD)
         self.desk.on_lost()  # look at it at once
 
     def _show_steps(self, steps: Any) -> None:

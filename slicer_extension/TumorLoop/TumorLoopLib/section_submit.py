@@ -21,7 +21,7 @@ from TumorLoopLib.section_segment import may_send
 from TumorLoopLib.segment_copy import SegmentationReport, combine
 from TumorLoopLib.state import CASE, HISTORY, SUBMIT, PanelState
 from TumorLoopLib.tables import Table
-from TumorLoopLib.texts import ratio
+from TumorLoopLib.texts import moment, ratio
 
 FINAL, DRAFT = "final", "draft"
 
@@ -62,6 +62,10 @@ class SubmitSection(Section):
         ui.submitCancelButton.enabled = running and not self.desk.jobs.cancelling(SUBMIT)
         allow(ui.loadLabelButton, state.reason_load_label(), _("Show the chosen version as a new segmentation"))
         self._table.fill(*history_rows(self.desk.history))
+        known = bool(self.desk.history)
+        ui.historyLabel.text = _("Labels of this case") if known else _("No label of this case was submitted yet.")
+        ui.historyTable.setVisible(known)
+        ui.loadLabelButton.setVisible(known)
 
     def tick(self) -> None:
         """Ask for the history of a case that came back with a scene."""
@@ -200,7 +204,7 @@ def history_rows(history: list[dict[str, Any]]) -> tuple[list[list[str]], list[s
     rows, ids, tips = [], [], []
     for entry in reversed(history):
         dice = entry.get("dice_against_model") or {}
-        when = str(entry.get("time") or "")[:16].replace("T", " ")
+        when = moment(str(entry.get("time") or ""))
         status = str(entry.get("status") or entry.get("tag") or "")
         rows.append([str(entry.get("version")), str(entry.get("user") or "–"), when, status, ratio(dice.get("WT"))])
         ids.append(str(entry.get("version")))

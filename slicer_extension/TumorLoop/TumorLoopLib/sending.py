@@ -17,6 +17,7 @@ from typing import Callable, TypeVar
 
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.errors import LocalFileError, RequestRejected
+from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import Reporter
 from TumorLoopLib.nrrd import write_nrrd
 from TumorLoopLib.volumes import VolumeSnapshot, digest
@@ -37,13 +38,11 @@ class Sent:
         server: Address of the server.
         session: Id of the session; empty when there is none.
         digests: Content of the volumes in the session, by role.
-        sent_bytes: What was sent in all, for the log and the tests.
     """
 
     server: str = ""
     session: str = ""
     digests: Digests = field(default_factory=dict)
-    sent_bytes: int = 0
 
     def forget(self) -> None:
         """Note that the server no longer has anything."""
@@ -132,7 +131,6 @@ class Sender:
             session = self._client.create_session(
                 files, self._reporter.progress, self._reporter.cancel, base=base or None
             )
-            self._sent.sent_bytes += sum(path.stat().st_size for path in files.values())
             return session
 
 
@@ -152,7 +150,8 @@ def scratch(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix="tumorloop-", dir=folder))
     except OSError as error:
-        raise LocalFileError(f"No temporary folder can be made in {folder} ({error.strerror or error}).") from error
+        text = _("No temporary folder can be made in {folder} ({reason}).")
+        raise LocalFileError(text.format(folder=folder, reason=error.strerror or error)) from error
     try:
         yield made
     finally:

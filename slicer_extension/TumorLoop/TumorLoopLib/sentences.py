@@ -19,7 +19,7 @@ from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import Progress
 from TumorLoopLib.sending import PREPARING, SENDING
 from TumorLoopLib.server_errands import Training
-from TumorLoopLib.texts import duration, megabytes, percent
+from TumorLoopLib.texts import duration, ended, megabytes, percent
 
 #: HTTP status of a full disk.
 FULL_DISK = 507
@@ -30,7 +30,7 @@ def of_error(error: Exception) -> str:
     if not isinstance(error, ClientError):
         return _("The panel made a mistake: {error}. The log has the details; please report it.").format(error=error)
     remedy = _remedy(error)
-    said = error.message.strip()
+    said = ended(error.message)
     return f"{said} {remedy}".strip()
 
 
@@ -74,16 +74,18 @@ def of_step(step: Step) -> str:
         return _passed(step)
     if step.step == NAME:
         if " " in step.detail:
-            return step.detail
+            return ended(step.detail)
         return _('No machine of the name "{name}" is known. Check the spelling, and that the network is up.').format(
             name=step.detail
         )
     if step.step == TCP:
-        return step.detail
+        return ended(step.detail)
     if step.step == HTTP:
-        return _("Something answers there, but not as a TumorLoop server does: {detail}").format(detail=step.detail)
+        detail = ended(step.detail)
+        return _("Something answers there, but not as a TumorLoop server does: {detail}").format(detail=detail)
     if step.step == TOKEN:
-        return _("{detail} Enter the access token that the server's owner gave you.").format(detail=step.detail)
+        detail = ended(step.detail)
+        return _("{detail} Enter the access token that the server's owner gave you.").format(detail=detail)
     if step.step == VERSION:
         return _("This is {name}, which this panel cannot use. Update the server or the extension.").format(
             name=step.detail

@@ -13,6 +13,7 @@ from typing import Any
 from TumorLoopLib.case_errands import Counts
 from TumorLoopLib.client import DEFAULT_MODEL, TumorLoopClient
 from TumorLoopLib.errors import BadReply
+from TumorLoopLib.i18n import _
 
 #: States of a training that is under way.
 ACTIVE = frozenset({"starting", "preparing", "training", "judging"})
@@ -137,8 +138,10 @@ def pulse(client: TumorLoopClient) -> Pulse:
     """
     info = client.info()
     if not info.get("label_details") or DEFAULT_MODEL not in (info.get("models") or {}):
-        name = str(info.get("name") or "something else")
-        raise BadReply(f"The server at {client.server_url} is {name[:60]}, not TumorLoop.")
+        name = str(info.get("name") or "?")[:60]
+        raise BadReply(
+            _("The server at {address} is no TumorLoop server ({name}).").format(address=client.server_url, name=name)
+        )
     store = info.get("datastore") or {}
     stats = (info.get("train_stats") or {}).get(DEFAULT_MODEL) or {}
     return Pulse(

@@ -159,16 +159,14 @@ class PanelState:
         return _("Just a moment: the server is being asked.") if VERSIONS in self.busy else ""
 
     def step(self) -> str:
-        """Return the section in which the clinician is now."""
+        """Return where the clinician is now; nothing that others do takes a correction under way out of sight."""
+        if self.has_segmentation and not self.submitted:
+            return CORRECT_STEP
         if not self.connected:
             return SERVER_STEP
-        if self.training:
+        if self.submitted:
             return RETRAIN_STEP
-        if self.volumes_problem:
-            return CASE_STEP
-        if not self.has_segmentation:
-            return SEGMENT_STEP
-        return RETRAIN_STEP if self.submitted else CORRECT_STEP
+        return CASE_STEP if self.volumes_problem else SEGMENT_STEP
 
     def _reason_server(self) -> str:
         if not self.connected:

@@ -7,6 +7,9 @@ from typing import Any
 
 import qt
 
+#: Pixels.
+_ROW_HEIGHT = 22
+
 
 class Table:
     """A ``QTableWidget`` that is filled anew now and then.
@@ -31,6 +34,7 @@ class Table:
         widget.setColumnCount(len(headers))
         widget.setHorizontalHeaderLabels(list(headers))
         widget.verticalHeader().setVisible(False)
+        widget.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         header = widget.horizontalHeader()
         for column in range(len(headers)):
             mode = qt.QHeaderView.Stretch if column == stretch else qt.QHeaderView.ResizeToContents

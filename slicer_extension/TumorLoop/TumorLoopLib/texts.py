@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from TumorLoopLib.i18n import _
+
+
+def ended(text: str) -> str:
+    """Return a text that ends as a sentence does, so that another one may follow.
+
+    Examples:
+        >>> ended("Invalid token"), ended("Try again.")
+        ('Invalid token.', 'Try again.')
+    """
+    text = text.strip()
+    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def moment(iso_time: str) -> str:
+    """Return an ISO time of the server in the time zone of this machine, to the minute.
+
+    Examples:
+        >>> moment("")
+        ''
+    """
+    try:
+        return datetime.fromisoformat(iso_time.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return iso_time[:16].replace("T", " ")
 
 
 def megabytes(count: int) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import nibabel
 import numpy as np
 import slicer
 
+from tests.server_app.conftest import voxels
 from tests.slicer_extension.panel.conftest import CASES
 
 
 def stored_label(server, case: str, version: str) -> np.ndarray:
     """Return a label as the server keeps it, ``(k, j, i)``."""
-    path = server.workspace / "labels" / case / version / "label.nii.gz"
-    return np.asarray(nibabel.load(path).dataobj).transpose(2, 1, 0)
+    return voxels(server.workspace / "labels" / case / version / "label.nii.gz").transpose(2, 1, 0)
 
 
 def test_the_whole_loop(user, server, panel_studies):

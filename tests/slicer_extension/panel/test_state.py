@@ -97,9 +97,13 @@ def test_the_clinician_is_led_from_the_server_to_the_training():
         but(has_segmentation=False),
         READY,
         but(submitted=True),
-        but(training=True, volumes_problem="Missing: T2."),
     ]
-    assert [state.step() for state in walk] == ["server", "case", "segment", "correct", "retrain", "retrain"]
+    assert [state.step() for state in walk] == ["server", "case", "segment", "correct", "retrain"]
+
+
+@pytest.mark.parametrize("change", [{"connected": False}, {"training": True}, {"volumes_problem": "Missing: T2."}])
+def test_nothing_that_happens_elsewhere_takes_a_correction_out_of_sight(change):
+    assert but(**change).step() == "correct"
 
 
 def test_every_reason_is_a_sentence():

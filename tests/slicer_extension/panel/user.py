@@ -66,17 +66,13 @@ class User:
         """Wait while the event loop runs."""
         from tests.slicer_extension.harness import driver
 
-        def described() -> Any:
-            return condition()
-
-        return driver.wait_until(described, seconds, what or f"what was waited for (status: {self.status!r})")
+        return driver.wait_until(condition, seconds, what or f"what was waited for (status: {self.status!r})")
 
     def wait_idle(self, seconds: float = PATIENT) -> None:
         """Wait until nothing that the clinician asked for is going on."""
         shown = {"test", "case", "segment", "submit", "train", "versions", "start server", "volumes"}
-        self.wait(
-            lambda: not (self.panel.desk.jobs.kinds() & shown), seconds, f"the end of {self.panel.desk.jobs.kinds()}"
-        )
+        jobs = self.panel.desk.jobs
+        self.wait(lambda: not (jobs.kinds() & shown), seconds, f"the end of {sorted(jobs.kinds() & shown)}")
 
     # === Steps of the loop ===
 
