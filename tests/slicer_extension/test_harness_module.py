@@ -70,6 +70,22 @@ def test_the_panel_works_with_the_mouse_on_the_real_scene(panel: Any) -> None:
     assert (panel.parameters.url, panel.parameters.final) == ("http://other", False)
 
 
+def test_shortcuts_of_the_main_window_work_while_the_panel_is_used(panel: Any) -> None:
+    import qt
+    import slicer
+
+    pressed: list[int] = []
+    shortcut = qt.QShortcut(slicer.util.mainWindow())
+    shortcut.setKey(qt.QKeySequence("3"))
+    shortcut.connect("activated()", lambda: pressed.append(3))
+
+    driver.press("3", panel.parent)
+    driver.type_into(panel.ui.urlEdit, "3")
+
+    assert pressed == [3]
+    assert panel.parameters.url == "3"
+
+
 def test_two_modules_of_one_test_run_do_not_see_each_other(panel: Any) -> None:
     assert panel.parameters.url == "http://127.0.0.1:8000"
     assert panel.ui.urlEdit.text == "http://127.0.0.1:8000"

@@ -94,6 +94,7 @@ def _main_window() -> Any:
     raw(window, "setObjectName")("qSlicerMainWindow")
     raw(window, "setWindowTitle")("3D Slicer")
     raw(window, "statusBar")()
+    raw(window, "show")()
     return window
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
-from PySide6 import QtWidgets
+from PySide6 import QtCore, QtWidgets
 
 from tests.slicer_extension.harness import watchdog
 from tests.slicer_extension.harness.modules import ScriptedModule
@@ -96,7 +96,9 @@ def load(path: Path | str, width: int = 400, height: int = 900) -> Any:
     described = ScriptedModule(str(path), name)
     described._self = getattr(module, name)(described)
     setattr(slicer.modules, name.lower(), described)
-    top = qSlicerScriptedLoadableModuleWidget()
+    # a tool window of the main window, so that the main window's shortcuts work in it as they do in Slicer's dock
+    top = qSlicerScriptedLoadableModuleWidget(slicer.util.mainWindow())
+    raw(top, "setWindowFlags")(QtCore.Qt.WindowType.Tool)
     raw(top, "setWindowTitle")(described.title)
     top.setMRMLScene(slicer.mrmlScene)
     described._widget = top
