@@ -18,6 +18,13 @@ def shifted(k, j, i):
     return affine
 
 
+def centered(affine):
+    """The affine moved so that the middles of both grids are at one place."""
+    middle = np.array([*(side / 2 for side in SHAPE[::-1]), 1.0])
+    affine[:3, 3] += (oblique() @ middle - affine @ middle)[:3]
+    return affine
+
+
 def nearest(array, array_to_world, shape, shape_to_world):
     """Each voxel of a grid takes the nearest one of another grid: the slow and plain way."""
     to_array = np.linalg.inv(array_to_world) @ shape_to_world
@@ -81,10 +88,11 @@ def test_a_segment_painted_beyond_the_reference_by_the_editor_is_cut_and_counted
     [
         oblique((0.45, 0.65, 1.55)),
         oblique((2.03, 2.07, 3.3)),
+        centered(oblique((5.0, 6.1, 9.0), (3.0, 30.0, -20.0))),
         oblique(degrees=(0.0, 0.0, 0.0)),
         oblique(origin=(-31.0, 12.0, 7.5)),
     ],
-    ids=["finer", "coarser", "upright", "half a voxel off"],
+    ids=["finer", "coarser", "much coarser", "upright", "half a voxel off"],
 )
 def test_another_grid_is_resampled_by_the_nearest_voxel_and_said(grid):
     volume = add_volume()

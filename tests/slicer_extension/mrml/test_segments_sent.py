@@ -205,9 +205,11 @@ def test_two_segments_of_one_label_are_sent_as_one_and_named():
     copy.DeepCopy(segment(node, ET))
     copy.SetName("before my edits")
     node.GetSegmentation().AddSegment(copy, "copy")
-    paint(node, "copy", volume, ball(SHAPE, (16, 22, 28), 2))
+    both = mask_of(node, ET, volume) | ball(SHAPE, (16, 22, 28), 2)
+    paint(node, "copy", volume, both)
     report = back(node, volume)
-    assert np.array_equal(report.array == 3, (labelmap() == 3) | ball(SHAPE, (16, 22, 28), 2))
+    assert np.array_equal(report.array == 3, both)
+    assert report.overlapping_voxels == (both & np.isin(labelmap(), (1, 2))).sum()
     assert report.problems[-1] == (
         '"enhancing tumor", "before my edits" all count as enhancing tumor and are sent as one. '
         "Delete those you do not mean."
@@ -235,6 +237,7 @@ def test_another_servers_labels_are_what_counts():
 def test_edits_after_the_copy_do_not_reach_it():
     volume, node = case()
     copy = segments.extract(node, volume, LABELS)
+    slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, ED)[:] = 0  # what a brush does: in place
     paint(node, ET, volume, np.zeros(SHAPE, bool))
     assert np.array_equal(segments.combine(copy).array, labelmap())
 
