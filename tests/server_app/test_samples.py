@@ -42,15 +42,14 @@ def ids(server: Server) -> set[str]:
 def test_a_sample_is_a_case_with_every_label_in_its_tumor_and_no_stored_label(server: Server) -> None:
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(sample, server, seed=1, client_id="ann")
-        slowest = 0.0
+        answered = 0
         while not made.done():
-            started = time.monotonic()
             assert server.request("GET", "/info/").status_code == 200
-            slowest = max(slowest, time.monotonic() - started)
+            answered += 1
             time.sleep(0.1)
     answer = made.result()
     assert answer.status_code == 200, answer.text
-    assert slowest < 3.0
+    assert answered > 2
     described = answer.json()
     assert (described["id"], described["source"]) == ("sample-1", "upload")
     assert (described["labeled"], described["has_source_label"], described["label_version"]) == (False, False, None)
