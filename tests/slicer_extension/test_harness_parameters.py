@@ -163,10 +163,7 @@ def test_a_change_is_one_modified_event_and_no_change_is_none(scene: Any) -> Non
 
 def _bound(widget: Any, type_: Any, default: Any) -> Any:
     parameters = _wrapped(it=(type_, default))(_node())
-    widget.setProperty("SlicerParameterName", "it")
-    holder = type("Ui", (), {})()
-    holder.widget = widget
-    return parameters, parameters.connectGui(holder)
+    return parameters, parameters.connectParametersToGui({"it": widget})
 
 
 def test_widgets_and_parameters_follow_each_other(desktop: Any) -> None:
@@ -197,6 +194,23 @@ def test_widgets_and_parameters_follow_each_other(desktop: Any) -> None:
         parameters.it = second
         assert getattr(widget, attribute) == first
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScriptedModuleNode") == 1
+
+
+def test_widgets_are_found_by_their_property_and_stay_bound_as_in_slicer(desktop: Any) -> None:
+    import qt
+    import slicer
+
+    parameters = _wrapped(url=str)(_node())
+    top = qt.QWidget()
+    edit = qt.QLineEdit(top)
+    edit.name = "urlEdit"
+    edit.setProperty("SlicerParameterName", "url")
+
+    assert parameters.connectGui(slicer.util.childWidgetVariables(top)) is None
+    parameters.disconnectGui(None)
+    edit.text = "http://x"
+
+    assert parameters.url == "http://x"
 
 
 def test_a_node_selector_and_a_parameter_follow_each_other(desktop: Any) -> None:

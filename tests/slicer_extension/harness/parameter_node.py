@@ -168,18 +168,18 @@ class ParameterNode:
         """Send a ModifiedEvent."""
         self.parameterNode.Modified()
 
-    def connectGui(self, gui: Any) -> int:
+    def connectGui(self, gui: Any) -> None:
         """Bind parameters and widgets, both ways.
+
+        As in Slicer 5.2 to 5.10, nothing is returned, so that the binding cannot be undone; only
+        :meth:`connectParametersToGui` gives a tag.
 
         Args:
             gui: A widget whose children are looked at, or what ``slicer.util.childWidgetVariables`` returns.
-
-        Returns:
-            A tag for :meth:`disconnectGui`.
         """
         widgets = gui.findChildren("QWidget") if hasattr(gui, "isWidgetType") else list(vars(gui).values())
         named = {widget.property(PROPERTY): widget for widget in widgets if widget.property(PROPERTY)}
-        return self.connectParametersToGui(named)
+        self.connectParametersToGui(named)
 
     def connectParametersToGui(self, mapping: Mapping[str, Any]) -> int:
         """Bind the named parameters to widgets; returns a tag for :meth:`disconnectGui`."""
@@ -195,9 +195,9 @@ class ParameterNode:
         self._guis[tag] = (observer, connectors)
         return tag
 
-    def disconnectGui(self, tag: int) -> None:
-        """Undo one :meth:`connectGui`; an unknown tag does nothing."""
-        if tag not in self._guis:
+    def disconnectGui(self, tag: int | None) -> None:
+        """Undo one :meth:`connectParametersToGui`; an unknown tag, such as None, does nothing."""
+        if tag is None or tag not in self._guis:
             return
         observer, connectors = self._guis.pop(tag)
         self.RemoveObserver(observer)

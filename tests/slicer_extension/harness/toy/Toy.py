@@ -53,7 +53,7 @@ class ToyWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         top.setMRMLScene(slicer.mrmlScene)
         wrapper: Any = ToyParameters  # the decorator gives it a constructor
         self.parameters = wrapper(ToyLogic().getParameterNode())
-        self.binding = self.parameters.connectGui(self.ui)
+        self.parameters.connectGui(self.ui)
         self.ui.goButton.connect("clicked(bool)", self.on_go)
         self.addObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.check)
         self.check()
@@ -70,7 +70,6 @@ class ToyWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Let go."""
         self.calls.append("cleanup")
         self.removeObservers()
-        self.parameters.disconnectGui(self.binding)
 
     def check(self, _caller: Any = None, _event: Any = None) -> None:
         """Enable the button when there is a volume."""
