@@ -67,6 +67,7 @@ class Desk:
         served: The case the volumes came from, with their content.
         submitted: Id of the segmentation node that was submitted and not changed since.
         stale: Whether the overview should be asked for again.
+        tone: Of the status line.
     """
 
     def __init__(self, ui: Any, settings: Settings, folder: Path) -> None:
@@ -83,6 +84,7 @@ class Desk:
         self.submitted = ""
         self.stale = True
         self.address = settings.addresses[0]
+        self.tone = PLAIN
         self.on_change: Callable[[], None] = lambda: None
         self.on_lost: Callable[[], None] = lambda: None
 
@@ -177,6 +179,7 @@ class Desk:
 
     def say(self, text: str, tone: str = PLAIN) -> None:
         """Show a sentence in the status line."""
+        self.tone = tone
         self.ui.statusText.text = text
         show_light(self.ui.statusLight, tone)
 
@@ -209,6 +212,14 @@ def show_text(label: Any, text: str) -> None:
     """Show a text, or nothing and no gap."""
     label.text = text
     label.setVisible(bool(text))
+
+
+def press(button: Any, down: bool) -> None:
+    """Show a toggle button as pressed or not; bold as well, because dark themes hardly shade a pressed button."""
+    button.checked = down
+    font = button.font
+    font.setBold(down)
+    button.setFont(font)
 
 
 def allow(button: Any, reason: str, tip: str) -> None:

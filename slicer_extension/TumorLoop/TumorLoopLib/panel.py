@@ -18,7 +18,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from TumorLoopLib.address import Timeouts
-from TumorLoopLib.desk import BAD, Desk
+from TumorLoopLib.desk import BAD, GOOD, Desk
 from TumorLoopLib.errors import ClientError
 from TumorLoopLib.i18n import _
 from TumorLoopLib.section import Section
@@ -77,6 +77,7 @@ class Panel(VTKObservationMixin):
         self._step = ""
         self._entered = False
         self._next_pulse = 0.0
+        self._lost = False
         self._refreshing = False
         self.desk = Desk(ui, Settings(slicer.app.userSettings()), Path(slicer.app.temporaryPath))
         self.server = ServerSection(self.desk)
@@ -155,15 +156,27 @@ class Panel(VTKObservationMixin):
 
         def answered(found: Pulse) -> None:
             if connection.address == self.desk.address:
-                self.desk.pulse = found
+                self._found(found)
 
         def silent(error: Exception) -> None:
             if connection.address == self.desk.address and self.desk.pulse is not None:
-                self.desk.forget_server()
-                text = error.message if isinstance(error, ClientError) else str(error)
-                self.desk.say(_("The server was lost. {reason} Nothing in the scene is lost.").format(reason=text), BAD)
+                self._lose(error)
 
         self.desk.run_quietly(PULSE, lambda reporter: pulse(connection.client(PATIENCE)), answered, silent)
+
+    def _found(self, found: Pulse) -> None:
+        self.desk.pulse = found
+        if self._lost:
+            self._lost = False
+            self.desk.say(_("The server is back."), GOOD)
+
+    def _lose(self, error: Exception) -> None:
+        """Take note that the server is gone; a sentence about what failed because of it stays."""
+        self.desk.forget_server()
+        if self.desk.tone != BAD:
+            self._lost = True
+            text = error.message if isinstance(error, ClientError) else str(error)
+            self.desk.say(_("The server was lost. {reason} Nothing in the scene is lost.").format(reason=text), BAD)
 
     # === The state ===
 

@@ -189,14 +189,27 @@ class CaseSection(Section):
         )
 
     def _clear_case(self, case_id: str) -> None:
-        """Make room for another case; the nodes of the present one stay in the scene."""
+        """Make room for another case; what was not submitted stays in the scene, out of sight."""
         parameters = self.desk.parameters
+        views.show_overlay(parameters.segmentation, False)
+        finished = self._finished()
         self.desk.forget_case()
         views.show_map(None, 0.0)
         for field in (*ROLES, "segmentation", "answer", "uncertainty"):
             setattr(parameters, field, None)
         parameters.case_id = case_id
         parameters.model_version = parameters.comment = parameters.label_set = ""
+        for node in finished:
+            slicer.mrmlScene.RemoveNode(node)
+
+    def _finished(self) -> list[Any]:
+        """Return the nodes of a case whose label is on the server, unchanged: they would only fill the memory."""
+        parameters = self.desk.parameters
+        segmentation = parameters.segmentation
+        if segmentation is None or segmentation.GetID() != self.desk.submitted or not origin_of(parameters):
+            return []
+        nodes = [getattr(parameters, field) for field in (*ROLES, "segmentation", "answer", "uncertainty")]
+        return [node for node in nodes if node is not None]
 
     def _cancel(self) -> None:
         self.desk.jobs.cancel(CASE)

@@ -14,7 +14,7 @@ from slicer.util import VTKObservationMixin
 
 from TumorLoopLib import segments, views
 from TumorLoopLib.comparison import Comparison, compare, volumes_ml
-from TumorLoopLib.desk import Desk, show_text
+from TumorLoopLib.desk import Desk, press, show_text
 from TumorLoopLib.editor import Editor
 from TumorLoopLib.errors import ClientError
 from TumorLoopLib.i18n import _
@@ -51,6 +51,7 @@ class CorrectSection(Section, VTKObservationMixin):
         self._table = Table(ui.regionTable, [_("Region"), _("mL"), _("added"), _("removed"), _("Dice")])
         self._watched: Any = None
         self._due: float | None = None
+        self._waits_for_labels = False
         self._buttons = {role: getattr(ui, f"{role}Button") for role in ROLES}
         for role, button in self._buttons.items():
             button.connect("clicked(bool)", lambda _checked=False, role=role: self.show_modality(role))
@@ -67,6 +68,8 @@ class CorrectSection(Section, VTKObservationMixin):
         parameters = self.desk.parameters
         segmentation = parameters.segmentation if parameters is not None else None
         self._watch(segmentation)
+        if self._waits_for_labels and state.connected:
+            self._waits_for_labels, self._due = False, time.monotonic()
         if parameters is not None:
             self.editor.edit(segmentation, parameters.t1ce)
         self.ui.editor.enabled = segmentation is not None
@@ -75,9 +78,9 @@ class CorrectSection(Section, VTKObservationMixin):
         for role, button in self._buttons.items():
             node = getattr(parameters, role) if parameters is not None else None
             button.enabled = node is not None
-            button.checked = node is not None and node.GetID() == shown
+            press(button, node is not None and node.GetID() == shown)
         self.ui.overlayButton.enabled = segmentation is not None
-        self.ui.overlayButton.checked = views.overlay_shown(segmentation)
+        press(self.ui.overlayButton, views.overlay_shown(segmentation))
         has_map = parameters is not None and parameters.uncertainty is not None
         self.ui.mapLabel.setVisible(has_map)
         self.ui.mapSlider.setVisible(has_map)
@@ -156,8 +159,9 @@ class CorrectSection(Section, VTKObservationMixin):
             labels = self.desk.label_set()
             copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)
         except ClientError as error:
+            self._waits_for_labels = self.desk.pulse is None
             self._table.clear()
-            show_text(self.ui.changesText, str(error))
+            show_text(self.ui.changesText, error.message)
             return
         answer = segments.answer_of(parameters.answer, parameters.t1ce)
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import qt
 
-#: Pixels.
-_ROW_HEIGHT = 22
+#: Pixels of a row, and of the title row with the frame.
+_ROW_HEIGHT, _TITLE_HEIGHT = 22, 28
+#: Rows that are shown at once, at most.
+_SHOWN = 4
 
 
 class Table:
@@ -39,7 +41,7 @@ class Table:
         for column in range(len(headers)):
             mode = qt.QHeaderView.Stretch if column == stretch else qt.QHeaderView.ResizeToContents
             header.setSectionResizeMode(column, mode)
-        self.clear()
+        self._fit(0)
         if on_choice is not None:
             widget.connect("itemSelectionChanged()", on_choice)
 
@@ -72,10 +74,15 @@ class Table:
                 if column:
                     item.setTextAlignment(qt.Qt.AlignCenter)
                 self._widget.setItem(number, column, item)
+        self._fit(len(wanted))
         self._widget.clearSelection()
         if chosen in self._ids:
             self._widget.selectRow(self._ids.index(chosen))
         self._widget.blockSignals(was_blocked)
+
+    def _fit(self, rows: int) -> None:
+        """Make the table as high as its rows, within limits."""
+        self._widget.setFixedHeight(_TITLE_HEIGHT + _ROW_HEIGHT * min(max(1, rows), _SHOWN))
 
     def clear(self) -> None:
         """Show no rows."""
