@@ -245,6 +245,24 @@ def test_a_slow_slot_is_recorded_with_the_line_it_was_at(desktop: Any) -> None:
     assert top.visible
 
 
+def test_time_in_which_other_programs_run_does_not_count(desktop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Scheduler:
+        """Says that all the time since the last look was spent waiting for the processor."""
+
+        def __init__(self) -> None:
+            self.first = time.perf_counter()
+
+        def read_text(self) -> str:
+            return f"0 {int((time.perf_counter() - self.first) * 1e9)} 1"
+
+    monkeypatch.setattr(watchdog, "_SCHEDULER", Scheduler())
+    watchdog.take()
+    with watchdog.section("crowded out"):
+        time.sleep(0.2)
+
+    assert watchdog.take() == []
+
+
 def test_a_slow_timer_is_recorded_and_a_quick_one_is_not(desktop: Any) -> None:
     import qt
 

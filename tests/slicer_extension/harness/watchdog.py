@@ -1,7 +1,8 @@
 """Records what kept the user interface waiting: every slot or event that held its thread for more than 100 ms.
 
 Time is taken around what the event loop calls: slots, timers, mouse and key presses of :mod:`driver`, and each turn of
-the loop. The outermost such section counts, with a note of the code that was running when the limit passed.
+the loop. The outermost such section counts, with a note of the code that was running when the limit passed. Time in
+which the thread could have run but other programs had the processor does not count, where the system says so (Linux).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 #: Seconds that the user interface may be kept waiting.
 LIMIT = 0.1
@@ -24,7 +26,7 @@ class Block:
 
     Attributes:
         what: The slot or event.
-        seconds: How long, by the clock on the wall.
+        seconds: How long, without the time in which other programs had the processor.
         cpu_seconds: Processor time of the thread in it; much less than ``seconds`` means that it waited for something.
         where: Innermost lines of Python when the limit passed, outermost first.
     """
@@ -39,6 +41,9 @@ class Block:
             f"{self.what}: {self.seconds * 1000:.0f} ms ({self.cpu_seconds * 1000:.0f} ms of processor)\n{self.where}"
         )
 
+
+#: Nanoseconds on the processor and waiting for it, of the thread that reads.
+_SCHEDULER = Path("/proc/thread-self/schedstat")
 
 _blocks: list[Block] = []
 _running: list[str] = []
@@ -60,11 +65,11 @@ def section(what: str) -> Iterator[None]:
     before = len(_blocks)
     looker = _Looker(threading.get_ident())
     _running.append(what)
-    start, cpu_start = time.perf_counter(), time.thread_time()
+    start, cpu_start = _clock(), time.thread_time()
     try:
         yield
     finally:
-        seconds, cpu_seconds = time.perf_counter() - start, time.thread_time() - cpu_start
+        seconds, cpu_seconds = _clock() - start, time.thread_time() - cpu_start
         _running.pop()
         where = looker.stop()
         if seconds > LIMIT and len(_blocks) == before:
@@ -75,11 +80,20 @@ def section(what: str) -> Iterator[None]:
 def turn_of_the_loop() -> Iterator[None]:
     """Time one turn of the event loop; what a slot in it recorded is not recorded twice."""
     before = len(_blocks)
-    start, cpu_start = time.perf_counter(), time.thread_time()
+    start, cpu_start = _clock(), time.thread_time()
     yield
-    seconds, cpu_seconds = time.perf_counter() - start, time.thread_time() - cpu_start
+    seconds, cpu_seconds = _clock() - start, time.thread_time() - cpu_start
     if not _running and seconds > LIMIT and len(_blocks) == before:
         _blocks.append(Block("a turn of the event loop", seconds, cpu_seconds, ""))
+
+
+def _clock() -> float:
+    """Return seconds that stand still while this thread is ready to run but has no processor."""
+    try:
+        queued = int(_SCHEDULER.read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        queued = 0.0
+    return time.perf_counter() - queued
 
 
 class _Looker:
