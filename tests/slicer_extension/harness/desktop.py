@@ -21,9 +21,6 @@ from tests.slicer_extension.harness.standin import WIDGETS
 #: What Qt says that is no fault of the code under test.
 _HARMLESS = ("This plugin does not support", "propagateSizeHints", "QFontDatabase", "XDG_RUNTIME_DIR")
 
-#: Classes of ``slicer`` that code compares types with.
-_TYPES = {"qSlicerScriptedLoadableModuleWidget", "qSlicerScriptedLoadableModule"}
-
 
 def start() -> Any:
     """Make a fresh scene and a fresh desktop around it; returns the scene. :func:`stop` ends it."""
