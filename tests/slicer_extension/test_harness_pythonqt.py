@@ -196,6 +196,12 @@ def test_settings_are_fresh_and_kept_as_text(desktop: Any) -> None:
     slicer.app.userSettings().setValue("TumorLoop/url", "http://x")
 
     assert slicer.util.settingsValue("TumorLoop/url", "") == "http://x"
+    qt.QSettings().setValue("TumorLoop/final", False)
+    qt.QSettings().setValue("TumorLoop/epochs", 3)
+    assert qt.QSettings().value("TumorLoop/final") == "false"
+    assert slicer.util.settingsValue("TumorLoop/final", True, converter=slicer.util.toBool) is False
+    assert qt.QSettings().value("TumorLoop/epochs") == "3"
+    assert qt.QSettings().value("TumorLoop/none", 4) == 4
     with pytest.raises(TypeError):
         qt.QSettings().value("TumorLoop/url", "", str)
     with pytest.raises(TypeError):

@@ -40,13 +40,21 @@ def make() -> ModuleType:
 
 
 class Settings(QtCore.QSettings):
-    """``qt.QSettings`` with PythonQt's signature of ``value``: no type argument."""
+    """``qt.QSettings`` as it is after a restart of Slicer: what is no text or list came back from the file as text.
+
+    ``value`` has PythonQt's signature: no type argument.
+    """
 
     NATIVE = True
 
     def value(self, key: str, default: Any = None) -> Any:
-        """Return a setting; what was read from a file is text."""
-        return QtCore.QSettings.value(self, key, default)
+        """Return a setting, or the default as it is."""
+        if not self.contains(key):
+            return default
+        kept = QtCore.QSettings.value(self, key)
+        if isinstance(kept, bool):
+            return "true" if kept else "false"
+        return str(kept) if isinstance(kept, (int, float)) else kept
 
 
 def _single_shot(milliseconds: int, *target: Any) -> None:
