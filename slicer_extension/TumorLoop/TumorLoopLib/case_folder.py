@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import Union
 
 from TumorLoopLib.i18n import _
 from TumorLoopLib.roles import ROLES, TITLES, doubled_sentence, is_derived, role_of
@@ -17,42 +17,35 @@ _SHOWN = 6  # names in a sentence
 _PEEKED = 20  # files opened to see whether a folder without images holds DICOM
 
 
-class FolderVolumes(NamedTuple):
-    """What a folder holds.
-
-    Attributes:
-        paths: The file of each role that was found.
-        problems: A sentence for each role that was not, or was found twice, and for what is wrong with the folder.
-    """
-
-    paths: dict[str, Path]
-    problems: list[str]
-
-
-def find_volumes(folder: PathLike) -> FolderVolumes:
+def find_volumes(folder: PathLike) -> tuple[dict[str, Path], list[str]]:
     """Look for T1, T1 with contrast, T2 and FLAIR among the files of a folder, not below it.
 
     Hidden files (and the ``._`` files of macOS), segmentations and masks are passed over.
 
     Args:
         folder: With NIfTI, NRRD or MetaImage files.
+
+    Returns:
+        The file of each role that was found; and a sentence for each role that was not, or was found twice, and for
+        what is wrong with the folder.
     """
     folder = Path(folder)
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
         images = [folder / name for name in names if _is_image(name) and (folder / name).is_file()]
+        empty = {image for image in images if image.stat().st_size == 0}
     except OSError as error:
         reason = error.strerror or str(error)
-        return FolderVolumes({}, [_("{folder} cannot be opened: {reason}.").format(folder=folder, reason=reason)])
+        return {}, [_("{folder} cannot be opened: {reason}.").format(folder=folder, reason=reason)]
     if not images:
-        return FolderVolumes({}, [_without_images(folder, names)])
+        return {}, [_without_images(folder, names)]
     claims: dict[str, list[Path]] = {role: [] for role in ROLES}
     problems = []
     for image in images:
         role = role_of(image.name)
         if role is None:
             continue
-        if image.stat().st_size == 0:
+        if image in empty:
             problems.append(_('The file "{name}" is empty. Copy it again.').format(name=image.name))
         else:
             claims[role].append(image)
@@ -62,7 +55,7 @@ def find_volumes(folder: PathLike) -> FolderVolumes:
     missing = [TITLES[role] for role in ROLES if not claims[role]]
     if missing:
         problems.append(_missing(missing, images))
-    return FolderVolumes({role: files[0] for role, files in claims.items() if len(files) == 1}, problems)
+    return {role: files[0] for role, files in claims.items() if len(files) == 1}, problems
 
 
 def _is_image(name: str) -> bool:

@@ -54,14 +54,12 @@ class Recognition(Generic[Id]):
         reasons: For each role without a volume, a sentence that says why.
         doubled: For each role that several volumes claim, their ids.
         unsure: Ids of volumes whose own texts contradict each other.
-        told_by: For each role in ``roles``, the text that told it.
     """
 
     roles: dict[str, Id]
     reasons: dict[str, str]
     doubled: dict[str, list[Id]]
     unsure: list[Id] = field(default_factory=list)
-    told_by: dict[str, str] = field(default_factory=dict)
 
 
 def recognize(names: Mapping[Id, Sequence[str]]) -> Recognition[Id]:
@@ -78,23 +76,21 @@ def recognize(names: Mapping[Id, Sequence[str]]) -> Recognition[Id]:
         >>> found.reasons["t2"]
         'No volume is recognized as T2. Choose it, or put "t2" into its name.'
     """
-    claims: dict[str, dict[Id, str]] = {role: {} for role in ROLES}
+    claims: dict[str, list[Id]] = {role: [] for role in ROLES}
     unsure: dict[Id, dict[str, str]] = {}
     for volume, texts in names.items():
         told = _roles_told(texts)
         if len(told) == 1:
-            role, text = next(iter(told.items()))
-            claims[role][volume] = text
+            claims[next(iter(told))].append(volume)
         elif told:
             unsure[volume] = told
-    single = {role: next(iter(claim.items())) for role, claim in claims.items() if len(claim) == 1}
+    single = {role: claim[0] for role, claim in claims.items() if len(claim) == 1}
     reasons = {role: _reason(role, claims[role], names, unsure) for role in ROLES if role not in single}
     return Recognition(
-        roles={role: volume for role, (volume, _text) in single.items()},
+        roles=single,
         reasons=reasons,
-        doubled={role: list(claim) for role, claim in claims.items() if len(claim) > 1},
+        doubled={role: claim for role, claim in claims.items() if len(claim) > 1},
         unsure=list(unsure),
-        told_by={role: text for role, (_volume, text) in single.items()},
     )
 
 
@@ -156,7 +152,7 @@ def _roles_told(texts: Sequence[str]) -> dict[str, str]:
 
 def _reason(
     role: str,
-    claim: Mapping[Id, str],
+    claim: Sequence[Id],
     names: Mapping[Id, Sequence[str]],
     unsure: Mapping[Id, Mapping[str, str]],
 ) -> str:

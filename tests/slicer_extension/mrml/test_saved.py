@@ -165,6 +165,14 @@ def test_a_node_of_another_kind_is_refused(Parameters):
         parameters.t1ce = node
 
 
+@pytest.mark.parametrize("epochs", [-1, 1001])
+def test_an_odd_number_of_epochs_is_refused(Parameters, epochs):
+    parameters = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop"))
+    with pytest.raises(ValueError, match="epochs"):
+        parameters.epochs = epochs
+    assert parameters.epochs == 0
+
+
 def test_a_node_that_is_removed_is_none_again(Parameters):
     volume, _node = case()
     parameters = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop"))
