@@ -6,16 +6,17 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
-from TumorLoopLib.client import TumorLoopClient
+from TumorLoopLib.client import TumorLoopClient, new_job_id
 from TumorLoopLib.errors import Cancelled, RequestRejected
 
 from tests import synthetic
-from tests.server_app.conftest import Server, serving, tiny_model
+from tests.server_app.conftest import Server, eventually, serving, tiny_model
 from training.cases import DECATHLON_ORDER
 from training.labels import LABEL_NAMES
 from training.volumes import Volume, read_grid, read_labelmap, read_volume
@@ -184,9 +185,92 @@ def test_a_cancelled_inference_does_not_hinder_the_next(client, tmp_path):
     assert client.infer(case_id=CASE, folder=tmp_path).params["model_version"] == "v0000"
 
 
+def test_a_job_is_followed_to_its_end_and_another_is_cancelled_before_it_begins(client, tmp_path):
+    job = new_job_id()
+    assert client.job(job) is None
+    client.infer(case_id=CASE, job=job, folder=tmp_path)
+    done = {"id": job, "state": "done", "position": 0, "share": 1.0, "stage": "done"}
+    assert client.job(job) == client.cancel_job(job) == done
+    with pytest.raises(RequestRejected) as caught:
+        client.infer(case_id=CASE, job=job, folder=tmp_path)
+    assert (caught.value.status, caught.value.field) == (409, "job")
+    hasty = new_job_id()
+    assert client.cancel_job(hasty) is None  # the cancellation overtakes the request
+    with pytest.raises(Cancelled, match="was cancelled"):
+        client.infer(case_id=CASE, job=hasty, folder=tmp_path)
+    assert client.job(hasty)["state"] == "cancelled"
+
+
+def test_a_computing_job_is_cancelled_and_the_one_behind_it_is_computed(client, server, tmp_path):
+    client.infer(case_id=CASE, folder=tmp_path)
+    process, first, second = server.worker(), new_job_id(), new_job_id()
+    process.suspend()  # as good as an endless computation
+    with ThreadPoolExecutor(2) as pool:
+        doomed = pool.submit(client.infer, case_id=CASE, job=first, folder=tmp_path)
+        eventually(lambda: (client.job(first) or {}).get("state") == "computing")
+        waiting = pool.submit(client.infer, case_id=CASE, job=second, folder=tmp_path, name="second")
+        eventually(lambda: (client.job(second) or {}).get("position") == 1)
+        assert client.cancel_job(first)["state"] == "cancelled"
+        with pytest.raises(Cancelled):
+            doomed.result(10)
+        assert waiting.result(120).path.name == "second.nii.gz"
+
+
+def test_a_session_with_one_volume_exchanged_becomes_a_case_whose_volumes_come_back_as_nrrd(client, server, tmp_path):
+    session = client.create_session(server.volumes(CASE))
+    other = server.volumes("BraTS20_Training_002")["flair"]
+    session = client.create_session({"flair": other}, base=session)
+    answer = client.infer(session_id=session, folder=tmp_path, params={"result_extension": ".nrrd"})
+    made = client.case_from_session("exchanged", session)
+    assert (made["id"], client.case_from_session("exchanged", session)["id"]) == ("exchanged", "exchanged")
+    for role, path in {**server.volumes(CASE), "flair": other}.items():
+        back = client.download_volume("exchanged", role, tmp_path)
+        assert back.name == f"{role}.nrrd"
+        assert np.array_equal(read_volume(back).data, read_volume(path).data)
+        assert read_volume(back).grid == read_grid(path)
+    record = client.save_label("exchanged", answer.path, {"model_version": answer.params["model_version"]})
+    assert set(record["dice_against_model"].values()) == {1.0}
+    label = client.download_label("exchanged", record["version"], tmp_path, ending=".nrrd")
+    assert label.name == "v0001.nrrd"
+    assert np.array_equal(read(label).data, read(answer.path).data)
+
+
+def test_a_session_that_is_gone_is_told_apart_from_everything_else(client, server, tmp_path):
+    for call, field in (
+        (lambda: client.create_session({"t1": server.volumes(CASE)["t1"]}, base="gone"), "base"),
+        (lambda: client.case_from_session("x", "0123"), "session_id"),
+        (lambda: client.infer(session_id="0123", folder=tmp_path), "session_id"),
+    ):
+        with pytest.raises(RequestRejected) as caught:
+            call()
+        assert (caught.value.status, caught.value.field) == (404, field)
+
+
+def test_a_map_comes_as_nrrd_and_another_format_is_refused(client, tmp_path):
+    result = client.infer(case_id=CASE, output_maps=True, folder=tmp_path)
+    path = client.download_map(result, "entropy", tmp_path, ending=".nrrd")
+    assert path.name == "entropy.nrrd"
+    assert np.array_equal(read_volume(path).data, read_volume(client.download_map(result, "entropy", tmp_path)).data)
+    with pytest.raises(RequestRejected) as caught:
+        client.download_map(result, "entropy", tmp_path, ending=".png")
+    assert caught.value.field == "ending"
+
+
+def test_a_sample_is_made_on_the_server(client, tmp_path):
+    made = client.make_sample(seed=1)
+    assert (made["id"], made["labeled"]) == ("sample-1", False)
+    assert "sample-1" in {case["id"] for case in client.cases()}
+    assert read_volume(client.download_volume("sample-1", "flair", tmp_path)).data.max() > 0
+    with pytest.raises(RequestRejected) as caught:
+        client.make_sample(seed=-1)
+    assert caught.value.field == "seed"
+
+
 def test_the_client_retrains_follows_and_rolls_back(client, corrected):
     assert client.stop_training() is None
     client.save_label(CASE, corrected)
+    plan = client.training_plan()
+    assert (plan["parent"], plan["expected_seconds"], CASE in plan["cases"]) == ("v0000", None, True)
     client.train(params={"max_epochs": 1, "tolerance": 1.0})
     with pytest.raises(RequestRejected) as caught:
         client.train()
@@ -200,5 +284,8 @@ def test_the_client_retrains_follows_and_rolls_back(client, corrected):
     assert task["status"] == "DONE", task.get("details")
     assert (stats["state"], stats["epoch"], stats["total_epochs"]) == ("done", 1, 1)
     assert [version["id"] for version in client.versions() if version["current"]] == ["v0001"]
+    plan = client.training_plan()
+    assert (plan["parent"], plan["new"]) == ("v0001", 0)
+    assert plan["expected_seconds"] > 0
     assert client.rollback()["id"] == "v0000"
     assert client.promote("v0001")["id"] == "v0001"
