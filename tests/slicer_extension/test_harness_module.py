@@ -130,3 +130,30 @@ def test_an_exception_in_setup_is_the_tests(desktop: Any, tmp_path: Path) -> Non
     with pytest.raises(RuntimeError, match=r"nowhere\.ui"):
         module_widget.load(tmp_path / "Broken.py")
     sys.path.remove(str(tmp_path))
+
+
+def test_nothing_of_a_desktop_is_left_for_the_next() -> None:
+    import gc
+    import weakref
+
+    from tests.slicer_extension.harness import desktop as desktops
+
+    def use() -> list[Any]:
+        with desktops.running():
+            import qt
+            import slicer
+
+            panel = module_widget.load(_TOY)
+            panel.timer = qt.QTimer()
+            panel.timer.connect("timeout()", panel.check)
+            panel.timer.start(5)
+            volume = slicer.util.addVolumeFromArray(np.zeros((2, 2, 2)), name="FLAIR")
+            driver.spin(0.02)
+            return [weakref.ref(one) for one in (panel, panel.parent, panel.ui.flairSelector, panel.timer, volume)]
+
+    left = use()
+    use()
+    gc.collect()
+
+    assert [one() for one in left] == [None] * 5
+    sys.path.remove(str(_TOY.parent))

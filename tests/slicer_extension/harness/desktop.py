@@ -13,10 +13,10 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtWidgets
 
-from tests.slicer_extension.harness import boot, ctk_widgets, dialogs, faults, looks, qt_module, watchdog
+from tests.slicer_extension.harness import boot, ctk_widgets, dialogs, faults, looks, qt_module, signals, watchdog
 from tests.slicer_extension.harness.gui_application import GuiApplication
 from tests.slicer_extension.harness.raw import raw
-from tests.slicer_extension.harness.standin import WIDGETS
+from tests.slicer_extension.harness.standin import WIDGETS, unobserve_all
 
 #: What Qt says that is no fault of the code under test.
 _HARMLESS = ("This plugin does not support", "propagateSizeHints", "QFontDatabase", "XDG_RUNTIME_DIR")
@@ -58,6 +58,8 @@ def stop() -> None:
         raw(window, "deleteLater")()
     slicer.app.main_window = None
     qt_module.forget_single_shots()
+    unobserve_all()
+    signals.disconnect_all()
     QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
     raw(QtWidgets.QApplication.instance(), "processEvents")()
     boot.shut_down()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from PySide6 import QtCore
 from tests.slicer_extension.harness import watchdog
 from tests.slicer_extension.harness.meta import class_info
 from tests.slicer_extension.harness.raw import raw
+
+_senders: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class Signal:
@@ -87,6 +90,7 @@ def connect(self: Any, signal: str, *target: Any) -> bool:
         if not connection.handle:
             raise RuntimeError(f"cannot connect to {signal} of {type(self).__name__}")
     _connections(self).append(connection)
+    _senders.add(self)
     return True
 
 
@@ -100,6 +104,16 @@ def disconnect(self: Any, signal: str, slot: Any = None) -> bool:
         if connection.handle is not None:
             QtCore.QObject.disconnect(connection.handle)
     return bool(ended)
+
+
+def disconnect_all() -> None:
+    """End all connections of all objects: Python cannot see through Qt that senders and slots keep each other alive."""
+    for sender in list(_senders):
+        for connection in _connections(sender):
+            if connection.handle is not None:
+                QtCore.QObject.disconnect(connection.handle)
+        _connections(sender).clear()
+    _senders.clear()
 
 
 def emit(self: Any, signature: str, *args: Any) -> None:

@@ -19,6 +19,9 @@ from tests.slicer_extension.harness.raw import raw
 WIDGETS: dict[str, type] = {}
 
 
+_observing: list[Any] = []
+
+
 def register(cls: type) -> type:
     """Class decorator: a stand-in that .ui files may name."""
     WIDGETS[cls.__name__] = cls
@@ -65,12 +68,20 @@ def observe(widget: Any, subject: Any, event: Any, react: Callable[..., None]) -
 
     tag = subject.AddObserver(event, call)
     state(widget).setdefault("observed", []).append((subject, tag))
+    _observing.append(widget)
 
 
 def unobserve(widget: Any) -> None:
     """End all observations of :func:`observe`."""
     for subject, tag in state(widget).pop("observed", []):
         subject.RemoveObserver(tag)
+
+
+def unobserve_all() -> None:
+    """End the observations of all widgets: Python cannot see through VTK that they keep widgets and nodes alive."""
+    for widget in _observing:
+        unobserve(widget)
+    _observing.clear()
 
 
 class StandIn:
