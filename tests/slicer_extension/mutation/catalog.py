@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.slicer_extension.mutation import pure
+from tests.slicer_extension.mutation import panel, pure, scene
 from tests.slicer_extension.mutation.mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = (*pure.MUTANTS,)
+MUTANTS: tuple[Mutant, ...] = (*pure.MUTANTS, *scene.MUTANTS, *panel.MUTANTS)

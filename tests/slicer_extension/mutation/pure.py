@@ -65,7 +65,7 @@ FILES = (
         "if found < 0:",
         _NRRD,
     ),
-)  # fmt: skip
+)
 
 MEANING = (
     _library("colors on a wrong scale", "labels.py", "float(part) / 255.0", "float(part) / 100.0", _LABELS),
@@ -108,6 +108,13 @@ MEANING = (
 )
 
 RULES = (
+    _library(
+        "work on the user interface's thread",
+        "jobs.py",
+        "        self._thread.start()\n",
+        "        self._run()\n",
+        _JOBS,
+    ),
     _library("error of a job lost", "jobs.py", "            self._error = error\n", "            del error\n", _JOBS),
     _library(
         "a cancelled job told as failed", "jobs.py", "elif isinstance(self._error, Cancelled):", "elif False:", _JOBS

@@ -7,8 +7,8 @@ import pytest
 import slicer
 from TumorLoopLib.roles import ROLES
 
-from tests.slicer_extension.harness import dialogs
-from tests.slicer_extension.played.case import SECONDS, SHAPE, expected_labels, world
+from tests.slicer_extension.harness import dialogs, driver
+from tests.slicer_extension.played.case import SECONDS, SHAPE, expected_labels, labels_of, world
 
 
 def test_what_is_submitted_is_the_edited_segmentation_with_who_and_what(connected, case, played):
@@ -68,6 +68,29 @@ def test_a_lost_segment_is_not_lost_silently(connected, case, played):
     expected = expected_labels(case)
     expected[expected == 2] = 0
     assert np.array_equal(label.image.array, expected), "the labels of the others must not move up"
+
+
+def test_an_edit_after_submitting_leads_back_to_correcting(connected):
+    connected.segment()
+    connected.submit()
+    driver.spin()
+    assert connected.ui.correctSection.collapsed
+    assert not connected.ui.retrainSection.collapsed
+    connected.paint(3, (slice(0, 2), slice(0, 3), slice(0, 4)))
+    connected.wait(lambda: not connected.ui.correctSection.collapsed, SECONDS)
+
+
+def test_an_earlier_label_is_loaded_as_a_new_segmentation(connected, case, played):
+    first = connected.segment()
+    connected.paint(3, (slice(0, 2), slice(0, 3), slice(0, 4)))
+    connected.submit()
+    connected.ui.historyTable.selectRow(0)
+    driver.spin()
+    connected.click("loadLabelButton")
+    connected.wait_idle()
+    loaded = connected.parameters.segmentation
+    assert loaded is not first
+    assert np.array_equal(labels_of(loaded, case["t1ce"]), played.labels["case"][0].image.array)
 
 
 def test_the_keys_flip_through_the_modalities_and_hide_the_segmentation(connected, case):
