@@ -37,6 +37,7 @@ _AGAIN = _submitting("test_an_edit_after_submitting_leads_back_to_correcting")
 _TRAINING = _later("test_retraining_shows_its_progress_and_can_be_stopped")
 _ROLLBACK = _later("test_a_promotion_is_taken_back_when_the_clinician_confirms")
 _CLOSING = _later("test_closing_the_scene_while_the_server_computes_leaves_a_panel_that_can_go_on")
+_BEFORE = _later("test_the_editor_lets_go_of_the_scene_before_it_is_closed")
 
 
 def _library(name: str, file: str, old: str, new: str, tests: tuple[str, ...]) -> Mutant:
@@ -202,7 +203,7 @@ LATER = (
         "panel.py",
         "        self.desk.jobs.abandon()\n        self._leave_scene()\n        self.desk.forget_case()\n",
         "        self.desk.jobs.abandon()\n        self.desk.forget_case()\n",
-        _CLOSING,
+        _BEFORE,
     ),
 )
 

@@ -24,7 +24,7 @@ import numpy as np
 from tests.slicer_extension.mrml.making import INFO
 from tests.slicer_extension.odd_server import Handler, odd_server, result_answer, result_body
 
-#: Brightness from which on a voxel of T1ce gets the labels 1, 2 and 3.
+#: Brightness from which on a voxel of the reference gets the labels 1, 2 and 3.
 LEVELS = (100, 200, 300)
 VERSION = "v0001"
 
@@ -145,7 +145,8 @@ class PlayedServer:
             if handler.server.over.wait(0.02):
                 return
         volumes = self.sessions[query["session_id"]] if "session_id" in query else self.cases[query["image"]]
-        reference = volumes["t1ce"]
+        asked = json.loads(_content(_parts(handler, body)[0]))
+        reference = volumes[asked.get("reference", "t1ce")]
         array = self.spoil(np.digitize(reference.array, LEVELS).astype(np.uint8))
         current = self._info()["model_version"]
         params = {"model_version": current, "seconds": {"total": 1.0}, "warnings": []}

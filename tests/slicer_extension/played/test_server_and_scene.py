@@ -48,9 +48,22 @@ def test_closing_the_scene_while_the_server_computes_leaves_a_panel_that_can_go_
     connected.click("segmentButton")
     connected.wait(lambda: "POST" in played.asked[-1], SECONDS)
     slicer.mrmlScene.Clear()
+    assert not connected.panel.desk.jobs.running("segment")
     holding[0] = False
     driver.spin(0.5)
-    assert not connected.panel.desk.jobs.running("segment")
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
     assert not connected.ui.segmentButton.enabled
     assert "Choose the four volumes" in connected.ui.segmentReason.text
+
+
+def test_the_editor_lets_go_of_the_scene_before_it_is_closed(connected):
+    connected.segment()
+    seen = []
+
+    def look(_scene, _event):
+        seen.append((connected.ui.editor.segmentationNode(), connected.ui.editor.mrmlSegmentEditorNode()))
+
+    tag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, look)
+    slicer.mrmlScene.Clear()
+    slicer.mrmlScene.RemoveObserver(tag)
+    assert seen == [(None, None)]
