@@ -93,7 +93,7 @@ def test_the_version_in_use_cannot_be_put_to_use():
 def test_the_clinician_is_led_from_the_server_to_the_training():
     walk = [
         PanelState(),
-        but(volumes_problem="Missing: T2."),
+        but(volumes_problem="Missing: T2.", has_segmentation=False),
         but(has_segmentation=False),
         READY,
         but(submitted=True),
