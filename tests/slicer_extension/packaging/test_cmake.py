@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,28 @@ def test_the_packaged_client_runs_without_the_repository(built, tmp_path):
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(folder))
+
+
+def test_the_packaged_panel_opens(built, tmp_path):
+    name = "test_the_first_look_leads_to_the_server_and_nothing_else_is_possible"
+    folder = install(built[0], tmp_path)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"tests/slicer_extension/played/test_segmenting.py::{name}",
+        ],
+        cwd=REPOSITORY,
+        env={**os.environ, "TUMORLOOP_EXTENSION": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_a_file_that_is_listed_but_missing_stops_the_build(copied, tmp_path):
