@@ -168,7 +168,7 @@ PACKAGE = (
         "unused code left behind",
         "texts.py",
         "def percent(",
-        "def permille(share: float) -> float:\n    return share\n\n\ndef percent(",
+        'def permille(share: float) -> float:\n    """Return it."""\n    return share\n\n\ndef percent(',
         (f"{_RULES}::test_the_linters_find_nothing",),
     ),
     Mutant("a file missing from the package", "CMakeLists.txt", "  TumorLoopLib/nrrd.py\n", "", _PACKAGE),
