@@ -31,8 +31,12 @@ _FLAIR = re.compile(r"(\w*flair\w*|fla|t2f|tirm|darkfluid)")
 _T1CE = re.compile(rf"(?:ce|gd|post|postgd)?t1{_PLANE}(?:ce|c|gd|gad|gado|km|post|postgd|contrast|postcontrast)")
 _T1 = re.compile(rf"t1(?:n|pre|native|{_PLANE})|mprage|mp2rage|spgr|fspgr|bravo")
 _T2 = re.compile(rf"t2{_PLANE}")
-_CONTRAST = re.compile(r"ce|gd|gad|gado|gadolinium|km|post|postgd|postcontrast|contrast|kontrast|enhanced")
-_NO_CONTRAST = re.compile(r"pre|precontrast|non|noncontrast|without|wo|native|nativ|unenhanced|plain")
+_CONTRAST = re.compile(
+    r"ce|gd|gad|gado|gadolinium|km|kontrastmittel|post|postgd|postcontrast|contrast|contraste|contrasto|kontrast|enhanced"
+)
+_NO_CONTRAST = re.compile(
+    r"pre|precontrast|non|noncontrast|without|wo|native|nativ|unenhanced|plain|ohne|sans|sin|senza"
+)
 _OTHER_IMAGE = re.compile(r"star|map|rho|adc|dwi|swi|perfusion|perf|t2star|t2s")
 _AFTER_POST = {"op", "operative", "operation", "surgery", "rt", "radiation", "processed"}
 
@@ -53,9 +57,10 @@ def role_of(name: str) -> str | None:
         ('t1ce', 't1', None)
     """
     words = words_of(name)
-    if any(_OTHER_IMAGE.fullmatch(word) for word in words):
+    if any(_OTHER_IMAGE.fullmatch(word) for word in words) or _follows(words, "w", "wo"):
         return None
-    if any(_FLAIR.fullmatch(word) for word in words) or ("dark" in words and "fluid" in words):
+    dark_fluid = {"dark", "fluid"} <= set(words) or _follows(words, "da", "fl")
+    if dark_fluid or any(_FLAIR.fullmatch(word) for word in words):
         return "flair"
     enhanced = [word for word in words if _T1CE.fullmatch(word)]
     plain = [word for word in words if _T1.fullmatch(word)]
@@ -123,12 +128,16 @@ def words_of(name: str) -> list[str]:
     text = _EXTENSION.sub("", name.strip().lower())
     text = re.sub(r"\bw\s?/\s?o\b", " wo ", text)
     text = re.sub(r"t2\s?\*", "t2star", text)
-    text = re.sub(r"\+\s?c\b|\bc\s?\+", " ce ", text)
+    text = re.sub(r"\+\s?c\b|(?<![a-z0-9])c\s?\+", " ce ", text)
     words = re.findall(r"[a-z0-9]+", text)
     for preposition in ("to", "onto", "in", "on"):  # "t2_to_t1" is a T2 moved onto the T1
         if preposition in words[1:]:
             words = words[: words.index(preposition, 1)]
     return words
+
+
+def _follows(words: list[str], first: str, second: str) -> bool:
+    return any(pair == (first, second) for pair in zip(words, words[1:], strict=False))
 
 
 def _speaks_of_contrast(words: list[str]) -> bool:

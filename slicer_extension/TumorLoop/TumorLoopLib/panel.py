@@ -39,6 +39,7 @@ from TumorLoopLib.state import (
     RETRAIN_STEP,
     SEGMENT_STEP,
     SERVER_STEP,
+    TEST,
     PanelState,
 )
 
@@ -151,8 +152,8 @@ class Panel(VTKObservationMixin):
 
     def _ask_pulse(self) -> None:
         connection = self.desk.connection()
-        if not connection.address:
-            return
+        if not connection.address or self.desk.jobs.running(TEST):
+            return  # while the test runs it tells how the server is
 
         def answered(found: Pulse) -> None:
             if connection.address == self.desk.address:
@@ -228,7 +229,10 @@ class Panel(VTKObservationMixin):
 
     def _take_scene(self) -> None:
         self.desk.parameters = self._parameters_of_scene()
-        self._gui_tag = self.desk.parameters.connectGui(self.ui)
+        # Not connectGui(ui): up to Slicer 5.10 it returns no tag, so that the widgets could never be let go of again.
+        named = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+        named.pop(None, None)
+        self._gui_tag = self.desk.parameters.connectParametersToGui(named)
         self.addObserver(self.desk.parameters, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
         for section in self.sections:
             section.enter_scene()

@@ -35,7 +35,8 @@ class ServerSection(Section):
         ui.commandEdit.text = shlex.join(settings.server_command)
         if settings.studies:
             ui.studiesButton.directory = settings.studies
-        ui.addressCombo.connect("currentTextChanged(QString)", self._address_typed)
+        ui.addressCombo.connect("activated(int)", self._address_given)
+        ui.addressCombo.lineEdit().connect("editingFinished()", self._address_given)
         ui.addressCombo.lineEdit().connect("returnPressed()", self._test)
         ui.tokenEdit.connect("editingFinished()", self._token_given)
         ui.userEdit.connect("editingFinished()", self._name_given)
@@ -85,10 +86,12 @@ class ServerSection(Section):
 
     # === What the clinician does ===
 
-    def _address_typed(self, text: str) -> None:
-        if text.strip() == self.desk.address:
+    def _address_given(self) -> None:
+        """Mean another server; not before the address is typed to its end."""
+        address = self.ui.addressCombo.currentText.strip()
+        if address == self.desk.address:
             return
-        self.desk.address = text.strip()
+        self.desk.address = address
         self.desk.jobs.abandon(TEST)
         self.desk.forget_server()
         self.ui.tokenEdit.text = self.desk.settings.token(self.desk.address)
@@ -117,6 +120,7 @@ class ServerSection(Section):
     # === The test ===
 
     def _test(self) -> None:
+        self._address_given()
         self._token_given()
         self._name_given()
         connection = self.desk.connection()

@@ -63,3 +63,25 @@ def user(desktop: Any) -> Iterator[User]:
     """A clinician in front of the freshly loaded panel."""
     with at_the_panel() as clinician:
         yield clinician
+
+
+def add_head(seed: int = 0) -> dict[str, Any]:
+    """Add the four volumes of :func:`head_arrays` to the scene, with telling names; returns the nodes by role."""
+    import slicer
+
+    names = {"t1": "AX T1", "t1ce": "AX T1 POST GD", "t2": "AX T2", "flair": "SAG FLAIR"}
+    nodes = {}
+    for role, (array, ijk_to_ras) in head_arrays(seed).items():
+        nodes[role] = slicer.util.addVolumeFromArray(array, ijkToRAS=ijk_to_ras, name=names[role])
+    return nodes
+
+
+@pytest.fixture
+def at_work(user: User, proxy: FaultyProxy) -> User:
+    """A clinician with four volumes, a server behind the proxy, and the model's segmentation."""
+    add_head()
+    user.connect(proxy.url)
+    user.wait(lambda: user.ui.segmentButton.enabled, 20)
+    user.segment()
+    user.wait(lambda: user.ui.changesText.text != "", 20)
+    return user

@@ -35,6 +35,7 @@ class User:
         from tests.slicer_extension.harness import driver
 
         self.open_section_of(name)
+        driver.spin(0.05)  # a sentence that has grown by a line moves everything below it
         driver.click(getattr(self.ui, name))
 
     def type(self, name: str, text: str, *, enter: bool = False) -> None:
