@@ -155,7 +155,7 @@ def test_a_slow_server_keeps_nobody_waiting_and_can_be_cancelled_within_a_second
     assert "cancelled" in user.status
     assert user.parameters.segmentation is node
     assert user.ui.segmentButton.enabled
-    assert [block for block in watchdog.take() if block.cpu_seconds > watchdog.LIMIT] == []
+    assert watchdog.take() == []
     user.wait(lambda: proxy.requests_to("DELETE /jobs/*"), 5, "word to the server")
 
 
