@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 from training.errors import InputError
 
@@ -137,7 +138,7 @@ def words_of(name: str) -> list[str]:
 
 
 def _follows(words: list[str], first: str, second: str) -> bool:
-    return any(pair == (first, second) for pair in zip(words, words[1:], strict=False))
+    return any(pair == (first, second) for pair in pairwise(words))
 
 
 def _speaks_of_contrast(words: list[str]) -> bool:
