@@ -108,6 +108,7 @@ class TumorLoopTest(ScriptedLoadableModuleTest):
         for name in names.values():
             self._add_volume(name)
         panel = slicer.modules.TumorLoopWidget.panel
+        panel.tick()  # as its clock does: it takes up the scene that was just cleared
         panel.case.recognize(replace=True)
         for role, name in names.items():
             assert getattr(panel.desk.parameters, role).GetName() == name

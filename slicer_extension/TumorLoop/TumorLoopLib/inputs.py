@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Set
 from typing import Any
 
 import slicer
@@ -13,6 +14,8 @@ from TumorLoopLib.volumes import VolumeSnapshot, problem_of, snapshot, texts_of
 
 #: Attribute of a reference volume that came from a server: the server's address and the case's id.
 _ORIGIN_ATTRIBUTE = "TumorLoop.origin"
+#: Seconds that one look at the volumes may take: the user interface waits meanwhile.
+_PATIENCE = 0.03
 #: Attribute of the volumes that the panel itself makes and that are no image of the patient.
 MAP_ATTRIBUTE = "TumorLoop.map"
 
@@ -35,11 +38,16 @@ def origin_of(parameters: Any) -> str:
 class Inputs:
     """The volumes in the four selectors.
 
-    Looking at the voxels of a volume takes milliseconds, so what was found is kept until the volume changes.
+    Looking at the voxels of a volume takes a while, so what was found is kept until its image changes, and a call of
+    :meth:`problem` stops looking when its time is over.
+
+    Attributes:
+        unfinished: Whether :meth:`problem` has to be asked again.
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[int, str]] = {}
+        self.unfinished = False
+        self._good_voxels: dict[str, int] = {}
 
     def chosen(self, parameters: Any) -> dict[str, Any]:
         """Return the chosen node of each role, without the roles that have none."""
@@ -57,37 +65,47 @@ class Inputs:
         doubled = self._doubled(nodes)
         if doubled:
             return doubled
-        return next((problem for problem in map(self._problem, nodes.values()) if problem), "")
+        began = time.monotonic()
+        self.unfinished = False
+        for node in nodes.values():
+            if time.monotonic() - began > _PATIENCE and not self._voxels_known(node):
+                self.unfinished = True
+                return _("The volumes are being looked at …")
+            problem = self._problem(node)
+            if problem:
+                return problem
+        return ""
 
-    def snapshots(self, parameters: Any) -> dict[str, VolumeSnapshot]:
-        """Copy the chosen volumes, for a worker thread.
+    def snapshot(self, role: str, node: Any) -> VolumeSnapshot:
+        """Copy one volume, for a worker thread.
 
         Raises:
-            UnusableVolume: If one cannot be used.
+            UnusableVolume: If it cannot be used.
         """
-        return {role: snapshot(node, role) for role, node in self.chosen(parameters).items()}
+        return snapshot(node, role, voxels_known=self._voxels_known(node))
 
-    def recognize(self) -> Recognition[str]:
-        """Tell from their names which volumes of the scene are which modality, by node id."""
+    def recognize(self, leave_out: Set[str]) -> Recognition[str]:
+        """Tell from their names which volumes of the scene are which modality, by node id.
+
+        Args:
+            leave_out: Ids of nodes that are not looked at.
+        """
         names = {}
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
             hidden = node.GetHideFromEditors() or node.IsA("vtkMRMLLabelMapVolumeNode")
-            if not hidden and not node.GetAttribute(MAP_ATTRIBUTE):
+            if node.GetID() not in leave_out and not hidden and not node.GetAttribute(MAP_ATTRIBUTE):
                 names[node.GetID()] = texts_of(node)
         return recognize(names)
 
     def _problem(self, node: Any) -> str:
+        problem = problem_of(node, voxels_known=self._voxels_known(node))
+        if not problem:
+            self._good_voxels[node.GetID()] = node.GetImageData().GetMTime()
+        return problem
+
+    def _voxels_known(self, node: Any) -> bool:
         image = node.GetImageData()
-        transform = node.GetParentTransformNode()
-        changed = max(
-            node.GetMTime(),
-            image.GetMTime() if image is not None else 0,
-            transform.GetMTime() if transform is not None else 0,
-        )
-        kept = self._found.get(node.GetID())
-        if kept is None or kept[0] != changed:
-            self._found[node.GetID()] = kept = (changed, problem_of(node))
-        return kept[1]
+        return image is not None and self._good_voxels.get(node.GetID()) == image.GetMTime()
 
     def _doubled(self, nodes: Mapping[str, Any]) -> str:
         by_id: dict[str, list[str]] = {}

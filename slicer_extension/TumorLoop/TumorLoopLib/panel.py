@@ -31,10 +31,9 @@ from TumorLoopLib.section_submit import SubmitSection
 from TumorLoopLib.server_errands import Pulse, pulse
 from TumorLoopLib.settings import Settings
 from TumorLoopLib.state import (
+    CASE,
     CASE_STEP,
     CORRECT_STEP,
-    DIGEST,
-    OVERVIEW,
     PULSE,
     RETRAIN_STEP,
     SEGMENT_STEP,
@@ -58,8 +57,6 @@ OPEN = {
     RETRAIN_STEP: ("caseSection", "retrainSection"),
 }
 SECTIONS = ("serverSection", "caseSection", "segmentSection", "correctSection", "submitSection", "retrainSection")
-#: Jobs that are too small to show.
-_SILENT = frozenset({PULSE, OVERVIEW, DIGEST})
 
 
 class Panel(VTKObservationMixin):
@@ -83,9 +80,9 @@ class Panel(VTKObservationMixin):
         self.desk = Desk(ui, Settings(slicer.app.userSettings()), Path(slicer.app.temporaryPath))
         self.server = ServerSection(self.desk)
         self.case = CaseSection(self.desk)
-        self.segment = SegmentSection(self.desk, self.case.inputs)
+        self.segment = SegmentSection(self.desk, self.case.gathering)
         self.correct = CorrectSection(self.desk)
-        self.submit = SubmitSection(self.desk, self.case.inputs)
+        self.submit = SubmitSection(self.desk, self.case.gathering)
         self.retrain = RetrainSection(self.desk)
         self.sections: tuple[Section, ...] = (
             self.server, self.case, self.segment, self.correct, self.submit, self.retrain
@@ -94,8 +91,7 @@ class Panel(VTKObservationMixin):
         self.desk.on_lost = self._pulse_soon
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
-        self.addObserver(scene, scene.EndCloseEvent, self._scene_is_there)
-        self.addObserver(scene, scene.EndImportEvent, self._scene_is_there)
+        self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
         self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
         self._timer = qt.QTimer()
         self._timer.interval = AT_REST
@@ -109,8 +105,6 @@ class Panel(VTKObservationMixin):
     def enter(self) -> None:
         """The panel is shown."""
         self._entered = True
-        if self.desk.parameters is None:
-            self._take_scene()
         self.correct.editor.enter()
         self.correct.shortcuts.enable(True)
         self._pulse_soon()
@@ -135,6 +129,10 @@ class Panel(VTKObservationMixin):
 
     def tick(self) -> None:
         """Do what is due."""
+        if slicer.mrmlScene.IsBatchProcessing():
+            return  # a scene is being loaded or closed, and results must not fall into it
+        if self.desk.parameters is None:
+            self._take_scene()  # not right when the scene is there: the selectors do not know its nodes yet
         if self.desk.jobs.poll():
             self.refresh()
         for section in self.sections:
@@ -143,7 +141,8 @@ class Panel(VTKObservationMixin):
         if (self._entered or training) and time.monotonic() >= self._next_pulse:
             self._next_pulse = time.monotonic() + (PULSE_WHILE_TRAINING if training else PULSE_AT_REST)
             self._ask_pulse()
-        interval = AT_WORK if self.desk.jobs.running() else AT_REST
+        at_work = self.desk.jobs.running() or self.case.loading or self.case.gathering.kinds
+        interval = AT_WORK if at_work else AT_REST
         if self._timer.interval != interval:
             self._timer.interval = interval
 
@@ -188,7 +187,7 @@ class Panel(VTKObservationMixin):
         return PanelState(
             address=desk.address,
             connected=known is not None,
-            busy=desk.jobs.kinds(),
+            busy=desk.jobs.kinds() | self.case.gathering.kinds | ({CASE} if self.case.loading else frozenset()),
             volumes_problem=self.case.inputs.problem(parameters) if parameters is not None else _("The scene closes."),
             case_id=parameters.case_id if parameters is not None else "",
             has_segmentation=segmentation is not None,
@@ -254,9 +253,8 @@ class Panel(VTKObservationMixin):
         self.desk.forget_case()
         self.refresh()
 
-    def _scene_is_there(self, _scene: Any, _event: str) -> None:
+    def _scene_loads(self, _scene: Any, _event: str) -> None:
         self._leave_scene()
-        self._take_scene()
 
     def _node_added(self, _scene: Any, _event: str) -> None:
         self.case.volumes_arrived()

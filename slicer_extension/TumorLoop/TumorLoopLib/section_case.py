@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from TumorLoopLib.case_errands import Counts, NextCase, OpenedCase
 from TumorLoopLib.case_folder import find_volumes
 from TumorLoopLib.desk import BAD, BUSY, GOOD, Desk, allow, show_text
 from TumorLoopLib.errands import REFERENCE, ServedCase
+from TumorLoopLib.gathering import Gathering, Snapshots
 from TumorLoopLib.i18n import _
 from TumorLoopLib.inputs import Inputs, mark_origin, origin_of
 from TumorLoopLib.jobs import Progress, Reporter
@@ -29,13 +31,17 @@ class CaseSection(Section):
 
     Attributes:
         inputs: The chosen volumes.
+        gathering: Copies them.
     """
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.inputs = Inputs()
-        self._waiting: list[tuple[str, Path]] = []
+        self.gathering = Gathering(self.inputs)
+        self._waiting: list[tuple[str, Callable[[], Any]]] = []
+        self._when_loaded: Callable[[], None] = lambda: None
         self._look_again = False
+        self._others: set[str] = set()
         ui = self.ui
         ui.nextCaseButton.connect("clicked(bool)", self._next_case)
         ui.sampleButton.connect("clicked(bool)", self._sample)
@@ -48,26 +54,35 @@ class CaseSection(Section):
         ui = self.ui
         allow(ui.nextCaseButton, state.reason_next_case(), _("Open the case that is to be labeled next"))
         allow(ui.sampleButton, state.reason_sample(), _("Open a synthetic case with a tumor, made by the server"))
-        reason = _("Volumes are being loaded.") if self._waiting else state.reason_volumes()
+        reason = state.reason_volumes()
         allow(ui.folderButton, reason, _("Load four volumes from a folder of NIfTI or NRRD files"))
         allow(ui.recognizeButton, reason, _("Fill the selectors from names, DICOM descriptions and file names"))
         for role in ROLES:
             getattr(ui, f"{role}Selector").enabled = not reason
         ui.caseIdEdit.enabled = not reason
-        loading = CASE in state.busy
+        loading = self.desk.jobs.running(CASE)
         for widget in (ui.caseBar, ui.caseCancelButton, ui.caseProgress):
             widget.setVisible(loading)
         ui.caseCancelButton.enabled = loading and not self.desk.jobs.cancelling(CASE)
         show_text(ui.countsText, self._counts(state))
         show_text(ui.caseText, state.volumes_problem or _("All four volumes can be used."))
 
+    @property
+    def loading(self) -> bool:
+        """Whether volumes are still to be put into the scene."""
+        return bool(self._waiting)
+
     def tick(self) -> None:
         """Load the next file of a folder, or look for modalities among volumes that are new in the scene."""
-        if self._waiting:
+        if self.gathering.step():
+            self.desk.changed()
+        elif self._waiting:
             self._load_one()
-        elif self._look_again and self.desk.parameters is not None:
+        elif self._look_again:
             self._look_again = False
             self.recognize()
+        elif self.inputs.unfinished:
+            self.desk.changed()
 
     def volumes_arrived(self) -> None:
         """Note that there are new volumes in the scene; they are looked at when all of them are there."""
@@ -75,16 +90,18 @@ class CaseSection(Section):
 
     def leave_scene(self) -> None:
         """Forget what was to be loaded."""
-        self._waiting, self._look_again = [], False
+        self._waiting, self._look_again, self._others = [], False, set()
+        self.gathering.drop()
 
     def recognize(self, *, replace: bool = False) -> None:
         """Fill the selectors by name.
 
         Args:
-            replace: Also those that hold a volume already.
+            replace: Also those that hold a volume already. Otherwise volumes of earlier cases are left out, so that a
+                missing modality is never taken from another patient unasked.
         """
         parameters = self.desk.parameters
-        found = self.inputs.recognize()
+        found = self.inputs.recognize(set() if replace else self._others)
         for role, node_id in found.roles.items():
             if replace or getattr(parameters, role) is None:
                 setattr(parameters, role, slicer.mrmlScene.GetNodeByID(node_id))
@@ -114,25 +131,30 @@ class CaseSection(Section):
             self.desk.say(" ".join(problems), BAD)
         if found:
             self._clear_case(case_name_of(Path(folder).name))
-            self._waiting = [(role, Path(path)) for role, path in found.items()]
+            # Slicer's own readers block: one per tick, so that the panel stays alive.
+            self._waiting = [
+                (role, functools.partial(slicer.util.loadVolume, str(path))) for role, path in found.items()
+            ]
+            self._when_loaded = lambda: None
             if not problems:
                 self.desk.say(_("Loading {count} volumes …").format(count=len(found)), BUSY)
+                self._when_loaded = lambda: self.desk.say(_("The volumes are loaded."), GOOD)
         self.desk.changed()
 
     def _load_one(self) -> None:
-        """Load one file with Slicer's own reader, which blocks: one per tick, so that the panel stays alive."""
-        role, path = self._waiting.pop(0)
+        """Put the next volume into the scene."""
+        role, load = self._waiting.pop(0)
         try:
-            node = slicer.util.loadVolume(str(path))
+            node = load()
         except RuntimeError as error:
             self._waiting = []
-            self.desk.fail(error, _("{name} could not be loaded.").format(name=path.name))
+            self.desk.fail(error, _("A volume could not be loaded."))
             return
         setattr(self.desk.parameters, role, node)
         if role == REFERENCE:
             views.show_volume(node, fit=True)
         if not self._waiting:
-            self.desk.say(_("The volumes are loaded."), GOOD)
+            self._when_loaded()
         self.desk.changed()
 
     # === From the server ===
@@ -165,28 +187,33 @@ class CaseSection(Section):
             return
         self._clear_case(case.case_id)
         self.desk.history = case.history
-        for role, (array, ijk_to_ras) in case.volumes.items():
-            node = show_volume(array, ijk_to_ras, f"{case.case_id} {TITLES[role]}", role)
-            setattr(self.desk.parameters, role, node)
+        self._waiting = [
+            (role, functools.partial(show_volume, array, ijk_to_ras, f"{case.case_id} {TITLES[role]}", role))
+            for role, (array, ijk_to_ras) in case.volumes.items()
+        ]
+        self._when_loaded = lambda: self._opened(case)
+
+    def _opened(self, case: OpenedCase) -> None:
         mark_origin(self.desk.parameters.t1ce, case.server, case.case_id)
-        views.show_volume(self.desk.parameters.t1ce, fit=True)
         self.desk.say(_("Case {name} is loaded.").format(name=case.case_id), GOOD)
         self._remember_content(case)
 
     def _remember_content(self, case: OpenedCase) -> None:
         """Note what the volumes hold, so that they are not sent back as long as they are as they came."""
-        snapshots = self.inputs.snapshots(self.desk.parameters)
+
+        def look(snapshots: Snapshots) -> None:
+            self.desk.jobs.abandon(DIGEST)
+            self.desk.run(
+                DIGEST,
+                lambda reporter: {role: digest(volume) for role, volume in snapshots.items()},
+                remember,
+                trouble=_("The volumes could not be looked at."),
+            )
 
         def remember(digests: dict[str, str]) -> None:
             self.desk.served = ServedCase(case.server, case.case_id, digests)
 
-        self.desk.jobs.abandon(DIGEST)
-        self.desk.run(
-            DIGEST,
-            lambda reporter: {role: digest(volume) for role, volume in snapshots.items()},
-            remember,
-            trouble=_("The volumes could not be looked at."),
-        )
+        self.gathering.begin(DIGEST, self.desk.parameters, look, lambda error: None)
 
     def _clear_case(self, case_id: str) -> None:
         """Make room for another case; what was not submitted stays in the scene, out of sight."""
@@ -195,6 +222,7 @@ class CaseSection(Section):
         finished = self._finished()
         self.desk.forget_case()
         views.show_map(None, 0.0)
+        self._others = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")}
         for field in (*ROLES, "segmentation", "answer", "uncertainty"):
             setattr(parameters, field, None)
         parameters.case_id = case_id

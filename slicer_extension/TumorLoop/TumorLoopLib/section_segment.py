@@ -11,8 +11,9 @@ from TumorLoopLib.desk import BUSY, GOOD, Desk, allow, show_text
 from TumorLoopLib.dialogs import confirm
 from TumorLoopLib.errands import REFERENCE, Answer, SegmentOrder
 from TumorLoopLib.errors import ClientError
+from TumorLoopLib.gathering import Gathering, Snapshots
 from TumorLoopLib.i18n import _
-from TumorLoopLib.inputs import MAP_ATTRIBUTE, Inputs
+from TumorLoopLib.inputs import MAP_ATTRIBUTE
 from TumorLoopLib.jobs import Progress
 from TumorLoopLib.labels import LabelSet
 from TumorLoopLib.section import Section
@@ -30,12 +31,12 @@ class SegmentSection(Section):
 
     Args:
         desk: Shared.
-        inputs: The chosen volumes.
+        gathering: Copies the volumes.
     """
 
-    def __init__(self, desk: Desk, inputs: Inputs) -> None:
+    def __init__(self, desk: Desk, gathering: Gathering) -> None:
         super().__init__(desk)
-        self._inputs = inputs
+        self._gathering = gathering
         self.ui.segmentButton.connect("clicked(bool)", self._segment)
         self.ui.segmentCancelButton.connect("clicked(bool)", self._cancel)
 
@@ -60,28 +61,40 @@ class SegmentSection(Section):
     def _segment(self) -> None:
         if not may_send(self.desk):
             return
+        assert self.desk.pulse is not None  # the button is disabled without
         try:
-            snapshots = self._inputs.snapshots(self.desk.parameters)
-            assert self.desk.pulse is not None  # the button is disabled without
             labels = LabelSet.from_info(self.desk.pulse.info)
         except ClientError as error:
-            self.desk.fail(error, _("Nothing was segmented."))
+            self._fail(error)
             return
-        order = SegmentOrder(snapshots, self.desk.served, self.ui.mapCheck.checked)
-        connection, sent, folder = self.desk.connection(), self.desk.sent, self.desk.folder
         show_text(self.ui.answerText, "")
         self.ui.segmentProgress.text = ""
         self.desk.say(_("The volumes are being segmented …"), BUSY)
+        self._gathering.begin(SEGMENT, self.desk.parameters, lambda volumes: self._send(volumes, labels), self._fail)
+        self.desk.changed()
+
+    def _send(self, snapshots: Snapshots, labels: LabelSet) -> None:
+        order = SegmentOrder(snapshots, self.desk.served, self.ui.mapCheck.checked)
+        connection, sent, folder = self.desk.connection(), self.desk.sent, self.desk.folder
         self.desk.run(
             SEGMENT,
             lambda reporter: errands.segment(connection.client(), order, sent, reporter, folder),
             lambda answer: self._show_answer(answer, order, labels),
             trouble=_("There is no new segmentation; what you had is untouched."),
-            cancelled=lambda: self.desk.say(_("The segmentation was cancelled; nothing was changed.")),
+            cancelled=self._cancelled,
             progress=self._show_progress,
         )
 
+    def _fail(self, error: ClientError) -> None:
+        self.desk.fail(error, _("Nothing was segmented."))
+
+    def _cancelled(self) -> None:
+        self.desk.say(_("The segmentation was cancelled; nothing was changed."))
+
     def _cancel(self) -> None:
+        if SEGMENT in self._gathering.kinds:
+            self._gathering.drop(SEGMENT)
+            self._cancelled()
         self.desk.jobs.cancel(SEGMENT)
         self.desk.changed()
 

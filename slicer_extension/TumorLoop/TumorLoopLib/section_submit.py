@@ -11,9 +11,10 @@ from TumorLoopLib.desk import BAD, BUSY, GOOD, Desk, allow, show_text
 from TumorLoopLib.dialogs import confirm
 from TumorLoopLib.errands import Image, Submission, Submitted
 from TumorLoopLib.errors import ClientError
+from TumorLoopLib.gathering import Gathering, Snapshots
 from TumorLoopLib.i18n import _
-from TumorLoopLib.inputs import Inputs, mark_origin, origin_of
-from TumorLoopLib.jobs import Progress
+from TumorLoopLib.inputs import mark_origin, origin_of
+from TumorLoopLib.jobs import Progress, Reporter
 from TumorLoopLib.labels import LabelSet
 from TumorLoopLib.section import Section
 from TumorLoopLib.section_case import show_bar
@@ -31,12 +32,12 @@ class SubmitSection(Section):
 
     Args:
         desk: Shared.
-        inputs: The chosen volumes.
+        gathering: Copies the volumes.
     """
 
-    def __init__(self, desk: Desk, inputs: Inputs) -> None:
+    def __init__(self, desk: Desk, gathering: Gathering) -> None:
         super().__init__(desk)
-        self._inputs = inputs
+        self._gathering = gathering
         headers = [_("Version"), _("Who"), _("When"), _("Status"), _("Dice")]
         self._table = Table(self.ui.historyTable, headers, stretch=1, on_choice=desk.changed)
         self._asked = ("", "")
@@ -97,21 +98,34 @@ class SubmitSection(Section):
         try:
             labels = self.desk.label_set()
             copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)
-            volumes = self._inputs.snapshots(parameters)
         except ClientError as error:
-            self.desk.fail(error, _("Nothing was submitted."))
+            self._fail(error)
             return
         segmentation_id = parameters.segmentation.GetID()
+
+        def look(reporter: Reporter) -> SegmentationReport:
+            report = combine(copy)
+            reporter.check()
+            return report
+
+        def check(volumes: Snapshots) -> None:
+            self.desk.run(
+                SUBMIT,
+                look,
+                lambda report: self._send(report, labels, volumes, segmentation_id),
+                trouble=_("Nothing was submitted."),
+                cancelled=self._cancelled,
+            )
+
         self.desk.say(_("The segmentation is being checked …"), BUSY)
         self.ui.submitText.text = ""
-        self.desk.run(
-            SUBMIT,
-            lambda reporter: combine(copy),
-            lambda report: self._send(report, labels, volumes, segmentation_id),
-            trouble=_("Nothing was submitted."),
-        )
+        self._gathering.begin(SUBMIT, parameters, check, self._fail)
+        self.desk.changed()
 
-    def _send(self, report: SegmentationReport, labels: LabelSet, volumes: Any, segmentation_id: str) -> None:
+    def _fail(self, error: ClientError) -> None:
+        self.desk.fail(error, _("Nothing was submitted."))
+
+    def _send(self, report: SegmentationReport, labels: LabelSet, volumes: Snapshots, segmentation_id: str) -> None:
         if report.problems:
             text = "\n\n".join([*report.problems, _("Submit it nevertheless?")])
             if not confirm(text, _("Please look at this first")):
@@ -142,7 +156,7 @@ class SubmitSection(Section):
             lambda reporter: errands.submit(connection.client(), label, sent, reporter, folder),
             lambda done: self._submitted(done, connection.client().server_url, segmentation_id),
             trouble=_("The label was not submitted. Nothing is lost: your segmentation is as it was."),
-            cancelled=lambda: self.desk.say(_("Nothing was submitted; your segmentation is as it was.")),
+            cancelled=self._cancelled,
             progress=self._show_progress,
         )
 
@@ -160,7 +174,13 @@ class SubmitSection(Section):
             text = _("Kept as draft {version} of {case}; no training sees it.")
         self.desk.say(text.format(version=version, case=parameters.case_id), GOOD)
 
+    def _cancelled(self) -> None:
+        self.desk.say(_("Nothing was submitted; your segmentation is as it was."))
+
     def _cancel(self) -> None:
+        if SUBMIT in self._gathering.kinds:
+            self._gathering.drop(SUBMIT)
+            self._cancelled()
         self.desk.jobs.cancel(SUBMIT)
         self.desk.changed()
 

@@ -50,24 +50,32 @@ class VolumeSnapshot:
     ijk_to_ras: np.ndarray
 
 
-def problem_of(node: Any) -> str:
-    """Say why a node cannot be segmented; an empty string if it can."""
+def problem_of(node: Any, *, voxels_known: bool = False) -> str:
+    """Say why a node cannot be segmented; an empty string if it can.
+
+    Args:
+        node: Of the scene, or ``None``.
+        voxels_known: Its voxels were found to be good since they last changed, so that the one check that takes long
+            for four large volumes in a row need not be made again.
+    """
     if not geometry.in_scene(node):
         return _("No volume is chosen.")
-    return _problem_of_kind(node) or _problem_of_image(node) or _problem_of_place(node) or _problem_of_values(node)
+    problem = _problem_of_kind(node) or _problem_of_image(node) or _problem_of_place(node)
+    return problem or ("" if voxels_known else _problem_of_values(node))
 
 
-def snapshot(node: Any, role: str) -> VolumeSnapshot:
+def snapshot(node: Any, role: str, *, voxels_known: bool = False) -> VolumeSnapshot:
     """Copy a volume.
 
     Args:
         node: A ``vtkMRMLScalarVolumeNode`` of the scene.
         role: Its modality.
+        voxels_known: See :func:`problem_of`.
 
     Raises:
         UnusableVolume: With the sentence of :func:`problem_of`.
     """
-    problem = problem_of(node)
+    problem = problem_of(node, voxels_known=voxels_known)
     ijk_to_ras = None if problem else geometry.world_ijk_to_ras(node)
     if ijk_to_ras is None:
         raise UnusableVolume(problem)

@@ -72,8 +72,7 @@ class User:
     def wait_idle(self, seconds: float = PATIENT) -> None:
         """Wait until nothing that the clinician asked for is going on."""
         shown = {"test", "case", "segment", "submit", "train", "versions", "start server", "volumes"}
-        jobs = self.panel.desk.jobs
-        self.wait(lambda: not (jobs.kinds() & shown), seconds, f"the end of {sorted(jobs.kinds() & shown)}")
+        self.wait(lambda: not (self.panel.state().busy & shown), seconds, "the end of what is going on")
 
     # === Steps of the loop ===
 
@@ -90,8 +89,8 @@ class User:
 
         dialogs.choose_path(str(folder))
         self.click("folderButton")
-        self.wait(lambda: not self.panel.case._waiting, 60)
-        self.wait(lambda: self.ui.segmentButton.enabled, 20, f"Auto-segment ({self.ui.segmentReason.text!r})")
+        self.wait_idle()
+        self.wait(lambda: not self.panel.state().volumes_problem, 20, "four usable volumes")
 
     def segment(self) -> Any:
         """Click Auto-segment and wait for the segmentation."""
