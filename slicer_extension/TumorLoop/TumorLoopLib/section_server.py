@@ -27,7 +27,7 @@ class ServerSection(Section):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.local: LocalServer | None = None
-        self._command = find_command(desk.settings.server_command, _search_path())
+        self._command: list[str] | None = find_command(desk.settings.server_command, _search_path())
         ui, settings = self.ui, desk.settings
         self._fill_addresses()
         ui.tokenEdit.text = settings.token(desk.address)
@@ -40,7 +40,7 @@ class ServerSection(Section):
         ui.addressCombo.lineEdit().connect("returnPressed()", self._test)
         ui.tokenEdit.connect("editingFinished()", self._token_given)
         ui.userEdit.connect("editingFinished()", self._name_given)
-        ui.commandEdit.connect("editingFinished()", self._command_given)
+        ui.commandEdit.connect("textChanged(QString)", self._command_typed)
         ui.studiesButton.connect("directoryChanged(QString)", self._studies_chosen)
         ui.testButton.connect("clicked(bool)", self._test)
         ui.startServerButton.connect("clicked(bool)", self._start)
@@ -66,6 +66,8 @@ class ServerSection(Section):
 
     def why_no_local_server(self) -> str:
         """Say why no server can be started on this machine; empty if one can."""
+        if self._command is None:
+            return _("A quotation mark is missing in the program's line.")
         if not self._command:
             if self.desk.settings.server_command:
                 return _("The program given above is not on this machine.")
@@ -104,13 +106,14 @@ class ServerSection(Section):
     def _name_given(self) -> None:
         self.desk.settings.user = self.ui.userEdit.text
 
-    def _command_given(self) -> None:
+    def _command_typed(self, text: str) -> None:
         try:
-            self.desk.settings.server_command = shlex.split(self.ui.commandEdit.text, posix=os.name != "nt")
-        except ValueError:
-            self.desk.say(_("A quotation mark is missing in the program's line."), BAD)
-            return
-        self._command = find_command(self.desk.settings.server_command, _search_path())
+            words = shlex.split(text, posix=os.name != "nt")
+        except ValueError:  # a quotation mark is still to come
+            self._command = None
+        else:
+            self.desk.settings.server_command = words
+            self._command = find_command(words, _search_path())
         self.desk.changed()
 
     def _studies_chosen(self, folder: str) -> None:
@@ -168,12 +171,12 @@ class ServerSection(Section):
     # === The server on this machine ===
 
     def _start(self) -> None:
-        settings, command = self.desk.settings, self._command
+        studies, command = Path(self.desk.settings.studies), self._command or []
         log = self.desk.folder / "tumorloop-server.log"
         environment = slicer.util.startupEnvironment()
 
         def work(reporter: Reporter) -> LocalServer:
-            server = LocalServer(command, Path(settings.studies), environment, log)
+            server = LocalServer(command, studies, environment, log)
             reporter.hand_over(server)
             server.wait_until_ready(reporter)
             return server
