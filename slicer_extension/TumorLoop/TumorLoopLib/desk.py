@@ -68,6 +68,7 @@ class Desk:
         submitted: Id of the segmentation node that was submitted and not changed since.
         stale: Whether the overview should be asked for again.
         tone: Of the status line.
+        unreachable: Whether the server was tried and could not be used, or was lost.
     """
 
     def __init__(self, ui: Any, settings: Settings, folder: Path) -> None:
@@ -85,6 +86,7 @@ class Desk:
         self.stale = True
         self.address = settings.addresses[0]
         self.tone = PLAIN
+        self.unreachable = False
         self.on_change: Callable[[], None] = lambda: None
         self.on_lost: Callable[[], None] = lambda: None
 
@@ -109,7 +111,7 @@ class Desk:
 
     def forget_server(self) -> None:
         """Drop what was known of a server, because another one is meant now, or it was lost."""
-        self.pulse, self.overview, self.stale = None, None, True
+        self.pulse, self.overview, self.stale, self.unreachable = None, None, True, False
 
     def forget_case(self) -> None:
         """Drop what was known of the case in the scene."""
@@ -124,7 +126,6 @@ class Desk:
         done: Callable[[Any], None],
         *,
         trouble: str,
-        failed: Callable[[], None] = lambda: None,
         cancelled: Callable[[], None] = lambda: None,
         progress: Callable[[Progress, Any], None] = lambda progress, partial: None,
     ) -> bool:
@@ -135,7 +136,6 @@ class Desk:
             work: Runs on a worker thread.
             done: Takes the result.
             trouble: How the status line's sentence begins when the work fails, for example "Nothing was submitted."
-            failed: Called after the sentence was shown.
             cancelled: Called when the job was cancelled.
             progress: Takes the progress.
 
@@ -145,7 +145,6 @@ class Desk:
 
         def fail(error: Exception) -> None:
             self.fail(error, trouble)
-            failed()
             self.changed()
 
         def finish(result: Any) -> None:

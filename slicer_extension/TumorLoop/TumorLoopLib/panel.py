@@ -165,7 +165,7 @@ class Panel(VTKObservationMixin):
         self.desk.run_quietly(PULSE, lambda reporter: pulse(connection.client(PATIENCE)), answered, silent)
 
     def _found(self, found: Pulse) -> None:
-        self.desk.pulse = found
+        self.desk.pulse, self.desk.unreachable = found, False
         if self._lost:
             self._lost = False
             self.desk.say(_("The server is back."), GOOD)
@@ -173,6 +173,7 @@ class Panel(VTKObservationMixin):
     def _lose(self, error: Exception) -> None:
         """Take note that the server is gone; a sentence about what failed because of it stays."""
         self.desk.forget_server()
+        self.desk.unreachable = True
         if self.desk.tone != BAD:
             self._lost = True
             text = error.message if isinstance(error, ClientError) else str(error)

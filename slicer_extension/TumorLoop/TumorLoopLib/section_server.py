@@ -62,7 +62,7 @@ class ServerSection(Section):
             show_light(self.ui.serverLight, BUSY)
         else:
             self.ui.serverText.text = _("Not connected")
-            show_light(self.ui.serverLight, PLAIN)
+            show_light(self.ui.serverLight, BAD if self.desk.unreachable else PLAIN)
 
     def why_no_local_server(self) -> str:
         """Say why no server can be started on this machine; empty if one can."""
@@ -151,6 +151,7 @@ class ServerSection(Section):
         last = steps[-1]
         if not last.ok:
             self.desk.forget_server()
+            self.desk.unreachable = True
             self.desk.say(sentences.of_step(last), BAD)
             return
         self.desk.settings.use_address(self.desk.address)

@@ -191,6 +191,7 @@ def test_the_connection_test_ends_at_what_is_to_be_mended(user: User, proxy, fau
     assert shown[-1].startswith("✗")
     assert words in shown[-1]
     assert words in user.status
+    assert user.ui.serverLight.property("tone") == "bad"
     assert not user.ui.sampleButton.enabled
 
 
