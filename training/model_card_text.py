@@ -10,6 +10,7 @@ from training.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
 from training.labels import LABELS
 from training.model_store import ModelCard, ModelVersion
 from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML
+from training.recipe import phantoms_in
 
 INTENDED_USE = (
     "Research on the segmentation of gliomas in MRI, as a first draft that a person corrects: necrotic core, "
@@ -137,7 +138,7 @@ def _stages(training: dict[str, Any]) -> list[str]:
         rows.append("|---|---|---|---|---|---|")
         for done in training["stages"]:
             chosen = settings.get(done["name"], {})
-            seeds = [chosen.get("phantoms", {}), *chosen.get("more_phantoms", [])]
+            seeds = phantoms_in(chosen) if chosen else [{}]
             patch = " x ".join(str(side) for side in chosen.get("patch", []))
             rows.append(
                 f"| {done['name']} | {'; '.join(_seeds(each) for each in seeds)} | "

@@ -125,6 +125,11 @@ class Recipe(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def phantoms_in(stage: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the seeds of a stage that is kept as plain data, as in cards: those of :attr:`Stage.all_phantoms`."""
+    return [stage["phantoms"], *stage.get("more_phantoms", [])]
+
+
 def recipe_names() -> list[str]:
     """Names of the recipes that come with the software."""
     return sorted(path.stem for path in BUNDLED_RECIPES.glob("*.toml"))

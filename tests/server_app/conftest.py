@@ -164,9 +164,8 @@ def voxels(path: Path | str) -> np.ndarray:
     return np.asarray(load(path).dataobj)
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model version with a small, untrained network: answers at once, and badly."""
+def untrained_model(folder: Path, **network: int) -> Path:
+    """Write a model version with an untrained network, see :class:`training.unet.UNetConfig`."""
     import keras
 
     from training.model_store import ModelCard, write_version
@@ -174,9 +173,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from training.weights import get_weights
 
     keras.utils.set_random_seed(1)
-    network = UNetConfig(base_filters=4, max_filters=16, levels=2)
-    folder = tmp_path_factory.mktemp("tiny") / "model"
-    return write_version(folder, get_weights(build_unet(network)), ModelCard(network=network)).folder
+    config = UNetConfig(**network)
+    return write_version(folder, get_weights(build_unet(config)), ModelCard(network=config)).folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model version with a small, untrained network: answers at once, and badly."""
+    return untrained_model(tmp_path_factory.mktemp("tiny") / "model", base_filters=4, max_filters=16, levels=2)
 
 
 @pytest.fixture(scope="session")

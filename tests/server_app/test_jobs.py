@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests import synthetic
-from tests.server_app.conftest import Server, eventually, is_gone, load, serving
+from tests.server_app.conftest import Server, eventually, is_gone, load, serving, untrained_model
 
 CASE = "BraTS20_Training_001"
 LARGE = "BraTS20_Training_002"
@@ -25,16 +25,7 @@ LARGE = "BraTS20_Training_002"
 @pytest.fixture(scope="module")
 def patient_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wide network, which needs a second or more for :data:`LARGE`."""
-    import keras
-
-    from training.model_store import ModelCard, write_version
-    from training.unet import UNetConfig, build_unet
-    from training.weights import get_weights
-
-    keras.utils.set_random_seed(1)
-    network = UNetConfig(base_filters=48, max_filters=48, levels=2)
-    folder = tmp_path_factory.mktemp("patient") / "model"
-    return write_version(folder, get_weights(build_unet(network)), ModelCard(network=network)).folder
+    return untrained_model(tmp_path_factory.mktemp("patient") / "model", base_filters=48, max_filters=48, levels=2)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -113,18 +113,16 @@ def _describe(at: RecipeProgress) -> str:
     return f"{text}, epoch {epoch}/{at.fit.total_epochs}, loss {at.fit.loss:.3f}{best}"
 
 
-def _phantoms_of(stage: dict[str, Any]) -> list[dict[str, Any]]:
-    return [stage["phantoms"], *stage.get("more_phantoms", [])]
-
-
 def _print_stages(result: RecipeResult) -> None:
+    from training.recipe import phantoms_in
+
     columns = ("stage", "phantoms", "epoch", "WT", "TC", "ET", "mean", "hours", "trained")
     table = Table(*columns, title="Validation Dice of the best epoch of each stage, whose weights were kept")
     for stage in result.stages:
         best = stage.best_epoch()
         table.add_row(
             stage.name,
-            str(sum(seeds["count"] for seeds in _phantoms_of(stage.settings["stage"]))),
+            str(sum(seeds["count"] for seeds in phantoms_in(stage.settings["stage"]))),
             f"{best['epoch']} of {stage.epochs}",
             *(f"{best[name]:.3f}" for name in ("WT", "TC", "ET", "mean")),
             f"{stage.seconds() / 3600:.2f}",

@@ -19,6 +19,7 @@ class _Request:
     waiting: list[tuple[str, Any]]
     done: Callable[[Snapshots], None]
     failed: Callable[[ClientError], None]
+    cancelled: Callable[[], None]
     taken: Snapshots = field(default_factory=dict)
 
 
@@ -44,6 +45,7 @@ class Gathering:
         parameters: Any,
         done: Callable[[Snapshots], None],
         failed: Callable[[ClientError], None],
+        cancelled: Callable[[], None] = lambda: None,
     ) -> None:
         """Ask for copies of the volumes that are chosen now.
 
@@ -52,12 +54,21 @@ class Gathering:
             parameters: The parameter node.
             done: Takes the copies by role.
             failed: Takes the reason why a volume cannot be used.
+            cancelled: Called by :meth:`cancel`.
         """
-        self._requests.append(_Request(kind, list(self._inputs.chosen(parameters).items()), done, failed))
+        waiting = list(self._inputs.chosen(parameters).items())
+        self._requests.append(_Request(kind, waiting, done, failed, cancelled))
 
-    def drop(self, kind: str = "") -> None:
-        """Forget what was asked for, for one kind of job or (if none is named) for all."""
-        self._requests = [request for request in self._requests if kind and request.kind != kind]
+    def cancel(self, kind: str) -> None:
+        """Forget what was asked for, for one kind of job, and tell those who asked."""
+        dropped = [request for request in self._requests if request.kind == kind]
+        self._requests = [request for request in self._requests if request.kind != kind]
+        for request in dropped:
+            request.cancelled()
+
+    def drop(self) -> None:
+        """Forget all that was asked for."""
+        self._requests = []
 
     def step(self) -> bool:
         """Copy one volume; return whether there was anything to do."""

@@ -70,7 +70,9 @@ class SegmentSection(Section):
         show_text(self.ui.answerText, "")
         self.ui.segmentProgress.text = ""
         self.desk.say(_("The volumes are being segmented …"), BUSY)
-        self._gathering.begin(SEGMENT, self.desk.parameters, lambda volumes: self._send(volumes, labels), self._fail)
+        self._gathering.begin(
+            SEGMENT, self.desk.parameters, lambda volumes: self._send(volumes, labels), self._fail, self._cancelled
+        )
         self.desk.changed()
 
     def _send(self, snapshots: Snapshots, labels: LabelSet) -> None:
@@ -92,9 +94,7 @@ class SegmentSection(Section):
         self.desk.say(_("The segmentation was cancelled; nothing was changed."))
 
     def _cancel(self) -> None:
-        if SEGMENT in self._gathering.kinds:
-            self._gathering.drop(SEGMENT)
-            self._cancelled()
+        self._gathering.cancel(SEGMENT)
         self.desk.jobs.cancel(SEGMENT)
         self.desk.changed()
 

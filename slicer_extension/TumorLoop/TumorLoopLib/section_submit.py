@@ -119,7 +119,7 @@ class SubmitSection(Section):
 
         self.desk.say(_("The segmentation is being checked …"), BUSY)
         self.ui.submitText.text = ""
-        self._gathering.begin(SUBMIT, parameters, check, self._fail)
+        self._gathering.begin(SUBMIT, parameters, check, self._fail, self._cancelled)
         self.desk.changed()
 
     def _fail(self, error: ClientError) -> None:
@@ -178,9 +178,7 @@ class SubmitSection(Section):
         self.desk.say(_("Nothing was submitted; your segmentation is as it was."))
 
     def _cancel(self) -> None:
-        if SUBMIT in self._gathering.kinds:
-            self._gathering.drop(SUBMIT)
-            self._cancelled()
+        self._gathering.cancel(SUBMIT)
         self.desk.jobs.cancel(SUBMIT)
         self.desk.changed()
 
