@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import resource
 import threading
@@ -166,18 +167,19 @@ def test_a_place_that_cannot_be_written_says_so(tmp_path):
         write_nrrd(tmp_path / "no such folder" / "a.nrrd", image(), np.eye(4))
 
 
-@pytest.fixture
-def small_disk():
-    """Files of this process end at 20 kB, as on a disk that is full."""
+@contextlib.contextmanager
+def full_disk():
+    """Files of this process end at 20 kB, as on a disk that is full: only within the block, for pytest's own output is a file too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_a_disk_that_fills_up_leaves_no_half_file(tmp_path):
-    with pytest.raises(LocalFileError, match=r"cannot be written: File too large\. Is the disk full\?"):
+    with full_disk(), pytest.raises(LocalFileError, match=r"cannot be written: File too large\. Is the disk full\?"):
         write_nrrd(tmp_path / "a.nrrd", image((64, 64, 64)), np.eye(4))
     assert list(tmp_path.iterdir()) == []
 
