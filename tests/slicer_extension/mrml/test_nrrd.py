@@ -169,7 +169,7 @@ def test_a_place_that_cannot_be_written_says_so(tmp_path):
 
 @contextlib.contextmanager
 def full_disk():
-    """Files of this process end at 20 kB, as on a disk that is full: only within the block, for pytest's own output is a file too."""
+    """Files of this process end at 20 kB, as on a disk that is full; pytest's own output may be a file too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
