@@ -84,7 +84,7 @@ def _run(app_folder: Path, studies: Path, conf: dict[str, str], host: str, port:
     settings.MONAI_LABEL_CORS_ORIGINS = settings.MONAI_LABEL_CORS_ORIGINS or [f"http://{host}:{port}"]
     os.environ.pop("MONAI_LABEL_CORS_ORIGINS", None)
     log_config = init_log_config(None, str(app_folder), "app.log", log_level)
-    uvicorn.run("monailabel.app:app", host=host, port=port, log_config=log_config, log_level=log_level.lower())
+    uvicorn.run("server_app.asgi:app", host=host, port=port, log_config=log_config, log_level=log_level.lower())
 
 
 def _app_folder(workspace: Workspace) -> Path:

@@ -22,7 +22,7 @@ from training.phantom_fields import Shape
 from training.phantom_tumor import Focus, draw_foci, grow
 
 #: Change it when a seed no longer gives what it gave: prepared phantoms are then made anew.
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 
 #: Share of heads that have no tumor at all.
 HEALTHY_SHARE = 0.08

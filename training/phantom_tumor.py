@@ -20,6 +20,10 @@ MIN_CORE = 150
 #: Fewer enhancing voxels than this (0.3 mL) are not called enhancing.
 MIN_ENHANCING = 300
 
+#: Where the label of edema ends, on the way (0-1) from where its brightness begins to where it is full: experts draw
+#: around all that is brighter than the tissue beside it, not at half of the way.
+EDEMA_BORDER = 0.36
+
 
 @dataclass(frozen=True)
 class Focus:
@@ -227,7 +231,7 @@ def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spre
     core = ndimage.gaussian_filter(((label == NCR.value) | (label == ET.value)).astype(np.float32), blur)
     enhancing = ndimage.gaussian_filter((label == ET.value).astype(np.float32), blur)
     fade = rng.uniform(1.0, max(1.5, 0.5 * spread))
-    edema = smoothstep(edge / np.float32(fade) + 0.5)
+    edema = smoothstep(edge / np.float32(fade) + np.float32(EDEMA_BORDER))
     np.maximum(edema, core, out=edema)
     edema *= ndimage.gaussian_filter((label > 0).astype(np.float32), 0.7)
     return {"ed": edema, "ncr": core, "et": np.minimum(enhancing, core)}

@@ -1,0 +1,39 @@
+"""The app that is served: MONAI Label's, behind layers of our own (``--uvicorn_app server_app.asgi:app``).
+
+A layer is an ASGI middleware that knows nothing of the others. Requests pass them from the first of :func:`layers` to the
+last; what must happen whatever the others decide comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+#: Makes a layer around an app.
+Layer = Callable[["ASGIApp"], "ASGIApp"]
+
+
+def layers() -> list[Layer]:
+    """Return the layers, outermost first."""
+    return []
+
+
+def build() -> ASGIApp:
+    """Return MONAI Label's app inside all layers."""
+    from monailabel.app import app as inner
+
+    app: ASGIApp = inner
+    for layer in reversed(layers()):
+        app = layer(app)
+    return app
+
+
+def __getattr__(name: str) -> ASGIApp:
+    """Build ``app`` when it is first asked for: importing this module alone loads nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = build()
+    return globals()["app"]  # type: ignore[no-any-return]
