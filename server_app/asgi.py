@@ -1,7 +1,7 @@
 """The app that is served: MONAI Label's, behind layers of our own (``--uvicorn_app server_app.asgi:app``).
 
-A layer is an ASGI middleware that knows nothing of the others. Requests pass them from the first of :func:`layers` to the
-last; what must happen whatever the others decide comes first.
+A layer is an ASGI middleware that knows nothing of the others. Requests pass them from the first of :func:`layers` to
+the last; what must happen whatever the others decide comes first.
 """
 
 from __future__ import annotations
@@ -36,4 +36,4 @@ def __getattr__(name: str) -> ASGIApp:
     if name != "app":
         raise AttributeError(name)
     globals()["app"] = build()
-    return globals()["app"]  # type: ignore[no-any-return]
+    return globals()["app"]
