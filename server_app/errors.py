@@ -21,7 +21,12 @@ _FOLDERS = re.compile(r"(?<![\w/.])(?:/[^\s/:'\"]+)+/(?=[^\s/])")
 
 def refusal(status: int, field: str, message: str) -> HTTPException:
     """Build the answer to a request that is refused."""
-    return HTTPException(status, detail={"field": field, "message": _FOLDERS.sub("", message)})
+    return HTTPException(status, detail={"field": field, "message": without_folders(message)})
+
+
+def without_folders(message: str) -> str:
+    """Return a message in which only the last parts of the server's paths are left."""
+    return _FOLDERS.sub("", message)
 
 
 def unknown(field: str, message: str) -> HTTPException:

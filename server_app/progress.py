@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from server_app.errors import without_folders
 from training.atomic import write_json
 from training.fit import FitProgress
 from training.labels import REGIONS
@@ -50,6 +51,7 @@ class ProgressWriter:
             "eval": {},
             "eta": None,
             "history": [],
+            "skipped": {},
         }
         self._write()
 
@@ -59,6 +61,8 @@ class ProgressWriter:
         new_stage = progress.state != content["state"]
         new_epoch = progress.fit is not None and progress.fit.epoch != content["epoch"]
         content.update(state=progress.state, message=progress.message, eta=None)
+        if progress.skipped:
+            content["skipped"] = {case: without_folders(why) for case, why in progress.skipped.items()}
         if progress.fit is not None:
             content.update(_numbers(progress.fit))
         if new_stage or new_epoch or progress.fit is None or time.time() - self._written > _EVERY:
@@ -68,7 +72,7 @@ class ProgressWriter:
         """Report the end."""
         self._content.update(
             state="done",
-            message=f"{result.version.id}: {result.verdict}",
+            message=f"{result.version.id}: {result.verdict}{_left_out(result)}",
             version=result.version.id,
             promoted=result.promoted,
             verdict=result.verdict,
@@ -115,6 +119,10 @@ def _numbers(fit: FitProgress) -> dict[str, Any]:
         "eta": round(max(0.0, fit.eta_seconds), 1),
         "history": fit.history,
     }
+
+
+def _left_out(result: RetrainResult) -> str:
+    return f" Left out, because they cannot be read: {', '.join(sorted(result.skipped))}." if result.skipped else ""
 
 
 def _rounded(value: float) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from training.hashes import file_sha256
 from training.model_store import SeenCase
 
 if TYPE_CHECKING:
-    from training.prepared import PreparedCase
+    from training.prepared import PreparedCase, PreparedStore
 
 #: The replayed phantoms have the seeds from here on: far from those of other uses.
 REPLAY_SEED = 500_000_000
@@ -79,11 +79,13 @@ class RetrainCases:
         train: Corrected cases, then phantoms.
         sampling: How often each of them is drawn.
         judge: What parent and candidate are judged on.
+        skipped: Corrected cases that could not be read, by id, and why.
     """
 
     train: list[PreparedCase]
     sampling: list[float]
     judge: list[PreparedCase]
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,15 @@ class Mixture:
     def prepare(self, corrections: Sequence[Correction], work_dir: Path, tell: Callable[[str], None]) -> RetrainCases:
         """Prepare what is not there yet; ``tell`` hears what is done.
 
+        A case that cannot be read is skipped: one damaged file must not keep the others from being learned.
+
         Raises:
-            InputError: If a label or an image cannot be used; names the case.
+            InputError: If no case is left to train on; names the skipped ones.
         """
-        from training.prepare_cases import prepare_case
         from training.prepared import PreparedStore, prepare_phantoms
 
-        corrected, phantoms = PreparedStore(work_dir / "prepared"), PreparedStore(work_dir / "phantoms")
-        parts: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
-        for number, correction in enumerate(corrections, start=1):
-            tell(f"reading corrected case {number} of {len(corrections)}")
-            case = replace(correction.case, label=correction.label)
-            parts[correction.split].append(prepare_case(case, corrected, stride=self.stride))
+        phantoms = PreparedStore(work_dir / "phantoms")
+        parts, skipped = self._prepare_corrected(corrections, PreparedStore(work_dir / "prepared"), tell)
         few = len(parts["validation"]) < self.enough_validation
         replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
         judged = list(JUDGE_SEEDS[: self.judge_phantoms]) if few else []
@@ -132,4 +131,25 @@ class Mixture:
         train = parts["train"]
         own = (1.0 - self.replay_share if replay else 1.0) / len(train)
         sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
-        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *judge])
+        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *judge], skipped)
+
+    def _prepare_corrected(
+        self, corrections: Sequence[Correction], store: PreparedStore, tell: Callable[[str], None]
+    ) -> tuple[dict[str, list[PreparedCase]], dict[str, str]]:
+        """Return the prepared cases by their part, and those that had to be skipped, with the reason."""
+        from training.prepare_cases import prepare_case
+
+        parts: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
+        skipped: dict[str, str] = {}
+        for number, correction in enumerate(corrections, start=1):
+            tell(f"reading corrected case {number} of {len(corrections)}")
+            case = replace(correction.case, label=correction.label)
+            try:
+                parts[correction.split].append(prepare_case(case, store, stride=self.stride))
+            except InputError as error:
+                skipped[case.id] = error.message
+                tell(f"skipped {case.id}: {error.message}")
+        if not parts["train"]:
+            reasons = "; ".join(skipped.values()) or "none is kept for training"
+            raise InputError(f"No labeled case can be trained on: {reasons}. Mend or replace the files.", field="label")
+        return parts, skipped

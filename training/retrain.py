@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -84,20 +84,23 @@ class RetrainProgress:
         state: ``preparing``, ``training`` or ``judging``.
         message: For people.
         fit: The training's numbers, while it runs.
+        skipped: Labeled cases that cannot be read and are left out, by id, and why.
     """
 
     state: str
     message: str
     fit: FitProgress | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RetrainResult:
-    """The outcome: the new version, whether it is served now, and why."""
+    """The outcome: the new version, whether it is served now, and why; and which cases had to be left out, and why."""
 
     version: ModelVersion
     promoted: bool
     verdict: str
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def retrain(
@@ -122,7 +125,7 @@ def retrain(
         should_stop: Asked after every step; ``True`` ends the training with what was reached.
 
     Raises:
-        InputError: If there is nothing to train on, or a label cannot be used.
+        InputError: If there is nothing to train on, or no label of the training part can be used.
     """
     check_corrections(corrections)
     tell = on_progress or (lambda progress: None)
@@ -133,7 +136,9 @@ def retrain(
     settings = config.fit_config()
     mixture = config.mixture(network.stride)
     cases = mixture.prepare(corrections, work_dir, lambda message: tell(RetrainProgress("preparing", message)))
-    tell(RetrainProgress("judging", f"judging {parent.id}, the present model, on {len(cases.judge)} cases"))
+    learned = [correction for correction in corrections if correction.case.id not in cases.skipped]
+    message = f"judging {parent.id}, the present model, on {len(cases.judge)} cases"
+    tell(RetrainProgress("judging", message, skipped=cases.skipped))
     before = scores_of(start, network, settings, cases.judge)
     result = fit(
         settings,
@@ -159,12 +164,13 @@ def retrain(
     verdict = verdict_of(before, after, config.tolerance, served if served != parent.id else None)
     card = ModelCard(
         parent=parent.id,
-        description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in corrections)} corrected cases",
+        description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in learned)} corrected cases",
         network=network,
-        data=[correction.seen() for correction in corrections],
+        data=[correction.seen() for correction in learned],
         training={
             **_record(config, result, time.perf_counter() - started),
             "share_of_the_way": candidate.share,
+            "skipped": sorted(cases.skipped),
         },
         metrics=metrics_of(cases.judge, before, after),
         verdict=verdict,
@@ -174,7 +180,7 @@ def retrain(
     promoted = not_worse(before, after, config.tolerance) and served == parent.id
     if promoted:
         store.promote(version.id, verdict)
-    return RetrainResult(version, promoted, verdict)
+    return RetrainResult(version, promoted, verdict, cases.skipped)
 
 
 @dataclass(frozen=True)

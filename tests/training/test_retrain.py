@@ -186,3 +186,29 @@ def _all_wrong(correction: Correction, folder: Path) -> Path:
     brain = synthetic.brain(truth.grid)
     wrong = Volume(np.where(truth.data > 0, 0, 2 * brain).astype(np.uint8), truth.grid)
     return synthetic.save(wrong, folder / f"{case.id}.nii.gz")
+
+
+def test_a_case_that_cannot_be_read_is_left_out_and_named(
+    store: ModelStore, cases: dict[str, Case], tmp_path: Path
+) -> None:
+    first, second, third = corrections(cases)
+    (tmp_path / "junk.nii.gz").write_bytes(b"no image")
+    damaged = replace(second, label=tmp_path / "junk.nii.gz")
+    seen: list[RetrainProgress] = []
+    result = retrain(store, [first, damaged, third], config=QUICK, work_dir=tmp_path / "work", on_progress=seen.append)
+    assert list(result.skipped) == ["BraTS20_Training_002"]
+    assert "junk.nii.gz" in result.skipped["BraTS20_Training_002"]
+    card = result.version.card
+    assert [case.case for case in card.data] == ["BraTS20_Training_001", "BraTS20_Training_003"]
+    assert card.training["skipped"] == ["BraTS20_Training_002"]
+    assert "on 1 corrected cases" in card.description
+    assert any("skipped BraTS20_Training_002" in progress.message for progress in seen)
+
+
+def test_nothing_is_trained_when_no_case_can_be_read(store: ModelStore, cases: dict[str, Case], tmp_path: Path) -> None:
+    first, _, third = corrections(cases)
+    (tmp_path / "junk.nii.gz").write_bytes(b"no image")
+    damaged = replace(first, label=tmp_path / "junk.nii.gz")
+    with pytest.raises(InputError, match=r"BraTS20_Training_001.*junk\.nii\.gz"):
+        retrain(store, [damaged, third], config=QUICK, work_dir=tmp_path / "work")
+    assert store.versions()[-1].id == "v0000"
