@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +22,18 @@ from training.volumes import count_channels, image_ending
 _LABEL_WORDS = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt"}
 _LABEL_WORDS |= {"glistrboost", "manuallycorrected"}  # as TCGA's BraTS labels are called
 _MASK_WORDS = {"mask", "brainmask", "masks"}
+_OUTSIDE = "This link leads out of the studies folder, so it was not followed. Copy the files, or set follow_links."
 
 
-def find_cases(root: Path | str, *, allow_missing: bool = False) -> tuple[list[Case], list[Problem]]:
+def find_cases(
+    root: Path | str, *, allow_missing: bool = False, follow_out: bool = True
+) -> tuple[list[Case], list[Problem]]:
     """Find all cases below a folder.
 
     Args:
         root: Searched at any depth; hidden files and folders are passed over, links are followed.
         allow_missing: Take cases with a modality or more missing as well.
+        follow_out: Follow links to places outside ``root``, too; otherwise they are problems.
 
     Returns:
         The cases, sorted by id, ids unique; and what looked like a case but cannot be used.
@@ -42,11 +46,31 @@ def find_cases(root: Path | str, *, allow_missing: bool = False) -> tuple[list[C
         raise InputError(f"{root} is not a folder.", field="studies")
     cases: list[Case] = []
     problems: list[Problem] = []
-    for folder in _folders(root):
-        found, wrong = _cases_in(folder, allow_missing)
+    outside = _Outside(None if follow_out else root)
+    for folder in _folders(root, outside):
+        found, wrong = _cases_in(folder, allow_missing, outside)
         cases += found
         problems += wrong
+    problems += [Problem(path, _OUTSIDE) for path in outside.met]
     return _with_unique_ids(cases, root), problems
+
+
+class _Outside:
+    """Tells which paths are links out of a folder, and remembers those it has met.
+
+    Args:
+        root: The folder; ``None`` where everything may be followed.
+    """
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = None if root is None else root.resolve()
+        self.met: list[Path] = []
+
+    def __call__(self, path: Path) -> bool:
+        if self._root is None or path.resolve().is_relative_to(self._root):
+            return False
+        self.met.append(path)
+        return True
 
 
 def visible_images(folder: Path) -> list[Path]:
@@ -86,8 +110,8 @@ def label_among(files: Iterable[Path]) -> Path | None:
     return labels[0] if labels else None
 
 
-def _folders(root: Path) -> Iterator[Path]:
-    """Walk the visible folders, each once even where links go in circles."""
+def _folders(root: Path, outside: Callable[[Path], bool]) -> Iterator[Path]:
+    """Walk the visible folders, each once even where links go in circles; not those that lie outside."""
     seen: set[str] = set()
     for current, names, _ in os.walk(root, followlinks=True):
         real = os.path.realpath(current)
@@ -96,7 +120,8 @@ def _folders(root: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         siblings = set(names)
-        names[:] = sorted(name for name in names if not name.startswith(".") and not _holds_labels(name, siblings))
+        shown = sorted(name for name in names if not name.startswith(".") and not _holds_labels(name, siblings))
+        names[:] = [name for name in shown if not outside(Path(current, name))]
         yield Path(current)
 
 
@@ -105,8 +130,8 @@ def _holds_labels(name: str, siblings: set[str]) -> bool:
     return name.startswith("labels") and name.replace("labels", "images", 1) in siblings
 
 
-def _cases_in(folder: Path, allow_missing: bool) -> tuple[list[Case], list[Problem]]:
-    files = candidate_images(folder)
+def _cases_in(folder: Path, allow_missing: bool, outside: Callable[[Path], bool]) -> tuple[list[Case], list[Problem]]:
+    files = [file for file in candidate_images(folder) if not outside(file)]
     labels = [file for file in files if is_label(file.name)]
     images = [file for file in files if file not in labels]
     with_role = [file for file in images if role_of(file.name)]
@@ -115,7 +140,7 @@ def _cases_in(folder: Path, allow_missing: bool) -> tuple[list[Case], list[Probl
         if sets:
             return _cases_of_sets(folder, sets, labels, allow_missing)
         return _case_of_folder(folder, with_role, labels, allow_missing)
-    return _cases_of_4d(folder, images)
+    return _cases_of_4d(folder, images, outside)
 
 
 def _case_of_folder(
@@ -162,7 +187,7 @@ def _cases_of_sets(
     return cases, problems
 
 
-def _cases_of_4d(folder: Path, images: list[Path]) -> tuple[list[Case], list[Problem]]:
+def _cases_of_4d(folder: Path, images: list[Path], outside: Callable[[Path], bool]) -> tuple[list[Case], list[Problem]]:
     cases: list[Case] = []
     problems: list[Problem] = []
     loose: list[str] = []
@@ -171,7 +196,8 @@ def _cases_of_4d(folder: Path, images: list[Path]) -> tuple[list[Case], list[Pro
             if count_channels(file) == 1:
                 loose.append(file.name)
                 continue
-            case = case_from_4d(file, label=_label_of_4d(file))
+            label = _label_of_4d(file)
+            case = case_from_4d(file, label=label if label is None or not outside(label) else None)
             cases.append(replace(case, folder=folder))
         except InputError as error:
             problems.append(Problem(file, error.message))

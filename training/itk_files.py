@@ -14,6 +14,8 @@ from training.volumes import Grid, checked_grid
 #: Left-posterior-superior, as ITK counts, to right-anterior-superior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADER_BYTES = 1 << 20
+_FIELD = re.compile(r"[ \t]*(\w+)[ \t]*=[ \t]*([^\r\n]*?)[ \t]*\r?")
+_PLAIN = re.compile(r"[\w. +-]+")
 
 
 def read_header(path: Path) -> tuple[Grid, int]:
@@ -22,15 +24,7 @@ def read_header(path: Path) -> tuple[Grid, int]:
     Raises:
         InputError: If SimpleITK cannot read the file.
     """
-    import SimpleITK as sitk
-
-    _check_header(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{path} is not a readable image: {_reason(error)}") from error
+    reader = _reader(path)
     return _grid(reader, path), _channels(reader, reader.GetNumberOfComponents())
 
 
@@ -42,9 +36,10 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     """
     import SimpleITK as sitk
 
-    _check_header(path)
+    reader = _reader(path)
+    _grid(reader, path)  # before ITK makes room for as many voxels as the header speaks of
     try:
-        image = sitk.ReadImage(str(path))
+        image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"{path} is not a readable image: {_reason(error)}") from error
     if "complex" in image.GetPixelIDTypeAsString():
@@ -58,27 +53,54 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     return data, grid
 
 
+def _reader(path: Path) -> Any:
+    """Return ITK's reader of a file whose header it has read."""
+    import SimpleITK as sitk
+
+    _check_header(path)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("MetaImageIO")  # whatever else the file may look like
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise InputError(f"{path} is not a readable image: {_reason(error)}") from error
+    return reader
+
+
 def _check_header(path: Path) -> None:
     """Refuse headers that must not reach ITK.
 
-    One that names a file elsewhere could, when uploaded, have any file of the machine read as voxels; one with
-    more than ten dimensions makes ITK write past its buffers.
+    One that names a file elsewhere, a list of files or a pattern could, when uploaded, have any file of the machine
+    read as voxels; one with more than ten dimensions makes ITK write past its buffers.
 
     Raises:
         InputError: Saying which of the two it is.
     """
+    fields = _fields(path)
+    if fields.get("NDims") not in ("3", "4"):
+        raise InputError(f"{path} is not a readable image: its header does not say NDims = 3 (or 4).")
+    name = fields["ElementDataFile"]
+    beside = path.suffix.lower() == ".mhd" and _PLAIN.fullmatch(name) is not None and not name.startswith("LIST")
+    if name != "LOCAL" and not beside:
+        raise InputError(f"{path} points to another file for its voxels ({name[:80]}). Save it as one file.")
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """Return a header's fields, each of which must stand on a line of its own, up to the one that ends it.
+
+    ITK is less strict; what it might read differently is refused.
+    """
+    fields: dict[str, str] = {}
     with open(path, "rb") as handle:
         header = handle.read(_HEADER_BYTES)
-    dimensions = re.findall(rb"NDims\s*=\s*(\S+)", header)
-    if not dimensions or any(number not in (b"3", b"4") for number in dimensions):
-        raise InputError(f"{path} is not a readable image: its header does not say NDims = 3 (or 4).")
-    for found in re.findall(rb"ElementDataFile\s*=\s*([^\r\n]*)", header):
-        name = found.decode("utf-8", "replace").strip()
-        beside = path.suffix.lower() == ".mhd" and Path(name).name == name
-        if name != "LOCAL" and not beside:
-            raise InputError(f"{path} points to another file for its voxels ({name}). Save it as one file.")
-        if name == "LOCAL":
-            break  # what follows are voxels
+    while "ElementDataFile" not in fields:
+        line, newline, header = header.partition(b"\n")
+        found = _FIELD.fullmatch(line.decode("latin-1"))
+        if found is None or found[1] in fields or not (newline or found[1] == "ElementDataFile"):
+            raise InputError(f"{path} is not a readable image: its header is not that of a MetaImage file.")
+        fields[found[1]] = found[2]
+    return fields
 
 
 def _grid(image: Any, path: Path) -> Grid:
@@ -89,7 +111,8 @@ def _grid(image: Any, path: Path) -> Grid:
     affine = np.eye(4)
     affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
     affine[:3, 3] = np.array(image.GetOrigin())[:3]
-    volumes = int(image.GetSize()[3]) if dimension == 4 else 1
+    components = getattr(image, "GetNumberOfComponentsPerPixel", None) or image.GetNumberOfComponents
+    volumes = _channels(image, 1) * int(components())
     return checked_grid(tuple(image.GetSize()[:3]), LPS_TO_RAS @ affine, path, volumes)
 
 

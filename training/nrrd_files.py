@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from training.errors import InputError
 from training.labels import LABELS
+from training.nrrd_voxels import parse_header, read_voxels
 from training.volumes import Grid, checked_grid
 
 #: Sign of x, y, z on the way from a NRRD space to RAS.
@@ -31,7 +32,7 @@ def read_header(path: Path) -> tuple[Grid, int]:
     Raises:
         InputError: If the file is no NRRD file, or does not say where its voxels lie.
     """
-    header = _header(path)
+    header, _ = parse_header(path)
     spatial, listed = _axes(header, path)
     sizes = header["sizes"]
     return _grid(header, spatial, path), int(sizes[listed]) if listed is not None else 1
@@ -43,7 +44,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     Raises:
         InputError: As :func:`read_header`, and if the data is cut off.
     """
-    return _load(path, _header(path))
+    return _load(path, *parse_header(path))
 
 
 def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
@@ -56,8 +57,8 @@ def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
     Raises:
         InputError: As :func:`load`.
     """
-    header = _header(path)
-    data, grid = _load(path, header)
+    header, begin = parse_header(path)
+    data, grid = _load(path, header, begin)
     segments = _segments(header, path)
     if not segments:
         return data, grid
@@ -70,36 +71,14 @@ def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
     return merged[..., None], grid
 
 
-def _load(path: Path, header: Mapping[str, Any]) -> tuple[np.ndarray, Grid]:
-    import nrrd
-
+def _load(path: Path, header: Mapping[str, Any], begin: int) -> tuple[np.ndarray, Grid]:
     spatial, listed = _axes(header, path)
     grid = _grid(header, spatial, path)
-    try:
-        data, _ = nrrd.read(str(path))
-    except (nrrd.NRRDError, OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
-        raise InputError(f"{path} is cut off or damaged: {error}") from error
+    data = read_voxels(path, header, begin)
     data = data.transpose(*spatial, listed) if listed is not None else data[..., None]
     if data.dtype.kind not in "iuf":
         raise InputError(f"{path} holds {data.dtype} voxels, not intensities.")
     return data, grid
-
-
-def _header(path: Path) -> dict[str, Any]:
-    import nrrd
-
-    try:
-        header = dict(nrrd.read_header(str(path)))
-    except (nrrd.NRRDError, OSError, ValueError, KeyError, IndexError, StopIteration) as error:
-        raise InputError(f"{path} is not a NRRD file: {error}") from error
-    for field in ("sizes", "type", "dimension", "encoding"):
-        if field not in header:
-            raise InputError(f"{path} is not a NRRD file: the field '{field}' is missing.")
-    # Otherwise an uploaded header could have any file of the server read as voxels.
-    detached = header.get("data file", header.get("datafile"))
-    if detached is not None and (path.suffix.lower() != ".nhdr" or Path(str(detached)).name != str(detached)):
-        raise InputError(f"{path} points to another file for its voxels ({detached}). Save it as one file.")
-    return header
 
 
 def _axes(header: Mapping[str, Any], path: Path) -> tuple[list[int], int | None]:
@@ -147,7 +126,7 @@ def _grid(header: Mapping[str, Any], spatial: list[int], path: Path) -> Grid:
     affine[:3, 3] = origin[:3]
     sizes = [int(size) for size in header["sizes"]]
     shape = tuple(sizes[axis] for axis in spatial)
-    volumes = int(np.prod([size for axis, size in enumerate(sizes) if axis not in spatial], dtype=np.int64))
+    volumes = math.prod(size for axis, size in enumerate(sizes) if axis not in spatial)
     return checked_grid(shape, np.diag([*_SPACES[space], 1.0]) @ affine, path, volumes)
 
 

@@ -18,9 +18,8 @@ from training.errors import InputError
 #: Most voxels a file may hold (1 GiB as float32); a header that promises more is refused before reading.
 MAX_VOXELS = 2**28
 
-_NIFTI = (".nii", ".nii.gz")
-_NRRD = (".nrrd", ".nhdr")
-_OTHER = (".mha", ".mhd")
+_INT32 = np.iinfo(np.int32)
+_NIFTI, _NRRD, _OTHER = (".nii", ".nii.gz"), (".nrrd", ".nhdr"), (".mha", ".mhd")
 IMAGE_ENDINGS: tuple[str, ...] = _NIFTI + _NRRD + _OTHER
 
 
@@ -174,14 +173,17 @@ def read_labelmap(path: Path | str) -> Volume:
     if data.shape[3] != 1:
         raise InputError(f"{path} holds {data.shape[3]} volumes; a labelmap is one.", field="label")
     values = data[..., 0]
-    if values.dtype.kind == "f":
-        if not np.all(np.isfinite(values)) or np.any(values != np.round(values)):
-            raise InputError(
-                f"{path} holds values that are not whole numbers. Save it as a labelmap, not as a resampled image.",
-                field="label",
-            )
+    if values.dtype.kind == "f" and (not np.all(np.isfinite(values)) or np.any(values != np.round(values))):
+        raise InputError(
+            f"{path} holds values that are not whole numbers. Save it as a labelmap, not as a resampled image.",
+            field="label",
+        )
+    if values.dtype.kind == "f" or values.dtype.itemsize > 2:
+        odd = values[(values < _INT32.min) | (values > _INT32.max)]
+        if odd.size:  # in fewer bits it would become another value, perhaps a known label
+            raise InputError(f"{path} holds the value {odd[0]}.", field="label")
         values = values.astype(np.int32)
-    return Volume(values if values.dtype.itemsize <= 4 else values.astype(np.int32), grid)
+    return Volume(values, grid)
 
 
 def read_grid(path: Path | str) -> Grid:
@@ -249,6 +251,8 @@ def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes
         raise InputError(f"{path}: the affine is singular (an axis has no length or two are parallel).")
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"{path} is not a 3D volume: its shape is {_times(shape)}.")
+    if volumes < 1:
+        raise InputError(f"{path} holds no volume.")
     if math.prod(shape) * volumes > MAX_VOXELS:
         what = f"{_times(shape)} voxels" + (f" in {volumes} volumes" if volumes > 1 else "")
         raise InputError(f"{path} is too large: {what}; the most is {MAX_VOXELS:,} voxels.")

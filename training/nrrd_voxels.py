@@ -1,0 +1,124 @@
+"""The header and the voxels of a NRRD file, read so that no file can ask for more than its voxels need.
+
+pynrrd reads a header to the end of the file if no blank line ends it, passes over as many lines as the header says, and
+decompresses all there is before it compares. So a header is looked for in the first bytes only, and compressed voxels
+are decompressed here, up to the size the header speaks of.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from training.errors import InputError
+
+#: Most bytes of a header; those of segmentations with many segments have some ten thousand.
+_HEADER_BYTES = 2**20
+#: Most bytes or lines that a header may ask to be passed over before the voxels begin.
+_MOST_SKIPPED = 2**16
+#: Most characters a voxel may take in a file that lists its values as text.
+_TEXT_BYTES = 64
+_GZIP = ("gzip", "gz")
+_BZIP2 = ("bzip2", "bz2")
+#: What pynrrd raises about a header that is none.
+_NO_HEADER = (OSError, ValueError, LookupError, StopIteration, TypeError, AttributeError, ArithmeticError)
+
+
+def parse_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the fields of a header, and the byte at which it ends.
+
+    Raises:
+        InputError: If the file is no NRRD file.
+    """
+    import nrrd
+
+    try:
+        with open(path, "rb") as handle:
+            start = io.BytesIO(handle.read(_HEADER_BYTES))
+        header = dict(nrrd.read_header(start))
+    except (nrrd.NRRDError, *_NO_HEADER) as error:
+        raise InputError(f"{path} is not a NRRD file: {error or type(error).__name__}") from error
+    if start.tell() >= _HEADER_BYTES:
+        raise InputError(f"{path} is not a NRRD file: no blank line ends its header.")
+    for field in ("sizes", "type", "dimension", "encoding"):
+        if field not in header:
+            raise InputError(f"{path} is not a NRRD file: the field '{field}' is missing.")
+    # Otherwise an uploaded header could have any file of the server read as voxels.
+    detached = _detached(header)
+    if detached is not None and (path.suffix.lower() != ".nhdr" or Path(detached).name != detached):
+        raise InputError(f"{path} points to another file for its voxels ({detached}). Save it as one file.")
+    return header, start.tell()
+
+
+def read_voxels(path: Path, header: Mapping[str, Any], begin: int) -> np.ndarray:
+    """Return the voxels in the order of the header's sizes, in the stored dtype.
+
+    Args:
+        path: The file; the voxels may lie in another one beside it.
+        header: From :func:`parse_header`; its sizes are known to be possible.
+        begin: Where the header ends, in bytes.
+
+    Raises:
+        InputError: If the data is cut off, damaged, or more than the header says.
+    """
+    import nrrd
+
+    lines, skipped = _skip(header, "line", path), _skip(header, "byte", path)
+    detached = _detached(header)
+    place = path if detached is None else path.parent / detached
+    plain = {name: value for name, value in header.items() if name.replace(" ", "") not in ("lineskip", "datafile")}
+    try:
+        with open(place, "rb") as handle:
+            handle.seek(begin if detached is None else 0)
+            for _ in range(lines):
+                handle.readline()
+            if header["encoding"] in (*_GZIP, *_BZIP2):
+                content = _decompressed(handle, header, skipped, path)
+                plain = {**plain, "encoding": "raw", "byte skip": 0, "byteskip": 0}
+                return np.asarray(nrrd.read_data(plain, io.BytesIO(content)))
+            if header["encoding"] != "raw" and place.stat().st_size > _most_text(header):
+                raise InputError(f"{path} is damaged: it is longer than the text of its voxels.")
+            return np.asarray(nrrd.read_data(plain, handle))
+    except (nrrd.NRRDError, EOFError, zlib.error, *_NO_HEADER) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is cut off or damaged: {error or type(error).__name__}") from error
+
+
+def _decompressed(handle: IO[bytes], header: Mapping[str, Any], skipped: int, path: Path) -> bytes:
+    """Return the voxels' bytes of a compressed file, without what is to be passed over."""
+    from nrrd.reader import _determine_datatype
+
+    needed = math.prod(int(size) for size in header["sizes"]) * _determine_datatype(dict(header)).itemsize
+    before = _MOST_SKIPPED if skipped == -1 else skipped
+    unpacked: Any = gzip.GzipFile(fileobj=handle) if header["encoding"] in _GZIP else bz2.BZ2File(handle)
+    content: bytes = unpacked.read(before + needed + 1)
+    content = content[-needed:] if skipped == -1 else content[skipped:]
+    if len(content) != needed:
+        there = f"{len(content):,}" if len(content) < needed else "more"
+        raise InputError(f"{path} is cut off or damaged: {needed:,} bytes are needed, {there} are there.")
+    return content
+
+
+def _skip(header: Mapping[str, Any], what: str, path: Path) -> int:
+    value = int(header.get(f"{what} skip", header.get(f"{what}skip", 0)))
+    if not (-1 if what == "byte" else 0) <= value <= _MOST_SKIPPED:
+        raise InputError(f"{path} is damaged: its header asks to pass over {value:,} {what}s.")
+    return value
+
+
+def _most_text(header: Mapping[str, Any]) -> int:
+    return math.prod(int(size) for size in header["sizes"]) * _TEXT_BYTES + _HEADER_BYTES
+
+
+def _detached(header: Mapping[str, Any]) -> str | None:
+    name = header.get("data file", header.get("datafile"))
+    return None if name is None else str(name)
