@@ -43,7 +43,8 @@ def verdict_of(before: Scores, after: Scores, tolerance: float, moved_to: str | 
         moved_to: The version that is served now, if it is no longer the parent.
     """
     old, new = mean_dice(before), mean_dice(after)
-    numbers = f"mean Dice {new:.4f} against {old:.4f} of its parent on the same {len(before)} cases"
+    cases = "case" if len(before) == 1 else f"{len(before)} cases"
+    numbers = f"mean Dice {new:.4f} against {old:.4f} of its parent on the same {cases}"
     if not not_worse(before, after, tolerance):
         return f"Not promoted: {numbers}; more than {tolerance:g} is lost."
     if moved_to is not None:
