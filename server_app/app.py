@@ -33,6 +33,9 @@ from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import GliomaSegmentation, flag
 from server_app.jobs import Jobs
 from server_app.maps import MapStore
+from server_app.operations.overview import Overview
+from server_app.operations.run_record import RunRecord
+from server_app.reuse import Results
 from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
@@ -70,6 +73,9 @@ class TumorLoopApp(MONAILabelApp):
             self.workspace.models, self.server_settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT
         )
         self.jobs = Jobs(self.worker)
+        self.results = Results(self.workspace.cache / "results" if self.server_settings.reuse_results else None)
+        self.record = RunRecord(self.workspace.run_record)
+        self.overview = Overview(self, self.record)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -89,7 +95,7 @@ class TumorLoopApp(MONAILabelApp):
 
     def init_infers(self) -> dict[str, InferTask]:
         """Return the one infer task."""
-        return {MODEL: GliomaSegmentation(self.worker, self.workspace, self.maps)}
+        return {MODEL: GliomaSegmentation(self.worker, self.workspace, self.maps, self.results)}
 
     def init_trainers(self) -> dict[str, TrainTask]:
         """Return the one train task."""
@@ -112,12 +118,16 @@ class TumorLoopApp(MONAILabelApp):
     def on_init_complete(self) -> None:
         """Begin to serve: add the routes, warm the worker up, and clean up after the last run."""
         from server_app import routes, stock_routes
+        from server_app.operations import routes as operations
 
+        self.record.begin()
         for leftover in self.workspace.incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         self.maps.prune()
+        self.results.prune()
         stock_routes.install(self)
         routes.install(self)
+        operations.install(self)
         super().on_init_complete()
         if self.server_settings.warm_up:
             self.worker.warm_up()
@@ -129,6 +139,7 @@ class TumorLoopApp(MONAILabelApp):
         AsyncTask.stop("train")
         AsyncTask.stop("batch_infer")
         self.worker.close()
+        self.record.end()
 
     # === What clients ask for ===
 
@@ -137,8 +148,8 @@ class TumorLoopApp(MONAILabelApp):
         return self._datastore
 
     def info(self) -> dict[str, Any]:
-        """Describe the app: MONAI Label's keys, and what our clients must know of labels, modalities, model."""
-        return {**super().info(), **description.of(self.models)}
+        """Describe the app: MONAI Label's keys, what clients must know of labels and model, and the server's state."""
+        return {**super().info(), **description.of(self.models), "server": self.overview.info()}
 
     def trainer(self, name: str) -> Retraining:
         """Return a train task.

@@ -18,7 +18,10 @@ Layer = Callable[["ASGIApp"], "ASGIApp"]
 
 def layers() -> list[Layer]:
     """Return the layers, outermost first."""
-    return []
+    from server_app.operations.request_id import request_ids
+    from server_app.operations.requests import RequestLog
+
+    return [request_ids, RequestLog]
 
 
 def build() -> ASGIApp:

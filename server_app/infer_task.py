@@ -16,6 +16,8 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from server_app.datastore import order_of
 from server_app.errors import input_errors
 from server_app.maps import MapStore
+from server_app.reuse import Results
+from server_app.turns import Ticket
 from server_app.uploads import whole_case
 from server_app.worker import InferenceWorker
 from server_app.worker_child import SegmentJob
@@ -34,9 +36,10 @@ class GliomaSegmentation(InferTask):
         worker: Computes.
         workspace: Where results lie until they are sent.
         maps: Where maps lie until they are fetched.
+        results: Of earlier inferences; the same question is not computed twice.
     """
 
-    def __init__(self, worker: InferenceWorker, workspace: Workspace, maps: MapStore) -> None:
+    def __init__(self, worker: InferenceWorker, workspace: Workspace, maps: MapStore, results: Results) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,
             labels=dict(LABEL_NAMES),
@@ -52,6 +55,7 @@ class GliomaSegmentation(InferTask):
         self._worker = worker
         self._workspace = workspace
         self._maps = maps
+        self._results = results
 
     def is_valid(self) -> bool:
         """Return ``True``: the task is always offered; a missing model is told when it is used."""
@@ -68,7 +72,8 @@ class GliomaSegmentation(InferTask):
 
         Returns:
             The labelmap's file, which the caller removes, and ``label_names``, ``reference``, ``volumes_ml``,
-            ``model_version``, ``seconds``, ``warnings``, ``missing`` (roles) and ``maps`` (name to address).
+            ``model_version``, ``seconds``, ``warnings``, ``missing`` (roles) and ``maps`` (name to address); ``reused``
+            if it is the result of an earlier inference of the same images by the same model.
 
         Raises:
             HTTPException: 422 if the input cannot be used, 499 if it was cancelled, 503 or 504 if the computation
@@ -92,7 +97,7 @@ class GliomaSegmentation(InferTask):
                     allow_missing=allow_missing,
                     maps=folder,
                 )
-                facts = self._worker.segment(job, request.get("ticket"))
+                facts = self._segment(job, request.get("ticket"))
             if job.answer is not None and answer is not None:
                 answer.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(job.answer, answer)
@@ -100,6 +105,18 @@ class GliomaSegmentation(InferTask):
             os.replace(result, place)
         maps = self._maps.addresses(folder, facts["maps"]) if folder is not None else {}
         return str(place), {"label_names": dict(LABEL_NAMES), **facts, "maps": maps}
+
+    def _segment(self, job: SegmentJob, ticket: Ticket | None) -> dict[str, Any]:
+        key = self._results.key(job)
+        facts = self._results.find(key, job)
+        if facts is not None:
+            self._worker.reused(ticket)
+            return facts
+        # Asked again when its turn has come: the one before it may have been the same question.
+        facts = self._worker.segment(job, ticket, lambda: self._results.find(key, job))
+        if not facts.get("reused"):
+            self._results.keep(key, job, facts)
+        return facts
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

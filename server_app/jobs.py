@@ -48,16 +48,17 @@ class Jobs:
         self._early: dict[str, float] = {}
 
     @contextmanager
-    def following(self, job_id: Any) -> Iterator[Ticket]:
+    def following(self, job_id: Any, client: str = "") -> Iterator[Ticket]:
         """Keep a record of the segmentation that the block computes with the ticket.
 
         Args:
             job_id: What the client named it; ``None`` for a ticket that nobody can ask for.
+            client: Who asks; see :class:`server_app.turns.Ticket`.
 
         Raises:
             HTTPException: 422 if it is no id, 409 if it is another job's.
         """
-        ticket = Ticket()
+        ticket = Ticket(client)
         if job_id is None:
             yield ticket
             return

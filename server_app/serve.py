@@ -16,6 +16,14 @@ from typing import Annotated
 
 import typer
 
+from server_app.access import oidc
+from server_app.access.binding import check_tls, tokens_needed
+from server_app.access.gate import is_loopback
+from server_app.access.redact import without_tokens
+from server_app.access.users import Users
+from server_app.operations.logs import LogFormat, log_config
+from server_app.operations.run_record import RunRecord
+from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
 from training.errors import InputError
 
@@ -28,7 +36,8 @@ if {root!r} not in sys.path:
 
 from server_app.app import TumorLoopApp
 '''
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+#: Seconds that requests under way are given to end when the server is asked to.
+FINISH_SECONDS = 30
 
 
 def serve(
@@ -39,6 +48,10 @@ def serve(
     source_labels: Annotated[bool, typer.Option(help="Learn from labels that came with the cases, too.")] = False,
     conf: Annotated[list[str] | None, typer.Option(help="More settings, as name=value; may be repeated.")] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    require_token: Annotated[bool, typer.Option(help="Ask for a token on this machine, too.")] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate (chain) for https, as PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, as PEM without a password.")] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Lines for people, or one JSON object each.")] = LogFormat.text,
 ) -> None:
     """Serve the cases of a folder.
 
@@ -50,20 +63,39 @@ def serve(
             settings["source_labels"] = "true"
         place = Workspace.for_studies(studies, workspace or _path(settings.get("workspace"))).make()
         settings["workspace"] = str(place.root)
-        _check_settings(settings)
+        own = ServerSettings.from_conf(settings)
+        check_tls(tls_cert, tls_key)
+        required, users = require_token or own.require_token, Users(place.users_file)
+        settings["require_token"] = str(tokens_needed(host, users, required=required, oidc=oidc.is_enabled()))
+        RunRecord(place.run_record).check()
     except InputError as error:
         typer.secho(error.message, err=True, fg="red")
         raise typer.Exit(2) from None
     port = port or _free_port(host)
-    if host not in _LOOPBACK:
-        typer.secho(f"Warning: everybody who reaches {host} can use this server; it asks for no password.", err=True)
-    typer.echo(f"TumorLoop serves {studies.resolve()} at http://{host}:{port}")
+    tls = {"ssl_certfile": str(tls_cert), "ssl_keyfile": str(tls_key)} if tls_cert else {}
+    if not tls and not is_loopback(host):
+        typer.secho("Warning: without --tls-cert and --tls-key, images and tokens travel unencrypted.", err=True)
+    address = f"{'https' if tls else 'http'}://{host}:{port}"
+    typer.echo(f"TumorLoop serves {studies.resolve()} at {address}")
     typer.echo(f"Labels and models are kept in {place.root} (for the command line: --models {place.models})")
     sys.stdout.flush()
-    _run(_app_folder(place), studies.resolve(), settings, host, port, log_level.upper())
+    app_folder = _app_folder(place)
+    logs = without_tokens(log_config(app_folder, log_level.upper(), log_format))
+    _prepare(app_folder, studies.resolve(), settings, address)
+    import uvicorn
+
+    uvicorn.run(
+        "server_app.asgi:app",
+        host=host,
+        port=port,
+        log_config=logs,
+        access_log=False,  # our own names no addresses, which may hold anything
+        timeout_graceful_shutdown=FINISH_SECONDS,
+        **tls,
+    )
 
 
-def _run(app_folder: Path, studies: Path, conf: dict[str, str], host: str, port: int, log_level: str) -> None:
+def _prepare(app_folder: Path, studies: Path, conf: dict[str, str], address: str) -> None:
     """Do what MONAI Label's ``start_server`` does, for its own process and those it starts."""
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [str(Path(__file__).resolve().parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -71,20 +103,16 @@ def _run(app_folder: Path, studies: Path, conf: dict[str, str], host: str, port:
     os.environ["MONAI_LABEL_APP_DIR"] = str(app_folder)
     os.environ["MONAI_LABEL_STUDIES"] = str(studies)
     os.environ["MONAI_LABEL_APP_CONF"] = json.dumps(conf)
-    os.environ["MONAI_LABEL_SERVER_PORT"] = str(port)
+    os.environ["MONAI_LABEL_SERVER_PORT"] = address.rpartition(":")[2]
     # MONAI Label imports tensorboard, and that imports TensorFlow unless this module exists. The web process does not
     # need it: it would cost seconds and hundreds of megabytes.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
-    import uvicorn
     from monailabel.config import settings
-    from monailabel.utils.others.generic import init_log_config
 
     # MONAI Label would let any web page that is open in a browser on this machine read and change everything here. Not
     # by way of the environment: its training process fails at the start when it finds that variable there.
-    settings.MONAI_LABEL_CORS_ORIGINS = settings.MONAI_LABEL_CORS_ORIGINS or [f"http://{host}:{port}"]
+    settings.MONAI_LABEL_CORS_ORIGINS = settings.MONAI_LABEL_CORS_ORIGINS or [address]
     os.environ.pop("MONAI_LABEL_CORS_ORIGINS", None)
-    log_config = init_log_config(None, str(app_folder), "app.log", log_level)
-    uvicorn.run("server_app.asgi:app", host=host, port=port, log_config=log_config, log_level=log_level.lower())
 
 
 def _app_folder(workspace: Workspace) -> Path:
@@ -104,12 +132,6 @@ def _settings(pairs: list[str]) -> dict[str, str]:
             raise InputError(f"--conf takes name=value, not {pair!r}.", field="conf")
         settings[name.strip()] = value.strip()
     return settings
-
-
-def _check_settings(settings: dict[str, str]) -> None:
-    from server_app.settings import ServerSettings
-
-    ServerSettings.from_conf(settings)
 
 
 def _path(value: str | None) -> Path | None:

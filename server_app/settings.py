@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from training.errors import InputError
 from training.retrain import RetrainConfig
@@ -34,6 +34,10 @@ class ServerSettings(BaseModel):
         model: Folder of the model to start with.
         source_labels: Whether labels that lie beside the studies' images count as labeled and train.
         warm_up: Load the network when the server starts, not at the first request.
+        reuse_results: Answer the same question with the result of the inference that computed it.
+        stall_seconds: A training that gives no sign of life for so long counts as stalled.
+        resume_trainings: Go on with a training that was cut off when the server starts again.
+        require_token: Ask programs on this machine for a token, too.
         retrain: Defaults of the trainings.
     """
 
@@ -43,6 +47,10 @@ class ServerSettings(BaseModel):
     model: Path = BUNDLED_MODEL
     source_labels: bool = False
     warm_up: bool = True
+    reuse_results: bool = True
+    stall_seconds: float = Field(900.0, gt=0)
+    resume_trainings: bool = False
+    require_token: bool = False
     retrain: RetrainConfig = RetrainConfig()
 
     @classmethod
@@ -52,7 +60,7 @@ class ServerSettings(BaseModel):
         Raises:
             InputError: If a value cannot be used; names of other programs are passed over.
         """
-        own = {name: conf[name] for name in ("workspace", "model", "source_labels", "warm_up") if name in conf}
+        own = {name: conf[name] for name in cls.model_fields if name != "retrain" and name in conf}
         training = {name: value for name, value in conf.items() if name in RetrainConfig.model_fields}
         try:
             return cls(**own, retrain=RetrainConfig(**training))

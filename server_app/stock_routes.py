@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Body, Depends, File, Form, UploadFile
+from fastapi import APIRouter, BackgroundTasks, Body, Depends, File, Form, Request, UploadFile
 from monailabel.config import settings
 from monailabel.endpoints import activelearning, info, session, train
 from monailabel.endpoints import datastore as stock_datastore
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import RBAC, User
 
+from server_app.clients import client_of
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import case_at, flag
@@ -61,6 +62,7 @@ def _inference(app: TumorLoopApp) -> APIRouter:
     @router.post("/infer/{model}")
     def infer(
         background_tasks: BackgroundTasks,
+        sent: Request,
         user: Reader,
         model: str,
         image: str = "",
@@ -76,7 +78,7 @@ def _inference(app: TumorLoopApp) -> APIRouter:
             raise refusal(422, "output", "DICOM SEG is not offered. Use result_extension .seg.nrrd.")
         wishes = parsed(params)
         request = {name: value for name, value in wishes.items() if name not in _RESERVED}
-        with app.jobs.following(wishes.get("job")) as ticket:
+        with app.jobs.following(wishes.get("job"), client_of(sent, wishes)) as ticket:
             result = _infer(app, {**request, "model": model, "image": image}, ticket, session_id, file)
         return send_response(app.datastore(), result, output, background_tasks)
 

@@ -62,6 +62,10 @@ class Retraining(TrainTask):
         """Tell whether a training waits or runs: MONAI Label knows of one only once its process has started."""
         return any(task.get("status") in ("SUBMITTED", "RUNNING") for task in self._submitted)
 
+    def waiting(self) -> int:
+        """Return how many trainings wait for their turn."""
+        return sum(task.get("status") == "SUBMITTED" for task in self._submitted)
+
     def submitted(self, task: dict[str, Any]) -> None:
         """Remember a training that was handed to MONAI Label, whose record of it is live."""
         self._submitted.append(task)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -21,9 +22,12 @@ from typing import Any, TypeVar
 
 from server_app import worker_child
 from server_app.errors import refusal
+from server_app.operations.metrics import INFERENCE_SECONDS, INFERENCES, WORKER_DEATHS
 from server_app.spawning import light_main
 from server_app.turns import Ticket, Turns
 from server_app.worker_child import STAGES, SegmentJob
+from training.errors import InputError
+from training.model_store import now
 
 logger = logging.getLogger(__name__)
 
@@ -48,20 +52,66 @@ class InferenceWorker:
         self._pool: ProcessPoolExecutor | None = None
         self._progress: Any = [0.0, 0.0]
         self._closed = False
+        self._died = 0
+        self._last_death: dict[str, str] | None = None
+        self._noted: int | None = None
+        self._noting = threading.Lock()
 
-    def segment(self, job: SegmentJob, ticket: Ticket | None = None) -> dict[str, Any]:
+    def segment(
+        self,
+        job: SegmentJob,
+        ticket: Ticket | None = None,
+        instead: Callable[[], dict[str, Any] | None] = lambda: None,
+    ) -> dict[str, Any]:
         """Compute one inference and wait for it.
 
         Args:
             job: What to compute.
             ticket: To follow and cancel it by.
+            instead: Asked when it is this one's turn: what it returns, if anything, is taken for the result.
 
         Raises:
             InputError: As :func:`server_app.worker_child.segment`.
             HTTPException: 499 if it was cancelled, 503 if the process died twice or too many wait, 504 if it took too
                 long.
         """
-        return self.call(worker_child.segment, job, ticket=ticket)
+        outcome = "failed"
+        try:
+            facts = self.call(worker_child.segment, job, ticket=ticket, instead=instead)
+            outcome = "reused" if facts.get("reused") else "computed"
+            if outcome == "computed":
+                INFERENCE_SECONDS.observe(facts["seconds"]["total"])
+            return facts
+        except InputError:
+            outcome = "refused"
+            raise
+        finally:
+            INFERENCES.labels("cancelled" if ticket is not None and ticket.cancelled else outcome).inc()
+
+    def reused(self, ticket: Ticket | None) -> None:
+        """Note an inference that needs no computing.
+
+        Raises:
+            HTTPException: 499 if it was cancelled before.
+        """
+        self._turns.skip(ticket or Ticket())
+        INFERENCES.labels("reused").inc()
+
+    def condition(self) -> dict[str, Any]:
+        """Tell how the process is.
+
+        Returns:
+            ``state``: ``ready`` (there is a process), ``idle`` (one is started for the next inference) or ``ended``;
+            ``queue``: how many compute or wait; ``deaths``: how often it died since the server was started, and
+            ``last_death``: ``time`` and ``message``, or ``None``.
+        """
+        pool, closed = self._pool, self._closed
+        alive = pool is not None and not getattr(pool, "_broken", False)
+        if pool is not None and not alive and not closed:
+            self._note_death(pool)
+        state = "ended" if closed else "ready" if alive else "idle"
+        queue = self._turns.length()
+        return {"state": state, "queue": queue, "deaths": self._died, "last_death": self._last_death}
 
     def warm_up(self) -> None:
         """Start the process and load the network, without waiting for it."""
@@ -75,18 +125,28 @@ class InferenceWorker:
 
         threading.Thread(target=load, name="tumorloop-warm-up", daemon=True).start()
 
-    def call(self, function: Callable[..., Result], *arguments: Any, ticket: Ticket | None = None) -> Result:
+    def call(
+        self,
+        function: Callable[..., Result],
+        *arguments: Any,
+        ticket: Ticket | None = None,
+        instead: Callable[[], Result | None] = lambda: None,
+    ) -> Result:
         """Run an importable function in the process, when its turn has come, and return what it returns."""
         ticket = ticket or Ticket()
         give_up = time.monotonic() + self._timeout
         with self._turns.turn(ticket, give_up):
-            for attempt in (1, 2):
+            known = instead()
+            if known is not None:
+                return known
+            for _ in (1, 2):
                 pool, future = self._submit(ticket, function, *arguments)
                 try:
                     return future.result(max(0.0, give_up - time.monotonic()))
                 except (BrokenProcessPool, CancelledError):
+                    if not ticket.cancelled and not self._closed:
+                        self._note_death(pool)
                     self._drop(pool)
-                    logger.warning("The inference process ended (attempt %d).", attempt)
                 except TooLate:
                     self._drop(pool)
                     message = f"The inference took longer than {self._timeout:.0f} s and was ended."
@@ -122,6 +182,17 @@ class InferenceWorker:
             self._closed = True
         _kill(self._take_pool())
 
+    def _note_death(self, pool: ProcessPoolExecutor | None) -> None:
+        """Write down that a pool's process died, and of what, unless that is known already."""
+        with self._noting:
+            for process in _processes(pool):
+                if process.pid != self._noted:
+                    self._noted = process.pid
+                    self._died += 1
+                    self._last_death = {"time": now(), "message": _cause(process)}
+                    WORKER_DEATHS.inc()
+                    logger.warning("%s", self._last_death["message"])
+
     def _submit(
         self, ticket: Ticket, function: Callable[..., Result], *arguments: Any
     ) -> tuple[ProcessPoolExecutor, Future[Result]]:
@@ -133,6 +204,7 @@ class InferenceWorker:
                 try:
                     return self._pool, self._pool.submit(function, *arguments)
                 except BrokenProcessPool:  # died while idle
+                    self._note_death(self._pool)
                     self._pool = None
             # Without a lock: a process that is killed while it holds one would keep it for ever.
             self._progress = multiprocessing.get_context("spawn").RawArray("d", 2)
@@ -158,9 +230,25 @@ class InferenceWorker:
         _kill(pool)
 
 
+def _processes(pool: ProcessPoolExecutor | None) -> list[Any]:
+    """Return the process objects of a pool; none once it is shut down."""
+    return list((getattr(pool, "_processes", None) or {}).values())
+
+
+def _cause(process: Any) -> str:
+    """Say what a process died of."""
+    for _ in range(20):  # the pool's own thread may be the one that learns the exit code
+        if process.exitcode is not None:
+            break
+        time.sleep(0.01)
+    code = process.exitcode
+    how = "was killed; perhaps the machine is out of memory" if code == -signal.SIGKILL else f"ended with code {code}"
+    return f"The inference process {how}. It is started again for the next inference."
+
+
 def _kill(pool: ProcessPoolExecutor | None) -> None:
     if pool is None:
         return
-    for process in list((getattr(pool, "_processes", None) or {}).values()):
+    for process in _processes(pool):
         process.kill()
     pool.shutdown(wait=False, cancel_futures=True)

@@ -10,6 +10,8 @@ Layout::
     cache/                  can be deleted at any time
     training/               progress.json, checkpoint, prepared cases and phantoms
     sessions/, maps/, incoming/    files that live for a request or an hour
+    running.json            whether a server runs, and how the last one ended
+    users.json, audit/      who has a token, and who did what
     split.json              which patients train and which validate
 """
 
@@ -122,6 +124,21 @@ class Workspace:
     def split_file(self) -> Path:
         """Which patients train and which validate."""
         return self.root / "split.json"
+
+    @property
+    def run_record(self) -> Path:
+        """Whether a server runs, and how the last one ended."""
+        return self.root / "running.json"
+
+    @property
+    def users_file(self) -> Path:
+        """Who has a token."""
+        return self.root / "users.json"
+
+    @property
+    def audit(self) -> Path:
+        """Who did what."""
+        return self.root / "audit"
 
     @property
     def progress_file(self) -> Path:

@@ -28,6 +28,8 @@ CASES = ("BraTS20_Training_001", "BraTS20_Training_002", "BraTS20_Training_003",
 #: Settings with which a training takes seconds. What an untrained network says is chance, hence the tolerance.
 QUICK = {"patch": "32", "steps_per_epoch": "2", "batch_size": "1", "replay": "0", "judge_phantoms": "1"}
 QUICK["tolerance"] = "0.5"
+#: What the tests ask for is computed, also when they ask twice; reusing results has its own tests.
+QUICK["reuse_results"] = "false"
 
 
 class Server:
@@ -106,11 +108,20 @@ def start_server(command: list[str], port: int, studies: Path, workspace: Path) 
 
 
 @contextlib.contextmanager
-def serving(studies: Path, workspace: Path, model: Path) -> Iterator[Server]:
-    """``python -m server_app`` with quick trainings, ready to answer; stopped at the end."""
+def serving(studies: Path, workspace: Path, model: Path, *options: str, **settings: str) -> Iterator[Server]:
+    """``python -m server_app`` with quick trainings, ready to answer; stopped at the end.
+
+    Args:
+        studies: Folder of cases.
+        workspace: Where it writes.
+        model: The model to start with.
+        options: Of the command line.
+        settings: Given as ``--conf``, beside or instead of :data:`QUICK`.
+    """
     port = free_port()
     command = ["server_app", "--studies", str(studies), "--port", str(port), "--workspace", str(workspace)]
-    for name, value in {"model": str(model), **QUICK}.items():
+    command += options
+    for name, value in {"model": str(model), **QUICK, **settings}.items():
         command += ["--conf", f"{name}={value}"]
     running = start_server(command, port, studies, workspace)
     try:

@@ -1,0 +1,71 @@
+"""What the server counts and measures, for Prometheus.
+
+Counters are module-level: there is one server per process. What is better looked up than counted (the queue, the
+training, the disk) is asked for when the metrics are read, see :class:`StateCollector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+
+REQUESTS = Counter(
+    "tumorloop_requests_total", "Requests that were answered.", ("route", "method", "status"), registry=REGISTRY
+)
+REQUEST_SECONDS = Histogram(
+    "tumorloop_request_seconds",
+    "Seconds from a request's head to the end of its answer.",
+    ("route", "method"),
+    registry=REGISTRY,
+    buckets=(0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
+)
+UNDER_WAY = Gauge("tumorloop_requests_under_way", "Requests that are being answered now.", registry=REGISTRY)
+INFERENCES = Counter("tumorloop_inferences_total", "Inferences, by how they ended.", ("outcome",), registry=REGISTRY)
+INFERENCE_SECONDS = Histogram(
+    "tumorloop_inference_seconds",
+    "Seconds an inference computed, waiting left out.",
+    registry=REGISTRY,
+    buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600),
+)
+WORKER_DEATHS = Counter(
+    "tumorloop_worker_deaths_total", "Times the inference process ended by itself or was killed.", registry=REGISTRY
+)
+
+
+class StateCollector(Collector):
+    """Gauges whose values are looked up when they are read.
+
+    Args:
+        state: Returns values by name; the names are those of :data:`GAUGES`. One that is left out is not known.
+    """
+
+    #: Name to description.
+    GAUGES: Mapping[str, str] = {
+        "inference_queue": "Inferences that wait or compute.",
+        "training_running": "1 while a training runs.",
+        "training_stalled": "1 while a training runs that gives no sign of life.",
+        "training_epoch": "Epochs that the last training has finished.",
+        "trainings_waiting": "Trainings that wait for their turn.",
+        "disk_free_bytes": "Room on the disk of the workspace.",
+        "start_time_seconds": "When the server was started, in seconds since 1970.",
+    }
+
+    def __init__(self, state: Callable[[], Mapping[str, float]]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        """Look the values up."""
+        values = self._state()
+        for name, description in self.GAUGES.items():
+            if name in values:
+                yield GaugeMetricFamily(f"tumorloop_{name}", description, value=values[name])
+
+    def describe(self) -> Iterator[Metric]:
+        """Return nothing: the values must not be looked up when the collector is registered."""
+        return iter(())

@@ -1,0 +1,88 @@
+"""How the server's last run ended, and that there is only one at a time on a workspace.
+
+``running.json`` in the workspace is written when the server begins to serve and again when it ends in order. So a run
+that was killed, or whose machine lost power, is recognized by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from training.atomic import write_json
+from training.errors import InputError
+from training.model_store import now
+
+
+class RunRecord:
+    """The record of one workspace.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._own: dict[str, Any] = {}
+        #: One sentence about the last run if it did not end in order, else ``None``.
+        self.accident: str | None = None
+
+    @property
+    def started(self) -> str | None:
+        """When this run began, UTC."""
+        return self._own.get("started")
+
+    def check(self) -> None:
+        """Make sure that no other server uses the workspace.
+
+        Raises:
+            InputError: If one does.
+        """
+        earlier = self._read()
+        if earlier.get("pid") != os.getpid() and not earlier.get("ended") and _lives(earlier):
+            raise InputError(
+                f"Another TumorLoop server (process {earlier['pid']}) uses this workspace. Stop it first, or choose "
+                "another folder with --workspace.",
+                field="workspace",
+            )
+
+    def begin(self) -> None:
+        """Write down that the server runs.
+
+        Raises:
+            InputError: If another one does, on the same workspace.
+        """
+        self.check()
+        earlier = self._read()
+        if earlier and not earlier.get("ended"):
+            self.accident = (
+                f"The server that was started at {earlier.get('started')} was not shut down in order: it was killed, "
+                "or the machine went down. What it had acknowledged is stored."
+            )
+        process = psutil.Process()
+        self._own = {"pid": process.pid, "process_started": process.create_time(), "started": now(), "ended": None}
+        write_json(self._path, self._own)
+
+    def end(self) -> None:
+        """Write down that the server ends in order."""
+        if self._own:
+            write_json(self._path, {**self._own, "ended": now()})
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+
+def _lives(record: dict[str, Any]) -> bool:
+    try:
+        process = psutil.Process(int(record["pid"]))
+        same = abs(process.create_time() - float(record["process_started"])) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
