@@ -40,6 +40,7 @@ from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
 from server_app.strategies import First, Random
+from server_app.submissions import user_of
 from server_app.train_task import Retraining
 from server_app.turns import Ticket
 from server_app.worker import InferenceWorker
@@ -269,7 +270,8 @@ class TumorLoopApp(MONAILabelApp):
 
     def _save_answer(self, case: Case, file: str, version: str, request: dict[str, Any], store: CaseDatastore) -> str:
         """Store the model's answer as a label; return its id."""
-        facts = {"model_version": version, "comment": "the model's answer", "allow_empty": True}
+        facts = {"model_version": version, "source": "model", "comment": "the model's answer", "allow_empty": True}
+        facts["client_id"] = user_of(request)
         tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
         return store.save_label(case.id, file, tag, facts)
 

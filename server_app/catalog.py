@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from server_app.errors import input_errors, unknown
+from server_app.store.case_ids import CaseIds, place_of
 from server_app.uploads import Uploads, checked_id
 from training.atomic import write_with
 from training.cases import Case, Problem, find_cases
@@ -31,12 +32,14 @@ class Catalog:
         studies: Never written to.
         uploads: Cases sent to the server.
         cache: For volumes cut out of 4D files, and checksums.
+        ids: What the cases of the studies are called.
     """
 
-    def __init__(self, studies: Path, uploads: Uploads, cache: Path) -> None:
+    def __init__(self, studies: Path, uploads: Uploads, cache: Path, ids: CaseIds) -> None:
         self._studies = studies
         self._uploads = uploads
         self._cache = cache
+        self._ids = ids
         self._lock = threading.Lock()
         self._searching = threading.Lock()
         self._found: dict[str, Case] = {}
@@ -53,8 +56,8 @@ class Catalog:
                 cases, problems = find_cases(self._studies)
             except InputError as error:
                 cases, problems = [], [Problem(self._studies, error.message)]
-            found = {case.id: case for case in cases}
             uploaded = {case.id: case for case in self._uploads.cases()}
+            found = {case.id: case for case in self._ids.named(cases, self._studies, taken=uploaded)}
             with self._lock:
                 self._found, self._uploaded, self._problems = found, uploaded, problems
                 self._searched = time.monotonic()
@@ -118,6 +121,14 @@ class Catalog:
         with self._lock:
             return case_id in self._uploaded and case_id not in self._found
 
+    def is_reserved(self, case_id: str) -> bool:
+        """Tell whether an id belongs to a case of the studies that is not there now: its labels wait for it."""
+        return self.find(case_id) is None and self._ids.is_given(case_id)
+
+    def place(self, case: Case) -> str | None:
+        """Return the path below the studies by which a case has its id; ``None`` for one that was sent."""
+        return None if self.is_uploaded(case.id) else place_of(case, self._studies)
+
     def display_file(self, case: Case) -> Path:
         """Return a file with the one volume that stands for a case; cut out of a 4D file when first asked for."""
         source = case.sources[DISPLAY_ROLE]
@@ -145,7 +156,10 @@ class Catalog:
             cases, _ = find_cases(self._studies, allow_missing=True)
         except InputError:
             return None
-        return next((case for case in cases if case.missing and case.id == case_id), None)
+        with self._lock:
+            uploaded = set(self._uploaded)
+        named = self._ids.named(cases, self._studies, taken=uploaded, keep=False)
+        return next((case for case in named if case.missing and case.id == case_id), None)
 
     def _search_if_older(self, seconds: float) -> None:
         if time.monotonic() - self._searched > seconds:

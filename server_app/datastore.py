@@ -18,6 +18,8 @@ from monailabel.interfaces.datastore import Datastore
 
 from server_app.catalog import Catalog
 from server_app.errors import input_errors, refusal, unknown
+from server_app.labels_store import LabelStore
+from server_app.store.case_ids import CaseIds
 from server_app.submissions import Submissions, user_of
 from server_app.uploads import Uploads, checked_id, conflict, same_or_conflict, whole_case
 from server_app.workspace import Workspace
@@ -38,8 +40,10 @@ class CaseDatastore(Datastore):
     def __init__(self, studies: Path, workspace: Workspace, *, source_labels: bool = False) -> None:
         self.workspace = workspace
         self.uploads = Uploads(workspace.uploads, workspace.removed)
-        self.catalog = Catalog(studies, self.uploads, workspace.cache)
-        self.labels = Submissions(self.catalog, workspace, source_labels=source_labels)
+        labels = LabelStore(workspace.labels)
+        self.ids = CaseIds(workspace.case_ids, labels)
+        self.catalog = Catalog(studies, self.uploads, workspace.cache, self.ids)
+        self.labels = Submissions(self.catalog, labels, workspace, source_labels=source_labels)
         self._name = studies.name
         self._description = "Cases of four modalities: T1, T1 with contrast, T2, FLAIR"
 
@@ -154,6 +158,7 @@ class CaseDatastore(Datastore):
         with input_errors():
             case_id = checked_id(image_id)
             order, file = order_of(image_info), Path(image_filename)
+            self._refuse_reserved(case_id)
             if self._in_studies(case_id):
                 return same_or_conflict(self.case(case_id), whole_case(file, order, id=case_id)).id
             return self._added(self.uploads.add_4d(case_id, file, order, {"user": user_of(image_info)})).id
@@ -166,6 +171,7 @@ class CaseDatastore(Datastore):
         """
         with input_errors():
             case_id = checked_id(name)
+            self._refuse_reserved(case_id)
             if self._in_studies(case_id):
                 raise conflict(case_id)
             return self._added(self.uploads.add_files(case_id, files, {"user": user_of(facts)}))
@@ -234,6 +240,15 @@ class CaseDatastore(Datastore):
 
     def _in_studies(self, case_id: str) -> bool:
         return self.catalog.find(case_id) is not None and not self.catalog.is_uploaded(case_id)
+
+    def _refuse_reserved(self, case_id: str) -> None:
+        if self.catalog.is_reserved(case_id):
+            raise refusal(
+                409,
+                "image",
+                f"The name {case_id} belongs to a case of the studies folder that is not there now; its labels are "
+                "kept for it. Choose another name.",
+            )
 
     def _added(self, case: Case) -> Case:
         self.catalog.add(case)

@@ -13,18 +13,23 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.atomic import publish_folder, write_json
+from training.atomic import make_folder, publish_folder, write_json
 from training.export import write_labelmap
+from training.hashes import file_sha256
 from training.model_store import now
 from training.volumes import Volume
 
+LABEL_FILE, RECORD_FILE = "label.nii.gz", "label.json"
 _VERSION = re.compile(r"v\d{4,}")
+#: Nanoseconds after a change in which another one may leave a folder's time as it is.
+_SETTLED = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class LabelVersion:
     @property
     def path(self) -> Path:
         """The labelmap."""
-        return self.folder / "label.nii.gz"
+        return self.folder / LABEL_FILE
 
     @property
     def tag(self) -> str:
@@ -57,6 +62,11 @@ class LabelVersion:
     def removed(self) -> bool:
         """Whether somebody removed it."""
         return (self.folder / "removed.json").exists()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The record without where the case's files lie: what clients are told."""
+        return {name: value for name, value in self.record.items() if name != "place"}
 
     def notes(self) -> dict[str, Any]:
         """Return what was said of it later."""
@@ -98,6 +108,8 @@ class LabelStore:
             if case not in self._seen or self._seen[case][0] != changed:
                 self._seen[case] = (changed, _read_versions(case, folder))
             found = self._seen[case][1]
+            if abs(time.time_ns() - changed) < _SETTLED:  # the clock of the disk may be too coarse for the next change
+                del self._seen[case]
         return [label for label in found if (tag is None or label.tag == tag) and not label.removed]
 
     def newest(self, case: str, tag: str) -> LabelVersion | None:
@@ -111,7 +123,8 @@ class LabelStore:
         Args:
             case: The case's id.
             label: uint8 with TumorLoop's values.
-            record: Provenance; ``tag`` must be in it. ``sha256`` and ``time`` are added here.
+            record: Provenance; ``tag`` must be in it. ``sha256`` (of the voxels), ``file_sha256`` and ``time`` are
+                added here.
 
         Returns:
             The stored version, and whether it is new.
@@ -139,14 +152,14 @@ class LabelStore:
             write_json(label.folder / "notes.json", {**label.notes(), **info})
 
     def _write(self, case: str, label: Volume, record: dict[str, Any]) -> LabelVersion:
-        parent = self._root / case
-        parent.mkdir(parents=True, exist_ok=True)
+        parent = make_folder(self._root / case)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
         try:
-            write_labelmap(label, temporary / "label.nii.gz")
-            write_json(temporary / "label.json", record)
+            write_labelmap(label, temporary / LABEL_FILE)
+            record = {**record, "file_sha256": file_sha256(temporary / LABEL_FILE)}
+            write_json(temporary / RECORD_FILE, record)
             temporary.chmod(0o755)
-            number = 1 + max([0, *(int(folder.name[1:]) for folder in _version_folders(parent))])
+            number = 1 + max([0, *(int(folder.name[1:]) for folder in version_folders(parent))])
             while True:
                 folder = parent / f"v{number:04d}"
                 try:
@@ -169,15 +182,17 @@ def content_digest(label: Volume) -> str:
     return digest.hexdigest()
 
 
-def _version_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if _VERSION.fullmatch(path.name))
+def version_folders(folder: Path) -> list[Path]:
+    """Return the folders of a case's versions, whatever is in them."""
+    found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name[1:]))
 
 
 def _read_versions(case: str, folder: Path) -> list[LabelVersion]:
     found = []
-    for path in _version_folders(folder):
-        record = _read_json(path / "label.json")
-        if record.get("tag") and (path / "label.nii.gz").is_file():
+    for path in version_folders(folder):
+        record = _read_json(path / RECORD_FILE)
+        if record.get("tag") and (path / LABEL_FILE).is_file():
             found.append(LabelVersion(case, path.name, path, record))
     return found
 

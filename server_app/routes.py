@@ -209,7 +209,7 @@ def _described(app: TumorLoopApp, case: Case) -> dict[str, Any]:
 
 
 def _provenance(label: LabelVersion) -> dict[str, Any]:
-    return {"case": label.case, "version": label.version, **label.record, "notes": label.notes()}
+    return {"case": label.case, "version": label.version, **label.provenance, "notes": label.notes()}
 
 
 def _card(version: ModelVersion, current: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from server_app.errors import input_errors, unknown
 from server_app.label_check import check_label
 from server_app.labels_store import LabelStore, LabelVersion
 from server_app.split import Split
+from server_app.store.case_ids import images_digest
+from server_app.store.told import told_of_label
 from server_app.workspace import Workspace
 from training.cases import Case
 from training.corrections import Correction
@@ -24,6 +26,7 @@ FINAL = "final"
 #: The tag of the label that came with a case.
 SOURCE = "source"
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Submissions:
@@ -31,14 +34,15 @@ class Submissions:
 
     Args:
         catalog: The cases.
-        workspace: Where labels, answers and the split lie.
+        store: Their labels.
+        workspace: Where answers and the split lie.
         source_labels: Whether labels that came with cases count as final ones.
     """
 
-    def __init__(self, catalog: Catalog, workspace: Workspace, *, source_labels: bool) -> None:
-        self.store = LabelStore(workspace.labels)
+    def __init__(self, catalog: Catalog, store: LabelStore, workspace: Workspace, *, source_labels: bool) -> None:
+        self.store = store
         self.answers = Answers(workspace.answers)
-        self.split = Split(workspace.split_file)
+        self.split = Split(workspace.split_file, self.store)
         self._catalog = catalog
         self._cache = workspace.cache / "source"
         self._source_labels = source_labels
@@ -50,7 +54,8 @@ class Submissions:
             case: The case it belongs to.
             file: The labelmap.
             tag: ``final`` labels train.
-            params: ``label_info``, ``reference``, ``allow_empty``, ``comment``, ``status``, ``client_id``.
+            params: ``label_info``, ``reference``, ``allow_empty``, ``comment``, ``status``, ``source``,
+                ``model_version`` (the version whose answer was corrected), ``client_id``.
 
         Returns:
             The version, and whether it is new (the same label twice is one version).
@@ -60,6 +65,7 @@ class Submissions:
         """
         with input_errors():
             _check_tag(tag)
+            told = told_of_label(params)
             checked = check_label(
                 file,
                 case,
@@ -70,14 +76,18 @@ class Submissions:
             record = {
                 "tag": tag,
                 "user": user_of(params),
-                **{name: params.get(name) for name in ("status", "comment", "label_info", "model_version")},
+                **told,
                 "reference": checked.reference,
                 "values": checked.scheme,
+                "patient": case.patient,
+                "place": self._catalog.place(case),
+                "images": images_digest(case),
             }
             against = self.answers.compare(case.id, checked.volume)
             # What the client corrected counts; a newer answer that it never saw says nothing about the correction.
             if record["model_version"] in (None, against.get("model_version")):
                 record.update(against)
+            record["source"] = record["source"] or ("manual" if record["model_version"] is None else "correction")
             if tag == FINAL:
                 record["split"] = self.split.assign([case.patient])[case.patient]
             return self.store.add(case.id, checked.volume, record)
@@ -116,7 +126,7 @@ class Submissions:
         if tag == SOURCE and case.label is not None:
             return {"tag": SOURCE, "file": case.label.name}
         label = self.newest(case, tag)
-        return {**label.record, "version": label.version, **label.notes()}
+        return {**label.provenance, "version": label.version, **label.notes()}
 
     def tags(self, case: Case) -> list[str]:
         """Return the tags a case has labels of."""
@@ -157,7 +167,7 @@ class Submissions:
 def user_of(params: Mapping[str, Any]) -> str | None:
     """Return who sent a request, as far as the client says."""
     user = params.get("client_id") or params.get("user")
-    return str(user)[:100] if user else None
+    return _CONTROL.sub("", str(user))[:100] or None if user else None
 
 
 def _check_tag(tag: str) -> None:

@@ -13,6 +13,9 @@ Layout::
     running.json            whether a server runs, and how the last one ended
     users.json, audit/      who has a token, and who did what
     split.json              which patients train and which validate
+    cases.json              which folder of the studies has which id
+    claims.json             who works on which case, and until when
+    quarantine/             what was damaged, and a report of it
 """
 
 from __future__ import annotations
@@ -139,6 +142,16 @@ class Workspace:
     def audit(self) -> Path:
         """Who did what."""
         return self.root / "audit"
+
+    @property
+    def case_ids(self) -> Path:
+        """Which folder of the studies has which id."""
+        return self.root / "cases.json"
+
+    @property
+    def claims(self) -> Path:
+        """Who works on which case."""
+        return self.root / "claims.json"
 
     @property
     def progress_file(self) -> Path:

@@ -22,6 +22,20 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> Path:
+    """Make a folder and those above it that are not there, durably: a file is only as safe as its folder's entry."""
+    folder = Path(folder)
+    missing = []
+    above = folder
+    while not above.exists():
+        missing.append(above)
+        above = above.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        fsync_folder(made.parent)
+    return folder
+
+
 def write_with(path: Path, write: Callable[[Path], None]) -> Path:
     """Let ``write`` fill a temporary file beside ``path``, then move it into place.
 
@@ -35,7 +49,7 @@ def write_with(path: Path, write: Callable[[Path], None]) -> Path:
         ``path``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
     try:
         temporary = folder / path.name

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from server_app.labels_store import LabelStore
 from server_app.split import FIRST_PATIENTS, TRAIN, VALIDATION, Split, draw
+
+
+def split_in(folder: Path) -> Split:
+    return Split(folder / "split.json", LabelStore(folder / "labels"))
 
 
 def test_the_first_patients_train_whatever_their_hash_says(tmp_path: Path) -> None:
     unlucky = [name for name in map(str, range(200)) if draw(name) == VALIDATION][: FIRST_PATIENTS + 1]
-    split = Split(tmp_path / "split.json")
+    split = split_in(tmp_path)
     assigned = [split.assign([name])[name] for name in unlucky]
     assert assigned == [TRAIN] * FIRST_PATIENTS + [VALIDATION]
     entries = json.loads((tmp_path / "split.json").read_text())
@@ -20,11 +25,11 @@ def test_the_first_patients_train_whatever_their_hash_says(tmp_path: Path) -> No
 
 def test_a_patient_keeps_the_part_it_was_given(tmp_path: Path) -> None:
     names = [f"patient-{number}" for number in range(40)]
-    first = Split(tmp_path / "split.json").assign(names)
-    again = Split(tmp_path / "split.json").assign(reversed(names))
+    first = split_in(tmp_path).assign(names)
+    again = split_in(tmp_path).assign(reversed(names))
     assert first == again
-    assert Split(tmp_path / "split.json").of("patient-7") == first["patient-7"]
-    assert Split(tmp_path / "split.json").of("stranger") is None
+    assert split_in(tmp_path).of("patient-7") == first["patient-7"]
+    assert split_in(tmp_path).of("stranger") is None
 
 
 def test_a_fifth_of_many_patients_validates() -> None:

@@ -14,6 +14,7 @@ from server_app.answers import Answers
 from server_app.catalog import Catalog
 from server_app.labels_store import LabelStore
 from server_app.settings import ServerSettings, training_settings
+from server_app.store.case_ids import CaseIds
 from server_app.uploads import Uploads, checked_id
 from server_app.workspace import Workspace
 from tests import synthetic
@@ -116,7 +117,8 @@ def test_a_path_is_no_name_of_a_case(name: str) -> None:
 
 def test_a_case_that_appears_later_is_found(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
-    catalog = Catalog(tmp_path / "studies", Uploads(tmp_path / "u", tmp_path / "r"), tmp_path / "cache")
+    ids = CaseIds(tmp_path / "cases.json", LabelStore(tmp_path / "labels"))
+    catalog = Catalog(tmp_path / "studies", Uploads(tmp_path / "u", tmp_path / "r"), tmp_path / "cache", ids)
     assert catalog.all() == {}
     synthetic.write_case(tmp_path / "studies", "BraTS20_Training_009")
     catalog.search()

@@ -1,0 +1,1 @@
+"""What keeps the workspace whole: ids that stay, damage that is set aside, and a check of everything stored."""
