@@ -33,13 +33,17 @@ class Catalog:
         uploads: Cases sent to the server.
         cache: For volumes cut out of 4D files, and checksums.
         ids: What the cases of the studies are called.
+        follow_links: Whether to read cases that links lead to outside the studies.
     """
 
-    def __init__(self, studies: Path, uploads: Uploads, cache: Path, ids: CaseIds) -> None:
+    def __init__(
+        self, studies: Path, uploads: Uploads, cache: Path, ids: CaseIds, *, follow_links: bool = False
+    ) -> None:
         self._studies = studies
         self._uploads = uploads
         self._cache = cache
         self._ids = ids
+        self._follow_links = follow_links
         self._lock = threading.Lock()
         self._searching = threading.Lock()
         self._found: dict[str, Case] = {}
@@ -53,7 +57,7 @@ class Catalog:
         """Look through the studies folder and the uploads again."""
         with self._searching:
             try:
-                cases, problems = find_cases(self._studies)
+                cases, problems = find_cases(self._studies, follow_out=self._follow_links)
             except InputError as error:
                 cases, problems = [], [Problem(self._studies, error.message)]
             uploaded = {case.id: case for case in self._uploads.cases()}
@@ -153,7 +157,7 @@ class Catalog:
 
     def _find_incomplete(self, case_id: str) -> Case | None:
         try:
-            cases, _ = find_cases(self._studies, allow_missing=True)
+            cases, _ = find_cases(self._studies, allow_missing=True, follow_out=self._follow_links)
         except InputError:
             return None
         with self._lock:

@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from server_app.errors import refusal
+from server_app.limits.files import FewParts
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SENTENCE = (
@@ -22,7 +23,7 @@ _SENTENCE = (
 
 
 class StoringRoute(APIRoute):
-    """A route that answers with 507 when the disk is full, be it while the request's files arrive."""
+    """A route that answers with 507 when the disk is full, be it while the request's files arrive; those are few."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler that FastAPI calls."""
@@ -30,7 +31,7 @@ class StoringRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                return await handler(request)
+                return await handler(FewParts(request.scope, request.receive))
             except Exception as error:
                 if is_disk_full(error):
                     raise refusal(507, "disk", _SENTENCE) from error

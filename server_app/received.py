@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,15 @@ from typing import Any
 from fastapi import UploadFile
 
 from server_app.errors import input_errors
+from server_app.limits.files import check_voxels
+from server_app.limits.settings import Limits
+from server_app.limits.strict_json import strict_json
 from training.errors import InputError
+
+#: Most bytes of a file's name; the ending is kept.
+_MOST_NAME = 200
+#: ``..`` between slashes of any kind, also as a code, and characters that no name has.
+_WAY_UP = re.compile(r"(^|[/\\]|%2f|%5c)(\.|%2e){2}([/\\]|%2f|%5c|$)|[\x00-\x1f\x7f]", re.IGNORECASE)
 
 
 @contextmanager
@@ -26,7 +34,8 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
         field: Of the form, for errors.
 
     Raises:
-        HTTPException: 422 if two files bear one name, or one has none.
+        HTTPException: 422 if two files bear one name, one has none or one with a way up in it, or one holds too many
+            voxels.
     """
     folder = Path(tempfile.mkdtemp(prefix="request-", dir=incoming))
     try:
@@ -38,7 +47,10 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
         for name, file in zip(names, files, strict=True):
             with open(folder / name, "wb") as target:
                 shutil.copyfileobj(file.file, target, 1 << 20)
-        yield [folder / name for name in names]
+        paths = [folder / name for name in names]
+        with input_errors():
+            check_voxels(paths, Limits.of_server().max_voxels, field)
+        yield paths
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -51,7 +63,7 @@ def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
     """
     with input_errors():
         try:
-            content = json.loads(params) if params else {}
+            content = strict_json(params) if params else {}
         except ValueError as error:
             raise InputError(f"{field} is not JSON: {error}.", field=field) from error
         if not isinstance(content, dict):
@@ -60,7 +72,13 @@ def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
 
 
 def _plain_name(name: str | None, field: str) -> str:
-    plain = PureWindowsPath(PurePosixPath(name or "").name).name.replace("\x00", "")
-    if plain in ("", ".", ".."):
+    """Return the last part of a file's name: MONAI Label's client sends the path that the file has on its machine."""
+    name = name or ""
+    if _WAY_UP.search(name):
+        raise InputError(
+            f"A file cannot be called {name[:80]!r}. Name it after its modality, as t1.nii.gz.", field=field
+        )
+    plain = PureWindowsPath(PurePosixPath(name).name).name
+    if plain in ("", "."):
         raise InputError("A file was sent without a name. Name it after its modality, as t1.nii.gz.", field=field)
-    return plain[-120:]
+    return plain.encode("utf-8", "replace")[-_MOST_NAME:].decode("utf-8", "ignore")

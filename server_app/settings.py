@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from server_app.limits.settings import Limits
 from training.errors import InputError
 from training.retrain import RetrainConfig
 
@@ -38,6 +39,8 @@ class ServerSettings(BaseModel):
         stall_seconds: A training that gives no sign of life for so long counts as stalled.
         resume_trainings: Go on with a training that was cut off when the server starts again.
         require_token: Ask programs on this machine for a token, too.
+        follow_links: Read cases that links in the studies folder lead to, wherever they lie.
+        limits: How much is too much.
         retrain: Defaults of the trainings.
     """
 
@@ -51,6 +54,8 @@ class ServerSettings(BaseModel):
     stall_seconds: float = Field(900.0, gt=0)
     resume_trainings: bool = False
     require_token: bool = False
+    follow_links: bool = False
+    limits: Limits = Limits()
     retrain: RetrainConfig = RetrainConfig()
 
     @classmethod
@@ -60,10 +65,10 @@ class ServerSettings(BaseModel):
         Raises:
             InputError: If a value cannot be used; names of other programs are passed over.
         """
-        own = {name: conf[name] for name in cls.model_fields if name != "retrain" and name in conf}
+        own = {name: conf[name] for name in cls.model_fields if name not in ("limits", "retrain") and name in conf}
         training = {name: value for name, value in conf.items() if name in RetrainConfig.model_fields}
         try:
-            return cls(**own, retrain=RetrainConfig(**training))
+            return cls(**own, limits=Limits.from_conf(conf), retrain=RetrainConfig(**training))
         except ValidationError as error:
             raise _first_error(error) from error
 

@@ -248,11 +248,13 @@ def case_from_4d(
     return Case(id or slug(stem_of(path)), sources, label, allow_missing=allow_missing)
 
 
-def find_cases(root: Path | str, *, allow_missing: bool = False) -> tuple[list[Case], list[Problem]]:
+def find_cases(
+    root: Path | str, *, allow_missing: bool = False, follow_out: bool = True
+) -> tuple[list[Case], list[Problem]]:
     """Find all cases below a folder; see :func:`training.find.find_cases`."""
     from training.find import find_cases as find
 
-    return find(root, allow_missing=allow_missing)
+    return find(root, allow_missing=allow_missing, follow_out=follow_out)
 
 
 def _channels(path: Path) -> int:

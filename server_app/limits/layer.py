@@ -1,0 +1,154 @@
+"""The layer that checks and measures a request before any route sees it.
+
+Only requests with files may be large, and only on the routes that take files; all others are read here as a whole,
+so that what reaches a route is complete, small, and JSON where it says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from server_app.errors import input_errors, refusal
+from server_app.limits.body import Body, too_much
+from server_app.limits.names import check_path, check_query
+from server_app.limits.settings import Limits
+from server_app.limits.strict_json import strict_json
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: The routes that take files, with their methods; a slash at the end makes no difference.
+_WITH_FILES = re.compile(r"PUT /(session|datastore|datastore/image|datastore/label|cases/[^/]+)|POST /infer/[^/]+")
+_JSON = re.compile(r"application/([^;]+\+)?json\s*(;.*)?", re.IGNORECASE)
+
+
+class LimitsLayer:
+    """Lets a request pass that is within the limits, and answers the others itself.
+
+    Args:
+        app: The next layer.
+        limits: The limits.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "websocket":  # there are none
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            takes_files = self._check(scope)
+        except HTTPException as error:
+            await _refuse(error, scope, receive, send)
+            return
+        own = self._limits
+        most = own.upload_bytes if takes_files else own.body_bytes
+        body = Body(receive, most, own.body_seconds, own.slowest_kb * 2**10)
+        replies = _Replies(send, body, own.reply_seconds)
+        try:
+            next_part = body.receive if takes_files else _replayed(await _checked(body, scope), receive)
+            await self._app(scope, next_part, replies.send)
+        except HTTPException as error:  # of the layer's own; the app answers its own itself
+            body.refused = body.refused or error
+        except Exception:
+            if body.refused is None:
+                raise
+        if body.refused is not None and not replies.started:
+            await _refuse(body.refused, scope, receive, send)
+
+    def _check(self, scope: Scope) -> bool:
+        """Check what is known before the body; tell whether the body may hold files.
+
+        Raises:
+            HTTPException: If the request is refused.
+        """
+        if self._under_way > self._limits.max_requests:
+            raise _busy()
+        with input_errors():
+            check_path(scope.get("raw_path") or b"", scope["path"])
+            check_query(scope.get("query_string", b""))
+        takes_files = _WITH_FILES.fullmatch(f"{scope['method']} {scope['path'].rstrip('/')}") is not None
+        most = self._limits.upload_bytes if takes_files else self._limits.body_bytes
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and int(length[:30]) > most:
+            raise refusal(413, "body", too_much(most))
+        return takes_files
+
+
+def limits(app: ASGIApp) -> ASGIApp:
+    """Make the layer, with the settings that MONAI Label was started with."""
+    return LimitsLayer(app, Limits.of_server())
+
+
+class _Replies:
+    """Sends what the app answers, unless the body was refused meanwhile, and only as long as the client takes it."""
+
+    def __init__(self, send: Send, body: Body, seconds: float) -> None:
+        self._send = send
+        self._body = body
+        self._seconds = seconds
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if self._body.refused is not None and not self.started:
+            return
+        self.started = True
+        await asyncio.wait_for(self._send(message), self._seconds)
+
+
+async def _checked(body: Body, scope: Scope) -> bytes:
+    """Return a small body, whole.
+
+    Raises:
+        HTTPException: If it is too large or too slow, or not the JSON it says it is.
+    """
+    content = b"".join([part.get("body", b"") for part in await body.whole()])
+    if content and _JSON.fullmatch(Headers(scope=scope).get("content-type", "")):
+        try:
+            strict_json(content)
+        except ValueError as error:
+            raise refusal(422, "body", f"The body is not JSON: {error}.") from error
+    return content
+
+
+def _replayed(content: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that hands over a body that is there, and then waits for the client to hang up."""
+    parts: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def replay() -> Message:
+        return parts.pop() if parts else await receive()
+
+    return replay
+
+
+def _busy() -> HTTPException:
+    error = refusal(503, "", "The server has too much to do at the moment. Try again in a few seconds.")
+    error.headers = {"Retry-After": "5"}
+    return error
+
+
+async def _refuse(error: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:
+    headers = dict(error.headers or {})
+    if error.status_code == 408:  # a client that is too slow is not waited for any more
+        headers["Connection"] = "close"
+    await JSONResponse({"detail": error.detail}, error.status_code, headers)(scope, receive, send)

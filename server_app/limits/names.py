@@ -1,0 +1,97 @@
+"""The form that names in an address must have, checked before any route sees them.
+
+A path may be written in many ways: with dots, with their codes, with the codes' codes, as Windows writes it. None of
+them is taken apart here; whatever is not a plain name is refused. That a plain name exists is for the routes to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+from training.errors import InputError
+
+#: Most bytes of a path and of a query.
+MOST_PATH, MOST_QUERY = 2048, 8192
+#: Most characters of a name.
+MOST_NAME = 200
+_MOST_PARAMETERS = 64
+
+#: Control characters, slashes, and what stands where bytes were no text.
+_FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
+#: ``.hidden`` and ``..``, and ``C:`` of Windows.
+_FORBIDDEN_START = re.compile(r"\.|[A-Za-z]:")
+#: A code that is left after decoding: somebody encoded twice.
+_CODE = re.compile(r"%[0-9A-Fa-f]{2}")
+_ENCODED_SLASH = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether a name can be no path, on whatever system, however often it is decoded."""
+    return (
+        len(name) <= MOST_NAME
+        and not _FORBIDDEN.search(name)
+        and not _FORBIDDEN_START.match(name)
+        and not _CODE.search(name)
+        and name == name.strip(" ")
+    )
+
+
+def check_path(raw: bytes, path: str) -> None:
+    """Check the path of an address.
+
+    Args:
+        raw: As it was sent.
+        path: Decoded.
+
+    Raises:
+        InputError: If a part of it is no plain name; ``field`` is ``"path"``.
+    """
+    if len(raw) > MOST_PATH:
+        raise InputError(f"The address is longer than {MOST_PATH} bytes.", field="path")
+    parts = [part for part in path.split("/") if part]
+    wrong = next((part for part in parts if not is_plain_name(part)), None)
+    if wrong is None and _ENCODED_SLASH.search(raw):
+        wrong = path
+    if wrong is not None:
+        raise InputError(f"The address holds {wrong[:80]!r}, which cannot name anything here.", field="path")
+
+
+def check_query(query: bytes) -> None:
+    """Check the parameters of an address.
+
+    Raises:
+        InputError: If one has not the form it must have; ``field`` is its name.
+    """
+    if len(query) > MOST_QUERY:
+        raise InputError(f"The address has more than {MOST_QUERY} bytes of parameters.", field="query")
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise InputError(f"The address has more than {_MOST_PARAMETERS} parameters.", field="query") from None
+    for name, value in pairs:
+        accepts, form = _FORMS.get(name, _ANY)
+        if not accepts(value):
+            raise InputError(f"{name} cannot be {value[:80]!r}: {form}.", field=name[:80])
+
+
+def _matches(pattern: str) -> Callable[[str], bool]:
+    compiled = re.compile(pattern)
+    return lambda value: compiled.fullmatch(value) is not None
+
+
+_NAME = (is_plain_name, "a name has at most 200 characters and is no path")
+_TAG = (_matches(r"[A-Za-z0-9_-]{0,32}"), "use at most 32 letters, digits, '-', '_'")
+_ID = (_matches(r"[0-9a-f-]{0,64}"), "an id has at most 64 digits, letters a to f, and '-'")
+_WORD = (_matches(r"[A-Za-z0-9_.-]{0,64}"), "use letters, digits, '.', '-', '_'")
+_ANY = (lambda value: not re.search(r"[\x00-\x1f\x7f\ufffd]", value), "it holds control characters")
+
+#: The form of each parameter, and how it is told.
+_FORMS: dict[str, tuple[Callable[[str], bool], str]] = {
+    **dict.fromkeys(("image", "id", "label"), _NAME),
+    **dict.fromkeys(("tag", "label_tag"), _TAG),
+    **dict.fromkeys(("session_id", "base"), _ID),
+    **dict.fromkeys(("output", "ending", "version", "role", "model", "strategy"), _WORD),
+    "check_sum": (_matches(r"([A-Za-z0-9]{1,16}:)?[0-9A-Fa-f]{0,128}"), "send it as SHA256:<hexadecimal>"),
+}
