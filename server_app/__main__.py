@@ -11,7 +11,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from server_app.access.commands import users
 from server_app.serve import serve
+from server_app.store.command import check
 
 _DEFAULT = "serve"
 
@@ -30,6 +32,8 @@ commands = typer.Typer(
     cls=_ServeByDefault, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False
 )
 commands.command(name=_DEFAULT)(serve)
+commands.command()(check)
+commands.add_typer(users, name="users")
 
 
 @commands.callback()

@@ -12,7 +12,7 @@ import socket
 import sys
 import types
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,9 +21,11 @@ from server_app.access.binding import check_tls, tokens_needed
 from server_app.access.gate import is_loopback
 from server_app.access.redact import without_tokens
 from server_app.access.users import Users
+from server_app.limits.settings import Limits
 from server_app.operations.logs import LogFormat, log_config
 from server_app.operations.run_record import RunRecord
 from server_app.settings import ServerSettings
+from server_app.told import told
 from server_app.workspace import Workspace
 from training.errors import InputError
 
@@ -57,20 +59,17 @@ def serve(
 
     Example: python -m server_app --studies ~/cases --port 8000
     """
-    try:
+    with told():
         settings = _settings(conf or [])
         if source_labels:
             settings["source_labels"] = "true"
         place = Workspace.for_studies(studies, workspace or _path(settings.get("workspace"))).make()
         settings["workspace"] = str(place.root)
-        own = ServerSettings.from_conf(settings)
-        check_tls(tls_cert, tls_key)
-        required, users = require_token or own.require_token, Users(place.users_file)
+        required = require_token or ServerSettings.from_conf(settings).require_token
+        users = Users(place.users_file)
         settings["require_token"] = str(tokens_needed(host, users, required=required, oidc=oidc.is_enabled()))
+        check_tls(tls_cert, tls_key)
         RunRecord(place.run_record).check()
-    except InputError as error:
-        typer.secho(error.message, err=True, fg="red")
-        raise typer.Exit(2) from None
     port = port or _free_port(host)
     tls = {"ssl_certfile": str(tls_cert), "ssl_keyfile": str(tls_key)} if tls_cert else {}
     if not tls and not is_loopback(host):
@@ -80,9 +79,14 @@ def serve(
     typer.echo(f"Labels and models are kept in {place.root} (for the command line: --models {place.models})")
     sys.stdout.flush()
     app_folder = _app_folder(place)
-    logs = without_tokens(log_config(app_folder, log_level.upper(), log_format))
     _prepare(app_folder, studies.resolve(), settings, address)
+    _listen(host, port, tls, without_tokens(log_config(app_folder, log_level.upper(), log_format)))
+
+
+def _listen(host: str, port: int, tls: dict[str, Any], logs: dict[str, Any]) -> None:
     import uvicorn
+
+    from server_app.limits.connections import uvicorn_options
 
     uvicorn.run(
         "server_app.asgi:app",
@@ -91,6 +95,7 @@ def serve(
         log_config=logs,
         access_log=False,  # our own names no addresses, which may hold anything
         timeout_graceful_shutdown=FINISH_SECONDS,
+        **uvicorn_options(Limits.of_server()),
         **tls,
     )
 
@@ -109,6 +114,9 @@ def _prepare(app_folder: Path, studies: Path, conf: dict[str, str], address: str
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
     from monailabel.config import settings
 
+    # It may have been imported already, with what the environment held then.
+    settings.MONAI_LABEL_APP_DIR, settings.MONAI_LABEL_STUDIES = str(app_folder), str(studies)
+    settings.MONAI_LABEL_APP_CONF, settings.MONAI_LABEL_SERVER_PORT = conf, int(address.rpartition(":")[2])
     # MONAI Label would let any web page that is open in a browser on this machine read and change everything here. Not
     # by way of the environment: its training process fails at the start when it finds that variable there.
     settings.MONAI_LABEL_CORS_ORIGINS = settings.MONAI_LABEL_CORS_ORIGINS or [address]

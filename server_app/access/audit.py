@@ -1,0 +1,100 @@
+"""The audit log: who did what, one JSON object a line, appended and never changed.
+
+``audit/2026-11.jsonl`` and so on, readable by the server's user alone. A line says ``time``, ``request`` (its id),
+``user``, ``role``, ``method``, ``route`` (the form of the path, not the path itself, whose names could be a patient's),
+``event`` (``begin``, ``end`` or ``refused``), ``status`` and what :func:`note` was told: the case's id, versions,
+hashes. Neither a token nor a file name nor a parameter gets in.
+
+A change has a ``begin`` line on the disk before it happens and an ``end`` line before the client hears of it: after a
+loss of power a ``begin`` without an ``end`` names what to look at. Several processes may append.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from contextvars import ContextVar
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from training.atomic import fsync_folder
+
+#: The most cases a line names; a download of the whole dataset has more.
+_MOST_CASES = 1000
+_NOTES: ContextVar[dict[str, Any] | None] = ContextVar("tumorloop-audit", default=None)
+
+
+class AuditLog:
+    """Appends lines to the month's file. Safe for threads and processes.
+
+    Args:
+        folder: Of the log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def append(self, entry: dict[str, Any], *, durable: bool) -> None:
+        """Append a line.
+
+        Args:
+            entry: Its facts; the time is added.
+            durable: Return only when it is safe on the disk.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        now = datetime.now(timezone.utc)
+        line = json.dumps({"time": now.isoformat(timespec="milliseconds"), **entry}) + "\n"
+        path = self._folder / f"{now:%Y-%m}.jsonl"
+        with self._lock:
+            new = not path.exists()
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                _append(descriptor, line.encode())
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if new:
+                fsync_folder(self._folder)
+
+
+def begin_notes() -> dict[str, Any]:
+    """Return the notes of the request that begins; :func:`note` fills them."""
+    notes: dict[str, Any] = {}
+    _NOTES.set(notes)
+    return notes
+
+
+def note(**facts: Any) -> None:
+    """Add facts to the audit log's line about the request that is being answered; outside of one do nothing.
+
+    Args:
+        facts: ``case``, ``label_version``, ``model_version``, ``sha256`` and the like; never a name of a patient or a
+            file. Several cases become a list.
+    """
+    notes = _NOTES.get()
+    if notes is None:
+        return
+    case = facts.pop("case", None)
+    if case is not None:
+        cases = notes.setdefault("cases", [])
+        if case not in cases and len(cases) < _MOST_CASES:
+            cases.append(case)
+    notes.update({name: value for name, value in facts.items() if value is not None})
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    """Write a line in one piece; if the last one is torn (loss of power, full disk), begin a new one."""
+    size = os.fstat(descriptor).st_size
+    torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+    content = b"\n" + line if torn else line
+    written = os.write(descriptor, content)
+    if written < len(content):
+        os.ftruncate(descriptor, size)
+        raise OSError(28, "No space left on device")

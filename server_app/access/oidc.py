@@ -1,0 +1,76 @@
+"""MONAI Label's own OIDC setting (``MONAI_LABEL_AUTH_ENABLE``), behind our layer.
+
+MONAI Label 0.8.5 calls PyJWT without saying which algorithms it takes, which PyJWT 2 refuses: nobody gets in. So the
+token is read here, once, with algorithms that need the realm's private key, and MONAI Label's endpoints are handed the
+same function.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from server_app.access.identity import Identity, Role
+
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+
+
+def is_enabled() -> bool:
+    """Tell whether the setting is on."""
+    from monailabel.config import settings
+
+    return bool(settings.MONAI_LABEL_AUTH_ENABLE)
+
+
+def install() -> None:
+    """Let MONAI Label's endpoints read tokens as the layer does."""
+    from monailabel.endpoints.user import auth
+
+    auth.from_token = user_of
+
+
+def identify(token: str) -> Identity | None:
+    """Return whose token it is; ``None`` if it is not the realm's, has ended, or names no role of ours. May block."""
+    from jwt import InvalidTokenError
+
+    try:
+        user = user_of(token)
+    except InvalidTokenError:
+        return None
+    role = role_of(user.roles)
+    return Identity(user.username, role, tokens=True) if role is not None and user.username else None
+
+
+def role_of(roles: list[str]) -> Role | None:
+    """Return the greatest of our roles that MONAI Label's stand for; ``None`` for none."""
+    from monailabel.config import settings
+
+    meaning = {
+        settings.MONAI_LABEL_AUTH_ROLE_ADMIN: Role.TRAINER,
+        settings.MONAI_LABEL_AUTH_ROLE_REVIEWER: Role.ANNOTATOR,
+        settings.MONAI_LABEL_AUTH_ROLE_ANNOTATOR: Role.ANNOTATOR,
+        settings.MONAI_LABEL_AUTH_ROLE_USER: Role.READER,
+    }
+    return max((meaning[role] for role in roles if role in meaning), default=None)
+
+
+def user_of(token: str) -> Any:
+    """Return MONAI Label's ``User`` of a token.
+
+    Raises:
+        jwt.InvalidTokenError: If it is not the realm's, or has ended.
+    """
+    import jwt
+    from monailabel.config import settings
+    from monailabel.endpoints.user.auth import User, get_public_key
+
+    key = get_public_key(settings.MONAI_LABEL_AUTH_REALM_URI)
+    claims = jwt.decode(token, key, algorithms=_ALGORITHMS, options={"verify_aud": False})
+    roles: Any = claims
+    for step in settings.MONAI_LABEL_AUTH_TOKEN_ROLES.split("#"):
+        roles = roles.get(step) if isinstance(roles, dict) else None
+    return User(
+        username=str(claims.get(settings.MONAI_LABEL_AUTH_TOKEN_USERNAME) or ""),
+        email=claims.get(settings.MONAI_LABEL_AUTH_TOKEN_EMAIL),
+        name=claims.get(settings.MONAI_LABEL_AUTH_TOKEN_NAME),
+        roles=[str(role) for role in roles] if isinstance(roles, list) else [],
+    )

@@ -1,0 +1,50 @@
+"""Tokens out of log lines, whoever writes them and whatever they came in with."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from server_app.access.users import PREFIX
+
+#: Our tokens, signed ones (JWT), and whatever follows the word.
+_SECRET = re.compile(
+    rf"{PREFIX}[0-9a-f]{{8,}}_[\w-]+|\beyJ[\w-]{{8,}}\.[\w-]+\.[\w-]*|(?<=\bBearer )\S+|(?<=\bbearer )\S+"
+)
+_HIDDEN = "[token]"
+
+
+class TokenFilter(logging.Filter):
+    """Replaces tokens in a record's message, arguments and traceback; belongs to every handler."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record; let it through."""
+        record.msg = redacted(record.msg)
+        if isinstance(record.args, tuple):
+            record.args = tuple(redacted(value) for value in record.args)
+        elif isinstance(record.args, dict):
+            record.args = {name: redacted(value) for name, value in record.args.items()}
+        if record.exc_info and record.exc_info[0] is not None:
+            record.exc_text = redacted(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+def redacted(value: Any) -> Any:
+    """Return a text without tokens, and anything else as it is, unless its text holds one."""
+    if isinstance(value, str):
+        return _SECRET.sub(_HIDDEN, value)
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    return _SECRET.sub(_HIDDEN, text) if _SECRET.search(text) else value
+
+
+def without_tokens(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration for :mod:`logging.config` whose handlers filter tokens."""
+    handlers = {
+        name: {**handler, "filters": [*handler.get("filters", []), "tokens"]}
+        for name, handler in config.get("handlers", {}).items()
+    }
+    filters = {**config.get("filters", {}), "tokens": {"()": TokenFilter}}
+    return {**config, "filters": filters, "handlers": handlers}

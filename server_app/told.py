@@ -1,0 +1,20 @@
+"""Errors of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from training.errors import InputError
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """End the program with exit code 2 and the sentence of an :class:`InputError` inside the block."""
+    try:
+        yield
+    except InputError as error:
+        typer.secho(error.message, err=True, fg="red")
+        raise typer.Exit(2) from None
