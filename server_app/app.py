@@ -39,6 +39,7 @@ from server_app.reuse import Results
 from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
+from server_app.store.recovery import recover
 from server_app.strategies import First, Random
 from server_app.submissions import user_of
 from server_app.train_task import Retraining
@@ -90,8 +91,12 @@ class TumorLoopApp(MONAILabelApp):
 
     def init_datastore(self) -> CaseDatastore:
         """Return the datastore over the studies."""
+        own = self.server_settings
         return CaseDatastore(
-            Path(self.studies).resolve(), self.workspace, source_labels=self.server_settings.source_labels
+            Path(self.studies).resolve(),
+            self.workspace,
+            source_labels=own.source_labels,
+            follow_links=own.follow_links,
         )
 
     def init_infers(self) -> dict[str, InferTask]:
@@ -124,6 +129,8 @@ class TumorLoopApp(MONAILabelApp):
         self.record.begin()
         for leftover in self.workspace.incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        if recover(self.workspace, self.models):
+            self.datastore().refresh()
         self.maps.prune()
         self.results.prune()
         stock_routes.install(self)

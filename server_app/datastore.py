@@ -7,7 +7,6 @@ names the newest label of that tag. The label that came with a case has the tag 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -16,10 +15,13 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 
+from server_app.access.audit import note
+from server_app.access.identity import current
 from server_app.catalog import Catalog
 from server_app.errors import input_errors, refusal, unknown
 from server_app.labels_store import LabelStore
 from server_app.store.case_ids import CaseIds
+from server_app.store.removal import remove_upload
 from server_app.submissions import Submissions, user_of
 from server_app.uploads import Uploads, checked_id, conflict, same_or_conflict, whole_case
 from server_app.workspace import Workspace
@@ -35,14 +37,17 @@ class CaseDatastore(Datastore):
         studies: The folder of cases; never written to.
         workspace: Where everything else lies.
         source_labels: Whether labels that came with cases count as final ones.
+        follow_links: Whether to read cases that links lead to outside the studies.
     """
 
-    def __init__(self, studies: Path, workspace: Workspace, *, source_labels: bool = False) -> None:
+    def __init__(
+        self, studies: Path, workspace: Workspace, *, source_labels: bool = False, follow_links: bool = False
+    ) -> None:
         self.workspace = workspace
-        self.uploads = Uploads(workspace.uploads, workspace.removed)
+        self.uploads = Uploads(workspace.uploads)
         labels = LabelStore(workspace.labels)
         self.ids = CaseIds(workspace.case_ids, labels)
-        self.catalog = Catalog(studies, self.uploads, workspace.cache, self.ids)
+        self.catalog = Catalog(studies, self.uploads, workspace.cache, self.ids, follow_links=follow_links)
         self.labels = Submissions(self.catalog, labels, workspace, source_labels=source_labels)
         self._name = studies.name
         self._description = "Cases of four modalities: T1, T1 with contrast, T2, FLAIR"
@@ -116,7 +121,9 @@ class CaseDatastore(Datastore):
         Raises:
             HTTPException: 404 if there is none of that id.
         """
-        return self.catalog.get(image_id, allow_missing=allow_missing)
+        case = self.catalog.get(image_id, allow_missing=allow_missing)
+        note(case=case.id)
+        return case
 
     def list_images(self) -> list[str]:
         """Return the ids of all cases, sorted."""
@@ -183,12 +190,8 @@ class CaseDatastore(Datastore):
             HTTPException: 409 for a case of the studies folder.
         """
         case = self.case(image_id)
-        place = self.uploads.remove(case.id)
-        if place is None:
+        if remove_upload(self.workspace, case.id, current().name or "admin") is None:
             raise refusal(409, "image", f"Case {case.id} lies in the studies folder, which the server only reads.")
-        for folder in (self.workspace.labels / case.id, self.workspace.answers / case.id):
-            if folder.is_dir():  # they must not meet other images that come under the same name
-                os.replace(folder, place / folder.parent.name)
         self.catalog.search()
 
     # === Labels ===
@@ -252,6 +255,7 @@ class CaseDatastore(Datastore):
 
     def _added(self, case: Case) -> Case:
         self.catalog.add(case)
+        note(case=case.id, sha256=case.fingerprint())
         return case
 
     def _notes(self, case_id: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ channel is which modality, so that nothing is guessed again.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 from fastapi import HTTPException
 
 from server_app.errors import input_errors, refusal
-from training.atomic import publish_folder, write_json
+from training.atomic import make_folder, publish_folder, write_json
 from training.cases import Case, Source, case_from_4d, case_from_files
 from training.errors import InputError
 from training.modalities import ROLES, missing_message, role_of
@@ -46,12 +45,10 @@ class Uploads:
 
     Args:
         root: One folder per case.
-        removed: Where removed cases go.
     """
 
-    def __init__(self, root: Path, removed: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._removed = removed
 
     def cases(self) -> list[Case]:
         """Return all complete cases."""
@@ -97,28 +94,16 @@ class Uploads:
 
         return self._store(case, copy, facts)
 
-    def remove(self, case_id: str) -> Path | None:
-        """Take a case out of the store; return where its files are now, ``None`` if it was not there."""
-        folder = self._root / case_id
-        if not folder.is_dir():
-            return None
-        self._removed.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=f"{case_id}-", dir=self._removed))
-        os.replace(folder, place / "images")
-        return place
-
     def _store(self, case: Case, copy: Callable[[Path], dict[str, Source]], facts: Mapping[str, Any]) -> Case:
         folder = self._root / case.id
         earlier = _read_case(folder)
         if earlier is not None:
             return same_or_conflict(earlier, case)
-        self._root.mkdir(parents=True, exist_ok=True)
+        make_folder(self._root)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
         try:
-            sources = copy(temporary)
-            written = {role: {"file": source.path.name, "channel": source.channel} for role, source in sources.items()}
-            digest = replace(case, label=None).fingerprint()
-            write_json(temporary / "case.json", {**facts, "time": now(), "sha256": digest, "sources": written})
+            record = {**facts, **_record(replace(case, sources=copy(temporary), label=None))}
+            write_json(temporary / "case.json", record)
             temporary.chmod(0o755)
             publish_folder(temporary, folder)
         except FileExistsError:
@@ -129,6 +114,24 @@ class Uploads:
         stored = _read_case(folder)
         assert stored is not None
         return stored
+
+
+def rebuilt_record(folder: Path) -> dict[str, Any]:
+    """Return what ``case.json`` must say of an upload whose own cannot be read.
+
+    Raises:
+        InputError: If its files do not tell the modalities by their names: the order of a 4D file is known to nobody.
+    """
+    files = sorted(path for path in folder.iterdir() if image_ending(path))
+    case = case_from_files(files, id=folder.name)
+    case.read_all()
+    return {**_record(case), "rebuilt": True}
+
+
+def _record(case: Case) -> dict[str, Any]:
+    """Return what is noted of a case whose files lie where they belong."""
+    written = {role: {"file": source.path.name, "channel": source.channel} for role, source in case.sources.items()}
+    return {"time": now(), "sha256": case.fingerprint(), "sources": written}
 
 
 def same_or_conflict(stored: Case, sent: Case) -> Case:

@@ -158,6 +158,11 @@ class Workspace:
         """How far the training is."""
         return self.training / "progress.json"
 
+    @property
+    def unfinished_file(self) -> Path:
+        """What the training that is under way was begun with."""
+        return self.training / "job.json"
+
 
 def _home() -> Path:
     given = os.environ.get("TUMORLOOP_HOME")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from training.fit import FitConfig
 from training.labels import REGIONS
 from training.metrics import mean_dice
+from training.model_store import PROMOTED
 from training.unet import UNetConfig
 from training.weights import Weights
 
@@ -20,12 +21,18 @@ if TYPE_CHECKING:
 Scores = list[dict[str, float]]
 
 
-def scores_of(weights: Weights, network: UNetConfig, config: FitConfig, cases: Sequence[PreparedCase]) -> Scores:
-    """Return the Dice of each case, whole brains, under the precision of the training."""
+def scores_of(
+    weights: Weights,
+    network: UNetConfig,
+    config: FitConfig,
+    cases: Sequence[PreparedCase],
+    on_case: Callable[[], None] = lambda: None,
+) -> Scores:
+    """Return the Dice of each case, whole brains, under the precision of the training; tells after each case."""
     from training.fit import compile_model
     from training.fit_callbacks import score
 
-    return score(compile_model(config, network, weights), cases)
+    return score(compile_model(config, network, weights), cases, on_case)
 
 
 def not_worse(before: Scores, after: Scores, tolerance: float) -> bool:
@@ -49,7 +56,7 @@ def verdict_of(before: Scores, after: Scores, tolerance: float, moved_to: str | 
         return f"Not promoted: {numbers}; more than {tolerance:g} is lost."
     if moved_to is not None:
         return f"Not promoted: {moved_to} became the served model while this one was trained. It has {numbers}."
-    return f"Promoted: {numbers} (not worse by more than {tolerance:g})."
+    return f"{PROMOTED}: {numbers} (not worse by more than {tolerance:g})."
 
 
 def metrics_of(cases: Sequence[PreparedCase], before: Scores, after: Scores) -> dict[str, Any]:

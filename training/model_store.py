@@ -34,6 +34,8 @@ from training.weights import Weights, load_weights, save_weights
 
 FORMAT_VERSION = 1
 BUNDLED_ID = "v0000"
+#: How the verdict of a version begins that its own training promoted.
+PROMOTED = "Promoted"
 _ID = re.compile(r"v\d{4,}")
 
 
@@ -64,6 +66,7 @@ class ModelCard(BaseModel):
         network: The architecture.
         data: The cases seen, by id and hash of the label. No patient name, no path.
         training: Settings and history of the run.
+        weights_sha256: Of the weights' file beside the card; empty in cards of earlier versions of this code.
         metrics: Dice per case and region on the validation set, of this version and of its parent.
         verdict: Why it was promoted, or not.
     """
@@ -77,6 +80,7 @@ class ModelCard(BaseModel):
     network: UNetConfig = Field(default_factory=UNetConfig)
     data: list[SeenCase] = []
     training: dict[str, Any] = {}
+    weights_sha256: str = ""
     metrics: dict[str, Any] = {}
     verdict: str = ""
 
@@ -130,6 +134,7 @@ def write_version(folder: Path, weights: Weights, card: ModelCard, *, half_preci
     temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     try:
         save_weights(weights, temporary / "weights.npz", half_precision=half_precision)
+        card = card.model_copy(update={"weights_sha256": file_sha256(temporary / "weights.npz")})
         write_json(temporary / "card.json", card.model_dump(mode="json"))
         temporary.chmod(0o755)
         publish_folder(temporary, folder)
@@ -172,7 +177,7 @@ class ModelStore:
         if version == BUNDLED_ID and self.bundled is not None and self._has_bundled():
             return read_version(self.bundled, version=BUNDLED_ID)
         if not _ID.fullmatch(version) or not (self.root / version).is_dir():
-            known = ", ".join(self._ids()) or "none"
+            known = ", ".join(self.ids()) or "none"
             raise InputError(f"There is no model version {version!r}. Known: {known}.", field="version")
         return read_version(self.root / version, version=version)
 
@@ -206,7 +211,7 @@ class ModelStore:
         """
         self.root.mkdir(parents=True, exist_ok=True)
         while True:
-            numbers = [int(name[1:]) for name in self._ids()]
+            numbers = [int(name[1:]) for name in self.ids()]
             version = f"v{max([0, *numbers]) + 1:04d}"
             try:
                 return write_version(self.root / version, weights, card.model_copy(update={"version": version}))
@@ -247,12 +252,33 @@ class ModelStore:
         self._write(history[:-1])
         return earlier
 
+    def rebuild_history(self, reason: str) -> None:
+        """Write the list of promotions anew, from the versions' cards: for when it cannot be read.
+
+        What people promoted or took back by hand is not in the cards, and is lost.
+
+        Args:
+            reason: Noted with each entry.
+        """
+        history = [{"version": BUNDLED_ID, "time": now(), "reason": "bundled"}] if self._has_bundled() else []
+        for version in self.versions():
+            if version.id == BUNDLED_ID or not version.card.verdict.startswith(PROMOTED):
+                continue
+            try:
+                version.load_weights()
+            except InputError:
+                continue
+            history.append({"version": version.id, "time": version.card.created, "reason": reason})
+        if history:
+            self._write(history)
+
     def _write(self, history: list[dict[str, str]]) -> None:
         write_json(self.root / "current.json", {"current": history[-1]["version"], "history": history})
 
     def _has_bundled(self) -> bool:
         return self.bundled is not None and (Path(self.bundled) / "card.json").is_file()
 
-    def _ids(self) -> list[str]:
+    def ids(self) -> list[str]:
+        """Return the ids of all versions, readable or not, the bundled one first."""
         own = sorted(name for name in os.listdir(self.root) if _ID.fullmatch(name)) if self.root.is_dir() else []
         return ([BUNDLED_ID] if self._has_bundled() else []) + own

@@ -49,11 +49,13 @@ class CaseIds:
     Args:
         path: The file ``cases.json``, directly in the workspace.
         labels: The labels, from which the file can be made anew.
+        read_only: Whether to leave the file as it is, whatever is in it.
     """
 
-    def __init__(self, path: Path, labels: LabelStore) -> None:
+    def __init__(self, path: Path, labels: LabelStore, *, read_only: bool = False) -> None:
         self._path = path
         self._labels = labels
+        self._read_only = read_only
         self._lock = threading.Lock()
         self._unsaved: dict[str, Given] = {}
 
@@ -99,6 +101,8 @@ class CaseIds:
             return self._from_labels()
         except ValueError as error:
             given = self._from_labels()
+            if self._read_only:
+                return given
             done = f"{len(given)} ids were taken from the labels."
             Quarantine.of(self._path.parent).set_aside(self._path, f"It cannot be read: {error}.", done)
             return given
@@ -116,7 +120,7 @@ class CaseIds:
 
     def _give(self, places: Mapping[str, Case], taken: Collection[str], keep: bool) -> dict[str, Given]:
         """Give ids to the places that have none, and remember them if asked to; return all."""
-        if not keep:
+        if not keep or self._read_only:
             return self._chosen(self._all(), places, taken)
         try:
             with FileLock(self._path.with_name(".cases.lock"), timeout=_LOCK_SECONDS):

@@ -93,7 +93,7 @@ def test_an_answer_is_compared_on_its_own_grid_only(tmp_path: Path) -> None:
 
 def test_an_upload_is_whole_or_not_there(tmp_path: Path) -> None:
     source = synthetic.write_case(tmp_path / "sent", "x", label=False)
-    uploads = Uploads(tmp_path / "uploads", tmp_path / "removed")
+    uploads = Uploads(tmp_path / "uploads")
     files = sorted(source.iterdir())
     case = uploads.add_files("case", files, {"user": "me"})
     assert json.loads((tmp_path / "uploads" / "case" / "case.json").read_text())["user"] == "me"
@@ -118,7 +118,7 @@ def test_a_path_is_no_name_of_a_case(name: str) -> None:
 def test_a_case_that_appears_later_is_found(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     ids = CaseIds(tmp_path / "cases.json", LabelStore(tmp_path / "labels"))
-    catalog = Catalog(tmp_path / "studies", Uploads(tmp_path / "u", tmp_path / "r"), tmp_path / "cache", ids)
+    catalog = Catalog(tmp_path / "studies", Uploads(tmp_path / "u"), tmp_path / "cache", ids)
     assert catalog.all() == {}
     synthetic.write_case(tmp_path / "studies", "BraTS20_Training_009")
     catalog.search()
