@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, File, Response, UploadFile
 from fastapi.responses import FileResponse
 
+from server_app.access.audit import note
 from server_app.answers import SESSION_ANSWER
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.labels_store import LabelVersion
-from server_app.plan import plan_of
 from server_app.received import received
 from server_app.replies import ENDINGS, checked_ending, labelmap_reply, map_reply, volume_reply
 from server_app.samples import make_sample
 from server_app.session_files import session_case
 from server_app.stock_routes import Annotator, Reader, Settings, Trainer, sessions_of, with_user
+from server_app.training_routes import trainings
 from training.cases import Case
 from training.modalities import ROLES
 from training.model_store import ModelVersion
@@ -31,7 +32,7 @@ def install(app: TumorLoopApp) -> None:
     """Add these routes to the server."""
     from monailabel.app import app as web
 
-    routers = (_cases(app), _labels(app), _versions(app), _maps(app), _jobs(app), _training(app))
+    routers = (_cases(app), _labels(app), _versions(app), _maps(app), _jobs(app), trainings(app))
     web.router.routes[:0] = [route for router in routers for route in router.routes]
 
 
@@ -120,6 +121,7 @@ def _versions(app: TumorLoopApp) -> APIRouter:
         """Undo the last promotion."""
         with input_errors(409):
             version = app.models.rollback()
+        note(model_version=version.id)
         return _card(version, version.id)
 
     @router.post("/{version}/promote")
@@ -128,6 +130,7 @@ def _versions(app: TumorLoopApp) -> APIRouter:
         who = with_user(params or {}, user).get("client_id") or user.username
         with _unknown_version(app, version):
             promoted = app.models.promote(version, f"promoted by {str(who)[:100]}")
+        note(model_version=promoted.id)
         return _card(promoted, promoted.id)
 
     return router
@@ -160,19 +163,6 @@ def _jobs(app: TumorLoopApp) -> APIRouter:
     async def cancel_job(user: Reader, job_id: str) -> dict[str, Any]:
         """Cancel an inference, waiting or computing; whoever waits for it is answered with 499."""
         return app.jobs.cancel(job_id)
-
-    return router
-
-
-def _training(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(prefix="/train", tags=["Train"], route_class=StoringRoute)
-
-    @router.get("/{model}/plan")
-    def get_plan(user: Reader, model: str) -> dict[str, Any]:
-        """Tell what a training would start from, learn and take."""
-        trainer, labels = app.trainer(model), app.datastore().labels
-        with input_errors():
-            return plan_of(app.models, labels.corrections(), trainer.defaults)
 
     return router
 

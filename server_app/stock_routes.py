@@ -8,6 +8,7 @@ where nothing is to be checked they call its function.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, File, Form, Request, UploadFile
@@ -17,6 +18,8 @@ from monailabel.endpoints import datastore as stock_datastore
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import RBAC, User
 
+from server_app.access.audit import note
+from server_app.access.identity import Role, current, require
 from server_app.clients import client_of
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
@@ -25,6 +28,7 @@ from server_app.received import parsed, received
 from server_app.session_files import complete
 from server_app.sessions import CheckedSessions
 from server_app.turns import Ticket
+from training.hashes import file_sha256
 from training.volumes import read_header
 
 if TYPE_CHECKING:
@@ -51,9 +55,8 @@ def install(app: TumorLoopApp) -> None:
 
 def with_user(params: dict[str, Any], user: User) -> dict[str, Any]:
     """Add who sends a request: the authenticated user, or else what the client calls itself."""
-    if settings.MONAI_LABEL_AUTH_ENABLE:
-        return {**params, "client_id": user.username}
-    return params
+    name = current().name or (user.username if settings.MONAI_LABEL_AUTH_ENABLE else "")
+    return {**params, "client_id": name} if name else params
 
 
 def _inference(app: TumorLoopApp) -> APIRouter:
@@ -77,9 +80,12 @@ def _inference(app: TumorLoopApp) -> APIRouter:
         if output == ResultType.dicom_seg:
             raise refusal(422, "output", "DICOM SEG is not offered. Use result_extension .seg.nrrd.")
         wishes = parsed(params)
-        request = {name: value for name, value in wishes.items() if name not in _RESERVED}
+        if wishes.get("save_label") in (True, "true"):
+            require(Role.ANNOTATOR, "save_label", "store labels")
+        request = with_user({name: value for name, value in wishes.items() if name not in _RESERVED}, user)
         with app.jobs.following(wishes.get("job"), client_of(sent, wishes)) as ticket:
             result = _infer(app, {**request, "model": model, "image": image}, ticket, session_id, file)
+        note(model_version=result["params"]["model_version"], answer_sha256=file_sha256(Path(result["file"])))
         return send_response(app.datastore(), result, output, background_tasks)
 
     @router.put("/session/")
@@ -191,25 +197,26 @@ def _training(app: TumorLoopApp) -> APIRouter:
         user: Trainer, model: str, params: Settings = None, run_sync: bool = False, enqueue: bool = False
     ) -> dict[str, Any]:
         """Start a training."""
-        return app.submit_training(model, params or {}, enqueue=enqueue)
+        return app.trainings.start(model, with_user(params or {}, user), enqueue=enqueue)
 
     @router.post("/train/", include_in_schema=False)
     def run_all(user: Trainer, params: Settings = None, run_sync: bool = False) -> dict[str, Any]:
         """Start the one training there is, with MONAI Label's reply for all of them."""
         return {
-            name: {"result": app.submit_training(name, params or {}, enqueue=True), "detail": None}
+            name: {"result": app.trainings.start(name, with_user(params or {}, user), enqueue=True), "detail": None}
             for name in app.trainer_names()
         }
 
     @router.delete("/train/")
     def stop(user: Trainer) -> Any:
-        """Stop the training under way."""
-        return train.stop()
+        """Stop the training under way; it can go on later."""
+        return app.trainings.stop()
 
     @router.get("/info/")
     def describe(user: Reader) -> dict[str, Any]:
         """Describe the server."""
-        return dict(info.app_info())
+        who = current()
+        return {**info.app_info(), "access": {"tokens": who.tokens, "user": who.name, "role": who.role.title}}
 
     @router.post("/reload", include_in_schema=False)
     def reload(user: Reader) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from server_app.access.audit import note
 from server_app.answers import Answers
 from server_app.catalog import Catalog
 from server_app.errors import input_errors, unknown
@@ -90,7 +91,10 @@ class Submissions:
             record["source"] = record["source"] or ("manual" if record["model_version"] is None else "correction")
             if tag == FINAL:
                 record["split"] = self.split.assign([case.patient])[case.patient]
-            return self.store.add(case.id, checked.volume, record)
+            label, new = self.store.add(case.id, checked.volume, record)
+        facts = {name: label.record.get(name) for name in ("sha256", "model_version")}
+        note(case=case.id, label_version=label.version, new=new, **facts)
+        return label, new
 
     def newest(self, case: Case, tag: str) -> LabelVersion:
         """Return the newest label of a tag.
