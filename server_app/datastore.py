@@ -18,7 +18,7 @@ from monailabel.interfaces.datastore import Datastore
 from server_app.access.audit import note
 from server_app.access.identity import current
 from server_app.catalog import Catalog
-from server_app.errors import input_errors, refusal, unknown
+from server_app.errors import input_errors, refusal
 from server_app.labels_store import LabelStore
 from server_app.store.case_ids import CaseIds
 from server_app.store.removal import remove_upload
@@ -219,8 +219,9 @@ class CaseDatastore(Datastore):
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take back the newest label of a tag; its files are kept."""
         case = self.case(label_id)
-        if not self.labels.store.remove(case.id, label_tag, "admin"):
-            raise unknown("label", f"Case {case.id} has no label with the tag {label_tag[:32]!r}.")
+        label = self.labels.newest(case, label_tag)
+        self.labels.store.remove(case.id, label_tag, current().name or "admin")
+        note(label_version=label.version, sha256=label.record.get("sha256"))
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
         """Return the tags a case has labels of, each with the label's id."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from contextvars import ContextVar
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,6 +22,8 @@ from typing import Any
 
 from training.atomic import fsync_folder
 
+#: The most refusals of unknown senders that are written in a minute, so that nobody can fill the disk by knocking.
+MOST_REFUSALS = 100
 #: The most cases a line names; a download of the whole dataset has more.
 _MOST_CASES = 1000
 _NOTES: ContextVar[dict[str, Any] | None] = ContextVar("tumorloop-audit", default=None)
@@ -36,6 +39,7 @@ class AuditLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._minute, self._refusals = 0, 0
 
     def append(self, entry: dict[str, Any], *, durable: bool) -> None:
         """Append a line.
@@ -62,6 +66,22 @@ class AuditLog:
                 os.close(descriptor)
             if new:
                 fsync_folder(self._folder)
+
+    def append_refusal(self, entry: dict[str, Any]) -> None:
+        """Append a line about an unknown sender, unless there are too many; the next one that is written tells how many.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        with self._lock:
+            minute, unwritten = int(time.monotonic() // 60), 0
+            if minute != self._minute:
+                unwritten = max(0, self._refusals - MOST_REFUSALS)
+                self._minute, self._refusals = minute, 0
+            self._refusals += 1
+            if self._refusals > MOST_REFUSALS:
+                return
+        self.append({**entry, **({"unwritten_before": unwritten} if unwritten else {})}, durable=False)
 
 
 def begin_notes() -> dict[str, Any]:

@@ -131,6 +131,8 @@ class AccessLayer:
     async def _append(self, entry: dict[str, Any], *, durable: bool) -> None:
         if durable:  # waits for the disk
             await run_sync(partial(self._log.append, entry, durable=True), limiter=self._threads)
+        elif entry["event"] == "refused" and not entry.get("user"):
+            self._log.append_refusal(entry)
         else:
             self._log.append(entry, durable=False)
 

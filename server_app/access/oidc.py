@@ -1,8 +1,8 @@
 """MONAI Label's own OIDC setting (``MONAI_LABEL_AUTH_ENABLE``), behind our layer.
 
 MONAI Label 0.8.5 calls PyJWT without saying which algorithms it takes, which PyJWT 2 refuses: nobody gets in. So the
-token is read here, once, with algorithms that need the realm's private key, and MONAI Label's endpoints are handed the
-same function.
+token is read here, with algorithms that need the realm's private key, and MONAI Label's endpoints are handed the same
+function (see :mod:`server_app.access.setup`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,6 @@ def is_enabled() -> bool:
     from monailabel.config import settings
 
     return bool(settings.MONAI_LABEL_AUTH_ENABLE)
-
-
-def install() -> None:
-    """Let MONAI Label's endpoints read tokens as the layer does."""
-    from monailabel.endpoints.user import auth
-
-    auth.from_token = user_of
 
 
 def identify(token: str) -> Identity | None:

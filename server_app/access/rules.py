@@ -103,7 +103,7 @@ RULES: tuple[Rule, ...] = (
     Rule(("POST",), "/train/{model}", _T, _CHANGE),
     Rule(("GET",), "/train/{model}/plan", _R),
     Rule(("GET",), "/train/{model}/queue", _R),
-    Rule(("DELETE",), "/train/{model}/queue", _T, _CHANGE),
+    Rule(("DELETE",), "/train/{model}/queue/{task}", _T, _CHANGE),
     Rule(("GET",), "/versions", _R),
     Rule(("POST",), "/versions/rollback", _T, _CHANGE),
     Rule(("POST",), "/versions/{version}/promote", _T, _CHANGE),

@@ -21,6 +21,9 @@ def access(app: ASGIApp) -> ASGIApp:
     """Make the layer; the innermost one, around MONAI Label's app itself."""
     from monailabel.app import app as web
     from monailabel.config import settings as stock
+    from monailabel.endpoints.user import auth
+
+    from server_app.access import login
 
     own = ServerSettings.from_conf(stock.MONAI_LABEL_APP_CONF)
     place = Workspace.for_studies(Path(stock.MONAI_LABEL_STUDIES), own.workspace)
@@ -30,10 +33,8 @@ def access(app: ASGIApp) -> ASGIApp:
         origins=frozenset(str(origin).rstrip("/") for origin in stock.MONAI_LABEL_CORS_ORIGINS),
         oidc=oidc.identify if oidc.is_enabled() else None,
     )
-    if gate.oidc is not None:
-        oidc.install()
-    else:
-        from server_app.access import login
-
+    # MONAI Label's endpoints ask this function who sends a request; its own knows nobody but "admin".
+    auth.from_token = oidc.user_of if gate.oidc is not None else login.stock_user
+    if gate.oidc is None:
         web.router.routes[:0] = login.router(gate).routes
     return AccessLayer(app, gate, AuditLog(place.audit))
