@@ -90,6 +90,15 @@ class LimitedConnection(H11Protocol):
         super().on_response_complete()
         if self._is_answering():  # the next request was there already
             self._stop()
+        self._watch(0)
+
+    def _watch(self, before: int) -> None:
+        """See to it that the client takes what is left of a reply: its end waits in memory until then."""
+        left = self.transport.get_write_buffer_size()
+        if left and left == before:
+            self.transport.abort()
+        elif left:
+            self.loop.call_later(self.limits.reply_seconds, self._watch, left)
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -34,7 +34,6 @@ def is_plain_name(name: str) -> bool:
         and not _FORBIDDEN.search(name)
         and not _FORBIDDEN_START.match(name)
         and not _CODE.search(name)
-        and name == name.strip(" ")
     )
 
 
