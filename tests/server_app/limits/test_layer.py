@@ -12,6 +12,7 @@ import requests
 
 from server_app.limits.settings import Limits
 from server_app.settings import ServerSettings
+from tests.server_app.conftest import eventually
 from tests.server_app.limits.conftest import Small, read_all
 from training.errors import InputError
 
@@ -129,18 +130,18 @@ def test_requests_beyond_the_number_are_told_to_come_later(serve: Callable[..., 
     threads = [threading.Thread(target=requests.get, args=(server.url + "/wait",)) for _ in range(2)]
     for thread in threads:
         thread.start()
+    eventually(lambda: is_refused(server.url))
     answer = requests.get(server.url + "/info/", timeout=10)
-    for _ in range(50):  # until both have arrived
-        if answer.status_code == 503:
-            break
-        time.sleep(0.05)
-        answer = requests.get(server.url + "/info/", timeout=10)
     assert "Try again" in detail(answer, 503)["message"]
     assert answer.headers["Retry-After"] == "5"
     server.gate.set()
     for thread in threads:
         thread.join(10)
-    assert requests.get(server.url + "/info/", timeout=10).status_code == 200
+    eventually(lambda: not is_refused(server.url))
+
+
+def is_refused(url: str) -> bool:
+    return requests.get(url + "/info/", timeout=10).status_code == 503
 
 
 def test_limits_are_settings() -> None:
