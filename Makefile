@@ -15,7 +15,7 @@ PORT := 8000
 # make panel-screenshots
 SCREENSHOTS := build/panel-screenshots
 
-.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots clean
+.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots crash clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
@@ -24,6 +24,7 @@ help:
 	@echo "make test                 lint and all tests"
 	@echo "make test-mrml            the panel's logic on Slicer 5.12's MRML (make test calls it)"
 	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
+	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make lint                 ruff and mypy"
 	@echo "make gpu                  the same with TensorFlow's CUDA libraries"
 	@echo "make setup                the virtual environment in $(VENV) (the others call it)"
@@ -71,6 +72,9 @@ test-mrml: setup-slicer512
 
 panel-screenshots: setup
 	@$(BIN)/python -m tests.slicer_extension.panel.screenshots "$(SCREENSHOTS)"
+
+crash: setup
+	@$(BIN)/python -m tests.crash
 
 clean:
 	@# only what the demo marked as its own
