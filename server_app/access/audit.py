@@ -68,7 +68,7 @@ class AuditLog:
                 fsync_folder(self._folder)
 
     def append_refusal(self, entry: dict[str, Any]) -> None:
-        """Append a line about an unknown sender, unless there are too many; the next one that is written tells how many.
+        """Append a line about an unknown sender, unless there are too many; the next one written tells how many.
 
         Raises:
             OSError: If it cannot be written.
