@@ -13,7 +13,6 @@ import copy
 import logging
 import os
 import shutil
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ from server_app.store.recovery import recover
 from server_app.strategies import First, Random
 from server_app.submissions import user_of
 from server_app.train_task import Retraining
+from server_app.trainings import Trainings
 from server_app.turns import Ticket
 from server_app.worker import InferenceWorker
 from server_app.workspace import Workspace
@@ -70,7 +70,6 @@ class TumorLoopApp(MONAILabelApp):
         self.workspace = Workspace.for_studies(Path(studies), self.server_settings.workspace).make()
         self.models = ModelStore(self.workspace.models, self.server_settings.model)
         self.maps = MapStore(self.workspace.maps)
-        self._submitting = threading.Lock()
         self.worker = InferenceWorker(
             self.workspace.models, self.server_settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT
         )
@@ -78,6 +77,7 @@ class TumorLoopApp(MONAILabelApp):
         self.results = Results(self.workspace.cache / "results" if self.server_settings.reuse_results else None)
         self.record = RunRecord(self.workspace.run_record)
         self.overview = Overview(self, self.record)
+        self.trainings = Trainings(self)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -136,6 +136,7 @@ class TumorLoopApp(MONAILabelApp):
         stock_routes.install(self)
         routes.install(self)
         operations.install(self)
+        self.trainings.install()
         super().on_init_complete()
         if self.server_settings.warm_up:
             self.worker.warm_up()
@@ -144,7 +145,7 @@ class TumorLoopApp(MONAILabelApp):
 
     def close(self) -> None:
         """End the worker, and a training or a batch under way; all of them leave everything consistent."""
-        AsyncTask.stop("train")
+        self.trainings.close()
         AsyncTask.stop("batch_infer")
         self.worker.close()
         self.record.end()
@@ -246,23 +247,6 @@ class TumorLoopApp(MONAILabelApp):
         if name not in self._strategies:
             raise unknown("strategy", f"There is no strategy {name[:80]!r}. Known: {', '.join(self._strategies)}.")
         return dict(super().next_sample({**request, "strategy": name}))
-
-    def submit_training(self, name: str, params: dict[str, Any], *, enqueue: bool) -> dict[str, Any]:
-        """Check a training and hand it to MONAI Label's subprocess.
-
-        Raises:
-            HTTPException: 404 for an unknown trainer, 422 if it cannot start, 429 while another one runs.
-        """
-        trainer = self.trainer(name)
-        with input_errors():
-            config = trainer.check(params, self.datastore())
-        request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
-        with self._submitting:
-            if not enqueue and trainer.busy():
-                raise refusal(429, "model", "A training is running already. Wait for it, or stop it.")
-            task, _ = AsyncTask.run("train", request=request, enqueue=True)  # its own check knows running ones only
-            trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
-        return dict(task)
 
     # === Parts ===
 

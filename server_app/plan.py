@@ -63,8 +63,18 @@ def _times(models: ModelStore) -> tuple[float, float | None]:
         if version.card.parent is None or not isinstance(history, list) or not history:
             continue  # not retrained on this server
         try:
-            epochs, whole = float(history[-1]["seconds"]), float(version.card.training["seconds"])
+            epochs, whole = _seconds(history), float(version.card.training["seconds"])
             return max(0.0, whole - epochs), epochs / len(history)
         except (KeyError, TypeError, ValueError):
             continue
     return 0.0, None
+
+
+def _seconds(history: list[dict[str, Any]]) -> float:
+    """Return how long the epochs took; the clock begins anew where a training that was cut off went on."""
+    total = before = 0.0
+    for record in history:
+        now = float(record["seconds"])
+        total += now - before if now >= before else now
+        before = now
+    return total

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import psutil
 
 from server_app.errors import without_folders
+from server_app.spawning import lives
 from training.atomic import write_json
 from training.fit import FitProgress
 from training.labels import REGIONS
@@ -20,6 +23,8 @@ from training.retrain import RetrainProgress, RetrainResult
 
 #: States in which a training's process lives.
 RUNNING_STATES = frozenset({"preparing", "training", "judging"})
+#: What a process takes over from the one before it that worked on the same training.
+_KEPT = ("start_ts", "epoch", "best_metric", "train", "eval", "history")
 #: Seconds between two writes while nothing but the step changes.
 _EVERY = 0.5
 
@@ -31,9 +36,10 @@ class ProgressWriter:
         path: The file.
         run: Identifies the training.
         total_epochs: Epochs to run at most.
+        notes: Sentences on what happened before this process was started.
     """
 
-    def __init__(self, path: Path, run: str, total_epochs: int) -> None:
+    def __init__(self, path: Path, run: str, total_epochs: int, notes: Sequence[str] = ()) -> None:
         self._path = path
         self._started = time.time()
         self._written = 0.0
@@ -52,7 +58,12 @@ class ProgressWriter:
             "eta": None,
             "history": [],
             "skipped": {},
+            "notes": list(notes),
+            "heartbeat": self._started,
         }
+        earlier = read_progress(path)
+        if earlier.get("run") == run:  # this process goes on with what another one began
+            self._content.update({name: earlier[name] for name in _KEPT if name in earlier})
         self._write()
 
     def update(self, progress: RetrainProgress) -> None:
@@ -60,7 +71,9 @@ class ProgressWriter:
         content = self._content
         new_stage = progress.state != content["state"]
         new_epoch = progress.fit is not None and progress.fit.epoch != content["epoch"]
-        content.update(state=progress.state, message=progress.message, eta=None)
+        content.update(state=progress.state, message=progress.message, eta=None, heartbeat=time.time())
+        if progress.note:
+            content["notes"].append(progress.note)
         if progress.skipped:
             content["skipped"] = {case: without_folders(why) for case, why in progress.skipped.items()}
         if progress.fit is not None:
@@ -91,18 +104,34 @@ class ProgressWriter:
 
     def _write(self) -> None:
         self._written = time.time()
-        write_json(self._path, {**self._content, "current_time": self._elapsed()})
+        with contextlib.suppress(OSError):  # on a full disk the training itself finds out, and says so
+            write_json(self._path, {**self._content, "current_time": self._elapsed()})
 
 
-def read_progress(path: Path) -> dict[str, Any]:
-    """Return the content of the file; a training whose process is gone is ``stopped``. Empty if there was none."""
+def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]:
+    """Return the content of the file; empty if there was no training.
+
+    Args:
+        path: The file.
+        stall_seconds: A training that has reported nothing for so long is ``stalled``.
+
+    A training whose process is gone is ``stopped``. One that lives has ``idle_seconds``, since its last report.
+    """
     try:
         content = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
-    if content.get("state") in RUNNING_STATES and not _lives(content):
+    if content.get("state") in RUNNING_STATES and not lives(content):
         epoch, total = content.get("epoch"), content.get("total_epochs")
         content.update(state="stopped", message=f"Stopped after {epoch} of {total} epochs.", eta=None)
+    elif content.get("state") in RUNNING_STATES:
+        idle = max(0.0, time.time() - float(content.get("heartbeat") or time.time()))
+        content.update(idle_seconds=round(idle, 1), stalled=idle > stall_seconds)
+        if content["stalled"]:
+            content["message"] = (
+                f"No sign of life for {idle / 60:.0f} minutes. Stop the training and start it again: it goes on from "
+                "its last whole epoch."
+            )
     return content
 
 
@@ -127,12 +156,3 @@ def _left_out(result: RetrainResult) -> str:
 
 def _rounded(value: float) -> float | None:
     return round(value, 5) if math.isfinite(value) else None
-
-
-def _lives(content: dict[str, Any]) -> bool:
-    try:
-        process = psutil.Process(int(content["pid"]))
-        same = abs(process.create_time() - float(content["process_started"])) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False

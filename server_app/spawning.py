@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from types import FrameType
@@ -55,6 +55,16 @@ def before_signals(close: Callable[[], None]) -> None:
                 previous(received, frame)
 
         signal.signal(number, handle)
+
+
+def lives(record: Mapping[str, Any]) -> bool:
+    """Tell whether the process lives that a record names by ``pid`` and ``process_started`` (seconds since 1970)."""
+    try:
+        process = psutil.Process(int(record["pid"]))
+        same = abs(process.create_time() - float(record["process_started"])) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, KeyError, TypeError, ValueError):
+        return False
 
 
 def end_with_parent() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, File, Form, Request, UploadFile
 from monailabel.config import settings
-from monailabel.endpoints import activelearning, info, session, train
+from monailabel.endpoints import activelearning, info, session
 from monailabel.endpoints import datastore as stock_datastore
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import RBAC, User

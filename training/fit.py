@@ -1,6 +1,7 @@
 """Training and retraining: Keras's own ``fit`` on streamed patches, validated on whole brains.
 
-The random numbers come from one seed; a checkpoint after each epoch lets a killed training go on where it was.
+The random numbers come from one seed; a checkpoint after each epoch lets a killed training go on where it was. Where
+memory runs out, the training goes on from there with half as many patches per batch.
 Plain Keras 3: ``KERAS_BACKEND=jax`` trains as well as TensorFlow.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from training.weights import Weights
 if TYPE_CHECKING:
     import keras
 
+    from training.dataset import PatchDataset
     from training.prepared import PreparedCase
 
 
@@ -98,13 +100,14 @@ class FitProgress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """The outcome of a training: the best weights by validation, and how it went."""
+    """The outcome of a training: the best weights by validation, how it went, and with what batches it ended."""
 
     weights: Weights
     best_metric: float
     epochs: int
     history: list[dict[str, Any]]
     stopped_early: bool
+    batch_size: int = 0
 
 
 def fit(
@@ -116,7 +119,9 @@ def fit(
     work_dir: Path,
     start: Weights | None = None,
     sampling: Sequence[float] | None = None,
+    batch_size: int | None = None,
     on_progress: Callable[[FitProgress], None] | None = None,
+    on_smaller_batch: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FitResult:
     """Train the network and return its best weights.
@@ -129,47 +134,98 @@ def fit(
         work_dir: Holds ``checkpoint.npz``; a run with the same settings, start and cases goes on from it.
         start: Weights to start from; ``None`` initializes them from the seed.
         sampling: How often each training case is drawn, relative to the others; default equally.
+        batch_size: Patches per batch to begin with, where memory is known to be too short for those of ``config``.
         on_progress: Called after every batch and epoch.
+        on_smaller_batch: Called with the new number of patches per batch when memory has run out.
         should_stop: Asked after every batch; ``True`` ends the training with what was reached.
 
     Raises:
-        InputError: If there is nothing to train on, or the patch does not fit the network's stride.
+        InputError: If there is nothing to train on, the patch does not fit the network's stride, or there is not even
+            memory for single patches.
     """
     _check(config, network, train)
-    import keras
+    from training.memory import is_out_of_memory, release_memory
 
-    from training.dataset import PatchDataset
-    from training.fit_callbacks import FitSession
+    run = _Run(config, network, train, validation, work_dir, start, sampling, on_progress, should_stop)
+    batch = min(batch_size or config.batch_size, config.batch_size)
+    while True:
+        try:
+            return run.train(batch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch == 1:
+                raise InputError(
+                    f"There is not enough memory to train on even one patch of {config.patch} voxels at a time. Choose "
+                    "a smaller patch.",
+                    field="patch",
+                ) from error
+        # Only here, behind the except clause, nothing holds the failed attempt any more.
+        release_memory()
+        batch //= 2
+        if on_smaller_batch is not None:
+            on_smaller_batch(batch)
 
-    keras.utils.set_random_seed(config.seed)
-    model = compile_model(config, network, start)
-    cases = [[case.id, case.key] for case in (*train, *validation)]
-    fingerprint = _fingerprint(config, network, [cases, list(sampling or [])], start)
-    session = FitSession(model, config, validation, work_dir / "checkpoint.npz", fingerprint, on_progress, should_stop)
-    dataset = PatchDataset(
-        train,
-        patch=config.patch,
-        batch_size=config.batch_size,
-        steps=config.steps_per_epoch,
-        tumor_fraction=config.tumor_fraction,
-        weights=sampling,
-        augment=config.augment,
-        seed=config.seed,
-        workers=config.workers,
-    )
-    first = session.resume()
-    # Keras counts epochs of its own and makes a dry pass before the first; patches must depend on the epoch alone.
-    at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
-    if first < config.max_epochs and not session.exhausted():
-        model.fit(
-            dataset,
-            epochs=config.max_epochs,
-            initial_epoch=first,
-            callbacks=[at_epoch, session],
-            shuffle=False,
-            verbose=0,
+
+@dataclass(frozen=True)
+class _Run:
+    """One training; its attempts differ only in how many patches a batch has. See :func:`fit` for the fields."""
+
+    config: FitConfig
+    network: UNetConfig
+    cases: Sequence[PreparedCase]
+    validation: Sequence[PreparedCase]
+    work_dir: Path
+    start: Weights | None
+    sampling: Sequence[float] | None
+    on_progress: Callable[[FitProgress], None] | None
+    should_stop: Callable[[], bool] | None
+
+    def train(self, batch: int) -> FitResult:
+        """Train with ``batch`` patches at a time, from the checkpoint on if there is one."""
+        import keras
+
+        from training.fit_callbacks import FitSession
+
+        config = self.config
+        keras.utils.set_random_seed(config.seed)
+        model = compile_model(config, self.network, self.start)
+        names = [[case.id, case.key] for case in (*self.cases, *self.validation)]
+        fingerprint = _fingerprint(config, self.network, [names, list(self.sampling or [])], self.start)
+        checkpoint = self.work_dir / "checkpoint.npz"
+        session = FitSession(
+            model, config, self.validation, checkpoint, fingerprint, self.on_progress, self.should_stop
         )
-    return session.result()
+        dataset = self._dataset(batch)
+        first = session.resume()
+        # Keras counts epochs of its own and makes a dry pass before the first; patches must depend on the epoch alone.
+        at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
+        if first < config.max_epochs and not session.exhausted():
+            model.fit(
+                dataset,
+                epochs=config.max_epochs,
+                initial_epoch=first,
+                callbacks=[at_epoch, session],
+                shuffle=False,
+                verbose=0,
+            )
+        return replace(session.result(), batch_size=batch)
+
+    def _dataset(self, batch: int) -> PatchDataset:
+        from training.dataset import PatchDataset
+
+        config = self.config
+        return PatchDataset(
+            self.cases,
+            patch=config.patch,
+            batch_size=batch,
+            steps=config.steps_per_epoch,
+            tumor_fraction=config.tumor_fraction,
+            weights=self.sampling,
+            augment=config.augment,
+            seed=config.seed,
+            workers=config.workers,
+        )
 
 
 def compile_model(config: FitConfig, network: UNetConfig, start: Weights | None) -> keras.Model:

@@ -103,7 +103,7 @@ class FitSession(keras.callbacks.Callback):
         record: dict[str, Any] = {"epoch": epoch + 1, "loss": round(loss, 5)}
         last = epoch + 1 == self._config.max_epochs or self._stopped_early
         if last or (epoch + 1) % self._config.validate_every == 0:
-            record |= self._validate()
+            record |= self._validate(loss)
         record["seconds"] = round(time.perf_counter() - self._started, 1)
         self._state.history.append(record)
         self._state.epoch = epoch + 1
@@ -123,7 +123,7 @@ class FitSession(keras.callbacks.Callback):
         best_epoch = max(scores, key=lambda score: score[1])[0]
         return self._state.epoch - best_epoch >= self._config.early_stop_patience
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, loss: float) -> dict[str, float]:
         weights = self._averaged()
         if not self._validation:
             self._state.best = weights
@@ -131,7 +131,8 @@ class FitSession(keras.callbacks.Callback):
         trained = get_weights(self._network) if self._config.average else None
         if trained is not None:
             set_weights(self._network, weights)
-        scores = score(self._network, self._validation)
+        # A sign of life after each case: judging many takes longer than training.
+        scores = score(self._network, self._validation, lambda: self._report(self._config.steps_per_epoch, loss))
         if trained is not None:
             set_weights(self._network, trained)
         means = {name: float(np.mean([case[name] for case in scores])) for name in REGIONS}
@@ -185,12 +186,15 @@ class FitSession(keras.callbacks.Callback):
         )
 
 
-def score(network: keras.Model, cases: Sequence[PreparedCase]) -> list[dict[str, float]]:
+def score(
+    network: keras.Model, cases: Sequence[PreparedCase], on_case: Callable[[], None] = lambda: None
+) -> list[dict[str, float]]:
     """Return the Dice per region of each case, whole, of what a user would see: cleaned most probable labels.
 
     Args:
         network: Anything whose largest output channel is the label: logits or probabilities.
         cases: Prepared cases; voxels outside the brain count as background.
+        on_case: Called after each of them.
     """
     scores = []
     for case in cases:
@@ -198,6 +202,7 @@ def score(network: keras.Model, cases: Sequence[PreparedCase]) -> list[dict[str,
         brain = np.any(image != 0, axis=-1)
         labels = most_probable(network.predict_on_batch(image[None])[0], brain, voxel_ml=PREPARED_VOXEL_ML)
         scores.append(region_dice(labels, np.asarray(case.label())))
+        on_case()
     return scores
 
 

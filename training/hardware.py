@@ -39,11 +39,26 @@ def best_policy() -> str:
     capability = _gpu_capability()
     if capability is not None:
         return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16" if capability >= (7, 0) else "float32"
-    return "mixed_bfloat16" if _cpu_multiplies_bfloat16() else "float32"
+    return "mixed_bfloat16" if cpu_multiplies_bfloat16() else "float32"
+
+
+def has_gpu() -> bool:
+    """Return whether the machine seems to have a GPU that may be used; needs no backend."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def free_memory_bytes() -> int:
-    """Return the memory the machine could still give, in bytes (half of all memory where that is unknown)."""
+    """Return the memory that could still be had, in bytes (half of all memory where that is unknown).
+
+    A container's own limit counts, where there is one.
+    """
+    machine = _machine_free_bytes()
+    limit = _container_free_bytes()
+    return machine if limit is None else min(machine, limit)
+
+
+def _machine_free_bytes() -> int:
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -54,6 +69,20 @@ def free_memory_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (AttributeError, ValueError, OSError):
         return 4 * 1024**3
+
+
+def _container_free_bytes(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return what the control group of this container (version 2) may still take; ``None`` without a limit."""
+    try:
+        limit = (root / "memory.max").read_text(encoding="ascii").strip()
+        if limit == "max":
+            return None
+        used = int((root / "memory.current").read_text(encoding="ascii"))
+        facts = dict(line.split() for line in (root / "memory.stat").read_text(encoding="ascii").splitlines())
+        # files that are only cached are given back when memory is needed
+        return max(0, int(limit) - used + int(facts.get("inactive_file", 0)))
+    except (OSError, ValueError):
+        return None
 
 
 def _gpu_capability() -> tuple[int, int] | None:
@@ -78,7 +107,8 @@ def _gpu_capability() -> tuple[int, int] | None:
     return None
 
 
-def _cpu_multiplies_bfloat16() -> bool:
+def cpu_multiplies_bfloat16() -> bool:
+    """Return whether the CPU has instructions for bfloat16; needs no backend."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     except OSError:

@@ -9,6 +9,8 @@ chances, halfway and then a quarter of the way from its parent's weights to its 
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +19,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.checkpoint import load_state
 from training.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
+from training.errors import InputError
 from training.fit import FitConfig, FitProgress, FitResult, fit
 from training.judge import Scores, metrics_of, not_worse, scores_of, verdict_of
 from training.model_store import ModelCard, ModelStore, ModelVersion
@@ -85,12 +89,14 @@ class RetrainProgress:
         message: For people.
         fit: The training's numbers, while it runs.
         skipped: Labeled cases that cannot be read and are left out, by id, and why.
+        note: A sentence on something that happened and should be remembered.
     """
 
     state: str
     message: str
     fit: FitProgress | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def retrain(
     *,
     config: RetrainConfig,
     work_dir: Path,
+    batch_size: int | None = None,
     on_progress: Callable[[RetrainProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> RetrainResult:
@@ -121,6 +128,7 @@ def retrain(
         corrections: Labeled cases, with their split.
         config: Settings.
         work_dir: For prepared cases, phantoms and the checkpoint; kept between calls.
+        batch_size: Patches per batch to begin with, where memory is known to be too short for those of ``config``.
         on_progress: Told after every step.
         should_stop: Asked after every step; ``True`` ends the training with what was reached.
 
@@ -139,7 +147,8 @@ def retrain(
     learned = [correction for correction in corrections if correction.case.id not in cases.skipped]
     message = f"judging {parent.id}, the present model, on {len(cases.judge)} cases"
     tell(RetrainProgress("judging", message, skipped=cases.skipped))
-    before = scores_of(start, network, settings, cases.judge)
+    before = scores_of(start, network, settings, cases.judge, _counter(tell, message))
+    _set_aside_damaged(work_dir / "checkpoint.npz", tell)
     result = fit(
         settings,
         network,
@@ -148,14 +157,17 @@ def retrain(
         work_dir=work_dir,
         start=start,
         sampling=cases.sampling,
+        batch_size=batch_size,
+        on_smaller_batch=lambda batch: tell(_smaller(batch)),
         on_progress=lambda now: tell(RetrainProgress("training", _training_message(now), now)),
         should_stop=should_stop,
     )
-    tell(RetrainProgress("judging", f"judging the new model on {len(cases.judge)} cases"))
+    message = f"judging the new model on {len(cases.judge)} cases"
+    tell(RetrainProgress("judging", message))
     candidate = _candidate(
         start,
         result.weights,
-        score=lambda weights: scores_of(weights, network, settings, cases.judge),
+        score=lambda weights: scores_of(weights, network, settings, cases.judge, _counter(tell, message)),
         accept=lambda scores: not_worse(before, scores, config.tolerance),
         tell=tell,
     )
@@ -219,6 +231,7 @@ def _record(config: RetrainConfig, result: FitResult, seconds: float) -> dict[st
         "config": config.model_dump(mode="json"),
         "replay_seeds": list(range(REPLAY_SEED, REPLAY_SEED + config.replay)),
         "epochs": result.epochs,
+        "batch_size": result.batch_size,
         "history": result.history,
         "seconds": round(seconds, 1),
     }
@@ -228,3 +241,24 @@ def _training_message(progress: FitProgress) -> str:
     if progress.epoch >= progress.total_epochs:
         return f"trained {progress.epoch} epochs"
     return f"epoch {progress.epoch + 1} of {progress.total_epochs}, step {progress.step} of {progress.steps}"
+
+
+def _smaller(batch: int) -> RetrainProgress:
+    note = f"Memory ran out; the training went on from its last epoch with {batch} patches per batch."
+    return RetrainProgress("training", "memory ran out: going on with smaller batches", note=note)
+
+
+def _counter(tell: Callable[[RetrainProgress], None], message: str) -> Callable[[], None]:
+    """Return a function that tells, each time it is called, that one more case is judged."""
+    done = itertools.count(1)
+    return lambda: tell(RetrainProgress("judging", f"{message}: {next(done)} done"))
+
+
+def _set_aside_damaged(checkpoint: Path, tell: Callable[[RetrainProgress], None]) -> None:
+    """Move a checkpoint away that cannot be read: the training starts anew, rather than never again."""
+    try:
+        load_state(checkpoint)
+    except InputError:
+        os.replace(checkpoint, checkpoint.with_name("checkpoint-damaged.npz"))
+        note = "The checkpoint of an earlier training was damaged and is set aside; the training started anew."
+        tell(RetrainProgress("training", "starting anew", note=note))

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from server_app.spawning import lives
 from training.atomic import write_json
 from training.errors import InputError
 from training.model_store import now
@@ -43,7 +44,7 @@ class RunRecord:
             InputError: If one does.
         """
         earlier = self._read()
-        if earlier.get("pid") != os.getpid() and not earlier.get("ended") and _lives(earlier):
+        if earlier.get("pid") != os.getpid() and not earlier.get("ended") and lives(earlier):
             raise InputError(
                 f"Another TumorLoop server (process {earlier['pid']}) uses this workspace. Stop it first, or choose "
                 "another folder with --workspace.",
@@ -77,12 +78,3 @@ class RunRecord:
             return dict(json.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return {}
-
-
-def _lives(record: dict[str, Any]) -> bool:
-    try:
-        process = psutil.Process(int(record["pid"]))
-        same = abs(process.create_time() - float(record["process_started"])) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, KeyError, TypeError, ValueError):
-        return False

@@ -140,6 +140,6 @@ def test_the_plan_follows_submissions_trainings_and_a_rollback(server: Server) -
 @pytest.mark.parametrize("model", ["spleen", "..", "%2e%2e"])
 def test_a_model_that_nobody_knows_has_no_plan(server: Server, model: str) -> None:
     answer = server.request("GET", f"/train/{model}/plan")
-    assert answer.status_code == 404
+    assert answer.status_code in (404, 422)  # what looks like a path is refused as such
     if model == "spleen":
         assert answer.json()["detail"]["field"] == "model"
