@@ -82,7 +82,7 @@ def _matches(pattern: str) -> Callable[[str], bool]:
 
 _NAME = (is_plain_name, "a name has at most 200 characters and is no path")
 _TAG = (_matches(r"[A-Za-z0-9_-]{0,32}"), "use at most 32 letters, digits, '-', '_'")
-_ID = (_matches(r"[0-9a-f-]{0,64}"), "an id has at most 64 digits, letters a to f, and '-'")
+_ID = (_matches(r"[0-9A-Za-z-]{0,64}"), "use at most 64 letters, digits, '-'")
 _WORD = (_matches(r"[A-Za-z0-9_.-]{0,64}"), "use letters, digits, '.', '-', '_'")
 _ANY = (lambda value: not re.search(r"[\x00-\x1f\x7f\ufffd]", value), "it holds control characters")
 

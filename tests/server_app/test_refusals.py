@@ -158,10 +158,10 @@ def test_parameters_cannot_replace_the_image(server: Server) -> None:
     assert answer.json()["label_names"]
 
 
-@pytest.mark.parametrize("wrong", ["nobody", "..", "%2e%2e", "0123/../.."])
-def test_an_unknown_session_is_refused(server: Server, wrong: str) -> None:
+@pytest.mark.parametrize(("wrong", "status"), [("nobody", 404), ("..", 422), ("%2e%2e", 422), ("0123/../..", 422)])
+def test_an_unknown_session_is_refused(server: Server, wrong: str, status: int) -> None:
     answer = server.request("POST", "/infer/tumorloop", params={"session_id": wrong})
-    assert detail(answer, 404)["field"] == "session_id"
+    assert detail(answer, status)["field"] == "session_id"
 
 
 @pytest.mark.parametrize(
