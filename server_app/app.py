@@ -16,6 +16,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from fastapi import HTTPException
 from monailabel.config import settings as monai_settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import DefaultLabelTag
@@ -238,15 +239,30 @@ class TumorLoopApp(MONAILabelApp):
         return self.trainer(str(request.get("model") or MODEL))(request, self.datastore())
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose the next case to label; empty if all are labeled.
+        """Choose the next case to label; empty if all are labeled, or claimed by others.
+
+        Args:
+            request: ``strategy``; ``client_id`` is who asks; ``claim`` claims the case for them at once.
 
         Raises:
-            HTTPException: 404 for an unknown strategy.
+            HTTPException: 404 for an unknown strategy, 422 for a claim by nobody.
         """
         name = str(request.get("strategy") or "first")
         if name not in self._strategies:
             raise unknown("strategy", f"There is no strategy {name[:80]!r}. Known: {', '.join(self._strategies)}.")
-        return dict(super().next_sample({**request, "strategy": name}))
+        with input_errors():
+            claiming = flag(request, "claim")
+        while True:
+            found = dict(super().next_sample({**request, "strategy": name}))
+            if not claiming or not found:
+                return found
+            try:
+                minutes = self.server_settings.claim_minutes
+                self.datastore().claims.claim_for(found["id"], user_of(request), minutes)
+                return found
+            except HTTPException as error:
+                if error.status_code != 409:  # somebody else was faster: choose anew
+                    raise
 
     # === Parts ===
 

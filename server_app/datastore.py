@@ -6,6 +6,7 @@ names the newest label of that tag. The label that came with a case has the tag 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 from collections import Counter
@@ -18,11 +19,12 @@ from monailabel.interfaces.datastore import Datastore
 from server_app.access.audit import note
 from server_app.access.identity import current
 from server_app.catalog import Catalog
+from server_app.claims import Claims
 from server_app.errors import input_errors, refusal
 from server_app.labels_store import LabelStore
 from server_app.store.case_ids import CaseIds
 from server_app.store.removal import remove_upload
-from server_app.submissions import Submissions, user_of
+from server_app.submissions import FINAL, Submissions, user_of
 from server_app.uploads import Uploads, checked_id, conflict, same_or_conflict, whole_case
 from server_app.workspace import Workspace
 from training.atomic import write_json, write_with
@@ -49,6 +51,7 @@ class CaseDatastore(Datastore):
         self.ids = CaseIds(workspace.case_ids, labels)
         self.catalog = Catalog(studies, self.uploads, workspace.cache, self.ids, follow_links=follow_links)
         self.labels = Submissions(self.catalog, labels, workspace, source_labels=source_labels)
+        self.claims = Claims(workspace.claims)
         self._name = studies.name
         self._description = "Cases of four modalities: T1, T1 with contrast, T2, FLAIR"
 
@@ -200,6 +203,14 @@ class CaseDatastore(Datastore):
         """Check a label and store it as a new version; see :meth:`Submissions.submit`. Returns the case's id."""
         return self.labels.submit(self.case(image_id), Path(label_filename), label_tag, label_info)[0].case
 
+    def submitted(self, case_id: str, tag: str, user: str | None) -> dict[str, Any]:
+        """End the claim of whoever has submitted a final label; tell whose claim the case is under otherwise."""
+        other = self.claims.of_another(case_id, user)
+        if other is None and tag == FINAL:
+            with contextlib.suppress(OSError):  # the label is stored; the claim ends by itself in time
+                self.claims.release(case_id, user)
+        return {"claimed_by": other.user if other is not None else None}
+
     def get_label(self, label_id: str, label_tag: str, params: Any = None) -> bytes:
         """Return the newest label of a tag, as bytes."""
         return Path(self.get_label_uri(label_id, label_tag)).read_bytes()
@@ -239,6 +250,10 @@ class CaseDatastore(Datastore):
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Return the cases without a final label (or one of another tag)."""
         return [case.id for case in self.catalog.all().values() if not self.labels.is_labeled(case, label_tag)]
+
+    def waiting_for(self, user: str | None) -> list[str]:
+        """Return the cases without a final label that nobody else works on."""
+        return [case for case in self.get_unlabeled_images() if self.claims.of_another(case, user) is None]
 
     # === Parts ===
 

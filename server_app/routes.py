@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 
 from server_app.access.audit import note
 from server_app.answers import SESSION_ANSWER
+from server_app.claim_routes import claims_router
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.labels_store import LabelVersion
@@ -32,7 +33,7 @@ def install(app: TumorLoopApp) -> None:
     """Add these routes to the server."""
     from monailabel.app import app as web
 
-    routers = (_cases(app), _labels(app), _versions(app), _maps(app), _jobs(app), trainings(app))
+    routers = (_cases(app), claims_router(app), _labels(app), _versions(app), _maps(app), _jobs(app), trainings(app))
     web.router.routes[:0] = [route for router in routers for route in router.routes]
 
 
@@ -185,7 +186,7 @@ def _unknown_version(app: TumorLoopApp, version: str) -> Iterator[None]:
 
 def _described(app: TumorLoopApp, case: Case) -> dict[str, Any]:
     store = app.datastore()
-    final = store.labels.store.newest(case.id, "final")
+    final, claim = store.labels.store.newest(case.id, "final"), store.claims.of(case.id)
     return {
         "id": case.id,
         "patient": case.patient,
@@ -195,6 +196,7 @@ def _described(app: TumorLoopApp, case: Case) -> dict[str, Any]:
         "label_version": final.version if final is not None else None,
         "has_source_label": case.label is not None,
         "split": store.labels.split.of(case.patient),
+        "claim": claim.to_json() if claim is not None else None,
     }
 
 

@@ -41,6 +41,7 @@ class ServerSettings(BaseModel):
         require_token: Ask programs on this machine for a token, too.
         follow_links: Read cases that links in the studies folder lead to, wherever they lie.
         limits: How much is too much.
+        claim_minutes: How long a case stays claimed by whoever claimed it, unless they say otherwise.
         retrain: Defaults of the trainings.
     """
 
@@ -56,6 +57,7 @@ class ServerSettings(BaseModel):
     require_token: bool = False
     follow_links: bool = False
     limits: Limits = Limits()
+    claim_minutes: float = Field(60.0, ge=1, le=1440)
     retrain: RetrainConfig = RetrainConfig()
 
     @classmethod

@@ -100,7 +100,7 @@ class Split:
                 if part in (TRAIN, VALIDATION):
                     found.append((str(label.record.get("time")), str(patient), str(part)))
         entries: dict[str, dict[str, str]] = {}
-        for _, patient, part in sorted(found):
+        for _, patient, part in sorted(found, key=lambda label: label[0]):
             entries.setdefault(patient, {"split": part, "reason": "taken from the labels"})
         return entries
 

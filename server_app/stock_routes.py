@@ -27,6 +27,7 @@ from server_app.infer_task import case_at, flag
 from server_app.received import parsed, received
 from server_app.session_files import complete
 from server_app.sessions import CheckedSessions
+from server_app.submissions import user_of
 from server_app.turns import Ticket
 from training.hashes import file_sha256
 from training.volumes import read_header
@@ -154,7 +155,8 @@ def _images(app: TumorLoopApp) -> APIRouter:
             version, new = store.labels.submit(case, path, tag or "final", about)
         app.on_save_label(case.id, version.version)
         record = {name: version.record.get(name) for name in ("sha256", "split", "reference", "dice_against_model")}
-        return {"image": case.id, "label": case.id, "version": version.version, "new": new, **record}
+        claimed_by = store.submitted(case.id, version.tag, user_of(about))
+        return {"image": case.id, "label": case.id, "version": version.version, "new": new, **record, **claimed_by}
 
     @router.get("/datastore/image")
     def download_image(user: Reader, image: str) -> Any:
@@ -184,7 +186,10 @@ def _images(app: TumorLoopApp) -> APIRouter:
     @router.post("/activelearning/{strategy}")
     def sample(user: Reader, strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
         """Choose the next case to label."""
-        return dict(activelearning.sample(strategy, params, user.username))
+        about = with_user(params or {}, user)
+        if about.get("claim"):
+            require(Role.ANNOTATOR, "claim", "claim a case")
+        return dict(activelearning.sample(strategy, about, user.username))
 
     return router
 

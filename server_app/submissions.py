@@ -15,7 +15,7 @@ from server_app.label_check import check_label
 from server_app.labels_store import LabelStore, LabelVersion
 from server_app.split import Split
 from server_app.store.case_ids import images_digest
-from server_app.store.told import told_of_label
+from server_app.store.label_facts import label_facts
 from server_app.workspace import Workspace
 from training.cases import Case
 from training.corrections import Correction
@@ -66,7 +66,7 @@ class Submissions:
         """
         with input_errors():
             _check_tag(tag)
-            told = told_of_label(params)
+            told = label_facts(params)
             checked = check_label(
                 file,
                 case,

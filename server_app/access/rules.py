@@ -65,6 +65,8 @@ RULES: tuple[Rule, ...] = (
     Rule(("GET",), "/cases", _R),
     Rule(("PUT",), "/cases/{case_id}", _A, _CHANGE),
     Rule(("GET",), "/cases/{case_id}/volumes/{role}", _R, _READ),
+    Rule(("GET",), "/claims", _R),
+    Rule(("PUT", "DELETE"), "/cases/{case_id}/claim", _A, _CHANGE),
     Rule(("POST",), "/samples", _A, _CHANGE),
     Rule(("POST",), "/activelearning/{strategy}", _R),
     Rule(("POST",), "/reload", _R),

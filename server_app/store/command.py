@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from server_app.told import told
 from training.errors import InputError
 
 _COLORS = {"error": "red", "warning": "yellow"}
@@ -30,13 +31,10 @@ def check(
     from server_app.workspace import Workspace
     from training.model_store import ModelStore
 
-    try:
+    with told():
         place = Workspace.for_studies(studies, workspace)
         if not place.labels.is_dir():
             raise InputError(f"There is no workspace at {place.root}. Say where it is with --workspace.")
-    except InputError as error:
-        typer.secho(error.message, err=True, fg="red")
-        raise typer.Exit(2) from None
     findings = check_workspace(studies.resolve(), place, ModelStore(place.models, model or BUNDLED_MODEL))
     if as_json:
         typer.echo(json.dumps(findings.to_json(), indent=2))

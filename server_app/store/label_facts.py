@@ -14,7 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LONGEST = {"comment": 4000, "status": 100, "source": 100}
 
 
-def told_of_label(params: Mapping[str, Any]) -> dict[str, Any]:
+def label_facts(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``status``, ``comment``, ``source``, ``model_version`` and ``label_info`` of a submission.
 
     Args:
