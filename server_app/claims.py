@@ -160,7 +160,7 @@ class Claims:
 def taken(claim: Claim) -> Exception:
     """Build the answer to a request for a case that somebody else has."""
     until = f"{_iso(claim.until)[:16].replace('T', ' ')} UTC"
-    message = f"{claim.user} works on case {claim.case} until {until}. Choose another, or ask {claim.user} to release it."
+    message = f"{claim.user} works on case {claim.case} until {until}. Choose another, or ask them to release it."
     return refusal(409, "claim", message)
 
 
