@@ -12,6 +12,7 @@ from typing import Any
 
 from training.atomic import write_json, write_with
 from training.errors import InputError
+from training.hashes import file_sha256
 from training.metrics import region_dice
 from training.volumes import Volume, read_labelmap
 
@@ -34,8 +35,9 @@ class Answers:
         return self._root / case / "answer.nii.gz"
 
     def remember(self, case: str, model_version: str) -> None:
-        """Note which version gave the answer that lies at :meth:`path`."""
-        write_json(self._root / case / "answer.json", {"model_version": model_version})
+        """Note which version gave the answer at :meth:`path`, and the hash by which the note belongs to it."""
+        facts = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
+        write_json(self._root / case / "answer.json", facts)
 
     def take_over(self, case: str, other: Answers, name: str) -> None:
         """Remember for a case what another collection has under ``name``, if it has something."""
@@ -50,14 +52,16 @@ class Answers:
         """Tell how far a label is from the answer.
 
         Returns:
-            ``model_version`` and ``dice_against_model`` by region; empty if there is no answer on the same grid.
+            ``model_version`` and ``dice_against_model`` by region; empty if there is no answer on the same grid, or it
+            is not known which version gave it: a server may have died between the answer and the note.
         """
         try:
             answer = read_labelmap(self.path(case))
             facts = json.loads((self._root / case / "answer.json").read_text(encoding="utf-8"))
-        except (InputError, OSError, ValueError):
+            known = facts.get("sha256") in (None, file_sha256(self.path(case)))
+        except (InputError, OSError, ValueError, AttributeError):
             return {}
-        if not answer.grid.matches(label.grid):
+        if not known or not answer.grid.matches(label.grid):
             return {}
         dice = {region: round(value, 4) for region, value in region_dice(answer.data, label.data).items()}
         return {"model_version": facts["model_version"], "dice_against_model": dice}

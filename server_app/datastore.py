@@ -23,6 +23,7 @@ from server_app.claims import Claims
 from server_app.errors import input_errors, refusal
 from server_app.labels_store import LabelStore
 from server_app.store.case_ids import CaseIds
+from server_app.store.quarantine import Quarantine
 from server_app.store.removal import remove_upload
 from server_app.submissions import FINAL, Submissions, user_of
 from server_app.uploads import Uploads, checked_id, conflict, same_or_conflict, whole_case
@@ -78,13 +79,14 @@ class CaseDatastore(Datastore):
         self.catalog.search()
 
     def status(self) -> dict[str, Any]:
-        """Count cases, those with a final label, labels by tag, and what could not be used."""
+        """Count cases, those with a final label, labels by tag, what cannot be used, and what had to be set aside."""
         cases = self.catalog.all().values()
         return {
             "total": len(cases),
             "completed": sum(self.labels.is_labeled(case) for case in cases),
             "label_tags": dict(Counter(tag for case in cases for tag in self.labels.tags(case))),
             "problems": len(self.catalog.problems()),
+            "set_aside": len(Quarantine.of(self.workspace.root).entries()),
         }
 
     def json(self) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def map_by_name(data: np.ndarray, label_info: Any) -> np.ndarray:
     if _differ(by_position, by_number, present):
         raise InputError(
             f"label_info can be read in two ways: the label holds {present}, its idx are {numbers}, and by position "
-            "the segments would be others. List all segments, in the order of their values.",
+            "the segments would be others. List all segments, in the order of their values. In MONAI Label's panel, "
+            "move scribbles and other segments that are no labels behind the labels, or remove them.",
             field="label_info",
         )
     lookup: dict[int, int] = {}

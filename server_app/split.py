@@ -52,6 +52,7 @@ class Split:
         self._path = path
         self._labels = labels
         self._lock = threading.RLock()
+        self._seen: tuple[tuple[int, int, int], dict[str, dict[str, str]]] | None = None
 
     def assign(self, patients: Iterable[str]) -> dict[str, str]:
         """Return ``train`` or ``validation`` for each patient, and store those that are new.
@@ -80,7 +81,7 @@ class Split:
         """Return the entries by patient; made anew from the labels if the file is missing or damaged."""
         with self._lock:
             try:
-                return parse_split(self._path.read_text(encoding="utf-8"))
+                return dict(self._parsed())
             except FileNotFoundError:
                 entries = self._from_labels()
             except ValueError as error:
@@ -91,6 +92,14 @@ class Split:
                 with contextlib.suppress(OSError):  # reading must go on when the disk is full
                     write_json(self._path, entries)
             return entries
+
+    def _parsed(self) -> dict[str, dict[str, str]]:
+        """Return the content of the file, which is parsed again only if it is another: lists ask for every case."""
+        stat = self._path.stat()
+        state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if self._seen is None or self._seen[0] != state:
+            self._seen = (state, parse_split(self._path.read_text(encoding="utf-8")))
+        return self._seen[1]
 
     def _from_labels(self) -> dict[str, dict[str, str]]:
         found: list[tuple[str, str, str]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from server_app.catalog import Catalog
@@ -69,6 +69,7 @@ def _cases(studies: Path, workspace: Workspace, findings: Findings) -> dict[str,
 
 def _check_labels(workspace: Workspace, cases: Mapping[str, Case], findings: Findings) -> None:
     store = LabelStore(workspace.labels)
+    split = _split(workspace)
     for case in store.cases():
         folders = version_folders(workspace.labels / case)
         _check_numbers(case, [int(folder.name[1:]) for folder in folders], findings)
@@ -77,10 +78,26 @@ def _check_labels(workspace: Workspace, cases: Mapping[str, Case], findings: Fin
                 findings.checked["labels"] += 1
                 _check_label(case, folder, findings)
         versions = store.versions(case)
+        _check_split(versions, split, findings)
         if case not in cases:
             findings.warning(f"labels/{case}", "There is no case of this id now; its labels are kept for it.")
         elif versions:
             _check_images(versions[-1], cases[case], findings)
+
+
+def _split(workspace: Workspace) -> dict[str, dict[str, str]]:
+    try:
+        return parse_split(workspace.split_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _check_split(versions: Sequence[LabelVersion], split: Mapping[str, Mapping[str, str]], findings: Findings) -> None:
+    for label in versions:
+        noted, entry = label.record.get("split"), split.get(str(label.record.get("patient")))
+        if noted is not None and entry is not None and entry["split"] != noted:
+            message = f"It was kept for {noted}, but its patient counts for {entry['split']} now: split.json was changed."
+            findings.error(f"labels/{label.case}/{label.version}", message)
 
 
 def _check_numbers(case: str, numbers: list[int], findings: Findings) -> None:

@@ -91,6 +91,16 @@ def test_an_answer_is_compared_on_its_own_grid_only(tmp_path: Path) -> None:
     assert answers.compare("case", elsewhere) == {}
 
 
+def test_an_answer_whose_note_is_of_an_earlier_one_says_nothing(tmp_path: Path) -> None:
+    answers = Answers(tmp_path)
+    write_labelmap(OTHER, answers.path("case"))
+    answers.remember("case", "v0003")
+    write_labelmap(TRUTH, answers.path("case"))  # and the server dies
+    assert answers.compare("case", TRUTH) == {}
+    answers.remember("case", "v0004")
+    assert answers.compare("case", TRUTH)["model_version"] == "v0004"
+
+
 def test_an_upload_is_whole_or_not_there(tmp_path: Path) -> None:
     source = synthetic.write_case(tmp_path / "sent", "x", label=False)
     uploads = Uploads(tmp_path / "uploads")

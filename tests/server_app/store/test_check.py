@@ -58,6 +58,12 @@ def strange_values(place: Place) -> None:
     synthetic.save(label, place.workspace.labels / CASES[0] / "v0001" / "label.nii.gz")
 
 
+def redrawn(place: Place) -> None:
+    entries = json.loads(place.workspace.split_file.read_text())
+    entries[UPLOAD]["split"] = "validation"
+    place.workspace.split_file.write_text(json.dumps(entries))
+
+
 DAMAGE: list[tuple[Callable[[Place], Any], str, str]] = [
     (lambda place: flip(place, f"labels/{CASES[0]}/v0001/label.nii.gz"), f"labels/{CASES[0]}/v0001", "label"),
     (another_label, f"labels/{CASES[0]}/v0001", "hash differs"),
@@ -74,6 +80,7 @@ DAMAGE: list[tuple[Callable[[Place], Any], str, str]] = [
     (lambda place: (place.root / "models" / "v0002" / "card.json").write_text("{"), "models/v0002", "card"),
     (lambda place: (place.root / "models" / "current.json").write_text("{"), "models/current.json", "cannot be read"),
     (lambda place: place.workspace.split_file.write_text("[]"), "split.json", "cannot be read"),
+    (redrawn, f"labels/{UPLOAD}/v0001", "split.json was changed"),
     (lambda place: place.workspace.case_ids.write_text("{"), "cases.json", "cannot be read"),
 ]
 
