@@ -96,7 +96,7 @@ def _check_split(versions: Sequence[LabelVersion], split: Mapping[str, Mapping[s
     for label in versions:
         noted, entry = label.record.get("split"), split.get(str(label.record.get("patient")))
         if noted is not None and entry is not None and entry["split"] != noted:
-            message = f"It was kept for {noted}, but its patient counts for {entry['split']} now: split.json was changed."
+            message = f"It was kept for {noted}, its patient is for {entry['split']} now: split.json was changed."
             findings.error(f"labels/{label.case}/{label.version}", message)
 
 
