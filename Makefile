@@ -14,6 +14,8 @@ STUDIES := $(OUT)/studies
 PORT := 8000
 # make panel-screenshots
 SCREENSHOTS := build/panel-screenshots
+# make attack
+ATTACK := build/attack
 
 .PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots crash clean
 
@@ -23,6 +25,7 @@ help:
 	@echo "make run STUDIES=folder   serve a folder of cases on 127.0.0.1:$(PORT)"
 	@echo "make test                 lint and all tests"
 	@echo "make test-mrml            the panel's logic on Slicer 5.12's MRML (make test calls it)"
+	@echo "make attack               attacks on stock MONAI Label and ours; writes $(ATTACK)/attacks.html"
 	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make lint                 ruff and mypy"
@@ -75,6 +78,9 @@ panel-screenshots: setup
 
 crash: setup
 	@$(BIN)/python -m tests.crash
+
+attack: setup
+	@$(BIN)/python -m tests.attack --out "$(ATTACK)"
 
 clean:
 	@# only what the demo marked as its own

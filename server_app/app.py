@@ -124,7 +124,7 @@ class TumorLoopApp(MONAILabelApp):
 
     def on_init_complete(self) -> None:
         """Begin to serve: add the routes, warm the worker up, and clean up after the last run."""
-        from server_app import routes, stock_routes
+        from server_app import other_routes, routes, stock_routes
         from server_app.operations import routes as operations
 
         self.record.begin()
@@ -135,12 +135,15 @@ class TumorLoopApp(MONAILabelApp):
         self.maps.prune()
         self.results.prune()
         stock_routes.install(self)
+        other_routes.install(self)
         routes.install(self)
         operations.install(self)
         self.trainings.install()
         super().on_init_complete()
         if self.server_settings.warm_up:
             self.worker.warm_up()
+        if self.server_settings.resume_trainings:
+            self.trainings.resume_all()
         before_signals(self.close)
         logger.info("Workspace: %s", self.workspace.root)
 

@@ -163,11 +163,6 @@ def _images(app: TumorLoopApp) -> APIRouter:
         """Return the display volume of a case."""
         return stock_datastore.download_image(image)
 
-    @router.head("/datastore/image")
-    def check_image(user: Reader, image: str, check_sum: str | None = None) -> Any:
-        """Tell whether a case exists."""
-        return stock_datastore.download_image(image, check_only=True, check_sum=check_sum)
-
     @router.put("/datastore/image/info")
     def put_image_info(user: Annotator, image: str, info: Params = "{}") -> None:
         """Keep what a client notes about an image."""

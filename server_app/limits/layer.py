@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The routes that take files, with their methods; a slash at the end makes no difference.
 _WITH_FILES = re.compile(r"PUT /(session|datastore|datastore/image|datastore/label|cases/[^/]+)|POST /infer/[^/]+")
+#: No route of these methods reads a body. With a token, MONAI Label's client announces one that it never sends.
+_BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _JSON = re.compile(r"application/([^;]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
@@ -66,7 +68,8 @@ class LimitsLayer:
         body = Body(receive, most, own.body_seconds, own.slowest_kb * 2**10)
         replies = _Replies(send, body, own.reply_seconds)
         try:
-            next_part = body.receive if takes_files else _replayed(await _checked(body, scope), receive)
+            content = b"" if takes_files or scope["method"] in _BODILESS else await _checked(body, scope)
+            next_part = body.receive if takes_files else _replayed(content, receive)
             await self._app(scope, next_part, replies.send)
         except HTTPException as error:  # of the layer's own; the app answers its own itself
             body.refused = body.refused or error

@@ -1,0 +1,122 @@
+"""Files that are none, that lie about themselves, or that unpack into far more than they seem."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tests.attack.attack import Attack
+from tests.attack.samples import CASE, bomb, four_volumes, label, labels, meta_image, nifti, nrrd_bomb
+from tests.attack.targets import Target
+from tests.attack.wire import Reply
+
+_GROUP = "a file made to harm"
+Content = Callable[[], bytes]
+
+
+def _four(**fields: Any) -> bytes:
+    return nifti(np.stack([labels()] * 4, axis=-1).astype(np.int16), **fields)
+
+
+def _affine(**fields: Any) -> Content:
+    return lambda: nifti(labels(), sform_code=1, **fields)
+
+
+def _many_voxels() -> bytes:
+    return nifti(labels(), packed=False, dim=[3, 10000, 10000, 10000, 1, 1, 1, 1])
+
+
+#: Labels that can be none, with the name they are sent under.
+LABELS: dict[str, tuple[str, Content]] = {
+    "nothing at all": ("label.nii.gz", lambda: b""),
+    "text": ("label.nii.gz", lambda: b"this is no label"),
+    "a program": ("label.exe", lambda: b"MZ" + bytes(500)),
+    "cut off in the middle": ("label.nii.gz", lambda: label()[:-500]),
+    "four volumes": ("label.nii.gz", _four),
+    "fractions": ("label.nii.gz", lambda: nifti(labels().astype(np.float32) / 2)),
+    "values that nobody knows": ("label.nii.gz", lambda: nifti(labels() * 40)),
+    "not a number": ("label.nii.gz", lambda: nifti(np.full(labels().shape, np.nan, np.float32))),
+    "a value that turns into 1 in 32 bits": (
+        "label.nii.gz", lambda: nifti(np.where(labels(), 2.0**32 + 1, 0.0).astype(np.float64)),
+    ),
+    "another grid": ("label.nii.gz", lambda: nifti(labels()[1:])),
+    "NaN in the affine": ("label.nii.gz", _affine(srow_x=[np.nan, 0, 0, 0])),
+    "infinity in the affine": ("label.nii.gz", _affine(srow_y=[0, np.inf, 0, 0])),
+    "an affine without volume": ("label.nii.gz", _affine(srow_z=[0, 0, 0, 0])),
+    "a header that claims 10^12 voxels": ("label.nii", _many_voxels),
+    "a gzip bomb of 512 MiB": ("label.nii.gz", bomb),
+    "a NRRD bomb of 512 MiB": ("label.nrrd", nrrd_bomb),
+}  # fmt: skip
+
+#: Images that can be none, sent for an inference.
+IMAGES: dict[str, tuple[str, Content]] = {
+    "nothing at all": ("image.nii.gz", lambda: b""),
+    "text": ("image.nii.gz", lambda: b"this is no image"),
+    "a header that claims 10^12 voxels": (
+        "image.nii", lambda: _four(packed=False, dim=[4, 10000, 10000, 10000, 4, 1, 1, 1]),
+    ),
+    "a gzip bomb of 512 MiB": ("image.nii.gz", bomb),
+    "a NRRD bomb of 512 MiB": ("image.nrrd", nrrd_bomb),
+    "a MetaImage of 10^12 voxels": ("image.mha", lambda: meta_image("10000 10000 10000")),
+    "a MetaImage whose voxels are /etc/passwd": ("image.mhd", lambda: meta_image(file="/etc/passwd")),
+    "a MetaImage that lists other files": ("image.mhd", lambda: meta_image(file="LIST\n/etc/passwd")),
+    "NaN in the affine": ("image.nii.gz", lambda: _four(sform_code=1, srow_x=[np.nan, 0, 0, 0])),
+    "infinity in the affine": ("image.nii.gz", lambda: _four(sform_code=1, srow_x=[np.inf, 0, 0, 0])),
+    "complex numbers": ("image.nii.gz", lambda: nifti(np.ones((8, 8, 8, 4), np.complex64))),
+    "seven dimensions": ("image.nii.gz", lambda: nifti(np.ones((4, 4, 4, 2, 2, 2, 2), np.int16))),
+}  # fmt: skip
+
+
+def attacks() -> Iterator[Attack]:
+    """Yield the attacks with files."""
+    for what, (name, content) in LABELS.items():
+        yield Attack(_GROUP, f"label: {what}", _label(name, content))
+    for what, (name, content) in IMAGES.items():
+        yield Attack(_GROUP, f"image: {what}", _image(name, content))
+    yield Attack(_GROUP, "upload: an empty file as a case", _upload("empty.nii.gz", lambda: b""))
+    yield Attack(_GROUP, "upload: a gzip bomb as a case", _upload("bomb.nii.gz", bomb))
+    yield Attack(_GROUP, "session: an archive that unpacks to elsewhere", _archive)
+    yield Attack(_GROUP, "session: 200 files", _many_files)
+
+
+def _label(name: str, content: Content) -> Callable[[Target], Reply]:
+    def run(target: Target) -> Reply:
+        files = {"label": (name, content())}
+        return target.send("PUT", f"/datastore/label?image={CASE}&tag=final", files=files, timeout=60)
+
+    return run
+
+
+def _image(name: str, content: Content) -> Callable[[Target], Reply]:
+    def run(target: Target) -> Reply:
+        files = {"file": (name, content())}
+        return target.send("POST", "/infer/tumorloop", files=files, data={"params": "{}"}, timeout=60)
+
+    return run
+
+
+def _upload(name: str, content: Content) -> Callable[[Target], Reply]:
+    def run(target: Target) -> Reply:
+        return target.send("PUT", "/datastore/?image=harmful", files={"file": (name, content())}, timeout=60)
+
+    return run
+
+
+def _archive(target: Target) -> Reply:
+    import io
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("../../../elsewhere/written.nii.gz", four_volumes())
+    files = [("files", ("volumes.zip", buffer.getvalue()))]
+    return target.send("PUT", "/session/?uncompress=true", files=files)
+
+
+def _many_files(target: Target) -> Reply:
+    files: list[tuple[str, Any]] = [("files", (f"t1-{number}.nii.gz", gzip.compress(b"x"))) for number in range(200)]
+    return target.send("PUT", "/session/", files=files, headers={"X-Note": json.dumps("many")})

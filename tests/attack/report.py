@@ -1,0 +1,89 @@
+"""The table of what became of the attacks, as Markdown and as a page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment
+
+from tests.attack.attack import Attack, Finding, Verdict
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attack, and what became of it on each server; stock may not have been asked."""
+
+    attack: Attack
+    stock: Finding | None
+    ours: Finding
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Attacks: MONAI Label and TumorLoop</title>
+<style>
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1b1b1f }
+table { border-collapse: collapse; width: 100% } th, td { padding: .35rem .6rem; text-align: left; vertical-align: top }
+tr { border-top: 1px solid #ddd } th[colspan] { padding-top: 1.4rem; border: 0 } small { color: #666 }
+.good { color: #17692e } .bad { color: #a3261b; font-weight: 600 }
+</style>
+<h1>Attacks: MONAI Label {{ versions.stock }} and TumorLoop {{ versions.ours }}</h1>
+<p>{{ summary }}</p>
+<table><tr><th>Attack<th>MONAI Label<th>TumorLoop</tr>
+{% for group, rows in groups %}
+<tr><th colspan="3">{{ group }}</tr>
+{% for row in rows %}<tr><td>{{ row.attack.name }}
+{% for found in (row.stock, row.ours) %}<td>{% if found %}<span class="{{ 'good' if found.good else 'bad' }}">
+{{ found.verdict.value }}</span> <small>{{ found.detail }}</small>{% else %}not asked{% endif %}{% endfor %}</tr>
+{% endfor %}{% endfor %}
+</table></html>
+"""
+
+
+def write(rows: Sequence[Row], folder: Path, versions: dict[str, str], about: str) -> None:
+    """Write ``attacks.md`` and ``attacks.html``.
+
+    Args:
+        rows: The findings.
+        folder: Where to; is made.
+        versions: ``stock`` and ``ours``.
+        about: When and where, and what was set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.attack.group, []).append(row)
+    text = f"{summary(rows)} {about}"
+    page = Environment(autoescape=True).from_string(_PAGE)
+    content = page.render(groups=groups.items(), summary=text, versions=versions)
+    (folder / "attacks.html").write_text(content, encoding="utf-8")
+    lines = [f"# Attacks: MONAI Label {versions['stock']} and TumorLoop {versions['ours']}", "", text]
+    for group, members in groups.items():
+        lines += ["", f"## {group[0].upper()}{group[1:]}", "", "| Attack | MONAI Label | TumorLoop |", "|---|---|---|"]
+        lines += [f"| {_cell(row.attack.name)} | {_told(row.stock)} | {_told(row.ours)} |" for row in members]
+    (folder / "attacks.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Say in two sentences what became of all attacks."""
+    ours = Counter(row.ours.verdict for row in rows)
+    stock = Counter(row.stock.verdict for row in rows if row.stock is not None)
+    said = f"{len(rows)} attacks. TumorLoop: {_counts(ours)}."
+    return f"{said} Stock MONAI Label: {_counts(stock)}." if stock else said
+
+
+def _counts(found: Counter[Verdict]) -> str:
+    return ", ".join(f"{found[verdict]} {verdict.value}" for verdict in Verdict if found[verdict])
+
+
+def _told(finding: Finding | None) -> str:
+    if finding is None:
+        return "not asked"
+    verdict = finding.verdict.value if finding.good else f"**{finding.verdict.value}**"
+    return f"{verdict} ({_cell(finding.detail)})"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

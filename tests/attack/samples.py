@@ -1,0 +1,117 @@
+"""What attacks send and look for: honest volumes, secrets, and files made to harm."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+
+from tests import synthetic
+from training.modalities import ROLES
+from training.volumes import Grid
+
+CASE = "BraTS20_Training_001"
+#: What may never come back.
+SECRET = b"the-secret-of-this-machine-7f3a\n"
+_GRID = synthetic.brats_grid((48, 56, 48))
+
+
+def write_volumes(folder: Path) -> list[Path]:
+    """Write the four modalities of a case; return the files."""
+    synthetic.write_case(folder.parent, CASE, grids=_GRID, label=False)
+    if folder.name != CASE:
+        (folder.parent / CASE).rename(folder)
+    return sorted(folder.iterdir())
+
+
+def secret_volume(path: Path) -> None:
+    """Write a volume that nobody may segment or fetch."""
+    path.write_bytes(nifti(synthetic.head(_GRID, "t1ce").data, comment=SECRET.strip()))
+
+
+def hidden_case(folder: Path, elsewhere: Path) -> None:
+    """Make a case of the studies of links to files elsewhere."""
+    folder.mkdir()
+    for role in ROLES:
+        secret_volume(elsewhere / f"{role}.nii.gz")
+        (folder / f"{role}.nii.gz").symlink_to(elsewhere / f"{role}.nii.gz")
+
+
+def nifti(
+    data: np.ndarray, grid: Grid = _GRID, *, comment: bytes = b"", packed: bool = True, **fields: Any
+) -> bytes:
+    """Return a NIfTI file.
+
+    Args:
+        data: The voxels.
+        grid: Where they lie.
+        comment: Goes into the header.
+        packed: Whether to compress it.
+        fields: Of the header, set after everything else, to whatever an attacker likes.
+    """
+    image = nibabel.Nifti1Image(data, grid.affine)
+    image.header["descrip"] = comment
+    buffer = io.BytesIO()
+    image.to_file_map({"header": nibabel.FileHolder(fileobj=buffer), "image": nibabel.FileHolder(fileobj=buffer)})
+    content = buffer.getvalue()
+    header = nibabel.Nifti1Header(content[:348], check=False)
+    for name, value in fields.items():
+        header[name] = value
+    content = header.binaryblock + content[348:]
+    return gzip.compress(content, 1) if packed else content
+
+
+@cache
+def volume() -> bytes:
+    """One modality."""
+    return nifti(synthetic.head(_GRID, "t1ce").data)
+
+
+@cache
+def four_volumes() -> bytes:
+    """All four modalities in one file."""
+    return nifti(np.stack([synthetic.head(_GRID, role).data for role in ROLES], axis=-1))
+
+
+@cache
+def label() -> bytes:
+    """A label that fits the case."""
+    return nifti(synthetic.truth(_GRID).data)
+
+
+def labels() -> np.ndarray:
+    """The voxels of that label."""
+    return synthetic.truth(_GRID).data
+
+
+@cache
+def bomb(megabytes: int = 512) -> bytes:
+    """A file of half a megabyte whose header asks for 512 MiB of nothing, as an extension."""
+    head = nifti(labels(), packed=False, vox_offset=368)[:348] + b"\x01\0\0\0" + np.array([-16, 6], "<i4").tobytes()
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9) as packed:
+        packed.write(head)
+        for _ in range(megabytes):
+            packed.write(bytes(2**20))
+    return buffer.getvalue()
+
+
+@cache
+def nrrd_bomb(megabytes: int = 512) -> bytes:
+    """A small NRRD file that speaks of 8 x 8 x 8 voxels and holds 512 MiB."""
+    header = b"NRRD0005\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 8 8 8\nencoding: gzip\n"
+    header += b"space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n\n"
+    return header + gzip.compress(bytes(megabytes * 2**20), 9)
+
+
+def meta_image(size: str = "8 8 8", file: str = "LOCAL", channels: int = 1) -> bytes:
+    """A MetaImage file that claims a size, or names another file for its voxels."""
+    return (
+        f"ObjectType = Image\nNDims = 3\nBinaryData = True\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = {size}\n"
+        f"ElementNumberOfChannels = {channels}\nElementType = MET_UCHAR\nElementDataFile = {file}\n"
+    ).encode() + bytes(512)
