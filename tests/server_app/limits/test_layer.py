@@ -127,7 +127,12 @@ def test_there_are_no_web_sockets(small: Small) -> None:
 
 def test_requests_beyond_the_number_are_told_to_come_later(serve: Callable[..., Small]) -> None:
     server = serve(max_requests=2)
-    threads = [threading.Thread(target=requests.get, args=(server.url + "/wait",)) for _ in range(2)]
+
+    def wait() -> None:
+        while requests.get(server.url + "/wait", timeout=30).status_code == 503:
+            time.sleep(0.01)  # the question below was faster
+
+    threads = [threading.Thread(target=wait) for _ in range(2)]
     for thread in threads:
         thread.start()
     eventually(lambda: is_refused(server.url))
