@@ -5,6 +5,7 @@ This file is the shell that Slicer loads; everything else is in ``TumorLoopLib``
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,12 @@ class TumorLoopWidget(ScriptedLoadableModuleWidget):
         if self.panel is not None:
             self.panel.exit()
 
+    def onReload(self) -> None:
+        """Load the library anew as well, for developers: Slicer itself reloads this file alone."""
+        for name in [name for name in sys.modules if name.partition(".")[0] == "TumorLoopLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
     def cleanup(self) -> None:
         """The module is unloaded."""
         if self.panel is not None:
@@ -107,6 +114,7 @@ class TumorLoopTest(ScriptedLoadableModuleTest):
         names = {"t1": "AX T1", "t1ce": "AX T1 POST GD", "t2": "AX T2", "flair": "SAG FLAIR"}
         for name in names.values():
             self._add_volume(name)
+        slicer.util.getModuleWidget("TumorLoop")  # makes it, in a run of tests in which nobody has opened the module
         panel = slicer.modules.TumorLoopWidget.panel
         panel.tick()  # as its clock does: it takes up the scene that was just cleared
         panel.case.recognize(replace=True)

@@ -66,6 +66,7 @@ class Desk:
         sent: What the server has of the volumes.
         served: The case the volumes came from, with their content.
         submitted: Id of the segmentation node that was submitted and not changed since.
+        edits: How often the segmentation was changed: what is edited while its label is sent is not submitted.
         stale: Whether the overview should be asked for again.
         tone: Of the status line.
         unreachable: Whether the server was tried and could not be used, or was lost.
@@ -83,6 +84,7 @@ class Desk:
         self.sent = Sent()
         self.served: ServedCase | None = None
         self.submitted = ""
+        self.edits = 0
         self.stale = True
         self.address = settings.addresses[0]
         self.tone = PLAIN
@@ -125,7 +127,7 @@ class Desk:
         work: Work,
         done: Callable[[Any], None],
         *,
-        trouble: str,
+        trouble: str | Callable[[], str],
         cancelled: Callable[[], None] = lambda: None,
         progress: Callable[[Progress, Any], None] = lambda progress, partial: None,
     ) -> bool:
@@ -135,7 +137,8 @@ class Desk:
             kind: Of :mod:`TumorLoopLib.state`.
             work: Runs on a worker thread.
             done: Takes the result.
-            trouble: How the status line's sentence begins when the work fails, for example "Nothing was submitted."
+            trouble: How the status line's sentence begins when the work fails, for example "Nothing was submitted."; or
+                what tells it then.
             cancelled: Called when the job was cancelled.
             progress: Takes the progress.
 
@@ -144,7 +147,7 @@ class Desk:
         """
 
         def fail(error: Exception) -> None:
-            self.fail(error, trouble)
+            self.fail(error, trouble if isinstance(trouble, str) else trouble())
             self.changed()
 
         def finish(result: Any) -> None:

@@ -24,8 +24,7 @@ class Editor:
     def __init__(self, widget: Any) -> None:
         self._widget = widget
         widget.setMaximumNumberOfUndoStates(_UNDO_STEPS)
-        widget.setSegmentationNodeSelectorVisible(False)
-        widget.setSourceVolumeNodeSelectorVisible(False)
+        widget.setSegmentationNodeSelectorVisible(False)  # the other selector stays: edema is thresholded on FLAIR
 
     def attach(self) -> None:
         """Use the node of the present scene; made if it has none."""
@@ -36,6 +35,8 @@ class Editor:
             node.UnRegister(None)  # the scene keeps it
             node.SetSingletonTag(_TAG)
             node = scene.AddNode(node)
+        # A tool that was in hand when the scene was saved would paint at once, whichever module is shown.
+        node.SetActiveEffectName("")
         self._widget.setMRMLSegmentEditorNode(node)
 
     def detach(self) -> None:
@@ -56,10 +57,11 @@ class Editor:
         self._widget.removeViewObservations()
 
     def edit(self, segmentation: Any, source: Any) -> None:
-        """Edit a segmentation on a source volume; ``None`` for none."""
-        if self._widget.segmentationNode() is not segmentation:
+        """Edit a segmentation, ``None`` for none; another source volume than ``source`` may be chosen in the widget."""
+        changed = self._widget.segmentationNode() is not segmentation
+        if changed:
             self._widget.setSegmentationNode(segmentation)
-        if segmentation is not None and self._widget.sourceVolumeNode() is not source:
+        if segmentation is not None and (changed or self._widget.sourceVolumeNode() is None):
             self._widget.setSourceVolumeNode(source)
 
     def undo(self) -> None:

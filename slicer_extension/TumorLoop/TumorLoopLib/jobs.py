@@ -222,13 +222,16 @@ class Jobs:
     def poll(self) -> bool:
         """Let the threads run for a moment, then run the handlers that are due; return whether one has ended.
 
-        A handler that raises does not keep the others from running.
+        A handler that raises does not keep the others from running. One that asks the clinician something lets the
+        timer, and so this method, run again before it returns.
         """
         if not self._jobs:
             return False
         time.sleep(YIELD)
         some_ended = False
         for kind, job in list(self._jobs.items()):
+            if self._jobs.get(kind) is not job:  # a handler before it dropped it, or asked something meanwhile
+                continue
             if job.ended:
                 self._jobs.pop(kind, None)  # before its handler, which may start the next one of the kind
                 some_ended = True

@@ -31,13 +31,16 @@ from TumorLoopLib.section_submit import SubmitSection
 from TumorLoopLib.server_errands import Pulse, pulse
 from TumorLoopLib.settings import Settings
 from TumorLoopLib.state import (
+    ASKED_FOR,
     CASE,
     CASE_STEP,
     CORRECT_STEP,
+    OF_SCENE,
     PULSE,
     RETRAIN_STEP,
     SEGMENT_STEP,
     SERVER_STEP,
+    SUBMIT,
     TEST,
     PanelState,
 )
@@ -70,6 +73,10 @@ class Panel(VTKObservationMixin):
     def __init__(self, ui: Any, parameters_of_scene: Callable[[], Any]) -> None:
         super().__init__()
         self.ui = ui
+        # Found once: ``ui`` also holds the parts of other widgets, which Slicer may destroy, and then they must not be
+        # touched any more.
+        self._named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+        self._named.pop(None, None)
         self._parameters_of_scene = parameters_of_scene
         self._gui_tag: Any = None
         self._step = ""
@@ -230,27 +237,33 @@ class Panel(VTKObservationMixin):
     def _take_scene(self) -> None:
         self.desk.parameters = self._parameters_of_scene()
         # Not connectGui(ui): up to Slicer 5.10 it returns no tag, so that the widgets could never be let go of again.
-        named = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
-        named.pop(None, None)
-        self._gui_tag = self.desk.parameters.connectParametersToGui(named)
+        self._gui_tag = self.desk.parameters.connectParametersToGui(self._named)
         self.addObserver(self.desk.parameters, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
         for section in self.sections:
             section.enter_scene()
         self.refresh()
 
-    def _leave_scene(self) -> None:
+    def _leave_scene(self, ended: frozenset[str] = frozenset()) -> None:
+        """Let go of the scene, and say so if it ends something that the clinician asked for: jobs of these kinds."""
         parameters = self.desk.parameters
         if parameters is None:
             return
+        ended |= self.case.gathering.kinds | ({CASE} if self.case.loading else frozenset())
         parameters.disconnectGui(self._gui_tag)
         self.removeObserver(parameters, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
         self.desk.parameters = None
         for section in self.sections:
             section.leave_scene()
+        if SUBMIT in ended:
+            self.desk.say(_("Nothing was submitted: the scene changed before the label was on its way."), BAD)
+        elif ended & ASKED_FOR:
+            self.desk.say(_("The scene changed; what was going on in it was cancelled."))
 
     def _scene_closes(self, _scene: Any, _event: str) -> None:
-        self.desk.jobs.abandon()
-        self._leave_scene()
+        of_scene = OF_SCENE - self.submit.on_its_way
+        ended = self.desk.jobs.kinds() & of_scene
+        self.desk.jobs.abandon(*of_scene)
+        self._leave_scene(ended)
         self.desk.forget_case()
         self.refresh()
 

@@ -11,7 +11,7 @@ from typing import Any
 import qt
 import slicer
 
-from TumorLoopLib import case_errands, sentences, views
+from TumorLoopLib import case_errands, segments, sentences, views
 from TumorLoopLib.case_errands import Counts, NextCase, OpenedCase
 from TumorLoopLib.case_folder import find_volumes
 from TumorLoopLib.desk import BAD, BUSY, GOOD, Desk, allow, show_text
@@ -23,7 +23,7 @@ from TumorLoopLib.jobs import Progress, Reporter
 from TumorLoopLib.roles import ROLES, TITLES
 from TumorLoopLib.section import Section
 from TumorLoopLib.state import CASE, DIGEST, PanelState
-from TumorLoopLib.volumes import digest, show_volume
+from TumorLoopLib.volumes import came_from_server, digest, show_volume
 
 
 class CaseSection(Section):
@@ -132,8 +132,9 @@ class CaseSection(Section):
         if found:
             self._clear_case(case_name_of(Path(folder).name))
             # Slicer's own readers block: one per tick, so that the panel stays alive.
+            shown = {"show": REFERENCE not in found}  # otherwise the last one loaded would cover the reference
             self._waiting = [
-                (role, functools.partial(slicer.util.loadVolume, str(path))) for role, path in found.items()
+                (role, functools.partial(slicer.util.loadVolume, str(path), shown)) for role, path in found.items()
             ]
             self._when_loaded = lambda: None
             if not problems:
@@ -231,13 +232,21 @@ class CaseSection(Section):
             slicer.mrmlScene.RemoveNode(node)
 
     def _finished(self) -> list[Any]:
-        """Return the nodes of a case whose label is on the server, unchanged: they would only fill the memory."""
+        """Return the nodes of a case that the server has, label and all: they would only fill the memory.
+
+        Volumes that did not come from the server stay, with all that was made of them, and so does a segmentation
+        with segments that stand for no label: they were not submitted.
+        """
         parameters = self.desk.parameters
-        segmentation = parameters.segmentation
+        segmentation, reference = parameters.segmentation, parameters.t1ce
         if segmentation is None or segmentation.GetID() != self.desk.submitted or not origin_of(parameters):
             return []
-        nodes = [getattr(parameters, field) for field in (*ROLES, "segmentation", "answer", "uncertainty")]
-        return [node for node in nodes if node is not None]
+        if not came_from_server(reference):
+            return []
+        volumes = [node for node in self.inputs.chosen(parameters).values() if came_from_server(node)]
+        made = [segmentation] if segments.only_labels(segmentation) else []
+        maps = [node for node in (parameters.answer, parameters.uncertainty) if node is not None]
+        return [*volumes, *made, *maps]
 
     def _cancel(self) -> None:
         self.desk.jobs.cancel(CASE)

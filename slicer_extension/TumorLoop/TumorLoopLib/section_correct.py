@@ -133,6 +133,9 @@ class CorrectSection(Section, VTKObservationMixin):
         if segmentation is self._watched:
             return
         self.removeObservers(self._edited)
+        if self._watched is not None and segmentation is not None:  # two over each other would look like one
+            views.show_overlay(self._watched, False)
+            views.show_overlay(segmentation, True)
         self._watched = segmentation
         self._table.clear()
         show_text(self.ui.changesText, "")
@@ -147,6 +150,7 @@ class CorrectSection(Section, VTKObservationMixin):
 
     def _edited(self, _caller: Any, _event: str) -> None:
         self._due = time.monotonic() + DEBOUNCE
+        self.desk.edits += 1
         if self.desk.submitted:
             self.desk.submitted = ""
             self.desk.changed()

@@ -7,7 +7,7 @@ from typing import Any
 import slicer
 
 from TumorLoopLib import errands, segments, sentences, views
-from TumorLoopLib.desk import BUSY, GOOD, Desk, allow, show_text
+from TumorLoopLib.desk import BUSY, GOOD, Connection, Desk, allow, show_text
 from TumorLoopLib.dialogs import confirm
 from TumorLoopLib.errands import REFERENCE, Answer, SegmentOrder
 from TumorLoopLib.errors import ClientError
@@ -21,9 +21,6 @@ from TumorLoopLib.section_case import show_bar
 from TumorLoopLib.state import SEGMENT, PanelState
 from TumorLoopLib.texts import duration
 from TumorLoopLib.volumes import show_volume
-
-#: How strongly a new uncertainty map covers the image.
-MAP_OPACITY = 0.4
 
 
 class SegmentSection(Section):
@@ -70,14 +67,17 @@ class SegmentSection(Section):
         show_text(self.ui.answerText, "")
         self.ui.segmentProgress.text = ""
         self.desk.say(_("The volumes are being segmented …"), BUSY)
-        self._gathering.begin(
-            SEGMENT, self.desk.parameters, lambda volumes: self._send(volumes, labels), self._fail, self._cancelled
-        )
+        connection = self.desk.connection()  # the one that was agreed to: the address may be changed meanwhile
+
+        def send(volumes: Snapshots) -> None:
+            self._send(volumes, labels, connection)
+
+        self._gathering.begin(SEGMENT, self.desk.parameters, send, self._fail, self._cancelled)
         self.desk.changed()
 
-    def _send(self, snapshots: Snapshots, labels: LabelSet) -> None:
+    def _send(self, snapshots: Snapshots, labels: LabelSet, connection: Connection) -> None:
         order = SegmentOrder(snapshots, self.desk.served, self.ui.mapCheck.checked)
-        connection, sent, folder = self.desk.connection(), self.desk.sent, self.desk.folder
+        sent, folder = self.desk.sent, self.desk.folder
         self.desk.run(
             SEGMENT,
             lambda reporter: errands.segment(connection.client(), order, sent, reporter, folder),
@@ -131,7 +131,7 @@ class SegmentSection(Section):
         node.SetAttribute(MAP_ATTRIBUTE, "entropy")
         views.style_map(node, float(array.max()))
         parameters.uncertainty = node
-        views.show_map(node, MAP_OPACITY)
+        views.show_map(node, self.ui.mapSlider.value / 100)
 
 
 def may_send(desk: Desk) -> bool:

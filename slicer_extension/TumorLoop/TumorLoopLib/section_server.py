@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import slicer
 from TumorLoopLib import sentences
 from TumorLoopLib.desk import BAD, BUSY, GOOD, PLAIN, Desk, allow, show_light, show_text
 from TumorLoopLib.diagnosis import STEPS, Step, diagnose
-from TumorLoopLib.errors import Cancelled
+from TumorLoopLib.errors import Cancelled, ServerFailed
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import Progress, Reporter
 from TumorLoopLib.local_server import LocalServer, find_command
@@ -32,7 +34,7 @@ class ServerSection(Section):
         self._fill_addresses()
         ui.tokenEdit.text = settings.token(desk.address)
         ui.userEdit.text = settings.user
-        ui.commandEdit.text = shlex.join(settings.server_command)
+        ui.commandEdit.text = line_of(settings.server_command)
         if settings.studies:
             ui.studiesButton.directory = settings.studies
         ui.addressCombo.connect("activated(int)", self._address_given)
@@ -108,7 +110,7 @@ class ServerSection(Section):
 
     def _command_typed(self, text: str) -> None:
         try:
-            words = shlex.split(text, posix=os.name != "nt")
+            words = words_of(text)
         except ValueError:  # a quotation mark is still to come
             self._command = None
         else:
@@ -179,7 +181,11 @@ class ServerSection(Section):
         def work(reporter: Reporter) -> LocalServer:
             server = LocalServer(command, studies, environment, log)
             reporter.hand_over(server)
-            server.wait_until_ready(reporter)
+            try:
+                server.wait_until_ready(reporter)
+            except ServerFailed:
+                server.stop()  # a server that nobody can use must not keep the next one from being started
+                raise
             return server
 
         self.desk.say(_("The server is starting; the first time this takes a minute …"), BUSY)
@@ -203,6 +209,30 @@ class ServerSection(Section):
             combo.addItem(address)
         combo.setEditText(self.desk.address)
         combo.blockSignals(was_blocked)
+
+
+def words_of(line: str, *, windows: bool = os.name == "nt") -> list[str]:
+    r"""Cut a command into words as the system's own command line does, quotation marks around words with spaces.
+
+    Raises:
+        ValueError: If a quotation mark is missing.
+
+    Examples:
+        >>> words_of(r'"C:\Program Files\server.exe" --quiet', windows=True)
+        ['C:\\Program Files\\server.exe', '--quiet']
+    """
+    words = shlex.split(line, posix=not windows)  # the other form takes backslashes away
+    return [word.strip('"') for word in words] if windows else words
+
+
+def line_of(words: Sequence[str], *, windows: bool = os.name == "nt") -> str:
+    r"""Return the line of which :func:`words_of` makes the same words.
+
+    Examples:
+        >>> line_of(["/opt/my server", "-q"], windows=False), line_of([r"C:\my server.exe", "-q"], windows=True)
+        ("'/opt/my server' -q", '"C:\\my server.exe" -q')
+    """
+    return subprocess.list2cmdline(words) if windows else shlex.join(words)
 
 
 def _search_path() -> str | None:

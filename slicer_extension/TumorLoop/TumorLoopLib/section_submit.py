@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from TumorLoopLib import case_errands, errands, segments, sentences
-from TumorLoopLib.desk import BAD, BUSY, GOOD, Desk, allow, show_text
+from TumorLoopLib import case_errands, errands, geometry, segments, sentences
+from TumorLoopLib.desk import BAD, BUSY, GOOD, Connection, Desk, allow, show_text
 from TumorLoopLib.dialogs import confirm
 from TumorLoopLib.errands import Image, Submission, Submitted
 from TumorLoopLib.errors import ClientError
@@ -27,6 +29,16 @@ from TumorLoopLib.texts import moment, ratio
 FINAL, DRAFT = "final", "draft"
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What was meant when Submit was clicked: the address field may hold another server when the label goes out."""
+
+    connection: Connection
+    labels: LabelSet
+    segmentation: Any
+    edits: int
+
+
 class SubmitSection(Section):
     """Submitting, and the labels that were submitted before.
 
@@ -41,6 +53,7 @@ class SubmitSection(Section):
         headers = [_("Version"), _("Who"), _("When"), _("Status"), _("Dice")]
         self._table = Table(self.ui.historyTable, headers, stretch=1, on_choice=desk.changed)
         self._asked = ("", "")
+        self._sending = False
         self.ui.submitButton.connect("clicked(bool)", self._submit)
         self.ui.submitCancelButton.connect("clicked(bool)", self._cancel)
         self.ui.loadLabelButton.connect("clicked(bool)", self._load)
@@ -49,6 +62,11 @@ class SubmitSection(Section):
     def chosen(self) -> str:
         """The version chosen in the history; empty if none is."""
         return self._table.chosen
+
+    @property
+    def on_its_way(self) -> frozenset[str]:
+        """The kind of a job that goes on when the scene is closed: a label that is being sent needs no scene."""
+        return frozenset({SUBMIT}) if self._sending and self.desk.jobs.running(SUBMIT) else frozenset()
 
     def show(self, state: PanelState) -> None:
         """Show whether Submit is possible, its progress, and the history."""
@@ -93,15 +111,17 @@ class SubmitSection(Section):
     def _submit(self) -> None:
         """First look at the segmentation, off this thread; then ask, if need be; then send."""
         parameters = self.desk.parameters
-        if not origin_of(parameters) and not may_send(self.desk):
-            return
+        assert self.desk.pulse is not None  # the button is disabled without
+        if origin_of(parameters) != self.desk.pulse.server and not may_send(self.desk):
+            return  # a server that the case does not come from gets the volumes, too
         try:
             labels = self.desk.label_set()
             copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)
         except ClientError as error:
             self._fail(error)
             return
-        segmentation_id = parameters.segmentation.GetID()
+        asked = _Asked(self.desk.connection(), labels, parameters.segmentation, self.desk.edits)
+        self._sending = False
 
         def look(reporter: Reporter) -> SegmentationReport:
             report = combine(copy)
@@ -112,7 +132,7 @@ class SubmitSection(Section):
             self.desk.run(
                 SUBMIT,
                 look,
-                lambda report: self._send(report, labels, volumes, segmentation_id),
+                lambda report: self._send(report, volumes, asked),
                 trouble=_("Nothing was submitted."),
                 cancelled=self._cancelled,
             )
@@ -125,15 +145,43 @@ class SubmitSection(Section):
     def _fail(self, error: ClientError) -> None:
         self.desk.fail(error, _("Nothing was submitted."))
 
-    def _send(self, report: SegmentationReport, labels: LabelSet, volumes: Snapshots, segmentation_id: str) -> None:
+    def _send(self, report: SegmentationReport, volumes: Snapshots, asked: _Asked) -> None:
         if report.problems:
             text = "\n\n".join([*report.problems, _("Submit it nevertheless?")])
             if not confirm(text, _("Please look at this first")):
                 self.desk.say(_("Nothing was submitted.") + " " + " ".join(report.problems), BAD)
                 return
+        label, reference = self._label(report, volumes, asked.labels), self.desk.parameters.t1ce
+        connection, sent, folder = asked.connection, self.desk.sent, self.desk.folder
+        self._sending = True
+
+        def submitted(done: Submitted) -> None:
+            if geometry.in_scene(reference):
+                mark_origin(reference, connection.client().server_url, label.case_id)
+                self._note(done, label.case_id, asked)
+            self.desk.stale = True
+            self.desk.say(submitted_text(done, label, report.notices), GOOD)
+
+        def trouble() -> str:
+            if geometry.in_scene(asked.segmentation):
+                return _("The label was not submitted. Nothing is lost: your segmentation is as it was.")
+            return _("The label of {case} was not submitted, and its scene was closed.").format(case=label.case_id)
+
+        self.desk.say(_("The label is being submitted …"), BUSY)
+        self.desk.run(
+            SUBMIT,
+            lambda reporter: errands.submit(connection.client(), label, sent, reporter, folder),
+            submitted,
+            trouble=trouble,
+            cancelled=self._cancelled,
+            progress=self._show_progress,
+        )
+
+    def _label(self, report: SegmentationReport, volumes: Snapshots, labels: LabelSet) -> Submission:
+        """Return what is submitted, with what the clinician says of it."""
         parameters = self.desk.parameters
         status = FINAL if parameters.final else DRAFT
-        label = Submission(
+        return Submission(
             case_id=parameters.case_id,
             array=report.array,
             ijk_to_ras=report.ijk_to_ras,
@@ -149,30 +197,15 @@ class SubmitSection(Section):
             snapshots=volumes,
             on_server=origin_of(parameters),
         )
-        connection, sent, folder = self.desk.connection(), self.desk.sent, self.desk.folder
-        self.desk.say(_("The label is being submitted …"), BUSY)
-        self.desk.run(
-            SUBMIT,
-            lambda reporter: errands.submit(connection.client(), label, sent, reporter, folder),
-            lambda done: self._submitted(done, connection.client().server_url, segmentation_id),
-            trouble=_("The label was not submitted. Nothing is lost: your segmentation is as it was."),
-            cancelled=self._cancelled,
-            progress=self._show_progress,
-        )
 
-    def _submitted(self, done: Submitted, server: str, segmentation_id: str) -> None:
+    def _note(self, done: Submitted, case_id: str, asked: _Asked) -> None:
+        """Take note of a submission, as long as its case is the one that is shown."""
         parameters = self.desk.parameters
-        mark_origin(parameters.t1ce, server, parameters.case_id)
-        self.desk.history = done.history
-        self.desk.stale = True
-        if parameters.segmentation is not None and parameters.segmentation.GetID() == segmentation_id:
-            self.desk.submitted = segmentation_id
-        parameters.comment = ""
-        version = str(done.record.get("version") or (done.history[-1].get("version") if done.history else ""))
-        text = _("Submitted as {version} of {case}. Go on with the next case, or retrain.")
-        if not parameters.final:
-            text = _("Kept as draft {version} of {case}; no training sees it.")
-        self.desk.say(text.format(version=version, case=parameters.case_id), GOOD)
+        if parameters.case_id == case_id:
+            self.desk.history = done.history
+            parameters.comment = ""
+        if parameters.segmentation is asked.segmentation and self.desk.edits == asked.edits:
+            self.desk.submitted = asked.segmentation.GetID()
 
     def _cancelled(self) -> None:
         self.desk.say(_("Nothing was submitted; your segmentation is as it was."))
@@ -215,6 +248,15 @@ class SubmitSection(Section):
             parameters.model_version = str(entry.get("model_version") or "")
         self.desk.submitted = ""
         self.desk.say(_("{name} is shown as a new segmentation.").format(name=name), GOOD)
+
+
+def submitted_text(done: Submitted, label: Submission, notices: Sequence[str]) -> str:
+    """Say what became of a submission, and what was done to the segmentation to make one labelmap of it."""
+    version = str(done.record.get("version") or (done.history[-1].get("version") if done.history else ""))
+    text = _("Submitted as {version} of {case}. Go on with the next case, or retrain.")
+    if label.tag == DRAFT:
+        text = _("Kept as draft {version} of {case}; no training sees it.")
+    return " ".join([text.format(version=version, case=label.case_id), *notices])
 
 
 def history_rows(history: list[dict[str, Any]]) -> tuple[list[list[str]], list[str], list[str]]:

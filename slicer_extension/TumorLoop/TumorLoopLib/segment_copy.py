@@ -80,7 +80,7 @@ class SegmentationReport:
         array: ``(k, j, i)`` uint8 on the reference volume's grid, values of the labels.
         ijk_to_ras: 4x4 float64 of that grid, parent transforms included.
         problems: Sentences about what would be lost or changed by sending it; to be confirmed or repaired.
-        notices: Sentences about what needs no decision.
+        notices: Sentences about what needs no decision; told when it was sent.
         empty: Whether no voxel has a label.
         overlapping_voxels: How many voxels of the reference belong to segments of different labels.
         outside_voxels: How many voxels of known segments lie outside of the reference volume, and are lost.

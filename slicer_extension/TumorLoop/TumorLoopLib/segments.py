@@ -148,6 +148,12 @@ def extract(segmentation: Any, reference: Any, labels: LabelSet) -> Segmentation
     )
 
 
+def only_labels(segmentation: Any) -> bool:
+    """Tell whether every segment was made for a label, so that a submitted segmentation holds nothing else."""
+    inner = segmentation.GetSegmentation()
+    return all(_tag(inner.GetNthSegment(number), LABEL_TAG) for number in range(inner.GetNumberOfSegments()))
+
+
 def label_of(segment: Any, labels: LabelSet) -> Label | None:
     """Return the label a ``vtkSegment`` stands for: by tag, else by name, else by code; ``None`` for none."""
     tag = _tag(segment, LABEL_TAG)

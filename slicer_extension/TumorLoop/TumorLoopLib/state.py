@@ -26,6 +26,11 @@ TEST, PULSE, OVERVIEW, CASE, SEGMENT, SUBMIT, TRAIN, VERSIONS, VOLUMES, START_SE
     "history",
 )
 
+#: Those that are about the scene, and end with it. What is asked of the server itself goes on.
+OF_SCENE = frozenset({CASE, SEGMENT, SUBMIT, VOLUMES, DIGEST, HISTORY})
+#: Those of them that the clinician asked for.
+ASKED_FOR = frozenset({CASE, SEGMENT, SUBMIT})
+
 #: The sections in the order in which a clinician goes through them.
 SERVER_STEP, CASE_STEP, SEGMENT_STEP, CORRECT_STEP, RETRAIN_STEP = "server", "case", "segment", "correct", "retrain"
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import slicer
 
+from TumorLoopLib.inputs import MAP_ATTRIBUTE
+
 #: Colors of the uncertainty map: dark is sure, bright is unsure.
 MAP_COLORS = "vtkMRMLColorTableNodeWarm1"
 #: Uncertainty below this share of the largest one is not drawn.
@@ -37,12 +39,16 @@ def show_map(node: Any, opacity: float) -> None:
     """Lay a map over the images.
 
     Args:
-        node: A scalar volume; ``None`` takes the map away.
+        node: A scalar volume; ``None`` takes the map away, and nothing that others laid there.
         opacity: 0 to 1.
     """
     for composite in _composites():
-        composite.SetForegroundVolumeID(node.GetID() if node is not None else None)
-        composite.SetForegroundOpacity(opacity if node is not None else 0.0)
+        if node is not None:
+            composite.SetForegroundVolumeID(node.GetID())
+            composite.SetForegroundOpacity(opacity)
+        elif _is_map(composite.GetForegroundVolumeID()):
+            composite.SetForegroundVolumeID(None)
+            composite.SetForegroundOpacity(0.0)
 
 
 def style_map(node: Any, largest: float) -> None:
@@ -66,6 +72,11 @@ def overlay_shown(segmentation: Any) -> bool:
     """Tell whether a segmentation is shown."""
     display = segmentation.GetDisplayNode() if segmentation is not None else None
     return bool(display is not None and display.GetVisibility())
+
+
+def _is_map(node_id: str | None) -> bool:
+    node = slicer.mrmlScene.GetNodeByID(node_id) if node_id else None
+    return node is not None and bool(node.GetAttribute(MAP_ATTRIBUTE))
 
 
 def _composites() -> list[Any]:

@@ -107,6 +107,11 @@ def show_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str 
     return node
 
 
+def came_from_server(node: Any) -> bool:
+    """Tell whether the panel fetched a volume from a server, which has it still."""
+    return bool(node.GetAttribute(ROLE_ATTRIBUTE))
+
+
 def bent(node: Any) -> str:
     """Say that a node's transform cannot be written as a matrix, and what to do."""
     return _(

@@ -16,6 +16,10 @@ def _submitting(*names: str) -> tuple[str, ...]:
     return tuple(f"{_PLAYED}/test_submitting.py::{name}" for name in names)
 
 
+def _kept(*names: str) -> tuple[str, ...]:
+    return tuple(f"{_PLAYED}/test_nothing_lost.py::{name}" for name in names)
+
+
 def _later(*names: str) -> tuple[str, ...]:
     return tuple(f"{_PLAYED}/test_server_and_scene.py::{name}" for name in names)
 
@@ -38,6 +42,9 @@ _TRAINING = _later("test_retraining_shows_its_progress_and_can_be_stopped")
 _ROLLBACK = _later("test_a_promotion_is_taken_back_when_the_clinician_confirms")
 _CLOSING = _later("test_closing_the_scene_while_the_server_computes_leaves_a_panel_that_can_go_on")
 _BEFORE = _later("test_the_editor_lets_go_of_the_scene_before_it_is_closed")
+_LOST_SEGMENT = _submitting("test_a_lost_segment_is_not_lost_silently")
+_OWN = _kept("test_volumes_of_the_scenes_own_stay_when_the_next_case_comes")
+_ELSEWHERE = _kept("test_volumes_go_to_no_server_but_the_one_they_came_from_without_consent")
 
 
 def _library(name: str, file: str, old: str, new: str, tests: tuple[str, ...]) -> Mutant:
@@ -194,17 +201,32 @@ LATER = (
     _library(
         "work goes on in a closed scene",
         "panel.py",
-        "        self.desk.jobs.abandon()\n        self._leave_scene()\n        self.desk.forget_case()\n",
-        "        self._leave_scene()\n        self.desk.forget_case()\n",
+        "        self.desk.jobs.abandon(*of_scene)\n",
+        "",
         _CLOSING,
     ),
     _library(
         "a closed scene not let go of",
         "panel.py",
-        "        self.desk.jobs.abandon()\n        self._leave_scene()\n        self.desk.forget_case()\n",
-        "        self.desk.jobs.abandon()\n        self.desk.forget_case()\n",
+        "        self._leave_scene(ended)\n",
+        "",
         _BEFORE,
     ),
+    _library(
+        "volumes of the scene's own thrown away",
+        "section_case.py",
+        "        if not came_from_server(reference):\n            return []\n",
+        "",
+        _OWN,
+    ),
+    _library(
+        "images sent to a server that does not know the case, unasked",
+        "section_submit.py",
+        "origin_of(parameters) != self.desk.pulse.server and",
+        "not origin_of(parameters) and",
+        _ELSEWHERE,
+    ),
+    _library("what was done to a segmentation not told", "section_submit.py", ", *notices])", "])", _LOST_SEGMENT),
 )
 
 MUTANTS = (*WIDGETS, *SENDING, *SUBMITTING, *LATER)

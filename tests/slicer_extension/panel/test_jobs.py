@@ -120,6 +120,20 @@ def test_a_handler_may_start_the_next_job_of_its_kind(desk):
     assert ("done", "next") in desk.told
 
 
+def test_a_handler_that_asks_something_and_so_polls_again_ends_no_job_twice(desk):
+    def ask(_result: object) -> None:  # a message box runs the event loop, and with it the timer that polls
+        desk.jobs.poll()
+        desk.jobs.start("b", lambda reporter: "the next one", desk.handlers())
+
+    done = threading.Event()
+    desk.jobs.start("a", lambda reporter: done.wait(5), Handlers(ask, ask))
+    desk.jobs.start("b", lambda reporter: done.wait(5) and "first", desk.handlers())
+    done.set()
+    time.sleep(0.1)
+    desk.poll_until_idle()
+    assert [value for what, value in desk.told if what == "done"] == ["first", "the next one"]
+
+
 def test_a_mistake_in_a_handler_is_shown_and_does_not_stop_the_others(desk):
     def mistake(result: object) -> None:
         raise KeyError("typo")

@@ -73,6 +73,24 @@ def test_a_server_that_does_not_listen_to_reason_is_ended_all_the_same(tmp_path)
     assert not psutil.pid_exists(server.pid)
 
 
+def test_a_server_that_cannot_be_used_is_ended_so_that_another_can_be_started(user, monkeypatch, tmp_path):
+    monkeypatch.setattr(LocalServer.wait_until_ready, "__defaults__", ("", 0.5))
+    user.type("commandEdit", shlex.join(program(tmp_path, "import time\ntime.sleep(60)\n")))
+    user.ui.studiesButton.directory = str(tmp_path)
+    user.click("startServerButton")
+    user.wait(lambda: "did not answer" in user.status, 20)
+    assert not user.panel.server.own_server
+    assert user.ui.startServerButton.enabled
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_command_with_spaces_is_shown_as_it_has_to_be_typed(windows):
+    from TumorLoopLib.section_server import line_of, words_of
+
+    words = [r"C:\Program Files\tumorloop-server.exe" if windows else "/opt/my server", "--model", "v0001"]
+    assert words_of(line_of(words, windows=windows), windows=windows) == words
+
+
 def test_it_is_said_why_no_server_can_be_started(user, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     user.type("commandEdit", "no-such-program")

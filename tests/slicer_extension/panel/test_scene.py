@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -68,16 +69,25 @@ def test_a_scene_can_be_closed_in_the_middle_and_the_next_case_begins_clean(corr
     assert user.panel.state().connected
 
 
-def test_closing_the_scene_while_a_label_is_sent_tells_nobody_of_it_later(corrected, played):
+def test_closing_the_scene_before_a_label_is_sent_says_that_it_was_not(corrected, played):
     user = corrected
     user.click("submitButton")
     slicer.mrmlScene.Clear()
     driver.spin(0.5)
-    assert "Submitted" not in user.status
+    assert "Nothing was submitted" in user.status
     assert user.panel.desk.history == []
+    assert played.labels == {}
 
 
-def test_reloading_the_module_leaves_one_panel_that_works(corrected, played):
+@pytest.fixture
+def library():
+    """Puts the library back that other tests have imported; *Reload* makes a new one."""
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "TumorLoopLib"}
+    yield before
+    sys.modules.update(before)
+
+
+def test_reloading_the_module_leaves_one_panel_that_works(corrected, played, library):
     from tests.slicer_extension.panel.user import User
 
     old = corrected.panel
@@ -85,6 +95,7 @@ def test_reloading_the_module_leaves_one_panel_that_works(corrected, played):
     driver.spin(0.3)
     new = User(slicer.modules.TumorLoopWidget)
     assert new.panel is not old
+    assert type(new.panel) is not type(old), "the library was not loaded anew"
     assert not old._timer.active
     assert new.ui.commentEdit.text == "not done yet"
     assert new.parameters.segmentation is not None

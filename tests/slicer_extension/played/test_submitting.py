@@ -68,6 +68,7 @@ def test_a_lost_segment_is_not_lost_silently(connected, case, played):
     expected = expected_labels(case)
     expected[expected == 2] = 0
     assert np.array_equal(label.image.array, expected), "the labels of the others must not move up"
+    assert "There is no segment for peritumoral edema" in connected.status
 
 
 def test_an_edit_after_submitting_leads_back_to_correcting(connected):
