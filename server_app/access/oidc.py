@@ -7,10 +7,13 @@ function (see :mod:`server_app.access.setup`).
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from server_app.access.identity import Identity, Role
+from server_app.errors import refusal
 
+logger = logging.getLogger(__name__)
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 
 
@@ -22,13 +25,21 @@ def is_enabled() -> bool:
 
 
 def identify(token: str) -> Identity | None:
-    """Return whose token it is; ``None`` if it is not the realm's, has ended, or names no role of ours. May block."""
-    from jwt import InvalidTokenError
+    """Return whose token it is; ``None`` if it is not the realm's, has ended, or names no role of ours. May block.
+
+    Raises:
+        HTTPException: 503 if the realm does not tell its key.
+    """
+    from jwt import InvalidTokenError, PyJWTError
+    from requests import RequestException
 
     try:
         user = user_of(token)
     except InvalidTokenError:
         return None
+    except (RequestException, PyJWTError, KeyError, ValueError) as error:
+        logger.error("The OIDC realm's key cannot be had: %s", error)
+        raise refusal(503, "token", "The server that knows the users cannot be asked. Try again later.") from error
     role = role_of(user.roles)
     return Identity(user.username, role, tokens=True) if role is not None and user.username else None
 

@@ -1,0 +1,142 @@
+"""MONAI Label's own OIDC setting, with a realm of the tests: its tokens open our server as they would MONAI Label's."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from monailabel.client.client import MONAILabelClient
+from monailabel.endpoints.user import auth
+
+from server_app.access import oidc
+from server_app.access.identity import Role
+from tests import synthetic
+from tests.server_app.access.conftest import CASE, bearer
+from tests.server_app.conftest import Server, serving
+
+KEY = rsa.generate_private_key(65537, 2048)
+PUBLIC = KEY.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+ROLES = {"rita": "monailabel-user", "anna": "monailabel-annotator", "tom": "monailabel-admin"}
+
+
+def token(name: str, key: Any = KEY, algorithm: str = "RS256", **claims: Any) -> str:
+    """Sign a token as Keycloak does; who may more has the lesser roles, too."""
+    roles = list(ROLES.values())[: list(ROLES).index(name) + 1] if name in ROLES else []
+    content = {"preferred_username": name, "exp": time.time() + 60, "realm_access": {"roles": roles}, **claims}
+    return jwt.encode(content, key, algorithm=algorithm)
+
+
+class _Realm(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content = json.dumps({"public_key": base64.b64encode(PUBLIC).decode()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def realm() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Realm) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/realms/test"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server(realm: str, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of one case that was started with MONAI Label's OIDC setting, also where others reach it."""
+    home = tmp_path_factory.mktemp("oidc")
+    synthetic.write_case(home / "studies", CASE)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MONAI_LABEL_AUTH_ENABLE", "true")
+        environment.setenv("MONAI_LABEL_AUTH_REALM_URI", realm)
+        with serving(home / "studies", home / "ws", tiny_model, "--host", "0.0.0.0", warm_up="false") as running:
+            yield running
+
+
+def test_the_stock_client_works_with_a_token_of_the_realm(server: Server, tmp_path: Path) -> None:
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path), client_id="mallory")
+    assert client.auth_enabled()
+    client.update_auth({"token_type": "Bearer", "access_token": token("anna")})
+    assert client.auth_valid_token()
+    assert client.info()["access"] == {"tokens": True, "user": "anna", "role": "annotator"}
+    truth = server.studies / CASE / f"{CASE}_seg.nii.gz"
+    assert client.save_label(CASE, str(truth), params={})["version"] == "v0001"
+    (label,) = server.get(f"/cases/{CASE}/labels", headers=bearer(token("rita")))["labels"]
+    assert label["user"] == "anna"
+    log = "".join(file.read_text() for file in (server.workspace / "audit").iterdir())
+    assert '"user": "anna"' in log
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "path", "status"),
+    [
+        ("rita", "GET", "/info/", 200),
+        ("rita", "PUT", "/cases/x", 403),
+        ("rita", "POST", "/reload", 200),
+        ("anna", "DELETE", "/train/", 403),
+        ("tom", "DELETE", "/train/", 200),
+        ("tom", "GET", "/logs/", 200),
+        ("anna", "GET", "/logs/", 403),
+        ("nobody", "GET", "/info/", 401),
+    ],
+)
+def test_the_realms_roles_are_ours(server: Server, name: str, method: str, path: str, status: int) -> None:
+    assert server.request(method, path, headers=bearer(token(name))).status_code == status
+
+
+def test_what_the_realm_did_not_sign_opens_nothing(server: Server) -> None:
+    other = rsa.generate_private_key(65537, 2048)
+    secret = base64.b64encode(PUBLIC)  # a public key taken for a shared secret
+    forged = [
+        token("tom", other),
+        token("tom", secret, "HS256"),
+        token("tom", None, "none"),
+        token("tom", exp=time.time() - 60),
+    ]
+    for wrong in (*forged, "", "x.y.z", token("tom")[:-4]):
+        answer = server.request("GET", "/info/", headers=bearer(wrong))
+        assert answer.status_code == 401, wrong
+        assert not wrong or wrong not in answer.text
+    assert server.request("GET", "/info/").status_code == 401
+
+
+def test_a_realm_that_cannot_be_reached_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastapi import HTTPException
+    from requests import ConnectionError as Unreachable
+
+    def fail(_: str) -> str:
+        raise Unreachable("no route")
+
+    monkeypatch.setattr(auth, "get_public_key", fail)
+    with pytest.raises(HTTPException) as caught:
+        oidc.identify(token("tom"))
+    assert caught.value.status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("roles", "role"),
+    [
+        ([], None),
+        (["other"], None),
+        (["monailabel-user"], Role.READER),
+        (["monailabel-reviewer"], Role.ANNOTATOR),
+        (["monailabel-user", "monailabel-admin"], Role.TRAINER),
+    ],
+)
+def test_the_greatest_role_counts(roles: list[str], role: Role | None) -> None:
+    assert oidc.role_of(roles) is role
