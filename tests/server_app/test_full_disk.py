@@ -123,12 +123,16 @@ def note(server: Server) -> requests.Response:
     return server.request("PUT", "/datastore/image/info", params=where, data=data)
 
 
+def claim(server: Server) -> requests.Response:
+    return server.request("PUT", f"/cases/{CASE}/claim", json={"client_id": "dr-a"})
+
+
 def kept(server: Server) -> dict[str, Any]:
     folders = [server.workspace / name for name in KEPT] + [server.workspace.parent / "tmp"]
     return {folder.name: tree_digest(folder) for folder in folders if folder.exists()}
 
 
-@pytest.mark.parametrize("store", [session, case, label, four_d, infer, large_upload, volume, promotion, note])
+@pytest.mark.parametrize("store", [session, case, label, four_d, infer, large_upload, volume, promotion, note, claim])
 def test_what_cannot_be_stored_is_told_in_a_sentence_and_leaves_nothing(server: Server, store: Any) -> None:
     before = kept(server)
     ballast = fill(server.workspace.parent)
