@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from TumorLoopLib.address import Address, Timeouts
 from TumorLoopLib.client import DEFAULT_MODEL, TumorLoopClient
@@ -80,7 +81,7 @@ def _talk(address: str, token: str, timeouts: Timeouts) -> Iterator[Step]:
         yield Step(HTTP, False, error.message)
         return
     yield Step(HTTP, True)
-    yield Step(TOKEN, True, "given" if token else "")
+    yield Step(TOKEN, True, _owner(info) if token else "")
     name, version = str(info.get("name") or "?"), str(info.get("version") or "?")
     if not info.get("label_details") or DEFAULT_MODEL not in (info.get("models") or {}):
         yield Step(VERSION, False, name)
@@ -105,6 +106,14 @@ def fits(version: str) -> bool:
     except ValueError:
         return False
     return major == FITS[0] and minor >= FITS[1]
+
+
+def _owner(info: Mapping[str, Any]) -> str:
+    """Return whose token the server takes it for, and what they may do; "-" if it does not say."""
+    access = info.get("access")
+    if not isinstance(access, dict) or not access.get("user"):
+        return "-"
+    return f"{access['user']} ({access.get('role')})"
 
 
 def _raise_if_set(cancel: threading.Event | None, error: ClientError) -> None:

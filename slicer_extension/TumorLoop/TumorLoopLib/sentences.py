@@ -116,7 +116,11 @@ def _passed(step: Step) -> str:
     if step.step == HTTP:
         return _("It answers.")
     if step.step == TOKEN:
-        return _("The access token is accepted.") if step.detail else _("It asks for no access token.")
+        if not step.detail:
+            return _("It asks for no access token.")
+        if step.detail == "-":
+            return _("The access token is accepted.")
+        return _("The access token is accepted; you are {who}.").format(who=step.detail)
     if step.step == VERSION:
         return _("It is {name}.").format(name=step.detail)
     assert step.step == MODEL
@@ -134,6 +138,8 @@ def _remedy(error: ClientError) -> str:
         return _("Check the network and the server, then try again.")
     if isinstance(error, (ServerUnreachable, ServerTimeout)):
         return ""
+    if isinstance(error, NotAuthorized) and error.status == 403:
+        return ""  # the token is good; the server's own sentence says whom to ask for more
     if isinstance(error, NotAuthorized):
         return _("Enter the access token under Server.")
     if isinstance(error, ServerFailed):

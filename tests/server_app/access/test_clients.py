@@ -155,7 +155,9 @@ def test_the_panels_connection_test_names_the_token(guarded: Guarded) -> None:
     for token in ("", "guess"):
         last = list(diagnose(guarded.server.url, token))[-1]
         assert (last.step, last.ok) == (TOKEN, False)
-    assert all(step.ok for step in diagnose(guarded.server.url, guarded.tokens["rita"]))
+    steps = list(diagnose(guarded.server.url, guarded.tokens["rita"]))
+    assert all(step.ok for step in steps)
+    assert [step.detail for step in steps if step.step == TOKEN] == ["rita (reader)"]
 
 
 # === Revoking ===

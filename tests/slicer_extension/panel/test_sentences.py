@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from TumorLoopLib import sentences
-from TumorLoopLib.diagnosis import STEPS, Step
+from TumorLoopLib.diagnosis import STEPS, TOKEN, Step
 from TumorLoopLib.errors import (
     BadReply,
     ConnectionLost,
@@ -29,6 +29,7 @@ ERRORS = [
     RequestRejected(409, "image", SAID),
     RequestRejected(422, "label", SAID),
     NotAuthorized(401, "token", SAID),
+    NotAuthorized(403, "role", SAID),
     ServerFailed(500, SAID),
     ServerFailed(507, SAID),
 ]
@@ -45,6 +46,22 @@ def test_an_error_keeps_its_own_sentence_and_ends_as_one(error):
 def test_a_refused_token_leads_to_the_token_field_and_a_taken_name_to_the_name():
     assert "access token under Server" in sentences.of_error(NotAuthorized(401, "", SAID))
     assert "name under Case" in sentences.of_error(RequestRejected(409, "image", SAID))
+
+
+def test_who_may_not_is_not_sent_to_the_token_field():
+    assert sentences.of_error(NotAuthorized(403, "role", SAID)) == SAID
+
+
+@pytest.mark.parametrize(
+    ("detail", "text"),
+    [
+        ("", "It asks for no access token."),
+        ("-", "The access token is accepted."),
+        ("anna (annotator)", "The access token is accepted; you are anna (annotator)."),
+    ],
+)
+def test_the_connection_test_says_whose_token_it_is(detail, text):
+    assert text in sentences.of_step(Step(TOKEN, True, detail))
 
 
 def test_a_mistake_in_the_panel_is_named_as_one():
