@@ -11,7 +11,7 @@ from server_app.access.audit import note
 from server_app.answers import Answers
 from server_app.catalog import Catalog
 from server_app.errors import input_errors, unknown
-from server_app.label_check import check_label
+from server_app.label_check import CheckedLabel, check_label
 from server_app.labels_store import LabelStore, LabelVersion
 from server_app.split import Split
 from server_app.store.case_ids import images_digest
@@ -21,12 +21,15 @@ from training.cases import Case
 from training.corrections import Correction
 from training.errors import InputError
 from training.export import write_labelmap
+from training.model_store import now
 
 #: The tag of labels that train.
 FINAL = "final"
 #: The tag of the label that came with a case.
 SOURCE = "source"
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
+#: The most submissions of one and the same label that are remembered.
+_MOST_SAID = 50
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -74,27 +77,41 @@ class Submissions:
                 reference=params.get("reference"),
                 allow_empty=params.get("allow_empty") is True,
             )
-            record = {
-                "tag": tag,
-                "user": user_of(params),
-                **told,
-                "reference": checked.reference,
-                "values": checked.scheme,
-                "patient": case.patient,
-                "place": self._catalog.place(case),
-                "images": images_digest(case),
-            }
-            against = self.answers.compare(case.id, checked.volume)
-            # What the client corrected counts; a newer answer that it never saw says nothing about the correction.
-            if record["model_version"] in (None, against.get("model_version")):
-                record.update(against)
-            record["source"] = record["source"] or ("manual" if record["model_version"] is None else "correction")
+            record = {"tag": tag, "user": user_of(params), **told, **self._origin(case, checked, told)}
             if tag == FINAL:
                 record["split"] = self.split.assign([case.patient])[case.patient]
             label, new = self.store.add(case.id, checked.volume, record)
+            if not new:
+                self._said_again(label, record)
         facts = {name: label.record.get(name) for name in ("sha256", "model_version")}
         note(case=case.id, label_version=label.version, new=new, **facts)
         return label, new
+
+    def _origin(self, case: Case, checked: CheckedLabel, told: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a label lies on, and what it was made of."""
+        against = self.answers.compare(case.id, checked.volume)
+        # What the client corrected counts; a newer answer that it never saw says nothing about the correction.
+        if told["model_version"] not in (None, against.get("model_version")):
+            against = {}
+        corrects = told["model_version"] is not None or bool(against)
+        return {
+            "source": told["source"] or ("correction" if corrects else "manual"),
+            "reference": checked.reference,
+            "values": checked.scheme,
+            "patient": case.patient,
+            "place": self._catalog.place(case),
+            "images": images_digest(case),
+            **against,
+        }
+
+    def _said_again(self, label: LabelVersion, record: Mapping[str, Any]) -> None:
+        """Keep what is new about a label that came again: it is one version, but somebody may have approved it."""
+        said = {name: record[name] for name in ("user", "comment", "status")}
+        earlier = label.notes().get("said_again")
+        history = [entry for entry in earlier if isinstance(entry, dict)] if isinstance(earlier, list) else []
+        last = history[-1] if history else label.record
+        if any(last.get(name) != value for name, value in said.items()):
+            self.store.note(label, {"said_again": [*history, {**said, "time": now()}][-_MOST_SAID:]})
 
     def newest(self, case: Case, tag: str) -> LabelVersion:
         """Return the newest label of a tag.

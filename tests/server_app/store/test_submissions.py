@@ -160,3 +160,19 @@ def test_a_name_cannot_carry_control_characters_into_the_record(server: Server, 
     assert answer.status_code == 200, answer.text
     told = server.get(f"/cases/{case}/labels")["labels"][-1]
     assert (told["user"], told["comment"]) == ("dr[31m-who", "a b")
+
+
+def test_the_same_label_again_is_one_version_and_what_is_said_of_it_is_kept(
+    client: MONAILabelClient, server: Server, case: str, tmp_path: Path
+) -> None:
+    path = str(label(tmp_path, 3, 3, 1))
+    client.save_label(case, path, tag=TAG, params={"comment": "a draft"})
+    reviewer = MONAILabelClient(server.url, tmpdir=str(tmp_path), client_id="dr-chief")
+    for status in ("approved", "approved", "withdrawn"):
+        assert reviewer.save_label(case, path, tag=TAG, params={"status": status})["new"] is False
+    told = server.get(f"/cases/{case}/labels")["labels"][-1]
+    assert (told["user"], told["comment"], told["status"]) == ("dr-who", "a draft", None)
+    assert [(entry["user"], entry["status"]) for entry in told["notes"]["said_again"]] == [
+        ("dr-chief", "approved"),
+        ("dr-chief", "withdrawn"),
+    ]
