@@ -107,7 +107,7 @@ def run(job: RetrainJob) -> None:
 
     Exits with 2 if the input cannot be used, 3 if the disk is full, 1 on any other error; the progress file says why.
     """
-    become_child()
+    become_child(niceness=5, oom_score=600)  # somebody waits for an inference, nobody for an epoch
     from server_app.disk import is_disk_full
     from server_app.progress import ProgressWriter
     from training.retrain import retrain

@@ -7,6 +7,7 @@ while a child is started. A child must also not outlive its parent, whatever end
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -79,9 +81,20 @@ def end_with_parent() -> None:
     threading.Thread(target=follow, name="follow-parent", daemon=True).start()
 
 
-def become_child() -> None:
-    """Prepare a child process: Ctrl-C is the parent's business, and the child ends when the parent does."""
+def become_child(niceness: int = 0, oom_score: int = 0) -> None:
+    """Prepare a child process: Ctrl-C is the parent's business, and the child ends when the parent does.
+
+    Args:
+        niceness: How far it stands back behind other processes where processors are short. Those that compute stand
+            back behind the one that answers.
+        oom_score: 0 to 1000; of several processes the system ends the one with the highest first where memory runs
+            out. Linux only.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(oom_score))
+    if hasattr(os, "nice"):
+        os.nice(niceness)
     parent = multiprocessing.parent_process()
     if parent is None:
         return

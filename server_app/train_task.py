@@ -90,6 +90,10 @@ class Retraining(TrainTask):
         training = self._unfinished.recall()
         return training if training is not None and not self.busy() else None
 
+    def stopped(self) -> None:
+        """Note that somebody has stopped the training under way."""
+        self._unfinished.stop()
+
     def to_resume(self) -> Unfinished:
         """Return the training that is to go on.
 
@@ -176,7 +180,7 @@ class Retraining(TrainTask):
         run = str(request.get("run") or uuid.uuid4().hex)
         notes: tuple[str, ...] = ()
         if request.get("resume") is True:
-            training = replace(self.to_resume(), run=run)
+            training = replace(self.to_resume(), run=run, stopped=False)
             notes = ("It goes on where an earlier training was cut off.",)
         else:
             config = self.check(request, datastore)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from fastapi import HTTPException
 from monailabel.utils.async_tasks.task import AsyncTask
 
 from server_app.errors import input_errors, refusal, unknown
@@ -18,6 +20,8 @@ from training.retrain import RetrainConfig
 
 if TYPE_CHECKING:
     from server_app.app import TumorLoopApp
+
+logger = logging.getLogger(__name__)
 
 
 class Trainings:
@@ -70,6 +74,18 @@ class Trainings:
             trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
         return dict(task)
 
+    def resume_all(self) -> None:
+        """Go on with a training that was cut off when the server ended."""
+        for name in self._app.trainer_names():
+            training = self._app.trainer(name).unfinished()
+            if training is None or training.stopped:
+                continue
+            try:
+                self.start(name, {"resume": True}, enqueue=True)
+                logger.info("The training that was cut off goes on.")
+            except HTTPException as error:
+                logger.warning("The training that was cut off cannot go on: %s", error.detail)
+
     def queue(self, name: str) -> dict[str, Any]:
         """Return the training that runs (or ``None``) and those that wait, the next one first.
 
@@ -102,7 +118,9 @@ class Trainings:
         from monailabel.endpoints import train
 
         stopped = train.stop()
-        if stopped is None:
+        if stopped is not None:
+            self._app.trainer(stopped["request"]["model"]).stopped()
+        else:
             waiting = self._queue.waiting()
             stopped = self._queue.withdraw(str(waiting[0]["id"])) if waiting else None
         return stopped

@@ -8,7 +8,7 @@ next attempt would meet again.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ class Unfinished:
         parent: The model version it starts from.
         config: Settings.
         corrections: Labeled cases, with their split.
+        stopped: Somebody has stopped it: it goes on when it is asked to, and not by itself.
     """
 
     run: str
     parent: str
     config: RetrainConfig
     corrections: tuple[Correction, ...]
+    stopped: bool = False
 
 
 class UnfinishedFile:
@@ -52,6 +54,7 @@ class UnfinishedFile:
             "parent": training.parent,
             "config": training.config.model_dump(mode="json"),
             "corrections": [_written(correction) for correction in training.corrections],
+            "stopped": training.stopped,
         }
         write_json(self._path, content)
 
@@ -64,9 +67,16 @@ class UnfinishedFile:
                 parent=str(content["parent"]),
                 config=RetrainConfig(**content["config"]),
                 corrections=tuple(_read(correction) for correction in content["corrections"]),
+                stopped=content.get("stopped") is True,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+    def stop(self) -> None:
+        """Note that somebody has stopped the training."""
+        training = self.recall()
+        if training is not None:
+            self.remember(replace(training, stopped=True))
 
     def forget(self, run: str) -> None:
         """Let a training be over; another one's record stays."""

@@ -60,7 +60,7 @@ def begin(progress: MutableSequence[float]) -> None:
         progress: Shared with the web process: the number of the present stage in :data:`STAGES`, and the share done.
     """
     global _progress
-    become_child()
+    become_child(niceness=3, oom_score=300)
     _progress = progress
 
 

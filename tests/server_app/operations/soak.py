@@ -1,0 +1,225 @@
+"""Many clients at once for minutes: ``make soak``, and a short version in the tests.
+
+Eight clients infer, submit labels and read progress, on heads of real size, while a training runs. Measured are the
+times of the answers and the memory of the web process; any answer that is not the expected one is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import psutil
+import requests
+
+from server_app.settings import BUNDLED_MODEL
+from tests import synthetic
+from tests.server_app.conftest import CASES, Server, load, serving
+
+#: What the server is held to.
+INFO_P99_SECONDS, MEMORY_GROWTH = 0.2, 0.05
+#: Seconds at the beginning that do not count: libraries are loaded at their first use, and buffers grow.
+_WARM_UP_SHARE = 0.2
+
+
+@dataclass
+class Measured:
+    """What was seen."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    lasted: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, kind: str, seconds: float) -> None:
+        with self.lock:
+            self.seconds.setdefault(kind, []).append(seconds)
+
+    def error(self, message: str) -> None:
+        with self.lock:
+            self.errors.append(message)
+
+    def percentile(self, kind: str, share: float) -> float:
+        values = sorted(self.seconds.get(kind, [float("nan")]))
+        return values[min(len(values) - 1, int(share * len(values)))]
+
+    def growth(self) -> float:
+        """How much more memory the web process took at the end than after warming up, as a share.
+
+        The medians of the first and the last fifth after the warm-up are compared: single requests come and go.
+        """
+        began = self.memory[0][0] + _WARM_UP_SHARE * (self.memory[-1][0] - self.memory[0][0])
+        steady = [size for at, size in self.memory if at >= began]
+        fifth = max(1, len(steady) // 5)
+        first, last = statistics.median(steady[:fifth]), statistics.median(steady[-fifth:])
+        return (last - first) / first
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "lasted_seconds": round(self.lasted, 1),
+            "answers": {kind: len(values) for kind, values in sorted(self.seconds.items())},
+            "milliseconds": {
+                kind: {
+                    name: round(1000 * self.percentile(kind, share), 1)
+                    for name, share in (("p50", 0.5), ("p99", 0.99), ("worst", 1.0))
+                }
+                for kind in sorted(self.seconds)
+            },
+            "errors": dict(Counter(self.errors)),
+            "web_process_mb": {
+                "first": self.memory[0][1] >> 20,
+                "last": self.memory[-1][1] >> 20,
+                "most": max(size for _, size in self.memory) >> 20,
+                "growth": round(self.growth(), 4),
+            },
+        }
+
+
+class Client:
+    """One client: asks again and again until it is told to stop.
+
+    Args:
+        server: Whom to ask.
+        number: Of the client.
+        measured: Where to write down.
+        cases: What there is to segment and to label.
+        labels: Files to submit, by case.
+    """
+
+    def __init__(
+        self, server: Server, number: int, measured: Measured, cases: list[str], labels: dict[str, list[Path]]
+    ) -> None:
+        self._server = server
+        self._name = f"client-{number}"
+        self._measured = measured
+        self._cases = cases
+        self._labels = labels
+        self._random = random.Random(number)
+        self._session = requests.Session()
+        self._work = (self._infer, self._submit, self._read, self._infer, self._submit, self._read, self._read,
+                      self._infer)[number % 8]  # fmt: skip
+
+    def run(self, until: float) -> None:
+        while time.monotonic() < until:
+            try:
+                self._work()
+            except requests.RequestException as error:
+                self._measured.error(f"{self._work.__name__}: {type(error).__name__}")
+
+    def _ask(self, kind: str, method: str, path: str, **more: Any) -> requests.Response:
+        started = time.monotonic()
+        answer = self._session.request(method, self._server.url + path, timeout=120, **more)
+        self._measured.answer(kind, time.monotonic() - started)
+        if answer.status_code != 200:
+            self._measured.error(f"{kind}: {answer.status_code} {answer.text[:200]}")
+        return answer
+
+    def _infer(self) -> None:
+        params = {"image": self._random.choice(self._cases), "output": "image"}
+        data = {"params": json.dumps({"client_id": self._name})}
+        self._ask("infer", "POST", "/infer/tumorloop", params=params, data=data)
+
+    def _submit(self) -> None:
+        case = self._random.choice(sorted(self._labels))
+        content = self._random.choice(self._labels[case]).read_bytes()
+        data = {"params": json.dumps({"client_id": self._name, "comment": "soak"})}
+        self._ask(
+            "submit", "PUT", "/datastore/label", params={"image": case}, data=data,
+            files={"label": ("label.nii.gz", content)},
+        )  # fmt: skip
+        time.sleep(0.5)  # nobody corrects faster
+
+    def _read(self) -> None:
+        self._ask("info", "GET", "/info/")
+        self._ask("progress", "GET", "/train/?all=true")
+        self._ask("cases", "GET", "/cases")
+        time.sleep(0.1)
+
+
+def soak(server: Server, seconds: float, clients: int, cases: list[str], labels: dict[str, list[Path]]) -> Measured:
+    """Let the clients loose on a server and measure."""
+    measured, until = Measured(), time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=Client(server, number, measured, cases, labels).run, args=(until,))
+        for number in range(clients)
+    ]
+    web, started = psutil.Process(server.process.pid), time.monotonic()
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        measured.memory.append((time.monotonic() - started, web.memory_info().rss))
+        time.sleep(0.5)
+    measured.lasted = time.monotonic() - started
+    if server.process.poll() is not None:
+        measured.error("the server ended")
+    return measured
+
+
+def labels_for(grid_of: Path, folder: Path, count: int) -> list[Path]:
+    """Write different labels on the grid of an image: a ball of tumor that moves."""
+    image = load(grid_of)
+    where = np.indices(image.shape).reshape(3, -1).T
+    files = []
+    for number in range(count):
+        middle = np.array(image.shape) / 2 + [2.0 * number - count, 0, 0]
+        distance = np.linalg.norm(where - middle, axis=1).reshape(image.shape)
+        label = np.select([distance < 6, distance < 10, distance < 16], [1, 3, 2], 0).astype(np.uint8)
+        files.append(folder / f"{grid_of.parent.name}-{number}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(label, image.affine), files[-1])
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the long version; 0 if the server kept what it is held to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--model", type=Path, default=BUNDLED_MODEL)
+    parser.add_argument("--no-training", action="store_true", help="no training runs meanwhile")
+    parser.add_argument("--out", type=Path, help="a JSON file for the figures")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="tumorloop-soak-") as place:
+        folder = Path(place)
+        for name in CASES:
+            synthetic.write_case(folder / "studies", name)
+        with serving(folder / "studies", folder / "workspace", given.model, "--log-level", "WARNING") as server:
+            measured = _measure(server, folder, given)
+    report = measured.report()
+    kept = not measured.errors and measured.percentile("info", 0.99) < INFO_P99_SECONDS
+    kept = kept and abs(measured.growth()) < MEMORY_GROWTH
+    report.update(clients=given.clients, training=not given.no_training, kept=kept)
+    print(json.dumps(report, indent=2))
+    if given.out is not None:
+        given.out.write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if kept else 1
+
+
+def _measure(server: Server, folder: Path, given: argparse.Namespace) -> Measured:
+    cases = list(CASES)
+    for seed in (1, 2):  # of the size of a real head
+        answer = server.request("POST", "/samples", json={"seed": seed})
+        assert answer.status_code == 200, answer.text
+        cases.append(answer.json()["id"])
+    grids = {name: server.volumes(name)["t1ce"] for name in CASES[:2]}
+    grids |= {name: server.workspace / "uploads" / name / "t1ce.nii.gz" for name in cases[-2:]}
+    labels = {name: labels_for(path, folder, 6) for name, path in grids.items()}
+    if not given.no_training:
+        server.begin_training(CASES[3])
+    return soak(server, given.seconds, given.clients, cases, labels)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
