@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from server_app.labels_store import LABEL_FILE, RECORD_FILE, LabelStore, version_folders
+from server_app.split import Split
 from server_app.store import removal
+from server_app.store.case_ids import CaseIds
 from server_app.store.quarantine import Quarantine
 from server_app.uploads import rebuilt_record
 from server_app.workspace import Workspace
@@ -45,7 +47,8 @@ def recover(workspace: Workspace, models: ModelStore) -> int:
     quarantine = Quarantine.of(workspace.root)
     before = len(quarantine.entries())
     removal.finish_interrupted(workspace, quarantine)
-    for case in LabelStore(workspace.labels).cases():
+    labels = LabelStore(workspace.labels)
+    for case in labels.cases():
         for folder in version_folders(workspace.labels / case):
             _recover_label(folder, quarantine)
     if workspace.uploads.is_dir():
@@ -56,6 +59,8 @@ def recover(workspace: Workspace, models: ModelStore) -> int:
         if read_object(notes) is None:
             quarantine.set_aside(notes, "It cannot be read.")
     _recover_promotions(models, quarantine)
+    Split(workspace.split_file, labels).read()  # these two mend themselves when they are read
+    CaseIds(workspace.case_ids, labels).read()
     _remove_unfinished(workspace)
     return len(quarantine.entries()) - before
 

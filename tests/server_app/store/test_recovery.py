@@ -12,7 +12,7 @@ import pytest
 from server_app.split import VALIDATION
 from server_app.store.quarantine import Quarantine
 from server_app.store.recovery import recover
-from tests.server_app.conftest import tree_digest
+from tests.server_app.conftest import serving, tree_digest
 from tests.server_app.store.conftest import CASES, UPLOAD, Place
 
 
@@ -141,3 +141,26 @@ def test_a_removed_case_leaves_nothing_to_one_that_comes_under_its_name(place: P
     files = [path for path in (removed / "images").iterdir() if path.name != "case.json"]
     store.add_case(UPLOAD, sorted(files), {})
     assert UPLOAD not in store.get_labeled_images()
+
+
+def test_a_server_starts_on_a_damaged_workspace_and_says_so(place: Place) -> None:
+    label = place.workspace.labels / CASES[0] / "v0002" / "label.json"
+    lists = (place.workspace.split_file, place.workspace.case_ids, place.workspace.claims)
+    for file in (label, place.workspace.models / "current.json", *lists):
+        file.write_text("{half")
+    with serving(place.studies, place.root, place.model) as server:
+        info = server.get("/info/")
+        cases = {case["id"]: case for case in server.get("/cases")["cases"]}
+        assert set(cases) == {*CASES, UPLOAD}
+        assert cases[CASES[0]]["label_version"] == "v0001"
+        assert {case["split"] for case in cases.values() if case["labeled"]} == {"train"}
+        assert info["model_version"] == "v0001"
+        assert info["datastore"]["set_aside"] == 6, report(place)
+    told = {what for what, _ in report(place)}
+    assert told == {
+        f"labels/{CASES[0]}/v0002",
+        "models/current.json",
+        "split.json",
+        "cases.json",
+        "claims.json",
+    }
