@@ -19,7 +19,6 @@ import typer
 from server_app.access import oidc
 from server_app.access.binding import check_tls, tokens_needed
 from server_app.access.gate import is_loopback
-from server_app.access.redact import without_tokens
 from server_app.access.users import Users
 from server_app.limits.settings import Limits
 from server_app.operations.logs import LogFormat, log_config
@@ -74,13 +73,13 @@ def serve(
     tls = {"ssl_certfile": str(tls_cert), "ssl_keyfile": str(tls_key)} if tls_cert else {}
     if not tls and not is_loopback(host):
         typer.secho("Warning: without --tls-cert and --tls-key, images and tokens travel unencrypted.", err=True)
-    address = f"{'https' if tls else 'http'}://{host}:{port}"
+    address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     typer.echo(f"TumorLoop serves {studies.resolve()} at {address}")
     typer.echo(f"Labels and models are kept in {place.root} (for the command line: --models {place.models})")
     sys.stdout.flush()
     app_folder = _app_folder(place)
     _prepare(app_folder, studies.resolve(), settings, address)
-    _listen(host, port, tls, without_tokens(log_config(app_folder, log_level.upper(), log_format)))
+    _listen(host, port, tls, log_config(app_folder, log_level.upper(), log_format))
 
 
 def _listen(host: str, port: int, tls: dict[str, Any], logs: dict[str, Any]) -> None:
@@ -147,6 +146,6 @@ def _path(value: str | None) -> Path | None:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

@@ -40,11 +40,9 @@ def redacted(value: Any) -> Any:
     return _SECRET.sub(_HIDDEN, text) if _SECRET.search(text) else value
 
 
-def without_tokens(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration for :mod:`logging.config` whose handlers filter tokens."""
-    handlers = {
-        name: {**handler, "filters": [*handler.get("filters", []), "tokens"]}
-        for name, handler in config.get("handlers", {}).items()
-    }
-    filters = {**config.get("filters", {}), "tokens": {"()": TokenFilter}}
-    return {**config, "filters": filters, "handlers": handlers}
+def hide_tokens() -> None:
+    """Let every handler that there is filter tokens; logging must have been set up before."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
+        if not any(isinstance(found, TokenFilter) for found in handler.filters):
+            handler.addFilter(TokenFilter())

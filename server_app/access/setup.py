@@ -9,6 +9,7 @@ from server_app.access import oidc
 from server_app.access.audit import AuditLog
 from server_app.access.gate import Gate
 from server_app.access.layer import AccessLayer
+from server_app.access.redact import hide_tokens
 from server_app.access.users import Users
 from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
@@ -37,4 +38,5 @@ def access(app: ASGIApp) -> ASGIApp:
     auth.from_token = oidc.user_of if gate.oidc is not None else login.stock_user
     if gate.oidc is None:
         web.router.routes[:0] = login.router(gate).routes
+    hide_tokens()
     return AccessLayer(app, gate, AuditLog(place.audit))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from cryptography import x509
@@ -108,6 +110,45 @@ def test_the_server_refuses_to_start_without_users_and_says_how_to_add_one(
     assert done.returncode == 2
     assert "python -m server_app users add" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# === MONAI Label's own command, which listens everywhere ===
+
+
+def test_behind_monai_labels_own_command_only_this_machine_needs_no_token(
+    many_cases: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    others = [address.address for addresses in psutil.net_if_addrs().values() for address in addresses]
+    elsewhere = [address for address in others if re.fullmatch(r"[\d.]+", address) and not address.startswith("127.")]
+    if not elsewhere:
+        pytest.skip("this machine has no address but loopback")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "main.py").write_text("from server_app.app import TumorLoopApp\n")
+    port, workspace = free_port(), tmp_path / "workspace"
+    command = [
+        "monailabel.main",
+        "start_server",
+        "--uvicorn_app",
+        "server_app.asgi:app",
+        "--app",
+        str(tmp_path / "app"),
+    ]
+    command += ["--studies", str(many_cases), "--port", str(port), "--conf", "workspace", str(workspace)]
+    command += ["--conf", "model", str(tiny_model), "--conf", "warm_up", "false", "--access_log"]
+    server = start_server(command, port, many_cases, workspace)
+    try:
+        server.wait_until_ready()
+        assert server.get("/info/")["access"]["tokens"] is False
+        server.url = f"http://{elsewhere[0]}:{port}"
+        refused = server.request("GET", "/info/")
+        assert refused.status_code == 401
+        assert "users add" in refused.json()["detail"]["message"]
+        token = Users(workspace / "users.json").add("anna", Role.ANNOTATOR)
+        assert server.get(f"/info/?leaked={token}", headers=bearer(token))["access"]["user"] == "anna"
+        assert "leaked=[token]" in server.log.read_text()
+        assert token not in server.log.read_text()
+    finally:
+        server.stop()
 
 
 # === A server that everybody reaches, with TLS ===

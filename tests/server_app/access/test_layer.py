@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from server_app.access.audit import MOST_REFUSALS, AuditLog, note
 from server_app.access.gate import Gate
 from server_app.access.identity import Role, current
 from server_app.access.layer import AccessLayer
-from server_app.access.redact import TokenFilter, redacted
+from server_app.access.redact import TokenFilter, hide_tokens, redacted
 from server_app.access.users import Users
 from tests.server_app.access.conftest import CASE, Guarded, bearer
 
@@ -233,6 +234,21 @@ def test_a_token_in_a_text_is_hidden(text: str) -> None:
 @pytest.mark.parametrize("value", ["GET /info/ 200", "/home/me/tumorloop_models/v0001", 3, 2.5, None, ["a"]])
 def test_what_is_no_token_stays(value: Any) -> None:
     assert redacted(value) == value
+
+
+def test_every_handler_hides_tokens_once() -> None:
+    handler, logger = logging.StreamHandler(StringIO()), logging.getLogger("tests.access")
+    logger.addHandler(handler)
+    try:
+        hide_tokens()
+        hide_tokens()
+        logger.error("GET /info?token=%s", TOKEN)
+        assert handler.stream.getvalue() == "GET /info?token=[token]\n"
+        assert len(handler.filters) == 1
+    finally:
+        logger.removeHandler(handler)
+        for other in logging.getLogger().handlers:
+            other.filters = [found for found in other.filters if not isinstance(found, TokenFilter)]
 
 
 def test_a_log_record_loses_tokens_in_its_message_arguments_and_traceback() -> None:

@@ -1,0 +1,36 @@
+"""``python -m server_app`` with and without a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from server_app.__main__ import commands
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(commands, list(words), env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("command", [[], ["serve"]])
+def test_options_without_a_command_are_those_of_serve(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "studies").mkdir()
+    inside = run(*command, "--studies", str(tmp_path / "studies"), "--workspace", str(tmp_path / "studies" / "ws"))
+    assert inside.exit_code == 2
+    assert "inside the studies" in inside.output
+    nowhere = run(*command, "--studies", str(tmp_path / "nowhere"))
+    assert nowhere.exit_code == 2
+    assert "does not exist" in nowhere.output
+
+
+def test_help_lists_the_commands() -> None:
+    shown = run("--help")
+    assert shown.exit_code == 0
+    assert all(command in shown.output for command in ("serve", "users", "check"))
+
+
+@pytest.mark.parametrize("words", [["destroy"], ["users", "promote", "anna"], ["users", "add"], ["users", "revoke"]])
+def test_an_unknown_or_incomplete_command_does_nothing(words: list[str]) -> None:
+    assert run(*words).exit_code == 2
