@@ -63,7 +63,9 @@ class Workspace:
         return cls(root)
 
     def make(self) -> Workspace:
-        """Make the folders that must exist."""
+        """Make the folders that must exist; a new workspace is open to its owner alone: it holds patients' data."""
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, exist_ok=True)
         for folder in (self.root, self.models, self.labels, self.uploads, self.sessions, self.incoming, self.training):
             folder.mkdir(parents=True, exist_ok=True)
         return self

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,6 +48,14 @@ class Findings:
     def warning(self, what: str, message: str) -> None:
         """Add a warning."""
         self.found.append(Finding(WARNING, what, message))
+
+    @contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Add an error if the disk does not give what the block reads."""
+        try:
+            yield
+        except OSError as error:
+            self.error(what, f"The disk does not give it: {error.strerror or error}.")
 
     def count(self, severity: str) -> int:
         """Return how many findings have a severity."""

@@ -55,8 +55,9 @@ def _check_lists(workspace: Workspace, findings: Findings) -> None:
         except (OSError, ValueError) as error:
             findings.error(path.name, f"It cannot be read: {error}. A server makes it anew from the labels.")
     for path in sorted(workspace.notes.glob("*.json")) if workspace.notes.is_dir() else []:
-        if read_object(path) is None:
-            findings.error(f"notes/{path.name}", "It cannot be read.")
+        with findings.reading(f"notes/{path.name}"):
+            if read_object(path) is None:
+                findings.error(f"notes/{path.name}", "It cannot be read.")
 
 
 def _cases(studies: Path, workspace: Workspace, findings: Findings) -> dict[str, Case]:
@@ -76,7 +77,8 @@ def _check_labels(workspace: Workspace, cases: Mapping[str, Case], findings: Fin
         for folder in folders:
             if not (folder / TOMBSTONE).exists():  # those are reported by the quarantine
                 findings.checked["labels"] += 1
-                _check_label(case, folder, findings)
+                with findings.reading(f"labels/{case}/{folder.name}"):
+                    _check_label(case, folder, findings)
         versions = store.versions(case)
         _check_split(versions, split, findings)
         if case not in cases:
@@ -118,7 +120,7 @@ def _check_label(case: str, folder: Path, findings: Findings) -> None:
     try:
         digest = file_sha256(folder / LABEL_FILE)
         values = read_labelmap(folder / LABEL_FILE).data
-    except (OSError, InputError) as error:
+    except InputError as error:
         findings.error(what, f"The label cannot be read: {error}. Restore it from a backup.")
         return
     if record.get("file_sha256") not in (None, digest):
@@ -147,16 +149,20 @@ def _check_uploads(workspace: Workspace, findings: Findings) -> None:
         if folder.name.startswith("."):
             continue
         findings.checked["uploads"] += 1
-        what = f"uploads/{folder.name}"
-        record, case = read_object(folder / "case.json"), readable.get(folder.name)
-        if record is None or case is None:
-            findings.error(what, "case.json is missing or cannot be read. A server mends it or sets it aside.")
-            continue
-        try:
-            if images_digest(case) != record.get("sha256"):
-                findings.error(what, "Its images are not those that were sent: the hash differs.")
-        except InputError as error:
-            findings.error(what, f"Its images cannot be read: {error}")
+        with findings.reading(f"uploads/{folder.name}"):
+            _check_upload(folder, readable.get(folder.name), findings)
+
+
+def _check_upload(folder: Path, case: Case | None, findings: Findings) -> None:
+    what, record = f"uploads/{folder.name}", read_object(folder / "case.json")
+    if record is None or case is None:
+        findings.error(what, "case.json is missing or cannot be read. A server mends it or sets it aside.")
+        return
+    try:
+        if images_digest(case) != record.get("sha256"):
+            findings.error(what, "Its images are not those that were sent: the hash differs.")
+    except InputError as error:
+        findings.error(what, f"Its images cannot be read: {error}")
 
 
 def _check_models(models: ModelStore, findings: Findings) -> None:

@@ -35,7 +35,7 @@ class Quarantine:
         """Return the quarantine of the workspace with this root."""
         return cls(workspace / "quarantine")
 
-    def set_aside(self, path: Path, why: str, done: str = "") -> Path:
+    def set_aside(self, path: Path, why: str, done: str = "") -> Path | None:
         """Move a file or folder aside and report it.
 
         Args:
@@ -44,15 +44,19 @@ class Quarantine:
             done: What takes its place, if something does.
 
         Returns:
-            Where it is now.
+            Where it is now; ``None`` if the disk does not let it be moved, which must not keep a server from starting.
         """
-        make_folder(self._root)
-        stamp = now().replace(":", "").replace("+0000", "Z")
-        place = Path(tempfile.mkdtemp(prefix=f"{stamp}-{path.name}-", dir=self._root)) / path.name
-        os.replace(path, place)
-        fsync_folder(place.parent)
-        fsync_folder(path.parent)
-        self.report(path, why, done, place)
+        try:
+            make_folder(self._root)
+            stamp = now().replace(":", "").replace("+0000", "Z")
+            place = Path(tempfile.mkdtemp(prefix=f"{stamp}-{path.name}-", dir=self._root)) / path.name
+            os.replace(path, place)
+            fsync_folder(place.parent)
+            fsync_folder(path.parent)
+            self.report(path, why, done, place)
+        except OSError as error:
+            logger.error("%s: %s It could not be set aside: %s", self._below(path), why, error)
+            return None
         return place
 
     def report(self, path: Path, why: str, done: str = "", place: Path | None = None) -> None:

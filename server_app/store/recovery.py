@@ -12,6 +12,8 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,24 +46,26 @@ def recover(workspace: Workspace, models: ModelStore) -> int:
     Returns:
         How many things had to be set aside or mended; the quarantine's report and the log tell which.
     """
-    quarantine = Quarantine.of(workspace.root)
+    quarantine, labels = Quarantine.of(workspace.root), LabelStore(workspace.labels)
     before = len(quarantine.entries())
-    removal.finish_interrupted(workspace, quarantine)
-    labels = LabelStore(workspace.labels)
+    steps: list[Callable[[], object]] = [lambda: removal.finish_interrupted(workspace, quarantine)]
     for case in labels.cases():
         for folder in version_folders(workspace.labels / case):
-            _recover_label(folder, quarantine)
-    if workspace.uploads.is_dir():
-        for folder in sorted(workspace.uploads.iterdir()):
-            if folder.is_dir() and not folder.name.startswith("."):
-                _recover_upload(folder, quarantine)
+            steps.append(partial(_recover_label, folder, quarantine))
+    for folder in sorted(workspace.uploads.iterdir()) if workspace.uploads.is_dir() else []:
+        if folder.is_dir() and not folder.name.startswith("."):
+            steps.append(partial(_recover_upload, folder, quarantine))
     for notes in sorted(workspace.notes.glob("*.json")) if workspace.notes.is_dir() else []:
-        if read_object(notes) is None:
-            quarantine.set_aside(notes, "It cannot be read.")
-    _recover_promotions(models, quarantine)
-    Split(workspace.split_file, labels).read()  # these two mend themselves when they are read
-    CaseIds(workspace.case_ids, labels).read()
-    _remove_unfinished(workspace)
+        steps.append(partial(_recover_notes, notes, quarantine))
+    steps.append(lambda: _recover_promotions(models, quarantine))
+    # These two mend themselves when they are read.
+    steps += [Split(workspace.split_file, labels).read, CaseIds(workspace.case_ids, labels).read]
+    steps.append(lambda: _remove_unfinished(workspace))
+    for step in steps:
+        try:
+            step()
+        except OSError as error:  # a disk that is full or fails: what can be read must be served all the same
+            logger.error("The workspace could not be brought into order: %s", error)
     return len(quarantine.entries()) - before
 
 
@@ -89,12 +93,21 @@ def problem_of_promotions(models: ModelStore) -> str | None:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object, ``None`` if it holds none."""
+    """Return a file's JSON object, ``None`` if it holds none or is not there.
+
+    Raises:
+        OSError: If the disk does not give it: that says nothing about the file, and it must not be set aside.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def _recover_notes(notes: Path, quarantine: Quarantine) -> None:
+    if read_object(notes) is None:
+        quarantine.set_aside(notes, "It cannot be read.")
 
 
 def _recover_label(folder: Path, quarantine: Quarantine) -> None:
@@ -105,7 +118,8 @@ def _recover_label(folder: Path, quarantine: Quarantine) -> None:
         return
     done = f"The number {folder.name} stays taken; the other versions count."
     place = quarantine.set_aside(folder, why, done)
-    write_json(folder / TOMBSTONE, {"time": now(), "why": why, "moved_to": place.parent.name})
+    if place is not None:
+        write_json(folder / TOMBSTONE, {"time": now(), "why": why, "moved_to": place.parent.name})
 
 
 def _recover_upload(folder: Path, quarantine: Quarantine) -> None:
@@ -118,10 +132,10 @@ def _recover_upload(folder: Path, quarantine: Quarantine) -> None:
         quarantine.set_aside(folder, f"{why} {error.message}")
         return
     done = "It was made anew from the names of the four files."
-    if (folder / "case.json").exists():
-        quarantine.set_aside(folder / "case.json", why, done)
-    else:
+    if not (folder / "case.json").exists():
         quarantine.report(folder / "case.json", why, done)
+    elif quarantine.set_aside(folder / "case.json", why, done) is None:
+        return
     write_json(folder / "case.json", record)
 
 
@@ -131,6 +145,8 @@ def _recover_promotions(models: ModelStore, quarantine: Quarantine) -> None:
     if why is None:
         return
     place = quarantine.set_aside(models.root / "current.json", why)
+    if place is None:
+        return
     models.rebuild_history(f"current.json was damaged; it is in {place.parent.name}")
     served = models.current().id
     done = f"{served} is served now, the newest that had been promoted by its training. Promote another if need be."

@@ -1,8 +1,8 @@
 """Taking an uploaded case away: whole, even if the server dies halfway, and kept aside with its labels.
 
-``removed/<case>-<random>/{removal.json, images, labels, answers}``. The note is written first; a server that starts
-finishes what a note without ``done`` announces, so that labels can never be left behind to meet other images that
-come under the same name.
+``removed/<case>-<random>/{removal.json, images, labels, answers, notes.json}``. The note of the removal is written first;
+a server that starts finishes what a note without ``done`` announces, so that labels can never be left behind to meet
+other images that come under the same name.
 """
 
 from __future__ import annotations
@@ -52,11 +52,12 @@ def finish_interrupted(workspace: Workspace, quarantine: Quarantine) -> None:
 
 
 def _move(workspace: Workspace, place: Path, case_id: str) -> None:
-    parts = {"images": workspace.uploads, "labels": workspace.labels, "answers": workspace.answers}
-    for name, parent in parts.items():
-        if (parent / case_id).is_dir() and not (place / name).exists():
-            os.replace(parent / case_id, place / name)
-            fsync_folder(parent)
+    folders = {"images": workspace.uploads, "labels": workspace.labels, "answers": workspace.answers}
+    parts = {name: parent / case_id for name, parent in folders.items()}
+    for name, source in {**parts, "notes.json": workspace.notes / f"{case_id}.json"}.items():
+        if source.exists() and not (place / name).exists():
+            os.replace(source, place / name)
+            fsync_folder(source.parent)
     fsync_folder(place)
     note = place / _NOTE
     write_json(note, {**json.loads(note.read_text(encoding="utf-8")), "done": now()})

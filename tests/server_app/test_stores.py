@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -146,6 +147,15 @@ def test_the_workspace_is_named_after_the_studies(tmp_path: Path, monkeypatch: p
     assert one.root != two.root
     with pytest.raises(InputError, match="never written to"):
         Workspace.for_studies(tmp_path, tmp_path / "inside")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_new_workspace_is_open_to_its_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    place = Workspace.for_studies(tmp_path / "studies", tmp_path / "home" / "workspace").make()
+    assert place.root.stat().st_mode & 0o777 == 0o700
+    place.root.chmod(0o750)
+    assert place.make().root.stat().st_mode & 0o777 == 0o750  # what the owner chose stays
 
 
 def test_settings_come_from_conf_and_name_what_is_wrong() -> None:

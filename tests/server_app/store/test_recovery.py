@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,36 @@ def test_what_a_killed_server_was_writing_is_removed_once_it_is_old(place: Place
     assert new.exists()
 
 
+def test_what_the_disk_does_not_give_is_not_set_aside(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_text
+
+    def failing(path: Path, *args: Any, **more: Any) -> str:
+        if path.name in ("label.json", "case.json", "current.json"):
+            raise OSError(5, "Input/output error")
+        return read(path, *args, **more)
+
+    before = tree_digest(place.root)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", failing)
+        assert recover(place.workspace, place.models) == 0
+    assert tree_digest(place.root) == before
+
+
+def test_a_full_disk_does_not_keep_a_server_from_starting(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place.workspace.labels / CASES[0] / "v0002" / "label.json").write_text("{")
+    place.workspace.split_file.write_text("{")
+    place.workspace.claims.write_text("{")
+
+    def full(*args: Any, **more: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("server_app.store.quarantine.make_folder", full)
+    assert recover(place.workspace, place.models) == 0
+    store = place.open()
+    assert store.get_labeled_images() == [CASES[0], UPLOAD]
+    assert (place.workspace.labels / CASES[0] / "v0002" / "label.nii.gz").exists()
+
+
 @pytest.mark.parametrize("done", [(), ("images",), ("images", "labels")])
 def test_a_removal_that_was_interrupted_is_finished(place: Place, done: tuple[str, ...]) -> None:
     removed = place.workspace.removed / f"{UPLOAD}-x"
@@ -135,12 +166,15 @@ def test_a_removal_that_was_interrupted_is_finished(place: Place, done: tuple[st
 
 def test_a_removed_case_leaves_nothing_to_one_that_comes_under_its_name(place: Place, tmp_path: Path) -> None:
     store = place.open()
+    store.update_image_info(UPLOAD, {"seen": True})
     store.remove_image(UPLOAD)
     (removed,) = place.workspace.removed.iterdir()
     assert json.loads((removed / "removal.json").read_text())["done"]
     files = [path for path in (removed / "images").iterdir() if path.name != "case.json"]
     store.add_case(UPLOAD, sorted(files), {})
     assert UPLOAD not in store.get_labeled_images()
+    assert "seen" not in store.get_image_info(UPLOAD)
+    assert json.loads((removed / "notes.json").read_text())["seen"]
 
 
 def test_a_server_starts_on_a_damaged_workspace_and_says_so(place: Place) -> None:
