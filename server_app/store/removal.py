@@ -1,6 +1,6 @@
 """Taking an uploaded case away: whole, even if the server dies halfway, and kept aside with its labels.
 
-``removed/<case>-<random>/{removal.json, images, labels, answers, notes.json}``. The note of the removal is written first;
+``removed/<case>-<random>/{removal.json, images, labels, answers, notes.json}``. The note of the removal comes first;
 a server that starts finishes what a note without ``done`` announces, so that labels can never be left behind to meet
 other images that come under the same name.
 """
