@@ -216,6 +216,15 @@ def show_text(label: Any, text: str) -> None:
     label.setVisible(bool(text))
 
 
+def show_line(edit: Any, text: str) -> None:
+    """Show a text in a field, unless it stands there: written anew it takes the cursor away from where one types.
+
+    Slicer's own binding of fields to parameters does that: https://github.com/Slicer/Slicer/issues/8620.
+    """
+    if edit.text != text:
+        edit.text = text
+
+
 def press(button: Any, down: bool) -> None:
     """Show a toggle button as pressed or not; bold as well, because dark themes hardly shade a pressed button."""
     button.checked = down

@@ -14,7 +14,7 @@ import slicer
 from TumorLoopLib import case_errands, segments, sentences, views
 from TumorLoopLib.case_errands import Counts, NextCase, OpenedCase
 from TumorLoopLib.case_folder import find_volumes
-from TumorLoopLib.desk import BAD, BUSY, GOOD, Desk, allow, show_text
+from TumorLoopLib.desk import BAD, BUSY, GOOD, Desk, allow, show_line, show_text
 from TumorLoopLib.errands import REFERENCE, ServedCase
 from TumorLoopLib.gathering import Gathering, Snapshots
 from TumorLoopLib.i18n import _
@@ -43,6 +43,7 @@ class CaseSection(Section):
         self._look_again = False
         self._others: set[str] = set()
         ui = self.ui
+        ui.caseIdEdit.connect("textEdited(QString)", self._name_typed)
         ui.nextCaseButton.connect("clicked(bool)", self._next_case)
         ui.sampleButton.connect("clicked(bool)", self._sample)
         ui.folderButton.connect("clicked(bool)", self._from_folder)
@@ -59,6 +60,7 @@ class CaseSection(Section):
         allow(ui.recognizeButton, reason, _("Fill the selectors from names, DICOM descriptions and file names"))
         for role in ROLES:
             getattr(ui, f"{role}Selector").enabled = not reason
+        show_line(ui.caseIdEdit, state.case_id)
         ui.caseIdEdit.enabled = not reason
         loading = self.desk.jobs.running(CASE)
         for widget in (ui.caseBar, ui.caseCancelButton, ui.caseProgress):
@@ -115,6 +117,10 @@ class CaseSection(Section):
         self.desk.changed()
 
     # === From the scene and from folders ===
+
+    def _name_typed(self, text: str) -> None:
+        if self.desk.parameters is not None:
+            self.desk.parameters.case_id = text
 
     def _recognize_all(self) -> None:
         self.recognize(replace=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from TumorLoopLib import case_errands, errands, geometry, segments, sentences
-from TumorLoopLib.desk import BAD, BUSY, GOOD, Connection, Desk, allow, show_text
+from TumorLoopLib.desk import BAD, BUSY, GOOD, Connection, Desk, allow, show_line, show_text
 from TumorLoopLib.dialogs import confirm
 from TumorLoopLib.errands import Image, Submission, Submitted
 from TumorLoopLib.errors import ClientError
@@ -54,6 +54,7 @@ class SubmitSection(Section):
         self._table = Table(self.ui.historyTable, headers, stretch=1, on_choice=desk.changed)
         self._asked = ("", "")
         self._sending = False
+        self.ui.commentEdit.connect("textEdited(QString)", self._comment_typed)
         self.ui.submitButton.connect("clicked(bool)", self._submit)
         self.ui.submitCancelButton.connect("clicked(bool)", self._cancel)
         self.ui.loadLabelButton.connect("clicked(bool)", self._load)
@@ -75,6 +76,7 @@ class SubmitSection(Section):
         reason = state.reason_submit()
         allow(ui.submitButton, reason, _("Send the segmentation as a new version of this case's label"))
         show_text(ui.submitReason, "" if running else reason)
+        show_line(ui.commentEdit, self.desk.parameters.comment if self.desk.parameters is not None else "")
         ui.commentEdit.enabled = ui.finalCheck.enabled = not running
         ui.submitBar.setVisible(running)
         ui.submitText.setVisible(running)
@@ -105,6 +107,10 @@ class SubmitSection(Section):
     def leave_scene(self) -> None:
         """Forget the case."""
         self._asked = ("", "")
+
+    def _comment_typed(self, text: str) -> None:
+        if self.desk.parameters is not None:
+            self.desk.parameters.comment = text
 
     # === Submitting ===
 

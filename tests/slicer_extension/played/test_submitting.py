@@ -118,3 +118,14 @@ def test_the_table_tells_milliliters_and_what_changed(connected, case):
     connected.paint(3, (slice(0, 2), slice(0, 3), slice(0, 4)))
     connected.wait(lambda: connected.ui.changesText.text.startswith("24 voxels differ"), SECONDS)
     assert float(connected.table("regionTable")[0][2]) == pytest.approx(24 * voxel, abs=0.006)
+
+
+@pytest.mark.parametrize(("field", "parameter"), [("commentEdit", "comment"), ("caseIdEdit", "case_id")])
+def test_a_text_can_be_mended_in_its_middle(connected, field, parameter):
+    connected.segment()
+    connected.type(field, "mre rim")
+    edit = getattr(connected.ui, field)
+    for key in ("Home", "Right", "o"):
+        driver.press(key, edit)
+    assert edit.text == getattr(connected.parameters, parameter) == "more rim"
+    assert edit.cursorPosition == 2
