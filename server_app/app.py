@@ -13,6 +13,7 @@ import copy
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,8 @@ class TumorLoopApp(MONAILabelApp):
         if self.server_settings.resume_trainings:
             self.trainings.resume_all()
         before_signals(self.close)
+        # Labels are checked in threads beside the one that answers; it must not wait 5 ms for each of its steps.
+        sys.setswitchinterval(0.0005)
         logger.info("Workspace: %s", self.workspace.root)
 
     def close(self) -> None:

@@ -113,10 +113,12 @@ class GliomaSegmentation(InferTask):
             self._worker.reused(ticket)
             return facts
         # Asked again when its turn has come: the one before it may have been the same question.
-        facts = self._worker.segment(job, ticket, lambda: self._results.find(key, job))
-        if not facts.get("reused"):
-            self._results.keep(key, job, facts)
-        return facts
+        return self._worker.segment(
+            job,
+            ticket,
+            instead=lambda: self._results.find(key, job),
+            afterwards=lambda computed: self._results.keep(key, job, computed),
+        )
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

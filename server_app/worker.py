@@ -62,6 +62,7 @@ class InferenceWorker:
         job: SegmentJob,
         ticket: Ticket | None = None,
         instead: Callable[[], dict[str, Any] | None] = lambda: None,
+        afterwards: Callable[[dict[str, Any]], None] = lambda facts: None,
     ) -> dict[str, Any]:
         """Compute one inference and wait for it.
 
@@ -69,6 +70,7 @@ class InferenceWorker:
             job: What to compute.
             ticket: To follow and cancel it by.
             instead: Asked when it is this one's turn: what it returns, if anything, is taken for the result.
+            afterwards: Told what was computed, before it is the next one's turn.
 
         Raises:
             InputError: As :func:`server_app.worker_child.segment`.
@@ -77,7 +79,7 @@ class InferenceWorker:
         """
         outcome = "failed"
         try:
-            facts = self.call(worker_child.segment, job, ticket=ticket, instead=instead)
+            facts = self.call(worker_child.segment, job, ticket=ticket, instead=instead, afterwards=afterwards)
             outcome = "reused" if facts.get("reused") else "computed"
             if outcome == "computed":
                 INFERENCE_SECONDS.observe(facts["seconds"]["total"])
@@ -131,6 +133,7 @@ class InferenceWorker:
         *arguments: Any,
         ticket: Ticket | None = None,
         instead: Callable[[], Result | None] = lambda: None,
+        afterwards: Callable[[Result], None] = lambda result: None,
     ) -> Result:
         """Run an importable function in the process, when its turn has come, and return what it returns."""
         ticket = ticket or Ticket()
@@ -142,7 +145,9 @@ class InferenceWorker:
             for _ in (1, 2):
                 pool, future = self._submit(ticket, function, *arguments)
                 try:
-                    return future.result(max(0.0, give_up - time.monotonic()))
+                    result = future.result(max(0.0, give_up - time.monotonic()))
+                    afterwards(result)
+                    return result
                 except (BrokenProcessPool, CancelledError):
                     if not ticket.cancelled and not self._closed:
                         self._note_death(pool)
