@@ -9,6 +9,7 @@ import pytest
 from server_app.access.identity import Role
 from server_app.access.rules import RULES, Trace, methods_of, rule_for
 from tests.server_app.access.conftest import Guarded
+from tests.server_app.conftest import REPOSITORY
 
 #: Operations of MONAI Label that are nobody's, on purpose.
 CLOSED = {
@@ -92,6 +93,20 @@ def test_a_path_without_its_last_slash_is_redirected_for_those_who_may(guarded: 
 def test_every_rule_that_stores_something_is_written_to_the_audit_log() -> None:
     stores = {rule.path for rule in RULES if rule.role and rule.role >= Role.ANNOTATOR and rule.methods != ("GET",)}
     assert stores == {rule.path for rule in RULES if rule.trace is Trace.CHANGE}
+
+
+def documented_table() -> str:
+    """The table of :data:`RULES`, as docs/access.md has it."""
+    lines = ["| Route | Takes | Audit log |", "|---|---|---|"]
+    kept = {Trace.NONE: "refusals", Trace.READ: "one line", Trace.CHANGE: "before and after"}
+    for rule in RULES:
+        role = rule.role.title if rule.role else "nothing"
+        lines.append(f"| `{', '.join(rule.methods)} {rule.path}` | {role} | {kept[rule.trace]} |")
+    return "\n".join(lines)
+
+
+def test_the_documentation_shows_the_table() -> None:
+    assert documented_table() in (REPOSITORY / "docs" / "access.md").read_text(encoding="utf-8")
 
 
 def test_the_table_has_one_rule_for_each_method_of_a_path() -> None:
