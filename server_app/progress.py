@@ -104,8 +104,9 @@ class ProgressWriter:
 
     def _write(self) -> None:
         self._written = time.time()
+        message = without_folders(self._content["message"])
         with contextlib.suppress(OSError):  # on a full disk the training itself finds out, and says so
-            write_json(self._path, {**self._content, "current_time": self._elapsed()})
+            write_json(self._path, {**self._content, "message": message, "current_time": self._elapsed()})
 
 
 def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]:

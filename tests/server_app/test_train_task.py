@@ -14,7 +14,8 @@ from server_app.train_task import Retraining
 from server_app.workspace import Workspace
 from training.atomic import write_json
 from training.fit import FitProgress
-from training.retrain import RetrainProgress
+from training.model_store import ModelCard, ModelVersion
+from training.retrain import RetrainProgress, RetrainResult
 
 
 @pytest.fixture
@@ -95,3 +96,18 @@ def test_of_several_trainings_the_running_one_is_shown(task: Retraining, workspa
 def test_a_damaged_progress_file_is_no_progress(workspace: Workspace) -> None:
     workspace.progress_file.write_text("{half")
     assert read_progress(workspace.progress_file) == {}
+
+
+def test_cases_that_cannot_be_read_are_named_without_the_servers_folders(
+    task: Retraining, workspace: Workspace
+) -> None:
+    task.submitted(submission("RUNNING"))
+    writer = ProgressWriter(workspace.progress_file, "a", 5)
+    why = "case-2: /home/server/labels/case-2/v0001/label.nii.gz is cut off."
+    writer.update(RetrainProgress("preparing", f"skipped {why}"))
+    assert task.stats()["message"] == "skipped case-2: label.nii.gz is cut off."
+    writer.update(RetrainProgress("judging", "judging", skipped={"case-2": why}))
+    assert task.stats()["skipped"] == {"case-2": "case-2: label.nii.gz is cut off."}
+    version = ModelVersion("v0002", workspace.models / "v0002", ModelCard())
+    writer.done(RetrainResult(version, True, "Promoted: better.", {"case-2": why}))
+    assert task.stats()["message"] == "v0002: Promoted: better. Left out, because they cannot be read: case-2."
