@@ -230,10 +230,11 @@ class CaseSection(Section):
         self.desk.forget_case()
         views.show_map(None, 0.0)
         self._others = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")}
-        for field in (*ROLES, "segmentation", "answer", "uncertainty"):
-            setattr(parameters, field, None)
-        parameters.case_id = case_id
-        parameters.model_version = parameters.comment = parameters.label_set = ""
+        with slicer.util.NodeModify(parameters):  # one change, and so one look at everything instead of a dozen
+            for field in (*ROLES, "segmentation", "answer", "uncertainty"):
+                setattr(parameters, field, None)
+            parameters.case_id = case_id
+            parameters.model_version = parameters.comment = parameters.label_set = ""
         for node in finished:
             slicer.mrmlScene.RemoveNode(node)
 

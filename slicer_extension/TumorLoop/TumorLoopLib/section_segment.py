@@ -111,11 +111,12 @@ class SegmentSection(Section):
         parameters = self.desk.parameters
         name = _("{case} by {model}").format(case=parameters.case_id or reference.GetName(), model=answer.model_version)
         segmentation = segments.show_labelmap(answer.array, answer.ijk_to_ras, labels, reference, name)
-        parameters.label_set = labels.to_json()
-        parameters.model_version = answer.model_version
-        parameters.answer = segments.keep_answer(answer.array, answer.ijk_to_ras, reference, name)
-        parameters.segmentation = segmentation
-        self.desk.submitted = ""
+        with slicer.util.NodeModify(parameters):  # one change, and so one look at everything instead of four
+            parameters.label_set = labels.to_json()
+            parameters.model_version = answer.model_version
+            parameters.answer = segments.keep_answer(answer.array, answer.ijk_to_ras, reference, name)
+            parameters.segmentation = segmentation
+            self.desk.submitted = ""
         self._show_map(answer, name)
         show_text(self.ui.answerText, _facts(answer))
         self.desk.say(_("Here is the model's segmentation. Correct it, then submit it."), GOOD)
@@ -140,8 +141,9 @@ def may_send(desk: Desk) -> bool:
         return True
     text = _(
         "The four volumes will be sent to {address}, which is not this machine.\n\n"
-        "Make sure that this is allowed, and that the images hold nothing that identifies the patient (burned-in "
-        "text, faces). File names and DICOM headers are not sent.\n\nYou will not be asked again for this server."
+        "Make sure that this is allowed, and that nothing identifies the patient: not the images (burned-in text, "
+        "faces), and not the case's name, which is sent with every label. File names and DICOM headers are not "
+        "sent.\n\nYou will not be asked again for this server."
     )
     if not confirm(text.format(address=desk.address), _("Send images to another machine?")):
         desk.say(_("Nothing was sent."))

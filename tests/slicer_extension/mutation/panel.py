@@ -80,8 +80,8 @@ WIDGETS = (
     _library(
         "a node in the wrong parameter",
         "section_segment.py",
-        "        parameters.segmentation = segmentation\n",
-        "        parameters.answer = segmentation\n",
+        "            parameters.segmentation = segmentation\n",
+        "            parameters.answer = segmentation\n",
         _SHOWN,
     ),
     _library("keys one off", "section_correct.py", "enumerate(ROLES, start=1)", "enumerate(ROLES, start=0)", _KEYS),

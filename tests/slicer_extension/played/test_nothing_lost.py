@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import slicer
+import vtk
 from TumorLoopLib import errands
 from TumorLoopLib.errors import ConnectionLost
 from TumorLoopLib.inputs import mark_origin
@@ -208,3 +209,14 @@ def test_parts_of_widgets_that_slicer_has_destroyed_are_not_touched(connected):
     assert connected.parameters is not None
     connected.type("caseIdEdit", "typed")
     assert connected.parameters.case_id == "typed"
+
+
+def test_room_for_another_case_is_made_in_one_change(connected):
+    connected.segment()
+    seen: list[str] = []
+    node = connected.parameters.parameterNode
+    tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda caller, event: seen.append(event))
+    connected.panel.case._clear_case("another")
+    node.RemoveObserver(tag)
+    assert seen == ["ModifiedEvent"]
+    assert (connected.parameters.segmentation, connected.parameters.case_id) == (None, "another")
