@@ -17,7 +17,7 @@ SCREENSHOTS := build/panel-screenshots
 # make attack
 ATTACK := build/attack
 
-.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots crash clean
+.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots crash attack fuzz clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
@@ -26,6 +26,7 @@ help:
 	@echo "make test                 lint and all tests"
 	@echo "make test-mrml            the panel's logic on Slicer 5.12's MRML (make test calls it)"
 	@echo "make attack               attacks on stock MONAI Label and ours; writes $(ATTACK)/attacks.html"
+	@echo "make fuzz                 5,000 made-up requests to our server"
 	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make lint                 ruff and mypy"
@@ -81,6 +82,9 @@ crash: setup
 
 attack: setup
 	@$(BIN)/python -m tests.attack --out "$(ATTACK)"
+
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz
 
 clean:
 	@# only what the demo marked as its own

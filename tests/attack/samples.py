@@ -42,9 +42,7 @@ def hidden_case(folder: Path, elsewhere: Path) -> None:
         (folder / f"{role}.nii.gz").symlink_to(elsewhere / f"{role}.nii.gz")
 
 
-def nifti(
-    data: np.ndarray, grid: Grid = _GRID, *, comment: bytes = b"", packed: bool = True, **fields: Any
-) -> bytes:
+def nifti(data: np.ndarray, grid: Grid = _GRID, *, comment: bytes = b"", packed: bool = True, **fields: Any) -> bytes:
     """Return a NIfTI file.
 
     Args:

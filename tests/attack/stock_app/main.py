@@ -26,7 +26,7 @@ class Bright(InferTask):
         return True
 
     def __call__(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        image = nibabel.load(request["image"])
+        image: Any = nibabel.load(request["image"])
         data = image.get_fdata()
         result = tempfile.mkstemp(suffix=".nii.gz")[1]
         nibabel.save(nibabel.Nifti1Image((data > data.mean()).astype(np.uint8), image.affine), result)

@@ -1,0 +1,100 @@
+"""A short run of the attacks and of the made-up requests, against ours alone; and that the judge sees what is bad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.attack import report
+from tests.attack.__main__ import all_attacks
+from tests.attack.attack import Attack, Finding, Verdict, find
+from tests.attack.report import Row
+from tests.attack.samples import CASE
+from tests.attack.targets import Target, our_server
+from tests.attack.wire import SILENT, Reply, send_raw
+from tests.fuzz.__main__ import known_values
+from tests.fuzz.fuzzing import EXPENSIVE, fuzz
+from tests.server_app.conftest import tiny_model  # noqa: F401 - a fixture
+
+#: Of attacks that differ only in how a path is written, every fourth; of those that take seconds, one.
+_ALIKE = ("a path in a parameter", "a path as a file's name")
+
+
+def _short() -> list[Attack]:
+    attacks = all_attacks()
+    alike = [attack for attack in attacks if attack.group in _ALIKE]
+    slow = [attack for attack in attacks if attack.name.startswith("slow loris")]
+    return alike[::4] + slow[1:2] + [attack for attack in attacks if attack not in alike and attack not in slow]
+
+
+@pytest.fixture(scope="module")
+def ours(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:  # noqa: F811
+    with our_server(tmp_path_factory.mktemp("attack") / "ours", tiny_model) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def ours_with_tokens(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:  # noqa: F811
+    with our_server(tmp_path_factory.mktemp("attack") / "tokens", tiny_model, tokens=True) as target:
+        yield target
+
+
+def test_there_are_as_many_attacks_as_promised_and_each_has_its_name() -> None:
+    names = [(attack.group, attack.name) for attack in all_attacks()]
+    assert len(names) == len(set(names)) >= 150
+
+
+@pytest.mark.parametrize("attack", [attack for attack in _short() if not attack.tokens], ids=lambda attack: attack.name)
+def test_an_attack_is_refused_and_the_server_goes_on(ours: Target, attack: Attack) -> None:
+    found = find(attack, ours)
+    assert found.good, found
+
+
+@pytest.mark.parametrize("attack", [attack for attack in _short() if attack.tokens], ids=lambda attack: attack.name)
+def test_who_may_not_is_refused(ours_with_tokens: Target, attack: Attack) -> None:
+    found = find(attack, ours_with_tokens)
+    assert found.good, found
+
+
+def test_made_up_requests_are_all_answered(ours: Target) -> None:
+    tallies = fuzz(f"http://127.0.0.1:{ours.port}", 200, known_values(CASE), leave_out=EXPENSIVE)
+    assert sum(tally.count for tally in tallies.values()) >= 200
+    assert [fault for tally in tallies.values() for fault in tally.faults] == []
+    assert sum(tally.statuses[200] for tally in tallies.values()) >= 20
+    assert ours.is_alive()
+
+
+def test_the_judge_sees_what_is_let_through_written_and_leaked(ours: Target) -> None:
+    def judged(reply: Reply) -> Verdict:
+        return find(Attack("", "", lambda target: reply), ours).verdict
+
+    def write(target: Target) -> Reply:
+        (target.elsewhere / "written.txt").write_text("x")
+        return Reply(404)
+
+    secret = (ours.elsewhere / "secret.nii.gz").read_bytes()
+    assert judged(Reply(200, b"{}")) is Verdict.LET_THROUGH
+    assert judged(Reply(500)) is Verdict.ERROR
+    assert judged(Reply(SILENT)) is Verdict.WAITED
+    assert judged(Reply(200, secret)) is Verdict.LEAKED
+    assert judged(Reply(422)) is Verdict.REFUSED
+    assert find(Attack("", "", write), ours).verdict is Verdict.WROTE
+    assert find(Attack("", "", write), ours).verdict is Verdict.WROTE  # it was changed, this time
+    assert judged(Reply(422)) is Verdict.REFUSED
+    assert send_raw(ours.port, [b"GET /info/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"]).status == 200
+
+
+def test_the_table_names_each_attack_with_what_became_of_it(tmp_path: Path) -> None:
+    attack = Attack("a group", "an <attack> | with signs", lambda target: Reply(200))
+    rows = [
+        Row(attack, Finding(Verdict.WROTE, "200; a|b"), Finding(Verdict.REFUSED, "422")),
+        Row(attack, None, Finding(Verdict.DOWN, "closed")),
+    ]
+    report.write(rows, tmp_path, {"stock": "0.8.5", "ours": "0.1.0"}, "Somewhere.")
+    text = (tmp_path / "attacks.md").read_text()
+    assert "| an <attack> \\| with signs | **wrote outside** (200; a\\|b) | refused (422) |" in text
+    assert "| not asked | **server down** (closed) |" in text
+    assert "2 attacks. TumorLoop: 1 refused, 1 server down. Stock MONAI Label: 1 wrote outside." in text
+    assert "an &lt;attack&gt;" in (tmp_path / "attacks.html").read_text()
