@@ -98,6 +98,9 @@ class Inputs:
         return recognize(names)
 
     def _problem(self, node: Any) -> str:
+        if node.GetAttribute(MAP_ATTRIBUTE):
+            text = _('"{name}" shows where the model is unsure; it is no image of the patient. Choose another volume.')
+            return text.format(name=node.GetName())
         problem = problem_of(node, voxels_known=self._voxels_known(node))
         if not problem:
             self._good_voxels[node.GetID()] = node.GetImageData().GetMTime()

@@ -101,7 +101,7 @@ def parse(spool: Path, content_type: str) -> dict[str, Part]:
     message["Content-Type"] = content_type
     boundary = message.get_param("boundary")
     if not isinstance(boundary, str) or not boundary:
-        raise BadReply(_("The server's answer is a form without a boundary."))
+        raise BadReply(_("The server's answer cannot be taken apart; it may be another program's."))
     if spool.stat().st_size == 0:
         raise BadReply(_("The server's answer is empty."))
     mark = b"--" + boundary.encode()

@@ -52,7 +52,7 @@ def read_json(response: http.client.HTTPResponse) -> Any:
         return json.loads(content)
     except ValueError as error:
         raise BadReply(
-            _("The answer is not JSON but {kind}. Is this the address of a TumorLoop server?").format(
+            _("What answers there is no TumorLoop server: it sends {kind}. Check the address.").format(
                 kind=_kind(response)
             )
         ) from error
@@ -129,9 +129,9 @@ def read_result(
         try:
             params = json.loads(parts["params"].read(body))
         except ValueError as error:
-            raise BadReply(_("The facts beside the segmentation are not JSON.")) from error
+            raise BadReply(_("What the server says beside the segmentation cannot be read.")) from error
         if not isinstance(params, dict):
-            raise BadReply(_("The facts beside the segmentation are not a JSON object."))
+            raise BadReply(_("What the server says beside the segmentation cannot be read."))
         ending = volume_ending(parts["image"].filename)
         target = spool / f"image{ending}"
         parts["image"].copy(body, target)

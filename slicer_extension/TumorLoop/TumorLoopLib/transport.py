@@ -109,7 +109,7 @@ class Transport:
             text = _("{server} closed the connection without an answer.")
             raise ConnectionLost(text.format(server=self.address)) from error
         except http.client.HTTPException as error:
-            text = _("{server} does not answer in HTTP. Is the address right?")
+            text = _("Something answers at {server}, but no web server does. Is the address right?")
             raise BadReply(text.format(server=self.address)) from error
 
     def _send(self, connection: http.client.HTTPConnection, request: Request, progress: Progress | None) -> None:

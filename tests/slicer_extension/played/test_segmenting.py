@@ -43,6 +43,12 @@ def test_four_volumes_are_found_and_a_missing_one_is_named(connected, case):
 # === Segmenting ===
 
 
+def test_a_map_of_the_models_own_is_no_volume_to_segment(connected, case):
+    case["t2"].SetAttribute("TumorLoop.map", "entropy")
+    connected.wait(lambda: "model is unsure" in connected.ui.segmentReason.text or connected.panel.refresh(), 5)
+    assert not connected.ui.segmentButton.enabled
+
+
 def test_four_volumes_are_sent_voxel_for_voxel_with_their_place_in_the_world(connected, case, played):
     connected.segment()
     assert played.uploads == [["flair.nrrd", "t1.nrrd", "t1ce.nrrd", "t2.nrrd"]]
