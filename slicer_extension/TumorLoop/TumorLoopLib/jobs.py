@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds in which worker threads may run at every poll.
 YIELD = 0.005
+#: Seconds for which threads go on getting that time after a job has ended or was dropped: it may have left one behind
+#: that tells the server.
+LINGER = 3.0
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,7 @@ class Jobs:
     def __init__(self, crashed: Callable[[Exception], None]) -> None:
         self._jobs: dict[str, Job] = {}
         self._crashed = crashed
+        self._yield_until = 0.0
 
     def start(self, kind: str, work: Work, handlers: Handlers) -> bool:
         """Start a job unless one of its kind is running; return whether it was started."""
@@ -218,6 +222,7 @@ class Jobs:
             job = self._jobs.pop(kind, None)
             if job is not None:
                 job.abandon()
+                self._yield_until = time.monotonic() + LINGER
 
     def poll(self) -> bool:
         """Let the threads run for a moment, then run the handlers that are due; return whether one has ended.
@@ -225,7 +230,7 @@ class Jobs:
         A handler that raises does not keep the others from running. One that asks the clinician something lets the
         timer, and so this method, run again before it returns.
         """
-        if not self._jobs:
+        if not self._jobs and time.monotonic() >= self._yield_until:
             return False
         time.sleep(YIELD)
         some_ended = False
@@ -235,6 +240,7 @@ class Jobs:
             if job.ended:
                 self._jobs.pop(kind, None)  # before its handler, which may start the next one of the kind
                 some_ended = True
+                self._yield_until = time.monotonic() + LINGER
             try:
                 job.report()
             except Exception as error:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from TumorLoopLib.errors import Cancelled, ServerTimeout
-from TumorLoopLib.jobs import Handlers, Jobs, Progress, Reporter
+from TumorLoopLib.jobs import LINGER, YIELD, Handlers, Jobs, Progress, Reporter
 
 
 class Desk:
@@ -110,6 +110,23 @@ def test_an_abandoned_job_tells_nobody_anything_and_is_cancelled(desk):
     desk.jobs.poll()
     assert desk.told == []
     assert not desk.jobs.running()
+
+
+@pytest.mark.parametrize("how", ["ended", "abandoned"])
+def test_what_a_job_leaves_running_gets_time_for_a_while(desk, how, monkeypatch):
+    slept: list[float] = []
+    desk.jobs.start("a", lambda reporter: how == "ended" or reporter.cancel.wait(5), desk.handlers())
+    if how == "ended":
+        desk.poll_until_idle()
+    else:
+        desk.jobs.abandon()
+    monkeypatch.setattr("TumorLoopLib.jobs.time.sleep", slept.append)
+    desk.jobs.poll()
+    assert slept == [YIELD]
+    now = time.monotonic()
+    monkeypatch.setattr("TumorLoopLib.jobs.time.monotonic", lambda: now + LINGER + 1)
+    desk.jobs.poll()
+    assert slept == [YIELD]
 
 
 def test_a_handler_may_start_the_next_job_of_its_kind(desk):
