@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import UploadFile
 
-from server_app.errors import input_errors
+from server_app.errors import input_errors, refusal
 from server_app.limits.files import check_voxels
 from server_app.limits.settings import Limits
 from server_app.limits.strict_json import strict_json
@@ -35,8 +35,11 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
 
     Raises:
         HTTPException: 422 if two files bear one name, one has none or one with a way up in it, or one holds too many
-            voxels.
+            voxels. 507 if the disk is nearly full, unless it is a label.
     """
+    limits = Limits.of_server()
+    if field != "label" and shutil.disk_usage(incoming).free < limits.min_free_mb * 2**20:
+        raise refusal(507, "disk", "The server's disk is nearly full; what is left is for labels. Nothing was stored.")
     folder = Path(tempfile.mkdtemp(prefix="request-", dir=incoming))
     try:
         with input_errors():
@@ -49,7 +52,7 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
                 shutil.copyfileobj(file.file, target, 1 << 20)
         paths = [folder / name for name in names]
         with input_errors():
-            check_voxels(paths, Limits.of_server().max_voxels, field)
+            check_voxels(paths, limits.max_voxels, field)
         yield paths
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import numpy as np
 from fastapi import Response
 
 from server_app.errors import input_errors, refusal
+from server_app.limits.crowd import reading
 from training.cases import Case
 from training.export import write_labelmap, write_volume
 from training.volumes import Volume, read_labelmap, read_volume
@@ -37,7 +38,7 @@ def volume_reply(case: Case, role: str, incoming: Path) -> Response:
     Raises:
         HTTPException: 422 if the file cannot be used.
     """
-    with input_errors():
+    with input_errors(), reading():
         volume = _compact(case.read(role))
     return _nrrd(lambda path: write_volume(volume, path), f"{case.id}-{role}", incoming)
 

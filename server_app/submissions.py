@@ -13,6 +13,7 @@ from server_app.catalog import Catalog
 from server_app.errors import input_errors, unknown
 from server_app.label_check import CheckedLabel, check_label
 from server_app.labels_store import LabelStore, LabelVersion
+from server_app.limits.crowd import reading
 from server_app.split import Split
 from server_app.store.case_ids import images_digest
 from server_app.store.label_facts import label_facts
@@ -70,13 +71,14 @@ class Submissions:
         with input_errors():
             _check_tag(tag)
             told = label_facts(params)
-            checked = check_label(
-                file,
-                case,
-                params.get("label_info"),
-                reference=params.get("reference"),
-                allow_empty=params.get("allow_empty") is True,
-            )
+            with reading():
+                checked = check_label(
+                    file,
+                    case,
+                    params.get("label_info"),
+                    reference=params.get("reference"),
+                    allow_empty=params.get("allow_empty") is True,
+                )
             record = {"tag": tag, "user": user_of(params), **told, **self._origin(case, checked, told)}
             if tag == FINAL:
                 record["split"] = self.split.assign([case.patient])[case.patient]

@@ -18,6 +18,7 @@ from typing import Any
 from fastapi import HTTPException
 
 from server_app.errors import input_errors, refusal
+from server_app.limits.crowd import reading
 from training.atomic import make_folder, publish_folder, write_json
 from training.cases import Case, Source, case_from_4d, case_from_files
 from training.errors import InputError
@@ -65,7 +66,8 @@ class Uploads:
             HTTPException: 409 if the id is taken by another case.
         """
         case = case_from_files(files, id=case_id)
-        case.read_all()
+        with reading():
+            case.read_all()
 
         def copy(folder: Path) -> dict[str, Source]:
             sources = {}
@@ -85,7 +87,8 @@ class Uploads:
             HTTPException: 409 if the id is taken by another case.
         """
         case = whole_case(file, order, id=case_id)
-        case.read_all()
+        with reading():
+            case.read_all()
 
         def copy(folder: Path) -> dict[str, Source]:
             target = folder / f"image{image_ending(file) or ''}"

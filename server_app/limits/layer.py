@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 
 from server_app.errors import input_errors, refusal
 from server_app.limits.body import Body, too_much
+from server_app.limits.crowd import Crowd
 from server_app.limits.names import check_path, check_query
 from server_app.limits.settings import Limits
 from server_app.limits.strict_json import strict_json
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: The routes that take files, with their methods; a slash at the end makes no difference.
 _WITH_FILES = re.compile(r"PUT /(session|datastore|datastore/image|datastore/label|cases/[^/]+)|POST /infer/[^/]+")
+#: Further routes that take long: making a case, and packing all of them.
+_SLOW = frozenset({"POST /samples", "GET /datastore/dataset"})
 #: No route of these methods reads a body. With a token, MONAI Label's client announces one that it never sends.
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _JSON = re.compile(r"application/([^;]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -41,7 +44,7 @@ class LimitsLayer:
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
         self._limits = limits
-        self._under_way = 0
+        self._crowd = Crowd(limits.max_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -51,18 +54,14 @@ class LimitsLayer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._under_way += 1
         try:
-            await self._answer(scope, receive, send)
-        finally:
-            self._under_way -= 1
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            takes_files = self._check(scope)
-        except HTTPException as error:
+            route, takes_files = self._check(scope)
+            with self._crowd.admitted(slow=takes_files or route in _SLOW):
+                await self._answer(scope, receive, send, takes_files)
+        except HTTPException as error:  # of the layer's own; the app answers its own itself
             await _refuse(error, scope, receive, send)
-            return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, takes_files: bool) -> None:
         own = self._limits
         most = own.upload_bytes if takes_files else own.body_bytes
         body = Body(receive, most, own.body_seconds, own.slowest_kb * 2**10)
@@ -71,31 +70,28 @@ class LimitsLayer:
             content = b"" if takes_files or scope["method"] in _BODILESS else await _checked(body, scope)
             next_part = body.receive if takes_files else _replayed(content, receive)
             await self._app(scope, next_part, replies.send)
-        except HTTPException as error:  # of the layer's own; the app answers its own itself
-            body.refused = body.refused or error
         except Exception:
-            if body.refused is None:
+            if body.refused is None or replies.started:
                 raise
         if body.refused is not None and not replies.started:
-            await _refuse(body.refused, scope, receive, send)
+            raise body.refused
 
-    def _check(self, scope: Scope) -> bool:
-        """Check what is known before the body; tell whether the body may hold files.
+    def _check(self, scope: Scope) -> tuple[str, bool]:
+        """Check what is known before the body; return method and path, and whether the body may hold files.
 
         Raises:
             HTTPException: If the request is refused.
         """
-        if self._under_way > self._limits.max_requests:
-            raise _busy()
         with input_errors():
             check_path(scope.get("raw_path") or b"", scope["path"])
             check_query(scope.get("query_string", b""))
-        takes_files = _WITH_FILES.fullmatch(f"{scope['method']} {scope['path'].rstrip('/')}") is not None
+        route = f"{scope['method']} {scope['path'].rstrip('/')}"
+        takes_files = _WITH_FILES.fullmatch(route) is not None
         most = self._limits.upload_bytes if takes_files else self._limits.body_bytes
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length[:30]) > most:
             raise refusal(413, "body", too_much(most))
-        return takes_files
+        return route, takes_files
 
 
 def limits(app: ASGIApp) -> ASGIApp:
@@ -142,12 +138,6 @@ def _replayed(content: bytes, receive: Receive) -> Receive:
         return parts.pop() if parts else await receive()
 
     return replay
-
-
-def _busy() -> HTTPException:
-    error = refusal(503, "", "The server has too much to do at the moment. Try again in a few seconds.")
-    error.headers = {"Retry-After": "5"}
-    return error
 
 
 async def _refuse(error: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,9 @@ class Limits(BaseModel):
         max_upload_mb: MiB that the files of one request may take.
         max_body_kb: KiB of any other body.
         max_voxels: Voxels of a file that is sent, all its volumes together, after decompression.
-        max_requests: Requests under way at once, those that wait for an inference among them.
+        min_free_mb: MiB that must stay free on the workspace's disk when volumes are sent; what is left is for labels.
+        max_requests: Requests under way at once, those that wait for an inference among them; three of four at the most
+            may be such slow ones.
         max_connections: Connections open at once.
         max_connections_per_client: Connections open at once from one address; 0 for no limit of its own. Behind a
             reverse proxy all come from one address.
@@ -29,6 +31,7 @@ class Limits(BaseModel):
     max_upload_mb: float = Field(2048.0, gt=0)
     max_body_kb: float = Field(1024.0, gt=0)
     max_voxels: int = Field(2**27, gt=0)
+    min_free_mb: float = Field(512.0, ge=0)
     max_requests: int = Field(64, gt=0)
     max_connections: int = Field(256, gt=1)
     max_connections_per_client: int = Field(64, ge=0)

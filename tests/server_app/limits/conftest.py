@@ -81,6 +81,12 @@ def _app(seen: list[str], gate: threading.Event) -> FastAPI:
         gate.wait(20)
         return "waited"
 
+    @app.post("/samples")
+    def sample() -> str:
+        seen.append("a sample begins")
+        gate.wait(20)
+        return "made"
+
     @app.get("/much")
     def much() -> Response:
         return Response(bytes(64 * 2**20))

@@ -145,6 +145,21 @@ def test_requests_beyond_the_number_are_told_to_come_later(serve: Callable[..., 
     eventually(lambda: not is_refused(server.url))
 
 
+def test_slow_requests_leave_room_for_quick_ones(serve: Callable[..., Small]) -> None:
+    server = serve(max_requests=4)
+    threads = [threading.Thread(target=requests.post, args=(server.url + "/samples",)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: server.seen.count("a sample begins") == 3)
+    assert requests.put(server.url + "/session/", data=b"x", timeout=10).status_code == 503
+    for _ in range(20):
+        assert requests.get(server.url + "/info/", timeout=10).status_code == 200
+    server.gate.set()
+    for thread in threads:
+        thread.join(10)
+    eventually(lambda: requests.put(server.url + "/session/", data=b"x", timeout=10).status_code == 200)
+
+
 def is_refused(url: str) -> bool:
     return requests.get(url + "/info/", timeout=10).status_code == 503
 
