@@ -1,4 +1,4 @@
-"""Files of a request: what they may be called, how many voxels they may hold, and that a full disk is left to labels."""
+"""Files of a request: their names, their number of voxels, and that the rest of a full disk is left to labels."""
 
 from __future__ import annotations
 
