@@ -17,7 +17,7 @@ SCREENSHOTS := build/panel-screenshots
 # make attack
 ATTACK := build/attack
 
-.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots crash attack fuzz clean
+.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots crash attack fuzz audit clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
@@ -27,8 +27,10 @@ help:
 	@echo "make test-mrml            the panel's logic on Slicer 5.12's MRML (make test calls it)"
 	@echo "make attack               attacks on stock MONAI Label and ours; writes $(ATTACK)/attacks.html"
 	@echo "make fuzz                 5,000 made-up requests to our server"
+	@echo "make audit                bandit and pip-audit: weaknesses in our code, and known ones in what it uses"
 	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
+	@echo "make soak                 eight clients for five minutes: errors, times of the answers, memory"
 	@echo "make lint                 ruff and mypy"
 	@echo "make gpu                  the same with TensorFlow's CUDA libraries"
 	@echo "make setup                the virtual environment in $(VENV) (the others call it)"
@@ -85,6 +87,14 @@ attack: setup
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz
+
+audit: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[audit]"
+	$(BIN)/bandit --quiet --severity-level medium --recursive training server_app slicer_extension/TumorLoop
+	$(BIN)/pip-audit --local
+
+soak: setup
+	@$(BIN)/python -m tests.server_app.operations.soak --out build/soak.json
 
 clean:
 	@# only what the demo marked as its own
