@@ -12,9 +12,6 @@ from training.errors import InputError
 if TYPE_CHECKING:
     from server_app.app import TumorLoopApp
 
-#: Below this much room on the workspace's disk the server counts as ill: a case and its label take some tens of MB.
-LOW_DISK_BYTES = 200 * 1024**2
-
 
 class Overview:
     """Looks at the parts of an app.
@@ -45,8 +42,8 @@ class Overview:
         """Return what is wrong, by the part's name, in sentences that everybody may read; empty if all is well."""
         found = {}
         try:
-            if self._free_bytes() < LOW_DISK_BYTES:
-                found["disk"] = "The disk of the workspace is nearly full."
+            if self._free_bytes() < self._app.server_settings.limits.min_free_mb * 2**20:
+                found["disk"] = "The disk of the workspace is nearly full: nothing is stored any more."
         except OSError:
             found["disk"] = "The workspace cannot be reached."
         try:

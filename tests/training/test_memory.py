@@ -139,7 +139,8 @@ def too_large(monkeypatch: pytest.MonkeyPatch, limit: int, after_epoch: int = 0)
 def test_the_batches_are_halved_until_they_fit_and_the_training_ends_as_asked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: PreparedCase
 ) -> None:
-    drawn, told = too_large(monkeypatch, 1), []
+    told: list[int] = []
+    drawn = too_large(monkeypatch, 1)
     result = fit(CONFIG, NETWORK, [case], [case], work_dir=tmp_path, on_smaller_batch=told.append)
     assert told == [2, 1]
     assert result.batch_size == 1

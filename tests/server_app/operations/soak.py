@@ -203,6 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
     report.update(clients=given.clients, training=not given.no_training, kept=kept)
     print(json.dumps(report, indent=2))
     if given.out is not None:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(report, indent=2) + "\n")
     return 0 if kept else 1
 

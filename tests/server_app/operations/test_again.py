@@ -149,9 +149,7 @@ def test_an_unfinished_training_is_recalled_exactly(workspace: Workspace, traini
     assert file.recall() == replace(found, stopped=True)
 
 
-def test_it_is_forgotten_when_it_is_over_not_when_another_one_is(
-    workspace: Workspace, training: Unfinished
-) -> None:
+def test_it_is_forgotten_when_it_is_over_not_when_another_one_is(workspace: Workspace, training: Unfinished) -> None:
     file = UnfinishedFile(workspace.unfinished_file)
     file.remember(training)
     file.forget("another run")

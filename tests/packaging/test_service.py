@@ -1,0 +1,262 @@
+"""The systemd unit and the container: what they promise, and that the server runs as they run it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests import synthetic
+from tests.server_app.conftest import REPOSITORY, free_port, untrained_model
+
+UNIT = REPOSITORY / "packaging" / "systemd" / "tumorloop.service"
+ENVIRONMENT = REPOSITORY / "packaging" / "systemd" / "tumorloop.env"
+DOCKER = REPOSITORY / "packaging" / "docker"
+
+
+def unit() -> dict[str, dict[str, list[str]]]:
+    """The unit by section and key; a key may come more than once."""
+    found: dict[str, dict[str, list[str]]] = {}
+    section = ""
+    for line in UNIT.read_text().replace("\\\n", " ").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith(("#", ";")):
+            key, _, value = line.partition("=")
+            found.setdefault(section, {}).setdefault(key, []).append(" ".join(value.split()))
+    return found
+
+
+def options_of_serve() -> set[str]:
+    """The long options that the program knows."""
+    from typer.main import get_command
+
+    from server_app.__main__ import commands
+
+    serve: Any = get_command(commands).commands["serve"]  # type: ignore[attr-defined]
+    return {option for parameter in serve.params for option in parameter.opts}
+
+
+# === systemd ===
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+    # The program is not installed where the unit expects it.
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/opt/tumorloop/bin/tumorloop-server", "/bin/true"))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_unit_starts_the_program_with_options_it_knows() -> None:
+    (command,) = unit()["Service"]["ExecStart"]
+    assert command.split()[:2] == ["/opt/tumorloop/bin/tumorloop-server", "serve"]
+    assert set(re.findall(r"--[a-z-]+", command)) <= options_of_serve()
+    assert "--require-token" in command
+
+
+def test_every_name_the_unit_uses_is_set_in_its_environment_file() -> None:
+    names = set(re.findall(r"\$\{([A-Z_]+)\}", UNIT.read_text()))
+    given = {line.partition("=")[0] for line in ENVIRONMENT.read_text().splitlines() if line and line[0] != "#"}
+    assert names
+    assert names <= given
+
+
+def test_the_service_has_no_rights_and_one_folder_to_write_to() -> None:
+    service = unit()["Service"]
+    assert service["User"] == ["tumorloop"]
+    assert service["ProtectSystem"] == ["strict"]
+    assert service["NoNewPrivileges"] == ["yes"]
+    assert service["CapabilityBoundingSet"] == [""]
+    assert service["StateDirectory"] == ["tumorloop"]
+    assert "ReadWritePaths" not in service
+    assert service["UMask"] == ["0077"]
+
+
+def test_the_service_is_given_longer_to_end_than_the_server_takes() -> None:
+    from server_app.serve import FINISH_SECONDS
+
+    service = unit()["Service"]
+    assert int(service["TimeoutStopSec"][0]) > FINISH_SECONDS
+    assert service["KillMode"] == ["mixed"]  # the server ends its own processes, in its own order
+    assert service["RestartPreventExitStatus"] == ["2"]
+
+
+# === The container ===
+
+
+def stages() -> list[list[tuple[str, str]]]:
+    """The Dockerfile's instructions, by stage."""
+    found: list[list[tuple[str, str]]] = []
+    lines = [line for line in (DOCKER / "Dockerfile").read_text().splitlines() if not line.lstrip().startswith("#")]
+    for line in "\n".join(lines).replace("\\\n", " ").splitlines():
+        word, _, rest = line.strip().partition(" ")
+        if word == "FROM":
+            found.append([])
+        if word:
+            found[-1].append((word, rest.strip()))
+    return found
+
+
+def instruction(stage: list[tuple[str, str]], word: str) -> list[str]:
+    return [rest for found, rest in stage if found == word]
+
+
+def test_what_the_image_copies_is_there_and_is_sent_to_the_engine() -> None:
+    sent = {line[1:] for line in (DOCKER / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = [
+        name for stage in stages() for rest in instruction(stage, "COPY") if not rest.startswith("--from")
+        for name in rest.split()[:-1]
+    ]  # fmt: skip
+    assert copied
+    for name in copied:
+        assert (REPOSITORY / name).exists(), name
+        assert name in sent
+
+
+def test_the_image_runs_as_a_user_without_rights() -> None:
+    last = stages()[-1]
+    words = [word for word, _ in last]
+    assert instruction(last, "USER") == ["10001:10001"]
+    assert words.index("USER") < words.index("ENTRYPOINT")
+    assert not instruction(last, "ADD")
+    (run,) = instruction(last, "RUN")
+    assert "useradd --uid 10001" in run
+    assert instruction(last, "STOPSIGNAL") == ["SIGTERM"]
+
+
+def test_the_image_starts_the_program_with_options_it_knows() -> None:
+    last = stages()[-1]
+    (command,) = instruction(last, "CMD")
+    assert set(re.findall(r"--[a-z-]+", command)) <= options_of_serve()
+    assert "server_app.operations.probe" in instruction(last, "HEALTHCHECK")[0]
+    assert instruction(last, "ENTRYPOINT") == ['["tumorloop-server"]']
+    assert f'"{instruction(last, "EXPOSE")[0]}"' in command
+
+
+def test_compose_makes_the_root_read_only_and_drops_all_rights() -> None:
+    content = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    service = content["services"]["tumorloop"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"] == "10001:10001"
+    assert service["volumes"][0].endswith(":/studies:ro")
+    assert [place.partition(":")[0] for place in service["tmpfs"]] == ["/tmp"]
+    assert set(service["secrets"]) == set(content["secrets"])
+    assert (DOCKER / service["build"]["context"]).resolve() == REPOSITORY
+    assert (REPOSITORY / service["build"]["dockerfile"]).is_file()
+
+
+# === The server, as they run it ===
+
+#: Makes everything read-only but two folders, gives up all rights, and runs the rest of the command line.
+_CONFINED = """
+set -e
+place=$1; shift
+mount --make-rprivate /
+mount --bind "$place/workspace" "$place/workspace"
+mount -t tmpfs -o mode=1777 tumorloop-test "$place/tmp"
+mount -o remount,bind,ro /
+exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all "$@"
+"""
+
+
+def clean(place: Path) -> dict[str, str]:
+    """The environment that the unit and the image make: no home, caches where everything is thrown away."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "USER": "tumorloop"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    return environment | dict.fromkeys(("TMPDIR", "XDG_CACHE_HOME", "MPLCONFIGDIR", "KERAS_HOME"), f"{place}/tmp")
+
+
+@pytest.fixture
+def confined() -> Iterator[tuple[Path, list[str]]]:
+    """A place with studies and a workspace, and the words that begin a command that runs confined."""
+    place = Path(tempfile.mkdtemp(prefix="tumorloop-confined-"))
+    try:
+        place.chmod(0o755)
+        synthetic.write_case(place / "studies")
+        untrained_model(place / "model", base_filters=4, max_filters=16, levels=2)
+        (place / "tmp").mkdir()
+        (place / "workspace").mkdir()
+        shutil.chown(place / "workspace", 10001, 10001)
+        begin = ["unshare", "--mount", "bash", "-c", _CONFINED, "confined", str(place)]
+        test = "import os, tensorflow; assert os.getuid() == 10001 and not os.access('/', os.W_OK)"
+        try:
+            able = subprocess.run(
+                [*begin, sys.executable, "-c", test], capture_output=True, cwd=REPOSITORY, env=clean(place)
+            )
+        except FileNotFoundError:
+            pytest.skip("needs unshare")
+        if able.returncode != 0:
+            pytest.skip("needs the right to make a read-only root, and Python where everybody may read it")
+        yield place, begin
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def test_the_server_runs_without_rights_on_a_root_that_cannot_be_written_to(confined: Any) -> None:
+    place, begin = confined
+    port, log = free_port(), place / "log"
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "TMPDIR": f"{place}/tmp",
+        "XDG_CACHE_HOME": f"{place}/tmp",
+    }
+    environment |= {"MPLCONFIGDIR": f"{place}/tmp", "KERAS_HOME": f"{place}/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [*begin, sys.executable, "-m", "server_app", "--studies", f"{place}/studies", "--workspace"]
+    command += [f"{place}/workspace", "--port", str(port), "--conf", f"model={place}/model"]
+    with open(log, "wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=clean(place), cwd=REPOSITORY)
+    try:
+        case = "BraTS20_Training_001"
+        url = f"http://127.0.0.1:{port}"
+        ready(process, f"{url}/healthz", log)
+        answer = requests.post(f"{url}/infer/tumorloop", params={"image": case, "output": "image"}, timeout=120)
+        assert answer.status_code == 200, answer.text
+        with open(place / "studies" / case / f"{case}_seg.nii.gz", "rb") as label:
+            stored = requests.put(f"{url}/datastore/label", params={"image": case}, files={"label": label}, timeout=60)
+        assert stored.status_code == 200, stored.text
+        settings = {"max_epochs": 1, "steps_per_epoch": 1, "patch": 16, "replay": 0, "judge_phantoms": 1}
+        assert requests.post(f"{url}/train/tumorloop", json=settings, timeout=60).status_code == 200
+        assert trained(url)["state"] == "done"
+    finally:
+        process.terminate()
+        process.wait(40)
+    assert "Read-only file system" not in log.read_text()
+    assert (place / "workspace" / "labels" / case / "v0001").is_dir()
+
+
+def ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        assert process.poll() is None, log.read_text()[-3000:]
+        try:
+            if requests.get(url, timeout=10).status_code == 200:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text()[-3000:])
+
+
+def trained(url: str) -> dict[str, Any]:
+    give_up = time.monotonic() + 300
+    while time.monotonic() < give_up:
+        stats = requests.get(f"{url}/info/", timeout=30).json()["train_stats"]["tumorloop"]
+        if stats.get("state") in ("done", "failed", "stopped"):
+            return dict(stats)
+        time.sleep(0.5)
+    raise AssertionError("the training did not end")
