@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import nibabel
@@ -19,9 +20,14 @@ _BITS = 24
 
 def numbered(number: int) -> np.ndarray:
     """The true label of the synthetic head with a number written into its corner: uint8, values 0 to 3."""
-    data = synthetic.truth(GRID).data.copy()
+    data = _truth().copy()
     data[:_BITS, 0, 0] = [2 if number >> bit & 1 else 0 for bit in range(_BITS)]
     return data
+
+
+@cache
+def _truth() -> np.ndarray:
+    return synthetic.truth(GRID).data
 
 
 def number_of(data: np.ndarray) -> int | None:
