@@ -128,7 +128,7 @@ def _start(folder: Path, model: Path) -> tuple[Server, float]:
     command += ["--port", str(port), "--conf", f"model={model}", "--conf", "warm_up=false"]
     server = start_server(command, port, folder / "studies", folder / "workspace")
     try:
-        server.wait_until_ready()
+        server.wait_until_ready(600.0)  # other programs may have the machine
     except BaseException:
         server.process.kill()
         raise
