@@ -1,4 +1,4 @@
-"""The model's last answer for each case: what a correction is compared with.
+"""The model's last answer for each case: what a correction is compared with, and how unsure the model was of it.
 
 The answer for a session lies in the session's folder, and goes with it unless the session becomes a case.
 """
@@ -34,19 +34,39 @@ class Answers:
         """Return where the labelmap of a case's answer belongs."""
         return self._root / case / "answer.nii.gz"
 
-    def remember(self, case: str, model_version: str) -> None:
-        """Note which version gave the answer at :meth:`path`, and the hash by which the note belongs to it."""
-        facts = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
+    def remember(self, case: str, model_version: str, uncertainty: float | None = None, weights: str = "") -> None:
+        """Note which version gave the answer at :meth:`path`, and the hash by which the note belongs to it.
+
+        Args:
+            case: Whose answer it is.
+            model_version: Its id.
+            uncertainty: How unsure the model was, 0-1; ``None`` if that is not known.
+            weights: SHA-256 of the version's weights: another release may bring another model by the same id.
+        """
+        facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
+        if uncertainty is not None:
+            facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
         write_json(self._root / case / "answer.json", facts)
+
+    def uncertainty(self, case: str, model_version: str, weights: str) -> float | None:
+        """Return how unsure a version was of a case, 0-1; ``None`` if its last answer is not by these weights."""
+        try:
+            facts = self._facts(case)
+            if (facts["model_version"], facts["weights_sha256"]) == (model_version, weights):
+                return float(facts["uncertainty"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # no answer, one of an earlier release, or a damaged note: it is asked again
+        return None
 
     def take_over(self, case: str, other: Answers, name: str) -> None:
         """Remember for a case what another collection has under ``name``, if it has something."""
         try:
-            facts = json.loads((other._root / name / "answer.json").read_text(encoding="utf-8"))
+            facts = other._facts(name)
             write_with(self.path(case), lambda temporary: _copy(other.path(name), temporary))
         except (FileNotFoundError, ValueError):
             return
-        self.remember(case, str(facts["model_version"]))
+        weights = str(facts.get("weights_sha256") or "")
+        self.remember(case, str(facts["model_version"]), facts.get("uncertainty"), weights)
 
     def compare(self, case: str, label: Volume) -> dict[str, Any]:
         """Tell how far a label is from the answer.
@@ -57,7 +77,7 @@ class Answers:
         """
         try:
             answer = read_labelmap(self.path(case))
-            facts = json.loads((self._root / case / "answer.json").read_text(encoding="utf-8"))
+            facts = self._facts(case)
             known = facts.get("sha256") in (None, file_sha256(self.path(case)))
         except (InputError, OSError, ValueError, AttributeError):
             return {}
@@ -65,6 +85,9 @@ class Answers:
             return {}
         dice = {region: round(value, 4) for region, value in region_dice(answer.data, label.data).items()}
         return {"model_version": facts["model_version"], "dice_against_model": dice}
+
+    def _facts(self, case: str) -> dict[str, Any]:
+        return dict(json.loads((self._root / case / "answer.json").read_text(encoding="utf-8")))
 
 
 def _copy(source: Path, target: Path) -> None:

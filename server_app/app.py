@@ -37,11 +37,12 @@ from server_app.maps import MapStore
 from server_app.operations.overview import Overview
 from server_app.operations.run_record import RunRecord
 from server_app.reuse import Results
+from server_app.scores import Scores
 from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
 from server_app.store.recovery import recover
-from server_app.strategies import First, Random
+from server_app.strategies import First, Random, UncertaintySampling
 from server_app.submissions import user_of
 from server_app.train_task import Retraining
 from server_app.trainings import Trainings
@@ -76,6 +77,7 @@ class TumorLoopApp(MONAILabelApp):
             self.workspace.models, self.server_settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT
         )
         self.jobs = Jobs(self.worker)
+        self.scores = Scores(self.models)
         self.results = Results(self.workspace.cache / "results" if self.server_settings.reuse_results else None)
         self.record = RunRecord(self.workspace.run_record)
         self.overview = Overview(self, self.record)
@@ -111,11 +113,11 @@ class TumorLoopApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Strategy]:
         """Return the ways to choose the next case."""
-        return {"first": First(), "random": Random()}
+        return {"first": First(), "random": Random(), "uncertainty": UncertaintySampling(self.scores)}
 
     def init_batch_infer(self) -> BatchInference:
         """Return the task that segments many cases."""
-        return BatchInference()
+        return BatchInference(self.scores)
 
     def _load_sessions(self, load: bool = False) -> CheckedSessions | None:
         if not load:
@@ -232,7 +234,7 @@ class TumorLoopApp(MONAILabelApp):
         label = file
         try:
             if answers is not None:
-                answers.remember(name, params["model_version"])
+                self.scores.remember(answers, name, params)
             if case is not None and file is not None and request["save_label"]:
                 label = self._save_answer(case, file, params["model_version"], request, store)
         except BaseException:
@@ -248,7 +250,8 @@ class TumorLoopApp(MONAILabelApp):
         """Choose the next case to label; empty if all are labeled, or claimed by others.
 
         Args:
-            request: ``strategy``; ``client_id`` is who asks; ``claim`` claims the case for them at once.
+            request: ``strategy``; ``client_id`` is who asks; ``claim`` claims the case for them at once; ``after`` is
+                the case they have open, to go on from there.
 
         Raises:
             HTTPException: 404 for an unknown strategy, 422 for a claim by nobody.

@@ -72,8 +72,9 @@ class GliomaSegmentation(InferTask):
 
         Returns:
             The labelmap's file, which the caller removes, and ``label_names``, ``reference``, ``volumes_ml``,
-            ``model_version``, ``seconds``, ``warnings``, ``missing`` (roles) and ``maps`` (name to address); ``reused``
-            if it is the result of an earlier inference of the same images by the same model.
+            ``model_version``, ``seconds``, ``warnings``, ``missing`` (roles), ``uncertainty`` (0 is sure, 1 is not) and
+            ``maps`` (name to address); ``reused`` if it is the result of an earlier inference of the same images by the
+            same model.
 
         Raises:
             HTTPException: 422 if the input cannot be used, 499 if it was cancelled, 503 or 504 if the computation

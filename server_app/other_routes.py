@@ -18,7 +18,8 @@ from monailabel.endpoints import batch_infer
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from server_app.disk import StoringRoute
-from server_app.errors import refusal, unknown
+from server_app.errors import input_errors, refusal, unknown
+from server_app.infer_task import flag
 from server_app.stock_routes import Reader, Settings, Trainer
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ def _batches(app: TumorLoopApp) -> APIRouter:
         params: Settings = None,
         run_sync: bool = False,
     ) -> dict[str, Any]:
-        """Segment many cases and store the answers as labels."""
+        """Segment many cases and store the answers as labels; without ``save_label``, learn how unsure the model is."""
         app.require_model(model)
+        with input_errors():
+            flag(params or {}, "save_label")
         return dict(batch_infer.run(model, images, params or {}, run_sync))
 
     return router

@@ -68,8 +68,8 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     """Segment a case with the version that is current now, and write the labelmap and the maps.
 
     Returns:
-        ``model_version``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``, ``missing``, and
-        ``maps``: the names of those that were written.
+        ``model_version``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``, ``missing``,
+        ``uncertainty``, and ``maps``: the names of those that were written.
 
     Raises:
         InputError: If the case or the model cannot be used.
@@ -108,6 +108,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
         "reference": found.reference,
         "missing": list(found.missing),
         "maps": list(found.maps),
+        "uncertainty": found.uncertainty,
     }
 
 

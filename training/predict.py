@@ -18,6 +18,7 @@ from training.labels import LABELS, REGIONS, region_mask
 from training.model_store import ModelVersion
 from training.postprocess import MIN_LARGEST_ML, most_probable
 from training.tiles import predict_in_tiles
+from training.uncertainty import uncertainty
 from training.volumes import Volume
 
 #: Called with the share done (0-1) and the stage, for people. May raise to stop the work.
@@ -50,6 +51,8 @@ class Segmentation:
         missing: Roles that were not there.
         maps: By name of :data:`MAP_NAMES`, float32 in 0-1 on the labelmap's grid, 0 outside the brain; empty unless
             asked for. See :func:`output_maps`.
+        uncertainty: How unsure the network is of the answer, 0-1 (:func:`training.uncertainty.uncertainty`); ``None``
+            if it was not measured.
     """
 
     labelmap: Volume
@@ -60,6 +63,7 @@ class Segmentation:
     reference: str = "t1ce"
     missing: tuple[str, ...] = ()
     maps: dict[str, Volume] = field(default_factory=dict)
+    uncertainty: float | None = None
 
 
 class Segmenter:
@@ -163,7 +167,9 @@ class Segmenter:
             on_probabilities(probabilities, prepared)
         at_restore = time.perf_counter()
         tell(0.9, "restoring")
-        labelmap = prepared.frame.to_reference(labels_of(probabilities, prepared))
+        labels = labels_of(probabilities, prepared)
+        labelmap = prepared.frame.to_reference(labels)
+        unsure = uncertainty(probabilities, labels, prepared.brain)
         made = output_maps(probabilities, prepared) if maps else {}
         ended = time.perf_counter()
         tell(1.0, "done")
@@ -180,6 +186,7 @@ class Segmenter:
             reference=prepared.reference,
             missing=prepared.missing,
             maps=made,
+            uncertainty=round(unsure, 4),
         )
 
     def _probabilities(self, image: np.ndarray, tell: ProgressCallback) -> np.ndarray:

@@ -37,7 +37,7 @@ def test_info_tells_the_model_its_labels_and_what_clients_must_know(client: MONA
     assert info["models"]["tumorloop"]["labels"] == LABEL_NAMES
     assert info["labels"] == list(LABEL_NAMES)
     assert info["trainers"]["tumorloop"]["config"]["max_epochs"] >= 1
-    assert set(info["strategies"]) == {"first", "random"}
+    assert set(info["strategies"]) == {"first", "random", "uncertainty"}
     assert [modality["role"] for modality in info["modalities"]] == list(ROLES)
     assert {entry["name"]: entry["value"] for entry in info["label_details"]} == LABEL_NAMES
     assert info["model_version"].startswith("v")

@@ -1,0 +1,169 @@
+"""The case of which the model is least sure comes next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from monailabel.client.client import MONAILabelClient
+
+from server_app.answers import Answers
+from server_app.datastore import CaseDatastore
+from server_app.scores import Scores
+from server_app.strategies import First, UncertaintySampling
+from server_app.workspace import Workspace
+from tests import synthetic
+from tests.server_app.conftest import CASES, Server, untrained_model
+from training.model_store import ModelStore
+
+Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CaseDatastore:
+    """Four cases, a to d."""
+    for name in "abcd":
+        synthetic.write_case(
+            tmp_path / "studies", f"case-{name}", grids=synthetic.brats_grid((20, 22, 18)), label=False
+        )
+    return CaseDatastore(tmp_path / "studies", Workspace.for_studies(tmp_path / "studies", tmp_path / "w").make())
+
+
+@pytest.fixture
+def scores(tmp_path: Path, tiny_model: Path) -> Scores:
+    return Scores(ModelStore(tmp_path / "models", tiny_model))
+
+
+def answered(
+    store: CaseDatastore, scores: Scores, case: str, uncertainty: float | None, version: str = "v0000"
+) -> None:
+    """Note an answer as an inference does."""
+    answers = store.labels.answers
+    answers.path(case).parent.mkdir(parents=True, exist_ok=True)
+    answers.path(case).write_bytes(b"a labelmap")
+    scores.remember(answers, case, {"model_version": version, "uncertainty": uncertainty})
+
+
+def ranking(strategy: Callable[..., Any], store: CaseDatastore, **request: Any) -> list[str]:
+    """The cases in the order in which somebody gets them who labels none."""
+    order: list[str] = []
+    while True:
+        found = strategy({**request, "after": order[-1] if order else ""}, store)
+        if found is None or found["id"] in order:
+            return order
+        order.append(found["id"])
+
+
+def test_the_least_sure_comes_first_and_what_was_not_segmented_follows_by_name(
+    store: CaseDatastore, scores: Scores
+) -> None:
+    strategy = UncertaintySampling(scores)
+    answered(store, scores, "case-d", 0.31)
+    answered(store, scores, "case-b", 0.07)
+    assert ranking(strategy, store) == ["case-d", "case-b", "case-a", "case-c"]
+    first = strategy({}, store)
+    assert first == {"id": "case-d", "uncertainty": 0.31, "reason": (first or {})["reason"]}
+    assert "least sure of the 2 waiting cases" in first["reason"]
+    assert "0.31" in first["reason"]
+    second, third = strategy({"after": "case-d"}, store), strategy({"after": "case-b"}, store)
+    assert second is not None
+    assert "number 2" in second["reason"]
+    assert third is not None
+    assert third["uncertainty"] is None
+    assert "has not segmented this case yet" in third["reason"]
+
+
+def test_nothing_segmented_yet_means_the_order_of_names(store: CaseDatastore, scores: Scores) -> None:
+    found = UncertaintySampling(scores)({}, store)
+    assert found is not None
+    assert (found["id"], found["uncertainty"]) == ("case-a", None)
+    assert "v0000 has segmented none" in found["reason"]
+    assert ranking(First(), store) == [f"case-{name}" for name in "abcd"]
+
+
+def test_what_another_version_thought_counts_for_nothing(store: CaseDatastore, scores: Scores, tmp_path: Path) -> None:
+    models = ModelStore(
+        tmp_path / "models", untrained_model(tmp_path / "other", base_filters=2, max_filters=4, levels=2)
+    )
+    answered(store, scores, "case-c", 0.9)
+    assert ranking(UncertaintySampling(scores), store)[0] == "case-c"
+    replaced = UncertaintySampling(Scores(models))  # another release brings another v0000
+    assert ranking(replaced, store)[0] == "case-a"
+    version = models.add(models.current().load_weights(), models.current().card)
+    models.promote(version.id)
+    answered(store, Scores(models), "case-b", 0.5, version.id)
+    assert ranking(replaced, store) == ["case-b", "case-a", "case-c", "case-d"]
+    models.rollback()
+    assert ranking(replaced, store)[0] == "case-a"
+
+
+def test_others_cases_and_labeled_ones_are_passed_over(store: CaseDatastore, scores: Scores) -> None:
+    for case, value in {"case-a": 0.2, "case-b": 0.8, "case-c": 0.5}.items():
+        answered(store, scores, case, value)
+    store.claims.claim("case-b", "dr-a", 10)
+    strategy = UncertaintySampling(scores)
+    assert ranking(strategy, store, client_id="dr-a") == ["case-b", "case-c", "case-a", "case-d"]
+    assert ranking(strategy, store, client_id="dr-b") == ["case-c", "case-a", "case-d"]
+    for case in ("case-a", "case-c", "case-d"):
+        store.claims.claim(case, "dr-a", 10)
+    assert strategy({"client_id": "dr-b"}, store) is None
+
+
+def test_a_workspace_without_a_model_still_has_a_next_case(store: CaseDatastore, tmp_path: Path) -> None:
+    found = UncertaintySampling(Scores(ModelStore(tmp_path / "none")))({}, store)
+    assert found is not None
+    assert found["id"] == "case-a"
+
+
+@pytest.mark.parametrize("note", ["", "[]", "{", '{"model_version": "v0000"}', '"text"'])
+def test_a_damaged_note_is_no_score(tmp_path: Path, note: str) -> None:
+    answers = Answers(tmp_path)
+    answers.path("a").parent.mkdir()
+    (tmp_path / "a" / "answer.json").write_text(note)
+    assert answers.uncertainty("a", "v0000", "") is None
+    assert answers.uncertainty("b", "v0000", "") is None
+
+
+# === On a server ===
+
+
+def test_an_inference_tells_how_unsure_the_model_is_and_the_next_case_follows_from_it(
+    server: Server, infer: Infer, tmp_path: Path
+) -> None:
+    for case in CASES[:2]:
+        _, facts = infer(case)
+        assert 0 <= facts["uncertainty"] <= 1
+    client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
+    order: list[dict[str, Any]] = []
+    while not order or order[-1]["id"] not in [one["id"] for one in order[:-1]]:
+        order.append(client.next_sample("uncertainty", {"after": order[-1]["id"]} if order else {}))
+    order.pop()
+    waiting = [case["id"] for case in server.get("/cases")["cases"] if not case["labeled"] and not case["claim"]]
+    assert sorted(one["id"] for one in order) == sorted(waiting)
+    known = [one["uncertainty"] for one in order if one["uncertainty"] is not None]
+    assert len(known) >= 2
+    assert [one["uncertainty"] for one in order[: len(known)]] == sorted(known, reverse=True)
+    others = [one["id"] for one in order[len(known) :]]
+    assert others == sorted(others)
+    assert all(one["reason"] and one["path"] and one["checksum"] for one in order)
+
+
+def test_volumes_that_become_a_case_bring_their_score_along(server: Server) -> None:
+    files = [("files", (f"{role}.nii.gz", path.read_bytes())) for role, path in server.volumes(CASES[1]).items()]
+    session = server.request("PUT", "/session/", files=files).json()["session_id"]
+    where = {"session_id": session, "output": "json"}
+    answer = server.request("POST", "/infer/tumorloop", params=where, data={"params": "{}"})
+    case = server.request("PUT", "/cases/from-a-session", params={"session_id": session}).json()["id"]
+    note = json.loads((server.workspace / "answers" / case / "answer.json").read_text())
+    assert note["uncertainty"] == answer.json()["uncertainty"]
+    assert server.request("DELETE", "/datastore/", params={"id": case}).status_code == 200
+
+
+def test_a_batch_is_told_in_words_what_save_label_can_be(server: Server) -> None:
+    answer = server.request("POST", "/batch/infer/tumorloop", json={"save_label": "perhaps"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"]["field"] == "save_label"
