@@ -1,7 +1,8 @@
 """Connections, before there is a request: how many, and how long one may take to say what it wants.
 
 uvicorn waits for the head of a request for ever. This is its own protocol with a clock: it runs while a connection has
-bytes to read and no request under way, that is while a head arrives, and while what is left of a refused body does.
+bytes to read and no request under way, that is while a head arrives, and while what is left of a refused body does. The
+latter may go on as long as it is steady, so that an honest client comes to read why it was refused.
 ``python -m server_app`` uses it; MONAI Label's ``start_server`` cannot be told to.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from server_app.limits.settings import Limits
@@ -55,6 +57,7 @@ class LimitedConnection(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._clock: asyncio.TimerHandle | None = None
+        self._came = self._passed_over = 0
         self._from = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -80,6 +83,7 @@ class LimitedConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; the clock stops when they complete the head of a request."""
         super().data_received(data)
+        self._came += len(data)
         if self._is_answering():
             self._stop()
         else:
@@ -106,6 +110,7 @@ class LimitedConnection(H11Protocol):
     def _wind(self) -> None:
         """Start the clock, unless it runs: more bytes give no more time."""
         if self._clock is None and not self.transport.is_closing():
+            self._came = 0
             self._clock = self.loop.call_later(self.limits.header_seconds, self._give_up)
 
     def _stop(self) -> None:
@@ -115,5 +120,11 @@ class LimitedConnection(H11Protocol):
 
     def _give_up(self) -> None:
         self._clock = None
-        if not self._is_answering():
+        if self._is_answering():
+            return
+        self._passed_over += self._came
+        steady = self._came >= self.limits.slowest_kb * 2**10 * self.limits.header_seconds
+        if self.conn.their_state is h11.SEND_BODY and steady and self._passed_over < 2 * self.limits.upload_bytes:
+            self._wind()
+        else:
             self.transport.abort()

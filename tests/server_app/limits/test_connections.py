@@ -54,6 +54,15 @@ def test_what_is_left_of_a_refused_body_is_not_waited_for(small: Small) -> None:
         assert drip(connection, b"a" * 100) < 5
 
 
+def test_who_sends_a_refused_body_to_its_end_reads_why(small: Small) -> None:
+    with small.connect() as connection:
+        connection.sendall(b"PUT /session/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1200000\r\n\r\n")
+        for _ in range(30):
+            time.sleep(0.1)
+            connection.sendall(bytes(40_000))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
 def test_a_request_under_way_may_take_longer_than_a_head(serve: Callable[..., Small]) -> None:
     server = serve(header_seconds=0.3)
     with server.connect() as connection:
