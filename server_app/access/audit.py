@@ -54,18 +54,18 @@ class AuditLog:
         now = datetime.now(timezone.utc)
         line = json.dumps({"time": now.isoformat(timespec="milliseconds"), **entry}) + "\n"
         path = self._folder / f"{now:%Y-%m}.jsonl"
-        with self._lock:
-            new = not path.exists()
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
+        new = not path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            with self._lock:  # not while waiting for the disk: several lines may wait for it together
                 _append(descriptor, line.encode())
-                if durable:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            if new:
-                fsync_folder(self._folder)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if durable and new:
+            fsync_folder(self._folder)
 
     def append_refusal(self, entry: dict[str, Any]) -> None:
         """Append a line about an unknown sender, unless there are too many; the next one written tells how many.

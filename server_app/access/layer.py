@@ -22,6 +22,7 @@ from server_app.access.identity import ANYBODY, Identity, too_little
 from server_app.access.rules import Rule, Trace, methods_of, rule_for
 from server_app.disk import is_disk_full
 from server_app.errors import refusal, unknown
+from server_app.operations import request_id
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -62,8 +63,11 @@ class AccessLayer:
         except HTTPException as error:
             await self._refuse(error, entry, scope, receive, send)
             return
-        notes = audit.begin_notes()
-        await self._app(scope, receive, self._watched(send, rule, entry, notes))
+        end = _End(self, rule, entry, audit.begin_notes(), send)
+        try:
+            await self._app(scope, receive, end.send)
+        finally:
+            await end.broken_off()
 
     async def _admit(self, scope: Scope, entry: dict[str, Any]) -> Rule:
         """Return the rule that lets a request pass; fill in what the audit log says of it.
@@ -73,7 +77,7 @@ class AccessLayer:
         """
         path, method = _path_of(scope), scope["method"]
         rule = rule_for(method, path)
-        entry.update(request=_request_id(), user="", role="", method=method, route=rule.path if rule else "")
+        entry.update(request=request_id.current(), user="", role="", method=method, route=rule.path if rule else "")
         who = ANYBODY
         if rule is None or rule.role is not None:
             who = await self._identify(scope)
@@ -103,25 +107,11 @@ class AccessLayer:
     async def _refuse(
         self, error: HTTPException, entry: dict[str, Any], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        await self._end({**entry, "event": "refused", "status": error.status_code}, durable=False)
+        await self.end({**entry, "event": "refused", "status": error.status_code}, durable=False)
         headers = {"WWW-Authenticate": "Bearer"} if error.status_code == 401 else dict(error.headers or {})
         await JSONResponse({"detail": error.detail}, error.status_code, headers)(scope, receive, send)
 
-    def _watched(self, send: Send, rule: Rule, entry: dict[str, Any], notes: dict[str, Any]) -> Send:
-        """Return a ``send`` that writes down how a request ended before its answer begins."""
-
-        async def watch(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                stored = rule.trace is Trace.CHANGE or "label_version" in notes
-                if stored or rule.trace is Trace.READ or status in (401, 403):
-                    event = "refused" if status in (401, 403) else "end"
-                    await self._end({**entry, "event": event, "status": status, **_facts(notes)}, durable=stored)
-            await send(message)
-
-        return watch
-
-    async def _end(self, entry: dict[str, Any], *, durable: bool) -> None:
+    async def end(self, entry: dict[str, Any], *, durable: bool) -> None:
         """Write how a request ended; what is done cannot be undone by a log that cannot be written."""
         try:
             await self._append(entry, durable=durable)
@@ -129,12 +119,50 @@ class AccessLayer:
             logger.error("The audit log lacks the end of request %s: %s", entry.get("request"), error.strerror)
 
     async def _append(self, entry: dict[str, Any], *, durable: bool) -> None:
-        if durable:  # waits for the disk
-            await run_sync(partial(self._log.append, entry, durable=True), limiter=self._threads)
-        elif entry["event"] == "refused" and not entry.get("user"):
-            self._log.append_refusal(entry)
-        else:
-            self._log.append(entry, durable=False)
+        nobody = entry["event"] == "refused" and not entry.get("user")
+        write = self._log.append_refusal if nobody else partial(self._log.append, durable=durable)
+        await run_sync(write, entry, limiter=self._threads)
+
+
+class _End:
+    """Writes down how a request ended, before its answer begins.
+
+    Args:
+        layer: Has the log.
+        rule: Of the request.
+        entry: What is known of it.
+        notes: What its route says of it.
+        send: Where the answer goes.
+    """
+
+    def __init__(
+        self, layer: AccessLayer, rule: Rule, entry: dict[str, Any], notes: dict[str, Any], send: Send
+    ) -> None:
+        self._layer = layer
+        self._trace = rule.trace
+        self._entry = entry
+        self._notes = notes
+        self._send = send
+        self._written = False
+
+    async def send(self, message: Message) -> None:
+        """Pass on a part of the answer."""
+        if message["type"] == "http.response.start":
+            await self._write(message["status"])
+        await self._send(message)
+
+    async def broken_off(self) -> None:
+        """Write down that a change got no answer, if so: the client hung up while its files arrived, say."""
+        if self._trace is Trace.CHANGE and not self._written:
+            await self._write(None)
+
+    async def _write(self, status: int | None) -> None:
+        self._written = True
+        stored = self._trace is Trace.CHANGE or "label_version" in self._notes
+        if stored or self._trace is Trace.READ or status in (401, 403):
+            event = "refused" if status in (401, 403) else "end"
+            entry = {**self._entry, "event": event, "status": status, **_facts(self._notes)}
+            await self._layer.end(entry, durable=stored)
 
 
 def _introduce(scope: Scope, who: Identity) -> None:
@@ -171,9 +199,3 @@ def _is_preflight(scope: Scope) -> bool:
         return False
     names = {name.lower() for name, _ in scope["headers"]}
     return {b"origin", b"access-control-request-method"} <= names
-
-
-def _request_id() -> str | None:
-    from server_app.operations.request_id import current
-
-    return current()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,33 @@ def test_on_a_full_disk_the_refusal_says_so(small: Small, monkeypatch: pytest.Mo
 def test_a_change_that_fails_is_in_the_log_as_failed(small: Small) -> None:
     small.send("PUT", "/cases/case-2")  # the small app has no such route
     assert [(line["event"], line.get("status")) for line in lines(small.folder)] == [("begin", None), ("end", 404)]
+
+
+def test_a_change_that_is_broken_off_is_in_the_log_as_such(small: Small) -> None:
+    async def fail(scope: Any, receive: Any, send: Any) -> None:
+        note(case="case-3")
+        raise ConnectionResetError
+
+    layer = AccessLayer(fail, Gate(small.users, required=True), AuditLog(small.folder))
+    client = TestClient(layer, raise_server_exceptions=False)
+    client.put("/cases/case-3", headers=bearer(small.token))
+    begin, end = lines(small.folder)
+    assert (begin["event"], end["event"], end["status"], end["case"]) == ("begin", "end", None, "case-3")
+
+
+def test_many_lines_at_once_are_all_whole(small: Small) -> None:
+    log = AuditLog(small.folder)
+
+    def write() -> None:
+        for number in range(50):
+            log.append({"n": number}, durable=number % 5 == 0)
+
+    writers = [threading.Thread(target=write) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(line["n"] for line in lines(small.folder)) == sorted(list(range(50)) * 8)
 
 
 def test_a_line_torn_by_a_loss_of_power_does_not_spoil_the_next(small: Small) -> None:
