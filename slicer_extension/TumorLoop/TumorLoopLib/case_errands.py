@@ -18,6 +18,10 @@ from TumorLoopLib.sending import scratch
 #: Stage: the server makes a synthetic case.
 MAKING = "making"
 
+#: The server's strategy that proposes the case of which its model is least sure.
+LEAST_SURE = "uncertainty"
+_LONGEST_REASON = 300
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -51,10 +55,17 @@ class OpenedCase:
 
 @dataclass(frozen=True)
 class NextCase:
-    """What "Next case" brought: a case, or none because all are labeled; and the counts."""
+    """What "Next case" brought.
+
+    Attributes:
+        case: The case; ``None`` if all are labeled.
+        counts: Of the server's cases.
+        reason: Why the server chose it, in its words; empty if it gives none.
+    """
 
     case: OpenedCase | None
     counts: Counts
+    reason: str = ""
 
 
 def open_case(client: TumorLoopClient, case_id: str, reporter: Reporter, folder: Path) -> OpenedCase:
@@ -80,7 +91,7 @@ def open_case(client: TumorLoopClient, case_id: str, reporter: Reporter, folder:
 
 
 def next_case(client: TumorLoopClient, current: str, reporter: Reporter, folder: Path) -> NextCase:
-    """Open the case that the server would have labeled next.
+    """Open the case that the server would have labeled next: the one of which its model is least sure.
 
     Asked again without a label having been submitted, it goes on to another case instead of bringing the same one.
 
@@ -93,14 +104,15 @@ def next_case(client: TumorLoopClient, current: str, reporter: Reporter, folder:
     reporter.stage(CHECKING)
     cases = client.cases()
     counts = Counts(len(cases), sum(bool(case.get("labeled")) for case in cases))
-    sample = client.next_sample()
+    sample = _chosen(client, current)
     if sample is None:
         return NextCase(None, counts)
-    chosen = str(sample.get("id"))
-    if chosen == current:
+    chosen, reason = str(sample.get("id")), sample.get("reason")
+    reason = reason[:_LONGEST_REASON] if isinstance(reason, str) else ""
+    if chosen == current:  # a server that does not know "after"
         unlabeled = (str(case["id"]) for case in cases if not case.get("labeled"))
-        chosen = after(current, unlabeled)
-    return NextCase(open_case(client, chosen, reporter, folder), counts)
+        chosen, reason = after(current, unlabeled), ""
+    return NextCase(open_case(client, chosen, reporter, folder), counts, reason)
 
 
 def sample_case(client: TumorLoopClient, reporter: Reporter, folder: Path) -> OpenedCase:
@@ -126,6 +138,16 @@ def history_of(client: TumorLoopClient, case_id: str) -> list[dict[str, Any]]:
         if error.status == 404:
             return []
         raise
+
+
+def _chosen(client: TumorLoopClient, current: str) -> dict[str, Any] | None:
+    """Ask which case is next; an older server, which does not know the strategy, is asked for the first one."""
+    try:
+        return client.next_sample(LEAST_SURE, after=current)
+    except RequestRejected as error:
+        if error.status != 404:
+            raise
+        return client.next_sample(after=current)
 
 
 def after(current: str, names: Iterable[str]) -> str:

@@ -55,9 +55,19 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
         """Return all cases of the server."""
         return self._list("GET", "/cases", "cases")
 
-    def next_sample(self, strategy: str = "first") -> dict[str, Any] | None:
-        """Return the case to work on next (``id`` and more), or None when every case has a label."""
-        return self._object("POST", f"/activelearning/{quoted(strategy)}", body=json_body(self._who())) or None
+    def next_sample(self, strategy: str = "first", after: str = "") -> dict[str, Any] | None:
+        """Return the case to work on next, or None when every case has a label.
+
+        Args:
+            strategy: ``first``, ``random``, or ``uncertainty``: the case of which the model is least sure.
+            after: The case that is open, to go on from there although it was not labeled.
+
+        Returns:
+            ``id`` and more; with ``uncertainty`` also ``reason``, a sentence, and ``uncertainty``, 0 (sure) to 1, or
+            None if the served model has not segmented the case.
+        """
+        body = json_body({**self._who(), **({"after": after} if after else {})})
+        return self._object("POST", f"/activelearning/{quoted(strategy)}", body=body) or None
 
     def save_label(
         self,

@@ -23,6 +23,7 @@ from TumorLoopLib.labels import LabelSet
 from TumorLoopLib.sending import Sent
 from TumorLoopLib.server_errands import Overview, Pulse
 from TumorLoopLib.settings import Settings
+from TumorLoopLib.state import HISTORY, TEST
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Desk:
         parameters: The parameter node of the scene; ``None`` while a scene closes.
         pulse: What the server said last; ``None`` before, and after it was lost.
         overview: What the server would learn and its versions; ``None`` before it was asked.
-        history: The labels of the case on the server, oldest first.
+        history: The labels of the case on the server of the address field, oldest first; see :meth:`show_history`.
         sent: What the server has of the volumes.
         served: The case the volumes came from, with their content.
         submitted: Id of the segmentation node that was submitted and not changed since.
@@ -114,6 +115,16 @@ class Desk:
     def forget_server(self) -> None:
         """Drop what was known of a server, because another one is meant now, or it was lost."""
         self.pulse, self.overview, self.stale, self.unreachable = None, None, True, False
+
+    def use_server(self, address: str) -> None:
+        """Mean another server; its case of the same name is another case, with other labels."""
+        self.address, self.history = address, []
+        self.jobs.abandon(TEST, HISTORY)
+        self.forget_server()
+
+    def show_history(self, history: list[dict[str, Any]], address: str) -> None:
+        """Show the labels of the case, unless another server than the one that told them is meant by now."""
+        self.history = history if address == self.address else []
 
     def forget_case(self) -> None:
         """Drop what was known of the case in the scene."""

@@ -167,7 +167,9 @@ class CaseSection(Section):
     # === From the server ===
 
     def _next_case(self) -> None:
-        current = self.desk.parameters.case_id if origin_of(self.desk.parameters) else ""
+        parameters, pulse = self.desk.parameters, self.desk.pulse
+        assert pulse is not None  # the button is disabled without
+        current = parameters.case_id if origin_of(parameters) == pulse.server else ""
         self._fetch(lambda client, reporter: case_errands.next_case(client, current, reporter, self.desk.folder))
 
     def _sample(self) -> None:
@@ -179,30 +181,31 @@ class CaseSection(Section):
         self.desk.run(
             CASE,
             lambda reporter: errand(connection.client(), reporter),
-            self._fetched,
+            lambda result: self._fetched(result, connection.address),
             trouble=_("No case was loaded; the scene is as it was."),
             cancelled=lambda: self.desk.say(_("Loading was cancelled; the scene is as it was.")),
             progress=self._show_progress,
         )
 
-    def _fetched(self, result: NextCase | OpenedCase) -> None:
-        case = result.case if isinstance(result, NextCase) else result
+    def _fetched(self, result: NextCase | OpenedCase, address: str) -> None:
+        case, reason = (result.case, result.reason) if isinstance(result, NextCase) else (result, "")
         if case is None:
             assert isinstance(result, NextCase)
             text = _("All {total} cases on the server have a final label. There is none left to do.")
             self.desk.say(text.format(total=result.counts.total), GOOD)
             return
         self._clear_case(case.case_id)
-        self.desk.history = case.history
+        self.desk.show_history(case.history, address)
         self._waiting = [
             (role, functools.partial(show_volume, array, ijk_to_ras, f"{case.case_id} {TITLES[role]}", role))
             for role, (array, ijk_to_ras) in case.volumes.items()
         ]
-        self._when_loaded = lambda: self._opened(case)
+        self._when_loaded = lambda: self._opened(case, reason)
 
-    def _opened(self, case: OpenedCase) -> None:
+    def _opened(self, case: OpenedCase, reason: str) -> None:
         mark_origin(self.desk.parameters.t1ce, case.server, case.case_id)
-        self.desk.say(_("Case {name} is loaded.").format(name=case.case_id), GOOD)
+        text = _("Case {name} is loaded. {reason}").format(name=case.case_id, reason=reason)
+        self.desk.say(text.rstrip(), GOOD)
         self._remember_content(case)
 
     def _remember_content(self, case: OpenedCase) -> None:

@@ -95,9 +95,7 @@ class ServerSection(Section):
         address = self.ui.addressCombo.currentText.strip()
         if address == self.desk.address:
             return
-        self.desk.address = address
-        self.desk.jobs.abandon(TEST)
-        self.desk.forget_server()
+        self.desk.use_server(address)
         self.ui.tokenEdit.text = self.desk.settings.token(self.desk.address)
         show_text(self.ui.testText, "")
         self.desk.changed()

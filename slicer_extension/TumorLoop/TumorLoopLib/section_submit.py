@@ -89,9 +89,10 @@ class SubmitSection(Section):
         ui.loadLabelButton.setVisible(known)
 
     def tick(self) -> None:
-        """Ask for the history of a case that came back with a scene."""
-        parameters = self.desk.parameters
-        if self.desk.pulse is None or parameters is None or not origin_of(parameters):
+        """Ask for the history of a case that came back with a scene, or whose server is meant again."""
+        parameters, pulse = self.desk.parameters, self.desk.pulse
+        if pulse is None or parameters is None or origin_of(parameters) != pulse.server:
+            self._asked = ("", "")
             return
         case = (self.desk.address, parameters.case_id)
         if not self.desk.history and self._asked != case and not self.desk.jobs.running(CASE, HISTORY):
@@ -100,7 +101,7 @@ class SubmitSection(Section):
             self.desk.run(
                 HISTORY,
                 lambda reporter: case_errands.history_of(connection.client(), case[1]),
-                self._show_history,
+                lambda history: self.desk.show_history(history, case[0]),
                 trouble=_("The labels of this case could not be listed."),
             )
 
@@ -208,7 +209,7 @@ class SubmitSection(Section):
         """Take note of a submission, as long as its case is the one that is shown."""
         parameters = self.desk.parameters
         if parameters.case_id == case_id:
-            self.desk.history = done.history
+            self.desk.show_history(done.history, asked.connection.address)
             parameters.comment = ""
         if parameters.segmentation is asked.segmentation and self.desk.edits == asked.edits:
             self.desk.submitted = asked.segmentation.GetID()
@@ -226,9 +227,6 @@ class SubmitSection(Section):
         show_bar(self.ui.submitBar, progress)
 
     # === Earlier labels ===
-
-    def _show_history(self, history: list[dict[str, Any]]) -> None:
-        self.desk.history = history
 
     def _load(self) -> None:
         parameters, version = self.desk.parameters, self.chosen

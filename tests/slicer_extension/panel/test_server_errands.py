@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from TumorLoopLib import case_errands, server_errands
 from TumorLoopLib.case_errands import Counts
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.diagnosis import diagnose, fits
-from TumorLoopLib.errors import BadReply, ConnectionLost
+from TumorLoopLib.errors import BadReply, ConnectionLost, NotAuthorized
 from TumorLoopLib.jobs import Reporter
 
 from tests.slicer_extension.faults import answer_json, broken_server, cut_response, wrong_token
@@ -30,6 +31,32 @@ class TestCases:
         assert second.case is not None
         assert second.case.case_id != first.case.case_id
         assert first.counts.left > 0
+
+    def test_it_is_the_one_of_which_the_model_is_least_sure_and_the_reason_is_told(self, client, tmp_path):
+        unsure = {case: client.infer(case_id=case, folder=tmp_path).params["uncertainty"] for case in CASES[:2]}
+        found = case_errands.next_case(client, "", Reporter(), tmp_path / "scratch")
+        assert found.case is not None
+        assert re.search(r"[Mm]odel v\d{4}", found.reason)
+        order = [found.case.case_id]
+        while (following := client.next_sample("uncertainty", after=order[-1])["id"]) not in order:
+            order.append(following)
+        waiting = {str(case["id"]) for case in client.cases() if not case["labeled"]}
+        assert set(order) == waiting
+        scored = sorted(waiting & set(unsure), key=lambda case: -unsure[case])
+        assert [case for case in order if case in scored] == scored
+
+    def test_a_server_without_that_strategy_is_asked_for_the_first_case(self, client, proxy, tmp_path):
+        refusal = {"detail": {"field": "strategy", "message": "There is no strategy 'uncertainty'."}}
+        proxy.fault("POST /activelearning/uncertainty", answer_json(404, refusal))
+        first = client.next_sample("first")
+        found = case_errands.next_case(client, "", Reporter(), tmp_path)
+        assert found.case is not None
+        assert (found.case.case_id, found.reason) == (first["id"], "")
+
+    def test_any_other_refusal_is_told(self, client, proxy, tmp_path):
+        proxy.fault("POST /activelearning/*", answer_json(403, {"detail": {"field": "role", "message": "No."}}))
+        with pytest.raises(NotAuthorized, match="No"):
+            case_errands.next_case(client, "", Reporter(), tmp_path)
 
     def test_none_left_is_an_answer_and_not_an_error(self, client, proxy, tmp_path):
         proxy.fault("POST /activelearning/*", answer_json(200, {}))

@@ -68,6 +68,7 @@ class PlayedServer:
         trained_with: Parameters of the last training.
         versions: The model versions.
         new_corrections: What the plan of the next training says.
+        strategies: The ways to choose the next case, with the reason that each gives.
         hold: While it returns true, an inference does not answer.
         spoil: Changes a labelmap before it is sent.
     """
@@ -82,6 +83,7 @@ class PlayedServer:
     trained_with: dict[str, Any] | None = None
     versions: list[dict[str, Any]] = field(default_factory=lambda: [{"id": VERSION, "current": True}])
     new_corrections: int = 0
+    strategies: dict[str, str] = field(default_factory=lambda: {"first": "", "uncertainty": "The model is least sure."})
     hold: Callable[[], bool] = lambda: False
     spoil: Callable[[np.ndarray], np.ndarray] = lambda array: array
 
@@ -107,6 +109,8 @@ class PlayedServer:
             r"DELETE /jobs/(\w+)": lambda handler, *_: _json(handler, {"state": "cancelled"}),
             r"GET /cases": lambda handler, *_: _json(handler, {"cases": self._cases()}),
             r"PUT /cases/([\w-]+)": self._case,
+            r"POST /activelearning/(\w+)": self._next,
+            r"GET /cases/([\w-]+)/volumes/(\w+)": self._volume,
             r"GET /cases/([\w-]+)/labels": lambda handler, body, query, case: _json(handler, self._history(case)),
             r"GET /cases/([\w-]+)/labels/(v\d+)": self._label_file,
             r"PUT /datastore/label": self._label,
@@ -158,6 +162,23 @@ class PlayedServer:
 
     def _cases(self) -> list[dict[str, Any]]:
         return [{"id": case, "labeled": bool(self.labels.get(case))} for case in self.cases]
+
+    def _next(self, handler: Handler, body: bytes, query: dict[str, str], strategy: str) -> None:
+        """Propose the last case by name that has no label, or the one before the one that is open."""
+        if strategy not in self.strategies:
+            _json(handler, {"detail": {"field": "strategy", "message": f"There is no strategy {strategy}."}}, 404)
+            return
+        waiting = sorted((case for case in self.cases if not self.labels.get(case)), reverse=True)
+        after = json.loads(body).get("after")
+        place = waiting.index(after) + 1 if after in waiting else 0
+        reason = self.strategies[strategy]
+        found = {"id": waiting[place % len(waiting)], **({"reason": reason} if reason else {})} if waiting else {}
+        _json(handler, found)
+
+    def _volume(self, handler: Handler, body: bytes, query: dict[str, str], case: str, role: str) -> None:
+        name = f'attachment; filename="{role}.nrrd"'
+        content = self.cases[case][role].content
+        handler.reply(200, content, "application/octet-stream", Content_Disposition=name)
 
     def _label(self, handler: Handler, body: bytes, query: dict[str, str]) -> None:
         parts = {str(part.get_param("name", header="content-disposition")): part for part in _parts(handler, body)}
