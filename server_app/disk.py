@@ -7,6 +7,7 @@ is left. What is left to do is to recognize the error, also where others have wr
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -17,6 +18,8 @@ from server_app.errors import refusal
 from server_app.limits.files import FewParts
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: How numpy puts it, without an error number.
+_CUT_SHORT = re.compile(r"\d+ requested and \d+ written|Not enough free space to write \d+ bytes")
 _SENTENCE = (
     "The server's disk is full, so nothing was stored. Ask whoever runs the server to make room, then try again."
 )
@@ -45,7 +48,7 @@ def is_disk_full(error: BaseException | None) -> bool:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and (error.errno in _FULL or _CUT_SHORT.fullmatch(str(error))):
             return True
         error = error.__cause__ or error.__context__
     return False

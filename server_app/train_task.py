@@ -12,6 +12,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from server_app.datastore import CaseDatastore
+from server_app.disk import is_disk_full
 from server_app.progress import read_progress
 from server_app.retrain import DISK_FULL, DISK_FULL_MESSAGE, UNUSABLE, RetrainJob, run_until_done
 from server_app.settings import ServerSettings, training_settings
@@ -157,8 +158,13 @@ class Retraining(TrainTask):
             RuntimeError: If the training failed otherwise.
         """
         assert isinstance(datastore, CaseDatastore)
-        job = self._job(request, datastore)
         end_with_parent()
+        try:
+            job = self._job(request, datastore)
+        except OSError as error:
+            if is_disk_full(error):
+                raise InputError(DISK_FULL_MESSAGE) from error
+            raise
         code = run_until_done(job)
         if code in (0, UNUSABLE):
             self._unfinished.forget(job.run)
@@ -208,7 +214,7 @@ class Retraining(TrainTask):
             "SUBMITTED": ("starting", "waiting"),
             "RUNNING": ("starting", "starting"),
             "STOPPED": ("stopped", "Stopped before the first epoch."),
-        }.get(status, ("failed", details[-1] if details else "The training did not start."))
+        }.get(status, ("failed", _reason(task) or (details[-1] if details else "The training did not start.")))
         return {
             "run": task["request"].get("run"),
             "state": state,

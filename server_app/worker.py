@@ -219,8 +219,14 @@ class InferenceWorker:
                 initializer=worker_child.begin,
                 initargs=(self._progress,),
             )
-            with light_main():  # the first submission starts the process
-                return self._pool, self._pool.submit(function, *arguments)
+            try:
+                with light_main():  # the first submission starts the process
+                    return self._pool, self._pool.submit(function, *arguments)
+            except OSError as error:  # no memory, too many processes
+                self._pool = None
+                logger.error("The inference process could not be started: %s", error)
+                message = "The inference process could not be started. Tell whoever runs the server; its log says why."
+                raise refusal(503, "", message) from error
 
     def _take_pool(self) -> ProcessPoolExecutor | None:
         """Return the pool, so that it can be ended, and have the next submission make a new one."""

@@ -23,7 +23,7 @@ from fastapi.testclient import TestClient
 
 from server_app.disk import StoringRoute, is_disk_full
 from tests import synthetic
-from tests.server_app.conftest import Server, load, serving, tree_digest
+from tests.server_app.conftest import Server, eventually, load, serving, tree_digest
 from training.modalities import ROLES
 
 CASE = "BraTS20_Training_001"
@@ -56,7 +56,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterat
     with small_disk(folder / "disk", 24) as disk, pytest.MonkeyPatch.context() as patch:
         (disk / "tmp").mkdir()
         patch.setenv("TMPDIR", str(disk / "tmp"))
-        with serving(folder / "studies", disk / "workspace", tiny_model) as running:
+        # Files that are sent are written until nothing is left, not refused before.
+        with serving(folder / "studies", disk / "workspace", tiny_model, min_free_mb="0") as running:
             running.submit(CASE)
             assert infer(running).status_code == 200
             yield running
@@ -162,6 +163,17 @@ def test_on_a_full_disk_reading_goes_on_and_with_room_writing_too(server: Server
     assert infer(server, image="", session_id=created.json()["session_id"]).status_code == 200
 
 
+def test_a_training_that_finds_no_room_stops_with_a_sentence_and_the_server_goes_on(server: Server) -> None:
+    before = sorted(path.name for path in (server.workspace / "models").iterdir())
+    started = server.request("POST", "/train/tumorloop", json={"max_epochs": 1})  # the phantoms alone take 29 MB
+    assert started.status_code == 200, started.text
+    stats = eventually(lambda: server.stats().get("state") == "failed" and server.stats(), seconds=300)
+    assert stats["message"].startswith("The server's disk is full, so the training has stopped.")
+    assert stats["resumable"]
+    assert sorted(path.name for path in (server.workspace / "models").iterdir()) == before
+    assert server.request("GET", "/versions").status_code == 200
+
+
 # === Recognizing it ===
 
 
@@ -180,7 +192,10 @@ def wrapped(error: Exception) -> Exception:
         return found
 
 
-@pytest.mark.parametrize("error", [full(), full(errno.EDQUOT), wrapped(full())])
+NUMPYS = [OSError("100 requested and 7 written"), OSError("Not enough free space to write 23592960 bytes")]
+
+
+@pytest.mark.parametrize("error", [full(), full(errno.EDQUOT), wrapped(full()), *NUMPYS])
 def test_a_full_disk_and_a_full_quota_are_recognized_also_when_wrapped(error: Exception) -> None:
     assert is_disk_full(error)
 

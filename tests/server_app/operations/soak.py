@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import sys
@@ -144,7 +145,7 @@ class Client:
 
     def _read(self) -> None:
         self._ask("info", "GET", "/info/")
-        self._ask("progress", "GET", "/train/?all=true")
+        self._ask("progress", "GET", "/train/tumorloop/queue")
         self._ask("cases", "GET", "/cases")
         time.sleep(0.1)
 
@@ -200,7 +201,8 @@ def main(arguments: list[str] | None = None) -> int:
     report = measured.report()
     kept = not measured.errors and measured.percentile("info", 0.99) < INFO_P99_SECONDS
     kept = kept and abs(measured.growth()) < MEMORY_GROWTH
-    report.update(clients=given.clients, training=not given.no_training, kept=kept)
+    report.update(clients=given.clients, training=not given.no_training, kept=kept, load_at_the_end=os.getloadavg()[1])
+    report.update(cores=os.cpu_count())
     print(json.dumps(report, indent=2))
     if given.out is not None:
         given.out.parent.mkdir(parents=True, exist_ok=True)
