@@ -40,6 +40,7 @@ class TestCases:
         order = [found.case.case_id]
         while (following := client.next_sample("uncertainty", after=order[-1])["id"]) not in order:
             order.append(following)
+        assert case_errands.LEAST_SURE in client.info()["strategies"]
         waiting = {str(case["id"]) for case in client.cases() if not case["labeled"]}
         assert set(order) == waiting
         scored = sorted(waiting & set(unsure), key=lambda case: -unsure[case])
