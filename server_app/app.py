@@ -127,7 +127,9 @@ class TumorLoopApp(MONAILabelApp):
 
     def on_init_complete(self) -> None:
         """Begin to serve: add the routes, warm the worker up, and clean up after the last run."""
-        from server_app import other_routes, routes, stock_routes
+        from monailabel.app import app as web
+
+        from server_app import asgi, other_routes, routes, stock_routes
         from server_app.operations import routes as operations
 
         self.record.begin()
@@ -142,6 +144,7 @@ class TumorLoopApp(MONAILabelApp):
         routes.install(self)
         operations.install(self)
         self.trainings.install()
+        asgi.surround(web)
         super().on_init_complete()
         if self.server_settings.warm_up:
             self.worker.warm_up()

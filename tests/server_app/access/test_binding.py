@@ -125,14 +125,7 @@ def test_behind_monai_labels_own_command_only_this_machine_needs_no_token(
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "main.py").write_text("from server_app.app import TumorLoopApp\n")
     port, workspace = free_port(), tmp_path / "workspace"
-    command = [
-        "monailabel.main",
-        "start_server",
-        "--uvicorn_app",
-        "server_app.asgi:app",
-        "--app",
-        str(tmp_path / "app"),
-    ]
+    command = ["monailabel.main", "start_server", "--app", str(tmp_path / "app")]
     command += ["--studies", str(many_cases), "--port", str(port), "--conf", "workspace", str(workspace)]
     command += ["--conf", "model", str(tiny_model), "--conf", "warm_up", "false", "--access_log"]
     server = start_server(command, port, many_cases, workspace)
