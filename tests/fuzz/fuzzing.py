@@ -21,7 +21,7 @@ from schemathesis.core.result import Ok
 #: Seconds within which every request must be answered.
 PATIENCE = 180.0
 #: Routes of which a valid request takes seconds of computing, with the most requests they get.
-EXPENSIVE = {"POST /samples": 6, "POST /batch/infer/{model}": 6, "POST /infer/{model}": 100}
+EXPENSIVE = {"POST /samples": 2, "POST /batch/infer/{model}": 4, "POST /infer/{model}": 100}
 
 
 @dataclass
