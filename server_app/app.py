@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fastapi import HTTPException
 from monailabel.config import settings as monai_settings
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import DefaultLabelTag
@@ -42,7 +41,7 @@ from server_app.sessions import CheckedSessions
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
 from server_app.store.recovery import recover
-from server_app.strategies import First, Random, UncertaintySampling
+from server_app.strategies import First, Random, UncertaintySampling, propose
 from server_app.submissions import user_of
 from server_app.train_task import Retraining
 from server_app.trainings import Trainings
@@ -259,22 +258,7 @@ class TumorLoopApp(MONAILabelApp):
         Raises:
             HTTPException: 404 for an unknown strategy, 422 for a claim by nobody.
         """
-        name = str(request.get("strategy") or "first")
-        if name not in self._strategies:
-            raise unknown("strategy", f"There is no strategy {name[:80]!r}. Known: {', '.join(self._strategies)}.")
-        with input_errors():
-            claiming = flag(request, "claim")
-        while True:
-            found = dict(super().next_sample({**request, "strategy": name}))
-            if not claiming or not found:
-                return found
-            try:
-                minutes = self.server_settings.claim_minutes
-                self.datastore().claims.claim_for(found["id"], user_of(request), minutes)
-                return found
-            except HTTPException as error:
-                if error.status_code != 409:  # somebody else was faster: choose anew
-                    raise
+        return propose(self._strategies, request, self.datastore(), self.server_settings.claim_minutes)
 
     # === Parts ===
 

@@ -7,13 +7,16 @@ the case it has open names that one in ``after``, and gets the one that follows 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastapi import HTTPException
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.strategy import Strategy
 
 from server_app.datastore import CaseDatastore
+from server_app.errors import input_errors, unknown
+from server_app.infer_task import flag
 from server_app.scores import Scores
 from server_app.submissions import user_of
 
@@ -73,6 +76,41 @@ class UncertaintySampling(Strategy):
         ranking = sorted(waiting, key=lambda case: (-scores.get(case, -1.0), case))
         case = _chosen(ranking, request)
         return {"id": case, "reason": _reason(case, version, scores, ranking), "uncertainty": scores.get(case)}
+
+
+def propose(
+    strategies: Mapping[str, Strategy], request: dict[str, Any], store: CaseDatastore, minutes: float
+) -> dict[str, Any]:
+    """Choose the next case to label, and claim it if that is wished.
+
+    Args:
+        strategies: By name.
+        request: ``strategy``, ``first`` if it names none; ``client_id``; ``claim``; ``after``.
+        store: The cases.
+        minutes: How long a claim lasts.
+
+    Returns:
+        What the strategy tells, and ``path`` of the display volume, as MONAI Label does; empty if there is no case.
+
+    Raises:
+        HTTPException: 404 for an unknown strategy, 422 for a claim by nobody.
+    """
+    name = str(request.get("strategy") or "first")
+    if name not in strategies:
+        raise unknown("strategy", f"There is no strategy {name[:80]!r}. Known: {', '.join(strategies)}.")
+    with input_errors():
+        claiming = flag(request, "claim")
+    while True:
+        found = strategies[name](request, store)
+        if not found:
+            return {}
+        try:
+            if claiming:
+                store.claims.claim_for(found["id"], user_of(request), minutes)
+            return {**found, "path": store.get_image_uri(found["id"])}
+        except HTTPException as error:
+            if error.status_code != 409:  # somebody else was faster: choose anew
+                raise
 
 
 def _reason(case: str, version: str, scores: dict[str, float], ranking: Sequence[str]) -> str:
