@@ -43,7 +43,8 @@ def parse_header(path: Path) -> tuple[dict[str, Any], int]:
     try:
         with open(path, "rb") as handle:
             start = io.BytesIO(handle.read(_HEADER_BYTES))
-        header = dict(nrrd.read_header(start))
+        with np.errstate(all="ignore"):
+            header = dict(nrrd.read_header(start))
     except (nrrd.NRRDError, *_NO_HEADER) as error:
         raise InputError(f"{path} is not a NRRD file: {error or type(error).__name__}") from error
     if start.tell() >= _HEADER_BYTES:
