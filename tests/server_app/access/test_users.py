@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from server_app.__main__ import commands
 from server_app.access import users as module
 from server_app.access.identity import Role
 from server_app.access.users import PREFIX, Users
-from tests.server_app.conftest import REPOSITORY
 from training.errors import InputError
 
 
@@ -153,18 +151,15 @@ def test_users_added_at_the_same_time_are_all_there(tmp_path: Path) -> None:
 # === The command line ===
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "server_app", "users", *words],
-        capture_output=True, text=True, timeout=120, cwd=REPOSITORY, env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
+def command(*words: str) -> Result:
+    return CliRunner().invoke(commands, ["users", *words], env={"COLUMNS": "200"})
 
 
 def test_a_user_is_added_listed_and_revoked_by_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     where = ("--studies", str(tmp_path / "studies"), "--workspace", str(tmp_path / "workspace"))
     added = command("add", "anna", "--role", "annotator", *where)
-    assert added.returncode == 0, added.stderr
+    assert added.exit_code == 0, added.stderr
     token = added.stdout.strip()
     assert token.startswith(PREFIX)
     assert token not in added.stderr
@@ -176,10 +171,10 @@ def test_a_user_is_added_listed_and_revoked_by_the_command_line(tmp_path: Path) 
     assert listed.stdout.split("\t")[:3] == ["anna", "annotator", "active"]
     assert token not in listed.stdout + listed.stderr
     again = command("add", "anna", "--role", "trainer", *where)
-    assert (again.returncode, again.stdout) == (2, "")
+    assert (again.exit_code, again.stdout) == (2, "")
     assert "already" in again.stderr
     revoked = command("revoke", "anna", *where)
-    assert revoked.returncode == 0, revoked.stderr
+    assert revoked.exit_code == 0, revoked.stderr
     assert users.identify(token) is None
     log = "".join(file.read_text() for file in (tmp_path / "workspace" / "audit").iterdir())
     assert [json.loads(line)["route"] for line in log.splitlines()] == ["users add", "users revoke"]
@@ -187,7 +182,7 @@ def test_a_user_is_added_listed_and_revoked_by_the_command_line(tmp_path: Path) 
 
 
 def test_the_command_line_refuses_an_unknown_role_and_no_place() -> None:
-    assert command("add", "anna", "--role", "admin", "--workspace", "x").returncode == 2
+    assert command("add", "anna", "--role", "admin", "--workspace", "x").exit_code == 2
     nowhere = command("list")
-    assert nowhere.returncode == 2
+    assert nowhere.exit_code == 2
     assert "--studies" in nowhere.stderr
