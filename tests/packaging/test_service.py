@@ -267,7 +267,7 @@ def ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 def trained(url: str) -> dict[str, Any]:
-    give_up = time.monotonic() + 300
+    give_up = time.monotonic() + 600
     while time.monotonic() < give_up:
         stats = requests.get(f"{url}/info/", timeout=30).json()["train_stats"]["tumorloop"]
         if stats.get("state") in ("done", "failed", "stopped"):
