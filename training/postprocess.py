@@ -17,7 +17,7 @@ from training.resample import bounding_box
 MIN_LESION_ML = 1.0
 
 #: If the largest lesion is smaller than this, none is reported.
-MIN_LARGEST_ML = 3.0
+MIN_LARGEST_ML = 2.0
 
 #: Less enhancing tumor than this in the whole brain becomes necrotic or non-enhancing core.
 MIN_ENHANCING_ML = 0.5
