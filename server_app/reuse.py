@@ -43,21 +43,9 @@ class Results:
             return None
         try:
             version = ModelStore(job.models, job.bundled).current()
-            question = {
-                "images": replace(job.case, label=None).fingerprint(),
-                "version": version.id,
-                "weights": version.weights_sha256(),
-                "code": __version__,
-                "reference": job.reference,
-                "ending": "".join(job.result.suffixes[-2:]),
-                "allow_missing": job.allow_missing,
-                "maps": job.maps is not None,
-                "answer": job.answer is not None,
-                "facts": 2,  # another number: what is kept holds more than it did before
-            }
+            return _key(job, version.id, version.weights_sha256())
         except (InputError, OSError):
             return None  # the inference itself will say what is wrong
-        return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 
     def find(self, key: str | None, job: SegmentJob) -> dict[str, Any] | None:
         """Put a kept result where a job wants it.
@@ -80,10 +68,18 @@ class Results:
         return {**facts, "reused": True}
 
     def keep(self, key: str | None, job: SegmentJob, facts: dict[str, Any]) -> None:
-        """Keep what a job has computed, unless another model version was served meanwhile."""
+        """Keep what a job has computed, unless another model computed it, or its images are not the same any more.
+
+        Args:
+            key: Made before the job waited for its turn: another version may have been promoted since.
+            job: Whose files lie where it wanted them.
+            facts: ``model_version`` and ``weights_sha256`` tell what computed it.
+        """
         if self._root is None or key is None:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, InputError):  # the images may be gone, as a session's
+            if _key(job, facts["model_version"], facts["weights_sha256"]) != key:
+                return
             self._root.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
             try:
@@ -107,6 +103,23 @@ class Results:
             total += size
             if number > KEEP or total > KEEP_BYTES or time.time() - at > KEEP_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key(job: SegmentJob, version: str, weights: str) -> str:
+    """Return what names a question, put to the model version with these weights (their SHA-256)."""
+    question = {
+        "images": replace(job.case, label=None).fingerprint(),
+        "version": version,
+        "weights": weights,
+        "code": __version__,
+        "reference": job.reference,
+        "ending": "".join(job.result.suffixes[-2:]),
+        "allow_missing": job.allow_missing,
+        "maps": job.maps is not None,
+        "answer": job.answer is not None,
+        "facts": 3,  # another number: what is kept holds more than it did before
+    }
+    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 
 
 def _files(job: SegmentJob, maps: list[str]) -> dict[str, Path]:

@@ -49,7 +49,8 @@ class SegmentJob:
     maps: Path | None = None
 
 
-_loaded: dict[str, Segmenter] = {}
+#: By its version's folder: the segmenter, and the SHA-256 of its weights' file when it was loaded.
+_loaded: dict[str, tuple[Segmenter, str]] = {}
 _progress: MutableSequence[float] = [0.0, 0.0]
 
 
@@ -68,8 +69,8 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     """Segment a case with the version that is current now, and write the labelmap and the maps.
 
     Returns:
-        ``model_version``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``, ``missing``,
-        ``uncertainty``, and ``maps``: the names of those that were written.
+        ``model_version`` and ``weights_sha256`` of what computed, ``volumes_ml``, ``seconds`` by stage, ``warnings``,
+        ``reference``, ``missing``, ``uncertainty``, and ``maps``: the names of those that were written.
 
     Raises:
         InputError: If the case or the model cannot be used.
@@ -78,7 +79,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
 
     started = time.perf_counter()
     _tell(0.0, "loading")
-    segmenter = _current(job.models, job.bundled)
+    segmenter, weights = _current(job.models, job.bundled)
     at_read = time.perf_counter()
     _tell(0.0, "reading")
     volumes = job.case.read_all()
@@ -102,6 +103,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     seconds = {"read": read, **found.seconds, "write": ended - at_write, "total": ended - started}
     return {
         "model_version": found.model_version,
+        "weights_sha256": weights,
         "volumes_ml": found.volumes_ml,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "warnings": list(found.warnings),
@@ -116,7 +118,7 @@ def warm_up(models: Path, bundled: Path) -> str:
     """Load the current version and let it compute once, so that the first case does not wait for it."""
     import numpy as np
 
-    segmenter = _current(models, bundled)
+    segmenter, _ = _current(models, bundled)
     for blocks in (2, 3):  # the second shape makes the traced function general
         side = blocks * segmenter.stride
         segmenter.probabilities(np.zeros((side, side, side, segmenter.version.card.network.channels), np.float32))
@@ -133,14 +135,15 @@ def _tell(share: float, stage: str) -> None:
         _progress[:] = [float(STAGES.index(stage)), share]
 
 
-def _current(models: Path, bundled: Path) -> Segmenter:
-    """Return the segmenter of the current version; an earlier one is let go."""
+def _current(models: Path, bundled: Path) -> tuple[Segmenter, str]:
+    """Return the segmenter of the current version and the SHA-256 of its weights; an earlier one is let go."""
     from training.predict import Segmenter
 
     version = ModelStore(models, bundled).current()
     key = str(version.folder)
     if key not in _loaded:
+        weights = version.weights_sha256()
         segmenter = Segmenter(version)
         _loaded.clear()
-        _loaded[key] = segmenter
+        _loaded[key] = segmenter, weights
     return _loaded[key]

@@ -16,8 +16,9 @@ from server_app.reuse import Results
 from server_app.worker_child import SegmentJob
 from tests import synthetic
 from training.cases import case_from_folder
+from training.model_store import ModelCard, ModelStore
 
-FACTS: dict[str, Any] = {"model_version": "v0000", "maps": [], "seconds": {"total": 1.0}}
+FACTS: dict[str, Any] = {"maps": [], "seconds": {"total": 1.0}}
 
 
 @pytest.fixture
@@ -54,8 +55,14 @@ def computed(job: SegmentJob) -> SegmentJob:
 def kept(results: Results, job: SegmentJob, facts: dict[str, Any] = FACTS) -> str:
     key = results.key(job)
     assert key is not None
-    results.keep(key, computed(job), facts)
+    results.keep(key, computed(job), {**facts, **by(job)})
     return key
+
+
+def by(job: SegmentJob) -> dict[str, Any]:
+    """Which model computes a job now."""
+    version = ModelStore(job.models, job.bundled).current()
+    return {"model_version": version.id, "weights_sha256": version.weights_sha256()}
 
 
 def test_the_same_question_finds_the_result_of_the_first(results: Results, job: Callable[..., SegmentJob]) -> None:
@@ -63,7 +70,7 @@ def test_the_same_question_finds_the_result_of_the_first(results: Results, job: 
     assert results.find(results.key(second), second) is None
     kept(results, first)
     found = results.find(results.key(second), second)
-    assert found == {**FACTS, "reused": True}
+    assert found == {**FACTS, **by(first), "reused": True}
     assert second.result.read_bytes() == b"the result"
     assert second.answer is not None
     assert second.answer.read_bytes() == b"the answer"
@@ -103,6 +110,43 @@ def test_other_weights_are_another_question_also_under_the_same_name(
 
     other = untrained_model(tmp_path / "other", base_filters=8, max_filters=16, levels=2)
     assert results.key(job()) != results.key(job(bundled=other))
+
+
+def test_what_another_version_computed_is_not_kept_under_the_one_that_was_served_before_the_wait(
+    results: Results, job: Callable[..., SegmentJob]
+) -> None:
+    waiting = job()
+    key = results.key(waiting)
+    models = ModelStore(waiting.models, waiting.bundled)
+    models.add(models.current().load_weights(), ModelCard(network=models.current().card.network))
+    models.promote("v0001", "better")
+    results.keep(key, computed(waiting), {**FACTS, **by(waiting)})
+    models.rollback()
+    again = job()
+    assert results.key(again) == key
+    assert results.find(key, again) is None
+
+
+def test_what_other_weights_of_the_same_name_computed_is_not_kept(
+    results: Results, job: Callable[..., SegmentJob]
+) -> None:
+    waiting = job()
+    key = results.key(waiting)
+    results.keep(key, computed(waiting), {**FACTS, **by(waiting), "weights_sha256": "0" * 64})
+    assert results.find(key, job()) is None
+
+
+def test_a_result_of_images_that_changed_meanwhile_is_not_kept(
+    results: Results, job: Callable[..., SegmentJob]
+) -> None:
+    waiting = job()
+    key = results.key(waiting)
+    file = waiting.case.sources["flair"].path
+    before = file.read_bytes()
+    file.write_bytes(before + b"\0")
+    results.keep(key, computed(waiting), {**FACTS, **by(waiting)})
+    file.write_bytes(before)
+    assert results.find(key, job()) is None
 
 
 def test_maps_are_kept_with_the_result(results: Results, job: Callable[..., SegmentJob], tmp_path: Path) -> None:
