@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
 
 from server_app.errors import refusal
 
@@ -36,9 +37,11 @@ class Body:
         self._complete = False
         #: What was wrong, once something was; whatever the app answers to that, this is the answer.
         self.refused: HTTPException | None = None
+        #: Whether the client hung up before the body was complete: what has come is not what was meant.
+        self.broken_off = False
 
     async def receive(self) -> Message:
-        """Return the next part.
+        """Return the next part, or ``http.disconnect`` from when the client has hung up; that is no end of the body.
 
         Raises:
             HTTPException: 408 if it does not arrive in time, 413 if there is too much.
@@ -51,6 +54,9 @@ class Body:
             message = await asyncio.wait_for(self._receive(), max(0.0, left))
         except (TimeoutError, asyncio.TimeoutError):
             raise self._refuse(408, f"The request arrived too slowly ({self._bytes:,} bytes so far).") from None
+        if message["type"] == "http.disconnect":
+            self.broken_off = True
+            return message
         self._waited += time.monotonic() - begun
         self._bytes += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
@@ -63,10 +69,13 @@ class Body:
 
         Raises:
             HTTPException: As :meth:`receive`.
+            ClientDisconnect: If the client hung up before.
         """
-        messages = [await self.receive()]
+        messages: list[Message] = []
         while not self._complete:
             messages.append(await self.receive())
+            if self.broken_off:
+                raise ClientDisconnect
         return messages
 
     def _refuse(self, status: int, message: str) -> HTTPException:

@@ -71,6 +71,8 @@ class LimitsLayer:
             next_part = body.receive if takes_files else _replayed(content, receive)
             await self._app(scope, next_part, replies.send)
         except Exception:
+            if body.broken_off:
+                return  # nobody is there to hear an answer
             if body.refused is None or replies.started:
                 raise
         if body.refused is not None and not replies.started:

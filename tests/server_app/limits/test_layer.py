@@ -88,6 +88,18 @@ def test_a_client_that_hangs_up_in_the_middle_harms_nobody(small: Small) -> None
             connection.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nabc".encode())
 
 
+@pytest.mark.parametrize("path", ["/train/m", "/session/"])
+def test_half_a_body_is_never_taken_for_a_whole_one(small: Small, path: str) -> None:
+    before = list(small.seen)
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
+    for half in (b"", b"{}"):
+        with small.connect() as connection:
+            connection.sendall(head.encode() + half)
+            time.sleep(0.1)
+    time.sleep(0.3)
+    assert small.seen == before
+
+
 @pytest.mark.parametrize("body", [b"[" * 5000, b'{"a": NaN}', b'"\\ud800"', b"{", b'{"a": 1e999}', b"\xff\xfe"])
 def test_json_that_cannot_be_used_does_not_reach_a_route(small: Small, body: bytes) -> None:
     before = list(small.seen)
