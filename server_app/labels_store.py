@@ -98,6 +98,9 @@ class LabelStore:
         Args:
             case: Its id.
             tag: Only those with this tag.
+
+        Raises:
+            OSError: If one of them cannot be read just now; nothing is remembered then.
         """
         with self._lock:
             folder = self._root / case
@@ -198,9 +201,14 @@ def _read_versions(case: str, folder: Path) -> list[LabelVersion]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where there is none that can be read."""
+    """Return a JSON object; an empty one where there is none.
+
+    Raises:
+        OSError: If the disk does not give it, or too many files are open: that says nothing about the file, and a
+            label must not seem gone because of it.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +63,44 @@ def test_what_is_no_whole_version_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "case" / ".writing-x").mkdir()
     assert [label.version for label in LabelStore(tmp_path).versions("case")] == ["v0001"]
     assert store.add("case", OTHER, {"tag": "final"})[0].version == "v0004"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_a_label_that_cannot_be_read_for_a_moment_is_not_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    LabelStore(tmp_path).add("case", TRUTH, {"tag": "final"})
+    long_ago = time.time() - 3600
+    os.utime(tmp_path / "case", (long_ago, long_ago))  # so that what was read is remembered
+    store, read = LabelStore(tmp_path), Path.read_text
+
+    def fail(path: Path, *arguments: Any, **more: Any) -> str:
+        if path.name == "label.json":
+            raise OSError(number, os.strerror(number))
+        return read(path, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", fail)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            store.versions("case")
+    assert [label.version for label in store.versions("case")] == ["v0001"]
+
+
+def test_notes_that_cannot_be_read_for_a_moment_are_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LabelStore(tmp_path)
+    label, _ = store.add("case", TRUTH, {"tag": "final"})
+    store.note(label, {"first": 1})
+
+    def fail(path: Path, *arguments: Any, **more: Any) -> str:
+        raise OSError(errno.EIO, "the disk fails")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", fail)
+        with pytest.raises(OSError, match="the disk fails"):
+            store.note(label, {"second": 2})
+    assert label.notes() == {"first": 1}
 
 
 def test_labels_that_arrive_at_once_get_versions_of_their_own(tmp_path: Path) -> None:
