@@ -11,6 +11,7 @@ Layout::
     training/               progress.json, checkpoint, prepared cases and phantoms
     sessions/, maps/, incoming/    files that live for a request or an hour
     running.json            whether a server runs, and how the last one ended
+    running.lock            locked by the server that runs
     users.json, audit/      who has a token, and who did what
     split.json              which patients train and which validate
     cases.json              which folder of the studies has which id

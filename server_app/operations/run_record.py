@@ -1,7 +1,8 @@
 """How the server's last run ended, and that there is only one at a time on a workspace.
 
 ``running.json`` in the workspace is written when the server begins to serve and again when it ends in order. So a run
-that was killed, or whose machine lost power, is recognized by the next one.
+that was killed, or whose machine lost power, is recognized by the next one. ``running.lock`` beside it is locked as
+long as the web process lives.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from server_app.operations import workspace_lock
 from server_app.spawning import lives
 from training.atomic import write_json
 from training.errors import InputError
@@ -28,6 +30,7 @@ class RunRecord:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = path.with_suffix(".lock")
         self._own: dict[str, Any] = {}
         #: One sentence about the last run if it did not end in order, else ``None``.
         self.accident: str | None = None
@@ -38,18 +41,19 @@ class RunRecord:
         return self._own.get("started")
 
     def check(self) -> None:
-        """Make sure that no other server uses the workspace.
+        """Make sure that no other server uses the workspace, and keep it for this process until that ends.
+
+        Only the web process may call this: those it starts would be refused.
 
         Raises:
-            InputError: If one does.
+            InputError: If another server uses it.
         """
+        if not workspace_lock.take(self._lock):
+            raise _used_by(workspace_lock.holder(self._lock))
+        # Where there are no locks, this is all there is.
         earlier = self._read()
         if earlier.get("pid") != os.getpid() and not earlier.get("ended") and lives(earlier):
-            raise InputError(
-                f"Another TumorLoop server (process {earlier['pid']}) uses this workspace. Stop it first, or choose "
-                "another folder with --workspace.",
-                field="workspace",
-            )
+            raise _used_by(str(earlier["pid"]))
 
     def begin(self) -> None:
         """Write down that the server runs.
@@ -78,3 +82,11 @@ class RunRecord:
             return dict(json.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return {}
+
+
+def _used_by(process: str) -> InputError:
+    return InputError(
+        f"Another TumorLoop server (process {process}) uses this workspace. Stop it first, or choose another folder "
+        "with --workspace.",
+        field="workspace",
+    )
