@@ -20,13 +20,20 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import flag
-from server_app.stock_routes import Reader, Settings, Trainer
+from server_app.stock_routes import Reader, Settings, Trainer, with_user
+from training.errors import InputError
 
 if TYPE_CHECKING:
     from server_app.app import TumorLoopApp
 
 #: Most lines of the log in one answer.
 MOST_LINES = 10_000
+#: What a batch may be told. MONAI Label passes its request on to a subprocess's environment: all else stays out.
+_BATCH = frozenset({"images", "max_batch_size", "label_tag", "save_label", "reference", "allow_missing", "client_id"})
+#: What MONAI Label's clients send along and nobody needs here.
+_DROPPED = frozenset(
+    {"device", "multi_gpu", "gpus", "logging", "max_workers", "result_extension", "result_dtype", "result_compress"}
+)
 
 
 def install(app: TumorLoopApp) -> None:
@@ -77,10 +84,24 @@ def _batches(app: TumorLoopApp) -> APIRouter:
         """Segment many cases and store the answers as labels; without ``save_label``, learn how unsure the model is."""
         app.require_model(model)
         with input_errors():
-            flag(params or {}, "save_label")
-        return dict(batch_infer.run(model, images, params or {}, run_sync))
+            wishes = batch_wishes(params or {})
+            flag(wishes, "save_label")
+        return dict(batch_infer.run(model, images, with_user(wishes, user), run_sync))
 
     return router
+
+
+def batch_wishes(params: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a batch's parameters is passed on.
+
+    Raises:
+        InputError: Naming the first one that no batch has.
+    """
+    for name in params:
+        if name not in _BATCH | _DROPPED:
+            known = ", ".join(sorted(_BATCH))
+            raise InputError(f"A batch has no parameter {name[:80]!r}. It takes {known}.", field=name[:80])
+    return {name: value for name, value in params.items() if name in _BATCH}
 
 
 def _checks(app: TumorLoopApp) -> APIRouter:

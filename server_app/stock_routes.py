@@ -24,6 +24,7 @@ from server_app.clients import client_of
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import case_at, flag
+from server_app.limits.files import check_endings
 from server_app.received import parsed, received
 from server_app.session_files import complete
 from server_app.sessions import CheckedSessions
@@ -106,6 +107,7 @@ def _inference(app: TumorLoopApp) -> APIRouter:
         if uncompress:
             raise refusal(422, "uncompress", "Archives are not unpacked. Send the four files themselves.")
         with received(files, app.workspace.incoming) as paths, input_errors():
+            check_endings(paths)
             folder = paths[0].parent
             if base:
                 complete(folder, paths, sessions.image(base, "base"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 
 from training.errors import InputError
-from training.volumes import read_header
+from training.volumes import IMAGE_ENDINGS, image_ending, read_header
 
 if TYPE_CHECKING:
     from starlette._utils import AwaitableOrContextManager
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 #: Most files and other fields of one form: four modalities, a label, and what belongs to them.
 MOST_FILES, MOST_FIELDS = 16, 32
+
+
+def check_endings(files: Iterable[Path]) -> None:
+    """Refuse files that are no volumes, by their endings: a session keeps what it gets, also what nobody reads.
+
+    Raises:
+        InputError: Naming the file.
+    """
+    for path in files:
+        if image_ending(path) is None:
+            known = ", ".join(IMAGE_ENDINGS)
+            raise InputError(f"{path.name} is no image volume. Send files that end in {known}.", field="files")
 
 
 def check_voxels(files: Iterable[Path], most: int, field: str) -> None:

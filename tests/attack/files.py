@@ -81,6 +81,7 @@ def attacks() -> Iterator[Attack]:
     yield Attack(_GROUP, "upload: a gzip bomb as a case", _upload("bomb.nii.gz", bomb))
     yield Attack(_GROUP, "session: an archive that unpacks to elsewhere", _archive)
     yield Attack(_GROUP, "session: 200 files", _many_files)
+    yield Attack(_GROUP, "session: a program beside the volumes", _program)
 
 
 def _label(name: str, content: Content) -> Callable[[Target], Reply]:
@@ -120,3 +121,8 @@ def _archive(target: Target) -> Reply:
 def _many_files(target: Target) -> Reply:
     files: list[tuple[str, Any]] = [("files", (f"t1-{number}.nii.gz", gzip.compress(b"x"))) for number in range(200)]
     return target.send("PUT", "/session/", files=files, headers={"X-Note": json.dumps("many")})
+
+
+def _program(target: Target) -> Reply:
+    files = [("files", (f"{role}.nii.gz", nifti(labels()))) for role in ("t1", "t1ce", "t2", "flair")]
+    return target.send("PUT", "/session/", files=[*files, ("files", ("sitecustomize.py", b"raise SystemExit"))])

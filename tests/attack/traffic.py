@@ -17,6 +17,8 @@ _GROUP = "traffic"
 _SLOW = 12
 _HEAD = b"PUT /session/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
 _PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="t1.nii.gz"\r\n\r\n'
+#: MONAI Label puts this folder on the path of the process that it starts.
+_PROGRAMS = b'{"bundle_path": "/tmp", "gpus": "0", "images": []}'
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -52,6 +54,7 @@ def attacks() -> Iterator[Attack]:
     yield Attack(_GROUP, "the DICOM proxy, to fetch from elsewhere", _address("/proxy/dicom/wado/studies"))
     yield Attack(_GROUP, "a training of a model that does not exist", _json("/train/spleen", b"{}"))
     yield Attack(_GROUP, "a batch inference of a model that does not exist", _json("/batch/infer/spleen", b"{}"))
+    yield Attack(_GROUP, "a batch inference with a folder of programs", _json("/batch/infer/tumorloop", _PROGRAMS))
     yield Attack(_GROUP, "a scoring method that does not exist", _json("/scoring/spleen", b"{}"))
 
 

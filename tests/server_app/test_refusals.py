@@ -76,6 +76,14 @@ def test_two_files_for_one_modality_are_both_named(server: Server) -> None:
     assert "t1ce.nii.gz" in found["message"]
 
 
+@pytest.mark.parametrize("name", ["sitecustomize.py", "notes.txt", "nii.gz.so", "t1"])
+def test_a_file_that_is_no_volume_is_not_kept_beside_those_that_are(server: Server, name: str) -> None:
+    before = sorted(path.name for path in (server.workspace / "sessions").iterdir())
+    found = detail(session(server, {**four(server), name: b"import os"}))
+    assert (found["field"], found["message"].split(" ")[0]) == ("files", name)
+    assert sorted(path.name for path in (server.workspace / "sessions").iterdir()) == before
+
+
 def test_two_files_of_one_name_are_refused(server: Server) -> None:
     content = four(server)["t1.nii.gz"]
     files = [("files", ("t1.nii.gz", content)), ("files", ("../t1.nii.gz", content))]
