@@ -38,7 +38,7 @@ class ServerSettings(BaseModel):
         reuse_results: Answer the same question with the result of the inference that computed it.
         stall_seconds: A training that gives no sign of life for so long counts as stalled.
         resume_trainings: Go on with a training that was cut off when the server starts again.
-        require_token: Ask programs on this machine for a token, too.
+        require_token: Ask programs on this machine for a token even while there are no users.
         follow_links: Read cases that links in the studies folder lead to, wherever they lie.
         limits: How much is too much.
         claim_minutes: How long a case stays claimed by whoever claimed it, unless they say otherwise.

@@ -1,6 +1,7 @@
 """Who sends a request: the owner of a token, a user of MONAI Label's OIDC setting, or a program on this machine.
 
-Tokens are asked for wherever a request may come from elsewhere, whatever door the server was started by.
+Tokens are asked for wherever a request may come from elsewhere, whatever door the server was started by. Once there are
+users, everybody is asked, also on this machine: a proxy here that adds no header looks like a program of this machine.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "
 
 _NO_TOKEN = "This server asks for an access token, sent as 'Authorization: Bearer TOKEN'. Ask whoever runs it for one."
 _BAD_TOKEN = "This access token is not known here: it is wrong, expired or revoked. Ask for a new one."
-_NO_USERS = f"This server has no users yet, so nobody is let in from elsewhere. Whoever runs it adds one: {ADVICE}"
+_NO_USERS = f"This server has no users, so nobody is let in from elsewhere. Whoever runs it adds one: {ADVICE}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Gate:
 
     Attributes:
         users: Those who have tokens.
-        required: Whether programs on this machine need a token, too.
+        required: Whether programs on this machine need a token even while there are no users.
         origins: Of web pages that may use the server without a token, besides its own.
         oidc: Takes the place of ``users`` when MONAI Label's own OIDC setting is on: from a token to its user, or
             ``None``; may block.
@@ -58,7 +59,7 @@ class Gate:
             return ANYBODY
         if token is None:
             raise refusal(401, "token", self._sentence(_NO_TOKEN))
-        if self.oidc is None and not self.asks(scope) and not self._has_users():
+        if not self.asks(scope):
             return ANYBODY  # a panel that remembers another server's token
         found = self.oidc(token) if self.oidc is not None else self._identify(token)
         if found is None:
@@ -66,8 +67,13 @@ class Gate:
         return found
 
     def asks(self, scope: Mapping[str, Any]) -> bool:
-        """Tell whether a request needs a token."""
-        return self.required or self.oidc is not None or not is_from_here(scope, self.origins)
+        """Tell whether a request needs a token.
+
+        Raises:
+            HTTPException: 503 if the file of users cannot be read.
+        """
+        always = self.required or self.oidc is not None
+        return always or not is_from_here(scope, self.origins) or self._ever_had_users()
 
     def _identify(self, token: str) -> Identity | None:
         try:
@@ -78,6 +84,13 @@ class Gate:
     def _has_users(self) -> bool:
         try:
             return bool(self.users.active())
+        except InputError as error:
+            raise refusal(503, error.field, error.message) from error
+
+    def _ever_had_users(self) -> bool:
+        """Tell whether anybody was added, even if revoked or expired since: that must not open the door again."""
+        try:
+            return bool(self.users.all())
         except InputError as error:
             raise refusal(503, error.field, error.message) from error
 

@@ -1,4 +1,4 @@
-"""Who needs a token: everybody but programs on this machine."""
+"""Who needs a token: everybody but programs on this machine, and they, too, once there are users."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def gate(tmp_path: Path) -> Gate:
     return Gate(Users(tmp_path / "users.json"))
 
 
-def test_on_this_machine_anybody_may_everything(gate: Gate) -> None:
+def test_on_this_machine_anybody_may_everything_while_there_are_no_users(gate: Gate) -> None:
     assert gate.identify(scope()) == ANYBODY
 
 
@@ -76,6 +76,25 @@ def test_on_this_machine_a_token_still_tells_who_it_is(gate: Gate) -> None:
     with pytest.raises(HTTPException) as caught:
         gate.identify(scope(authorization="Bearer wrong"))
     assert caught.value.status_code == 401
+
+
+def test_once_there_is_a_user_everybody_needs_a_token_also_behind_a_proxy_that_adds_no_header(gate: Gate) -> None:
+    assert not gate.asks(scope())
+    token = gate.users.add("rita", Role.READER)
+    assert gate.asks(scope())
+    with pytest.raises(HTTPException) as caught:
+        gate.identify(scope())
+    assert (caught.value.status_code, caught.value.detail["field"]) == (401, "token")  # type: ignore[index]
+    assert gate.identify(scope(authorization=f"Bearer {token}")).role == Role.READER
+
+
+def test_the_last_user_s_end_does_not_open_the_door_again(gate: Gate) -> None:
+    gate.users.add("rita", Role.READER)
+    gate.users.revoke("rita")
+    with pytest.raises(HTTPException) as caught:
+        gate.identify(scope())
+    assert caught.value.status_code == 401
+    assert "users add" in caught.value.detail["message"]  # type: ignore[index]
 
 
 def test_a_token_of_another_server_does_no_harm_where_nobody_has_one(gate: Gate) -> None:
@@ -109,7 +128,7 @@ def test_without_users_the_refusal_says_how_to_add_one(gate: Gate) -> None:
 def test_while_the_users_cannot_be_read_nobody_is_let_in(gate: Gate, tmp_path: Path) -> None:
     token = gate.users.add("tom", Role.TRAINER)
     (tmp_path / "users.json").write_text("{")
-    for sent in (scope("10.0.0.1"), scope("10.0.0.1", authorization=f"Bearer {token}")):
+    for sent in (scope(), scope("10.0.0.1"), scope("10.0.0.1", authorization=f"Bearer {token}")):
         with pytest.raises(HTTPException) as caught:
             gate.identify(sent)
         assert (caught.value.status_code, caught.value.detail["field"]) == (503, "users")  # type: ignore[index]
