@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from server_app.store.presence import REMOVING
 from training.atomic import write_json, write_with
 from training.errors import InputError
 from training.hashes import file_sha256
@@ -43,10 +44,13 @@ class Answers:
             uncertainty: How unsure the model was, 0-1; ``None`` if that is not known.
             weights: SHA-256 of the version's weights: another release may bring another model by the same id.
         """
-        facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
-        if uncertainty is not None:
-            facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
-        write_json(self._root / case / "answer.json", facts)
+        with REMOVING:
+            if not self.path(case).exists():
+                return  # the case was taken away, and its answer with it
+            facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
+            if uncertainty is not None:
+                facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
+            write_json(self._root / case / "answer.json", facts)
 
     def uncertainty(self, case: str, model_version: str, weights: str) -> float | None:
         """Return how unsure a version was of a case, 0-1; ``None`` if its last answer is not by these weights."""

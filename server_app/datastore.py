@@ -23,6 +23,7 @@ from server_app.claims import Claims
 from server_app.errors import input_errors, refusal
 from server_app.labels_store import LabelStore
 from server_app.store.case_ids import CaseIds
+from server_app.store.presence import while_there
 from server_app.store.quarantine import Quarantine
 from server_app.store.removal import remove_upload
 from server_app.submissions import FINAL, Submissions, user_of
@@ -106,8 +107,7 @@ class CaseDatastore(Datastore):
 
     def get_dataset_archive(self, limit_cases: int | None = None) -> str:
         """Write a ZIP file with the volumes and final labels of the labeled cases; return its path."""
-        chosen = self.get_labeled_images()
-        chosen = chosen[:limit_cases] if limit_cases else chosen
+        chosen = self.get_labeled_images()[: limit_cases or None]
 
         def write(temporary: Path) -> None:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -151,7 +151,8 @@ class CaseDatastore(Datastore):
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Remember what a client says of an image."""
         case = self.case(image_id)
-        write_json(self.workspace.notes / f"{case.id}.json", {**self._notes(case.id), **info})
+        with while_there(self.workspace, case):
+            write_json(self.workspace.notes / f"{case.id}.json", {**self._notes(case.id), **info})
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Store a 4D file as a case.
@@ -227,13 +228,12 @@ class CaseDatastore(Datastore):
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Remember what a client says of the newest label of a tag."""
-        self.labels.store.note(self.labels.newest(self.case(label_id), label_tag), info)
+        self.labels.note(self.case(label_id), label_tag, info)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
         """Take back the newest label of a tag; its files are kept."""
         case = self.case(label_id)
-        label = self.labels.newest(case, label_tag)
-        self.labels.store.remove(case.id, label_tag, current().name or "admin")
+        label = self.labels.remove(case, label_tag, current().name or "admin")
         note(label_version=label.version, sha256=label.record.get("sha256"))
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from server_app.datastore import order_of
 from server_app.errors import input_errors
 from server_app.maps import MapStore
 from server_app.reuse import Results
+from server_app.store.presence import mark_of, while_there
 from server_app.turns import Ticket
 from server_app.uploads import whole_case
 from server_app.worker import InferenceWorker
@@ -77,13 +78,15 @@ class GliomaSegmentation(InferTask):
             same model.
 
         Raises:
-            HTTPException: 422 if the input cannot be used, 499 if it was cancelled, 503 or 504 if the computation
-                failed. Nothing is left of what was computed, and an earlier answer stays.
+            HTTPException: 404 if the case was removed meanwhile, 422 if the input cannot be used, 499 if it was
+                cancelled, 503 or 504 if the computation failed. Nothing is left of what was
+                computed, and an earlier answer stays.
         """
         with input_errors(), self._scratch() as scratch:
             case = request.get("case") or case_at(Path(request["image"]), request)
             ending = _choice(request, "result_extension", EXPORT_ENDINGS)
             reference = _choice(request, "reference", REFERENCE_ORDER)
+            mark = mark_of(self._workspace, case)
             allow_missing, with_maps = flag(request, "allow_missing"), flag(request, "output_maps")
             result = scratch / f"{case.id}-{uuid.uuid4().hex[:8]}{ending or EXPORT_ENDINGS[0]}"
             answer = request.get("answer")
@@ -100,8 +103,9 @@ class GliomaSegmentation(InferTask):
                 )
                 facts = self._segment(job, request.get("ticket"))
             if job.answer is not None and answer is not None:
-                answer.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(job.answer, answer)
+                with while_there(self._workspace, case, mark):
+                    answer.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(job.answer, answer)
             place = self._workspace.incoming / result.name
             os.replace(result, place)
         maps = self._maps.addresses(folder, facts["maps"]) if folder is not None else {}

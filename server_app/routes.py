@@ -20,6 +20,7 @@ from server_app.replies import ENDINGS, checked_ending, labelmap_reply, map_repl
 from server_app.samples import make_sample
 from server_app.session_files import session_case
 from server_app.stock_routes import Annotator, Reader, Settings, Trainer, sessions_of, with_user
+from server_app.store.presence import while_there
 from server_app.training_routes import trainings
 from training.cases import Case
 from training.modalities import ROLES
@@ -173,7 +174,8 @@ def _case_of_session(app: TumorLoopApp, case_id: str, session_id: str, facts: di
     sessions, store = sessions_of(app), app.datastore()
     files = session_case(sessions.image(session_id), "session_id").sources.values()
     case = store.add_case(case_id, [source.path for source in files], facts)
-    store.labels.answers.take_over(case.id, sessions.answers(session_id), SESSION_ANSWER)
+    with while_there(app.workspace, case):
+        store.labels.answers.take_over(case.id, sessions.answers(session_id), SESSION_ANSWER)
     return case
 
 

@@ -17,6 +17,7 @@ from server_app.limits.crowd import reading
 from server_app.split import Split
 from server_app.store.case_ids import images_digest
 from server_app.store.label_facts import label_facts
+from server_app.store.presence import mark_of, while_there
 from server_app.workspace import Workspace
 from training.cases import Case
 from training.corrections import Correction
@@ -49,6 +50,7 @@ class Submissions:
         self.answers = Answers(workspace.answers)
         self.split = Split(workspace.split_file, self.store)
         self._catalog = catalog
+        self._workspace = workspace
         self._cache = workspace.cache / "source"
         self._source_labels = source_labels
 
@@ -66,8 +68,9 @@ class Submissions:
             The version, and whether it is new (the same label twice is one version).
 
         Raises:
-            HTTPException: 422 for a label that cannot be used.
+            HTTPException: 422 for a label that cannot be used, 404 if the case was removed meanwhile.
         """
+        mark = mark_of(self._workspace, case)
         with input_errors():
             _check_tag(tag)
             told = label_facts(params)
@@ -80,11 +83,12 @@ class Submissions:
                     allow_empty=params.get("allow_empty") is True,
                 )
             record = {"tag": tag, "user": user_of(params), **told, **self._origin(case, checked, told)}
-            if tag == FINAL:
-                record["split"] = self.split.assign([case.patient])[case.patient]
-            label, new = self.store.add(case.id, checked.volume, record)
-            if not new:
-                self._said_again(label, record)
+            with while_there(self._workspace, case, mark):
+                if tag == FINAL:
+                    record["split"] = self.split.assign([case.patient])[case.patient]
+                label, new = self.store.add(case.id, checked.volume, record)
+                if not new:
+                    self._said_again(label, record)
         facts = {name: label.record.get(name) for name in ("sha256", "model_version")}
         note(case=case.id, label_version=label.version, new=new, **facts)
         return label, new
@@ -114,6 +118,18 @@ class Submissions:
         last = history[-1] if history else label.record
         if any(last.get(name) != value for name, value in said.items()):
             self.store.note(label, {"said_again": [*history, {**said, "time": now()}][-_MOST_SAID:]})
+
+    def note(self, case: Case, tag: str, info: dict[str, Any]) -> None:
+        """Remember what a client says of the newest label of a tag; 404 if there is none."""
+        with while_there(self._workspace, case):
+            self.store.note(self.newest(case, tag), info)
+
+    def remove(self, case: Case, tag: str, user: str) -> LabelVersion:
+        """Mark the newest label of a tag as removed and return it; 404 if there is none."""
+        with while_there(self._workspace, case):
+            label = self.newest(case, tag)
+            self.store.remove(case.id, tag, user)
+            return label
 
     def newest(self, case: Case, tag: str) -> LabelVersion:
         """Return the newest label of a tag.

@@ -149,7 +149,7 @@ def test_a_full_disk_does_not_keep_a_server_from_starting(place: Place, monkeypa
     assert (place.workspace.labels / CASES[0] / "v0002" / "label.nii.gz").exists()
 
 
-@pytest.mark.parametrize("done", [(), ("images",), ("images", "labels")])
+@pytest.mark.parametrize("done", [(), ("labels",), ("labels", "images")])
 def test_a_removal_that_was_interrupted_is_finished(place: Place, done: tuple[str, ...]) -> None:
     removed = place.workspace.removed / f"{UPLOAD}-x"
     removed.mkdir(parents=True)
