@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -22,6 +23,10 @@ from training.atomic import write_text
 
 _ID = re.compile(r"[0-9a-f-]{1,64}")
 _UNFINISHED = ".new-"
+#: What reading a damaged ``meta.info`` raises, or one that another thread removes.
+_DAMAGED = (OSError, ValueError, KeyError, AttributeError, TypeError)
+
+logger = logging.getLogger(__name__)
 
 
 class CheckedSessions(Sessions):
@@ -99,6 +104,7 @@ class CheckedSessions(Sessions):
     def remove_session(self, session_id: str) -> None:
         """Forget a session and delete its files."""
         if _ID.fullmatch(session_id):
+            self.pop(session_id, None)  # MONAI Label's own fails if another thread does the same
             super().remove_session(session_id)
 
     def remove_expired(self) -> int:
@@ -108,16 +114,29 @@ class CheckedSessions(Sessions):
             if name.startswith(_UNFINISHED):  # by a server that was killed, or just now
                 self._remove_old(Path(self.store_path) / name)
                 continue
-            info = self.get_session(name, update_ts=False, fetch_cache=False)
-            if info is None or info.last_access_ts + info.expiry < time.time():
-                self.remove_session(name)
-                count += 1
+            count += self._remove_if_expired(name)
         return count
 
-    def _remove_old(self, folder: Path) -> None:
-        with contextlib.suppress(FileNotFoundError):
+    def _remove_if_expired(self, name: str) -> bool:
+        """Forget a session if its time is over, or if it is broken and old; return whether it was."""
+        try:
+            info = self.get_session(name, update_ts=False, fetch_cache=False)
+            if info is not None and info.last_access_ts + info.expiry >= time.time():
+                return False
+        except _DAMAGED as error:  # or somebody removes it just now
+            logger.warning("The session %s cannot be read: %s", name, error)
+            self.pop(name, None)
+            return self._remove_old(Path(self.store_path) / name)
+        self.remove_session(name)
+        return True
+
+    def _remove_old(self, folder: Path) -> bool:
+        """Remove a folder that was written before the server's expiry; return whether it was."""
+        with contextlib.suppress(OSError):
             if folder.stat().st_mtime + self.expiry < time.time():
                 shutil.rmtree(folder, ignore_errors=True)
+                return True
+        return False
 
     def _write_meta_info(self, session_id: str, session_info: SessionInfo) -> None:
         write_text(Path(self.store_path) / session_id / "meta.info", session_info.to_str())

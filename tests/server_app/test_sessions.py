@@ -54,3 +54,56 @@ def test_old_sessions_are_forgotten_also_those_of_a_server_that_ran_before(tmp_p
     assert now  # MONAI Label asks so before it looks for old ones
     assert now.remove_expired() == 1
     assert sorted(path.name for path in (tmp_path / "sessions").iterdir()) == [".new-1", young]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{half", b"[1]", b"\xff\xfe\x00", b'{"image": "/", "last_access_ts": "yesterday"}', b'{"image": []}'],
+)
+def test_a_damaged_session_is_removed_when_it_is_old_and_never_in_the_way(tmp_path: Path, content: bytes) -> None:
+    store = tmp_path / "sessions"
+    before = CheckedSessions(str(store))
+    damaged, over, old = (before.add_session(str(sent(tmp_path / name)), 100)[0] for name in "abc")
+    for name in (damaged, old):
+        (store / name / "meta.info").write_bytes(content)
+    info = before.get_session(over)
+    assert info is not None
+    info.last_access_ts = int(time.time()) - 200
+    before._write_meta_info(over, info)
+    os.utime(store / old, (time.time() - 7200,) * 2)
+    now = CheckedSessions(str(store))
+    assert now.remove_expired() == 2
+    assert [path.name for path in store.iterdir()] == [damaged]
+    os.utime(store / damaged, (time.time() - 7200,) * 2)
+    assert now.remove_expired() == 1
+    assert list(store.iterdir()) == []
+
+
+def test_a_session_that_somebody_removes_meanwhile_does_not_end_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = CheckedSessions(str(tmp_path / "sessions"))
+    names = {sessions.add_session(str(sent(tmp_path / name)), 100)[0] for name in "ab"}
+    looked_at: list[str] = []
+
+    def removed_before_it_is_opened(_: Any, session_id: str, *more: Any) -> None:
+        looked_at.append(session_id)
+        sessions.remove_session(session_id)
+        raise FileNotFoundError(2, os.strerror(2))
+
+    monkeypatch.setattr("server_app.sessions.Sessions.get_session", removed_before_it_is_opened)
+    assert sessions.remove_expired() == 0
+    assert set(looked_at) == names
+    assert list((tmp_path / "sessions").iterdir()) == []
+
+
+def test_a_session_may_be_removed_twice_at_once(tmp_path: Path) -> None:
+    class Racing(CheckedSessions):
+        def pop(self, *args: Any) -> Any:
+            super().pop(args[0], None)  # another thread
+            return super().pop(*args)
+
+    sessions = Racing(str(tmp_path / "sessions"))
+    name, _ = sessions.add_session(str(sent(tmp_path / "a")))
+    sessions.remove_session(name)
+    assert sessions.get_session(name) is None
