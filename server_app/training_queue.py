@@ -1,16 +1,23 @@
 """The queue of trainings: one runs, the others wait for it, and one that waits can be withdrawn.
 
 MONAI Label keeps its trainings in an executor with one thread and knows no way to take one back. This is that
-executor; it is put in MONAI Label's place before the first training.
+executor; it is put in MONAI Label's place before the first training. And MONAI Label's function for a task lets errors
+pass: without :func:`_guarded` such a training would seem to run for ever.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
+
+import psutil
+
+logger = logging.getLogger(__name__)
 
 #: The most trainings that may wait.
 MOST = 8
@@ -32,7 +39,7 @@ class TrainingQueue(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Take a task over from MONAI Label, which hands it on as the first argument."""
-        future = super().submit(fn, *args, **kwargs)
+        future = super().submit(_guarded, fn, *args, **kwargs)
         with self._known:
             self._tasks = {task_id: pair for task_id, pair in self._tasks.items() if not pair[1].done()}
             self._tasks[str(args[0]["id"])] = (args[0], future)
@@ -56,7 +63,7 @@ class TrainingQueue(ThreadPoolExecutor):
             if task is None or future is None or not future.cancel():
                 return None
             del self._tasks[task_id]
-        task.update(status="STOPPED", end_ts=datetime.today().strftime("%Y-%m-%d %H:%M:%S"))
+        task.update(status="STOPPED", end_ts=_now())
         return task
 
     def close(self) -> None:
@@ -64,3 +71,37 @@ class TrainingQueue(ThreadPoolExecutor):
         for task in self.waiting():
             self.withdraw(str(task["id"]))
         self.shutdown(wait=False, cancel_futures=True)
+
+
+def _guarded(fn: Callable[..., Any], task: dict[str, Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Run a task; when that fails, the task has failed, and its process ends."""
+    try:
+        return fn(task, *args, **kwargs)
+    except Exception as error:
+        logger.exception("The training %s could not be followed to its end.", task.get("id"))
+        if task.get("status") in ("SUBMITTED", "RUNNING"):
+            message = f"RuntimeError: The server could not run the training's process ({type(error).__name__})."
+            task.update(status="ERROR", end_ts=_now(), details=[*task.get("details", ()), message])
+        _forget_process(str(task["id"]))
+        raise
+
+
+def _forget_process(task_id: str) -> None:
+    """End a task's process and take it off MONAI Label's list: nobody reads its output any more."""
+    from monailabel.utils.async_tasks.utils import background_processes
+
+    process = background_processes.get("train", {}).pop(task_id, None)
+    if process is None:
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _now() -> str:
+    return datetime.today().strftime("%Y-%m-%d %H:%M:%S")

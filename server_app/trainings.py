@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from fastapi import HTTPException
 from monailabel.utils.async_tasks.task import AsyncTask
 
@@ -115,9 +117,7 @@ class Trainings:
 
     def stop(self) -> dict[str, Any] | None:
         """Stop the training that runs, or withdraw the next one if none runs yet; return its task."""
-        from monailabel.endpoints import train
-
-        stopped = train.stop()
+        stopped = stop_task("train")
         if stopped is not None:
             self._app.trainer(stopped["request"]["model"]).stopped()
         else:
@@ -128,7 +128,19 @@ class Trainings:
     def close(self) -> None:
         """Withdraw what waits and stop what runs; it can go on later."""
         self._queue.close()
-        AsyncTask.stop("train")
+        stop_task("train")
+
+
+def stop_task(method: str) -> dict[str, Any] | None:
+    """Stop the MONAI Label task that runs; return it, ``None`` if none runs.
+
+    Args:
+        method: ``"train"`` or ``"batch_infer"``.
+    """
+    for _ in range(3):  # a process of it that ends by itself just now is an error for MONAI Label
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return AsyncTask.stop(method)
+    return None
 
 
 def _resumed(trainer: Retraining, params: dict[str, Any]) -> RetrainConfig:
