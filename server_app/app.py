@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.utils.async_tasks.task import AsyncTask
 
 from server_app import description
 from server_app.answers import SESSION_ANSWER, Answers
@@ -44,7 +44,7 @@ from server_app.store.recovery import recover
 from server_app.strategies import First, Random, UncertaintySampling, propose
 from server_app.submissions import user_of
 from server_app.train_task import Retraining
-from server_app.trainings import Trainings
+from server_app.trainings import Trainings, stop_task
 from server_app.turns import Ticket
 from server_app.worker import InferenceWorker
 from server_app.workspace import Workspace
@@ -128,8 +128,7 @@ class TumorLoopApp(MONAILabelApp):
         """Begin to serve: add the routes, warm the worker up, and clean up after the last run."""
         from monailabel.app import app as web
 
-        from server_app import asgi, other_routes, routes, stock_routes
-        from server_app.operations import routes as operations
+        from server_app import asgi
 
         self.record.begin()
         for leftover in self.workspace.incoming.iterdir():
@@ -138,10 +137,7 @@ class TumorLoopApp(MONAILabelApp):
             self.datastore().refresh()
         self.maps.prune()
         self.results.prune()
-        stock_routes.install(self)
-        other_routes.install(self)
-        routes.install(self)
-        operations.install(self)
+        self.add_routes()
         self.trainings.install()
         asgi.surround(web)
         super().on_init_complete()
@@ -154,12 +150,24 @@ class TumorLoopApp(MONAILabelApp):
         sys.setswitchinterval(0.0005)
         logger.info("Workspace: %s", self.workspace.root)
 
+    def add_routes(self) -> None:
+        """Put the server's routes before MONAI Label's."""
+        from server_app import other_routes, routes, stock_reads, stock_routes
+        from server_app.operations import routes as operations
+
+        stock_reads.install()
+        stock_routes.install(self)
+        other_routes.install(self)
+        routes.install(self)
+        operations.install(self)
+
     def close(self) -> None:
         """End the worker, and a training or a batch under way; all of them leave everything consistent."""
-        self.trainings.close()
-        AsyncTask.stop("batch_infer")
-        self.worker.close()
-        self.record.end()
+        with ExitStack() as ending:  # from the last to the first; each is done whatever happens to the others
+            ending.callback(self.record.end)
+            ending.callback(self.worker.close)
+            ending.callback(stop_task, "batch_infer")
+            ending.callback(self.trainings.close)
 
     # === What clients ask for ===
 

@@ -1,0 +1,142 @@
+"""When MONAI Label's own part of a training fails, or it cannot be ended: nothing waits for it for ever."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from monailabel.utils.async_tasks import utils
+from monailabel.utils.async_tasks.task import AsyncTask
+
+from server_app.app import TumorLoopApp
+from server_app.settings import ServerSettings
+from server_app.train_task import Retraining
+from server_app.training_queue import TrainingQueue
+from server_app.workspace import Workspace
+from tests import synthetic
+from tests.server_app.conftest import eventually, is_gone
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingQueue]:
+    """The queue in MONAI Label's place, beside no other task."""
+    for name in ("background_tasks", "background_processes", "background_executors"):
+        monkeypatch.setattr(utils, name, {})
+    monkeypatch.setenv("PYTHONPATH", "")
+    queue = TrainingQueue()
+    queue.install()
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Retraining:
+    return Retraining("tumorloop", Workspace(tmp_path / "workspace").make(), ServerSettings())
+
+
+def started(task: Retraining) -> dict[str, Any]:
+    submitted = utils.run_background_task({"model": "tumorloop", "run": "a", "max_epochs": 5}, "train")
+    task.submitted(submitted)
+    return dict(submitted)
+
+
+def test_one_whose_process_cannot_be_started_has_failed_and_the_next_one_may_begin(
+    queue: TrainingQueue, task: Retraining, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(12, "Cannot allocate memory: /secret/place")
+
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    with caplog.at_level(logging.ERROR):
+        first = started(task)
+        eventually(lambda: not task.busy())
+        eventually(lambda: queue.find(str(first["id"])) is None)
+    assert "Cannot allocate memory" in caplog.text
+    stats = task.stats()
+    assert stats["state"] == "failed"
+    assert stats["message"] == "The server could not run the training's process (OSError)."
+    (found,) = utils.background_tasks["train"]
+    assert found["status"] == "ERROR"
+    assert found["end_ts"]
+    assert AsyncTask.status("train", check_if_running=True)[0] is None
+    started(task)
+    eventually(lambda: len(utils.background_tasks["train"]) == 2 and not task.busy())
+
+
+def test_one_whose_output_cannot_be_read_has_failed_and_its_process_ends(
+    queue: TrainingQueue, task: Retraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "import sys, time; sys.stdout.buffer.write(b'one\\n\\xff\\xfe\\n'); sys.stdout.flush(); time.sleep(600)"
+    real, processes = subprocess.Popen, []
+
+    def start(command: list[str], **more: Any) -> subprocess.Popen[str]:
+        processes.append(real([sys.executable, "-c", program], **{**more, "encoding": "utf-8"}))
+        return processes[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    started(task)
+    eventually(lambda: processes and not task.busy())
+    eventually(lambda: utils.background_processes["train"] == {})
+    eventually(lambda: is_gone(psutil.Process(processes[0].pid)) if psutil.pid_exists(processes[0].pid) else True)
+    (found,) = utils.background_tasks["train"]
+    assert found["status"] == "ERROR"
+    assert "UnicodeDecodeError" in found["details"][-1]
+
+
+def test_one_that_was_stopped_stays_so_when_its_output_breaks_off(queue: TrainingQueue) -> None:
+    def fail(task: dict[str, Any]) -> None:
+        task["status"] = "STOPPED"
+        raise ValueError("I/O operation on closed file")
+
+    task: dict[str, Any] = {"id": "a", "status": "SUBMITTED"}
+    with pytest.raises(ValueError, match="closed"):
+        queue.submit(fail, task).result(20)
+    assert task["status"] == "STOPPED"
+
+
+# === The end of the server ===
+
+
+@pytest.fixture
+def app(tmp_path: Path, tiny_model: Path) -> TumorLoopApp:
+    synthetic.write_case(tmp_path / "studies")
+    conf = {"workspace": str(tmp_path / "workspace"), "model": str(tiny_model)}
+    return TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
+
+
+def test_a_process_that_ends_by_itself_does_not_keep_the_server_from_ending_in_order(
+    app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def gone(method: str) -> None:
+        asked.append(method)
+        raise psutil.NoSuchProcess(1)
+
+    monkeypatch.setattr(AsyncTask, "stop", staticmethod(gone))
+    app.record.begin()
+    app.close()
+    assert set(asked) == {"train", "batch_infer"}
+    assert app.record._read()["ended"]
+    assert app.trainings.stop() is None
+
+
+def test_whatever_fails_at_the_end_the_rest_is_done(app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(AsyncTask, "stop", staticmethod(fail))
+    monkeypatch.setattr(app.worker, "close", lambda: closed.append("worker"))
+    app.record.begin()
+    with pytest.raises(RuntimeError, match="no"):
+        app.close()
+    assert closed == ["worker"]
+    assert app.record._read()["ended"]
