@@ -50,21 +50,18 @@ class Catalog:
         self._uploaded: dict[str, Case] = {}
         self._problems: list[Problem] = []
         self._searched = 0.0
+        self._began = -1.0
+        self._incomplete: list[Case] = []
+        self._incomplete_began = -1.0
         self._checksums: dict[tuple[str, int, int], str] = {}
         self.search()
 
     def search(self) -> None:
-        """Look through the studies folder and the uploads again."""
+        """Look through the studies folder and the uploads again; those who ask while one searches share the next."""
+        asked = time.monotonic()
         with self._searching:
-            try:
-                cases, problems = find_cases(self._studies, follow_out=self._follow_links)
-            except InputError as error:
-                cases, problems = [], [Problem(self._studies, error.message)]
-            uploaded = {case.id: case for case in self._uploads.cases()}
-            found = {case.id: case for case in self._ids.named(cases, self._studies, taken=uploaded)}
-            with self._lock:
-                self._found, self._uploaded, self._problems = found, uploaded, problems
-                self._searched = time.monotonic()
+            if self._began <= asked:  # else whoever waited before has searched since
+                self._search()
 
     def add(self, case: Case) -> None:
         """Make a case known that was just uploaded."""
@@ -156,18 +153,45 @@ class Catalog:
         return self._checksums[key]
 
     def _find_incomplete(self, case_id: str) -> Case | None:
+        """Return a case that is short of modalities; those who ask while one searches share the next search."""
+        asked = time.monotonic()
+        with self._searching:
+            if self._incomplete_began <= asked:
+                self._search_incomplete()
+            found = self._incomplete
+        return next((case for case in found if case.id == case_id), None)
+
+    def _search_incomplete(self) -> None:
+        """Search the studies for cases short of modalities. ``_searching`` is held."""
+        began = time.monotonic()
         try:
             cases, _ = find_cases(self._studies, allow_missing=True, follow_out=self._follow_links)
         except InputError:
-            return None
+            cases = []
         with self._lock:
             uploaded = set(self._uploaded)
         named = self._ids.named(cases, self._studies, taken=uploaded, keep=False)
-        return next((case for case in named if case.missing and case.id == case_id), None)
+        self._incomplete, self._incomplete_began = [case for case in named if case.missing], began
+
+    def _search(self) -> None:
+        """Search the studies and the uploads. ``_searching`` is held."""
+        began = time.monotonic()
+        try:
+            cases, problems = find_cases(self._studies, follow_out=self._follow_links)
+        except InputError as error:
+            cases, problems = [], [Problem(self._studies, error.message)]
+        uploaded = {case.id: case for case in self._uploads.cases()}
+        found = {case.id: case for case in self._ids.named(cases, self._studies, taken=uploaded)}
+        with self._lock:
+            self._found, self._uploaded, self._problems = found, uploaded, problems
+            self._began, self._searched = began, time.monotonic()
 
     def _search_if_older(self, seconds: float) -> None:
-        if time.monotonic() - self._searched > seconds:
-            self.search()
+        if time.monotonic() - self._searched <= seconds:
+            return
+        with self._searching:
+            if time.monotonic() - self._searched > seconds:  # nobody has searched while this one waited
+                self._search()
 
     def _below(self, path: Path) -> str:
         try:
