@@ -21,6 +21,7 @@ from monailabel.endpoints.user.auth import RBAC, User
 from server_app.access.audit import note
 from server_app.access.identity import Role, current, require
 from server_app.clients import client_of
+from server_app.dataset_download import DatasetDownload
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import case_at, flag
@@ -129,6 +130,7 @@ def _inference(app: TumorLoopApp) -> APIRouter:
 
 def _images(app: TumorLoopApp) -> APIRouter:
     router = APIRouter(tags=["Datastore"], route_class=StoringRoute)
+    dataset = DatasetDownload(app.datastore())
 
     @router.put("/datastore/", include_in_schema=False)
     @router.put("/datastore/image")
@@ -177,8 +179,8 @@ def _images(app: TumorLoopApp) -> APIRouter:
 
     @router.get("/datastore/dataset")
     def download_dataset(user: Annotator, limit_cases: int | None = None) -> Any:
-        """Return the labeled cases as a ZIP file."""
-        return stock_datastore.download_dataset(limit_cases)
+        """Return the labeled cases as a ZIP file; for one client at a time."""
+        return dataset.answer(limit_cases)
 
     @router.post("/activelearning/{strategy}")
     def sample(user: Reader, strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
