@@ -169,7 +169,7 @@ def test_a_training_that_finds_no_room_stops_with_a_sentence_and_the_server_goes
     assert started.status_code == 200, started.text
     stats = eventually(lambda: server.stats().get("state") == "failed" and server.stats(), seconds=300)
     assert stats["message"].startswith("The server's disk is full, so the training has stopped.")
-    assert stats["resumable"]
+    assert eventually(lambda: server.stats()["resumable"], seconds=60)  # its process has to end first
     assert sorted(path.name for path in (server.workspace / "models").iterdir()) == before
     assert server.request("GET", "/versions").status_code == 200
 
