@@ -55,7 +55,7 @@ class DatasetDownload:
             paths = {source.path for source in case.sources.values()} | {self._store.labels.final_file(case)}
             needed += sum(path.stat().st_size for path in paths)
         free = shutil.disk_usage(self._store.workspace.incoming).free
-        if free - needed < Limits.of_server().min_free_mb * 2**20:
+        if free - needed < Limits.of_server().min_free_bytes:
             message = (
                 f"The archive needs {needed / 2**20:,.0f} MiB, and the server's disk has no room for it beside what is "
                 "kept for labels. Ask for fewer cases (limit_cases)."

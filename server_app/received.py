@@ -38,7 +38,7 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
             voxels. 507 if the disk is nearly full, unless it is a label.
     """
     limits = Limits.of_server()
-    if field != "label" and shutil.disk_usage(incoming).free < limits.min_free_mb * 2**20:
+    if field != "label" and shutil.disk_usage(incoming).free < limits.min_free_bytes:
         raise refusal(507, "disk", "The server's disk is nearly full; what is left is for labels. Nothing was stored.")
     folder = Path(tempfile.mkdtemp(prefix="request-", dir=incoming))
     try:

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from server_app.access.identity import ANYBODY, Identity
 from server_app.access.users import Users
-from server_app.errors import refusal
-from training.errors import InputError
+from server_app.errors import input_errors, refusal
 
 #: How to get in, for whoever runs the server.
 ADVICE = "python -m server_app users add NAME --role annotator --studies DIR"
@@ -54,13 +53,11 @@ class Gate:
             HTTPException: 401 if a token is needed and there is none, or not a good one; 503 if the file of users
                 cannot be read.
         """
+        if not self.asks(scope):
+            return ANYBODY  # whatever it sends: a panel may remember another server's token
         token = _token_of(scope)
-        if token is None and not self.asks(scope):
-            return ANYBODY
         if token is None:
             raise refusal(401, "token", self._sentence(_NO_TOKEN))
-        if not self.asks(scope):
-            return ANYBODY  # a panel that remembers another server's token
         found = self.oidc(token) if self.oidc is not None else self._identify(token)
         if found is None:
             raise refusal(401, "token", self._sentence(_BAD_TOKEN))
@@ -76,23 +73,17 @@ class Gate:
         return always or not is_from_here(scope, self.origins) or self._ever_had_users()
 
     def _identify(self, token: str) -> Identity | None:
-        try:
+        with input_errors(503):
             return self.users.identify(token)
-        except InputError as error:
-            raise refusal(503, error.field, error.message) from error
 
     def _has_users(self) -> bool:
-        try:
+        with input_errors(503):
             return bool(self.users.active())
-        except InputError as error:
-            raise refusal(503, error.field, error.message) from error
 
     def _ever_had_users(self) -> bool:
         """Tell whether anybody was added, even if revoked or expired since: that must not open the door again."""
-        try:
+        with input_errors(503):
             return bool(self.users.all())
-        except InputError as error:
-            raise refusal(503, error.field, error.message) from error
 
     def _sentence(self, otherwise: str) -> str:
         return otherwise if self.oidc is not None or self._has_users() else _NO_USERS

@@ -62,6 +62,11 @@ class Limits(BaseModel):
         return int(self.max_upload_mb * 2**20)
 
     @property
+    def min_free_bytes(self) -> float:
+        """Bytes that must stay free on the workspace's disk when volumes are sent."""
+        return self.min_free_mb * 2**20
+
+    @property
     def body_bytes(self) -> int:
         """Most bytes of any other request."""
         return int(self.max_body_kb * 2**10)

@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from server_app.operations.run_record import RunRecord
+from server_app.progress import RUNNING_STATES
 from training.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Overview:
         """Return what is wrong, by the part's name, in sentences that everybody may read; empty if all is well."""
         found = {}
         try:
-            if self._free_bytes() < self._app.server_settings.limits.min_free_mb * 2**20:
+            if self._free_bytes() < self._app.server_settings.limits.min_free_bytes:
                 found["disk"] = "The disk of the workspace is nearly full: nothing is stored any more."
         except OSError:
             found["disk"] = "The workspace cannot be reached."
@@ -60,7 +61,7 @@ class Overview:
         for name in self._app.trainer_names():
             trainer = self._app.trainer(name)
             stats = trainer.stats()
-            values["training_running"] = float(stats.get("state") in ("starting", "preparing", "training", "judging"))
+            values["training_running"] = float(stats.get("state") in {"starting", *RUNNING_STATES})
             values["training_stalled"] = float(bool(stats.get("stalled")))
             values["training_epoch"] = float(stats.get("epoch") or 0)
             values["trainings_waiting"] = float(trainer.waiting())
