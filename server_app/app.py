@@ -244,7 +244,7 @@ class TumorLoopApp(MONAILabelApp):
         label = file
         try:
             if answers is not None:
-                self.scores.remember(answers, name, params)
+                answers.remember(name, params["model_version"], params["uncertainty"], params["weights_sha256"])
             if case is not None and file is not None and request["save_label"]:
                 label = self._save_answer(case, file, params["model_version"], request, store)
         except BaseException:

@@ -70,7 +70,7 @@ class LabelVersion:
 
     def notes(self) -> dict[str, Any]:
         """Return what was said of it later."""
-        return _read_json(self.folder / "notes.json")
+        return read_object(self.folder / "notes.json") or {}
 
 
 class LabelStore:
@@ -194,21 +194,21 @@ def version_folders(folder: Path) -> list[Path]:
 def _read_versions(case: str, folder: Path) -> list[LabelVersion]:
     found = []
     for path in version_folders(folder):
-        record = _read_json(path / RECORD_FILE)
+        record = read_object(path / RECORD_FILE) or {}
         if record.get("tag") and (path / LABEL_FILE).is_file():
             found.append(LabelVersion(case, path.name, path, record))
     return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where there is none.
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Return a file's JSON object, ``None`` if it holds none or is not there.
 
     Raises:
-        OSError: If the disk does not give it, or too many files are open: that says nothing about the file, and a
-            label must not seem gone because of it.
+        OSError: If the disk does not give it: that says nothing about the file. It must not be set aside for it,
+            and a label must not seem gone.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return None
+    return content if isinstance(content, dict) else None

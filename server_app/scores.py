@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from server_app.answers import Answers
 from training.errors import InputError
@@ -18,7 +17,7 @@ class Scores:
     """
 
     def __init__(self, models: ModelStore) -> None:
-        self._models = models
+        self.models = models
 
     def of(self, answers: Answers, cases: Iterable[str]) -> tuple[str, dict[str, float]]:
         """Return the uncertainties that are known.
@@ -31,24 +30,9 @@ class Scores:
             The id of the version that is served, empty if there is none; and by case 0 (sure) to 1.
         """
         try:
-            version = self._models.current()
+            version = self.models.current()
             weights = version.weights_sha256()
         except (InputError, OSError):
             return "", {}  # an inference will say what is wrong
         found = {case: answers.uncertainty(case, version.id, weights) for case in cases}
         return version.id, {case: value for case, value in found.items() if value is not None}
-
-    def remember(self, answers: Answers, case: str, facts: Mapping[str, Any]) -> None:
-        """Note beside a case's answer which version gave it, and how unsure that was.
-
-        Args:
-            answers: Holds the answer.
-            case: Whose.
-            facts: ``model_version`` and ``uncertainty`` of the inference.
-        """
-        version = str(facts["model_version"])
-        try:
-            weights = self._models.get(version).weights_sha256()
-        except (InputError, OSError):  # somebody took it away meanwhile; the answer stays one to compare with
-            weights = ""
-        answers.remember(case, version, facts.get("uncertainty"), weights)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from server_app.catalog import Catalog
-from server_app.labels_store import LABEL_FILE, RECORD_FILE, LabelStore, LabelVersion, version_folders
+from server_app.labels_store import LABEL_FILE, RECORD_FILE, LabelStore, LabelVersion, read_object, version_folders
 from server_app.split import parse_split
 from server_app.store.case_ids import CaseIds, images_digest, parse_case_ids
 from server_app.store.findings import Findings
 from server_app.store.quarantine import Quarantine
-from server_app.store.recovery import TOMBSTONE, problem_of_label, problem_of_promotions, read_object
+from server_app.store.recovery import TOMBSTONE, problem_of_label, problem_of_promotions
 from server_app.uploads import Uploads
 from server_app.workspace import Workspace
 from training.cases import Case

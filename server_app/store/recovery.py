@@ -8,16 +8,14 @@ removed once it is old.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import shutil
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from server_app.labels_store import LABEL_FILE, RECORD_FILE, LabelStore, version_folders
+from server_app.labels_store import LABEL_FILE, RECORD_FILE, LabelStore, read_object, version_folders
 from server_app.split import Split
 from server_app.store import removal
 from server_app.store.case_ids import CaseIds
@@ -90,19 +88,6 @@ def problem_of_promotions(models: ModelStore) -> str | None:
     except (ValueError, KeyError, TypeError) as error:
         return f"It cannot be read: {error}."
     return None
-
-
-def read_object(path: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object, ``None`` if it holds none or is not there.
-
-    Raises:
-        OSError: If the disk does not give it: that says nothing about the file, and it must not be set aside.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _recover_notes(notes: Path, quarantine: Quarantine) -> None:

@@ -45,7 +45,7 @@ def answered(
     answers = store.labels.answers
     answers.path(case).parent.mkdir(parents=True, exist_ok=True)
     answers.path(case).write_bytes(b"a labelmap")
-    scores.remember(answers, case, {"model_version": version, "uncertainty": uncertainty})
+    answers.remember(case, version, uncertainty, scores.models.get(version).weights_sha256())
 
 
 def ranking(strategy: Callable[..., Any], store: CaseDatastore, **request: Any) -> list[str]:
