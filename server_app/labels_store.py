@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,19 @@ class LabelVersion:
         return read_object(self.folder / "notes.json") or {}
 
 
+#: Versions by name and number of the folder's inode: one that was set aside may have a successor of the same name.
+_ByInode = dict[tuple[str, int], LabelVersion]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look at a case's folder found; ``changed`` is the folder's time then, 0 if that cannot be relied on."""
+
+    changed: int = 0
+    labels: tuple[LabelVersion, ...] = ()
+    by_inode: _ByInode = field(default_factory=dict)
+
+
 class LabelStore:
     """The labels below ``root``.
 
@@ -85,8 +100,9 @@ class LabelStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = threading.RLock()
-        self._seen: dict[str, tuple[int, list[LabelVersion]]] = {}
+        # Who reads never waits for who writes: packing a label takes as long as thousands of looks.
+        self._writing = threading.RLock()
+        self._seen: dict[str, _Seen] = {}
 
     def cases(self) -> list[str]:
         """Return the ids of all cases that have a folder."""
@@ -102,23 +118,20 @@ class LabelStore:
         Raises:
             OSError: If one of them cannot be read just now; nothing is remembered then.
         """
-        with self._lock:
-            folder = self._root / case
-            try:
-                changed = folder.stat().st_mtime_ns
-            except FileNotFoundError:
-                return []
-            if case not in self._seen or self._seen[case][0] != changed:
-                self._seen[case] = (changed, _read_versions(case, folder))
-            found = self._seen[case][1]
-            if abs(time.time_ns() - changed) < _SETTLED:  # the clock of the disk may be too coarse for the next change
-                del self._seen[case]
-        return [label for label in found if (tag is None or label.tag == tag) and not label.removed]
+        return [label for label in self._all(case) if (tag is None or label.tag == tag) and not label.removed]
 
     def newest(self, case: str, tag: str) -> LabelVersion | None:
-        """Return the newest label of a tag."""
-        found = self.versions(case, tag)
-        return found[-1] if found else None
+        """Return the newest label of a tag that is not removed."""
+        own = (label for label in reversed(self._all(case)) if label.tag == tag)
+        return next((label for label in own if not label.removed), None)
+
+    def tags(self, case: str) -> set[str]:
+        """Return the tags a case has labels of."""
+        found: set[str] = set()
+        for label in reversed(self._all(case)):
+            if label.tag not in found and not label.removed:
+                found.add(label.tag)
+        return found
 
     def add(self, case: str, label: Volume, record: dict[str, Any]) -> tuple[LabelVersion, bool]:
         """Store a label as the next version, unless it is the same as the newest of its tag.
@@ -133,7 +146,7 @@ class LabelStore:
             The stored version, and whether it is new.
         """
         digest = content_digest(label)
-        with self._lock:
+        with self._writing:
             earlier = self.newest(case, str(record["tag"]))
             if earlier is not None and earlier.record.get("sha256") == digest:
                 return earlier, False
@@ -142,7 +155,7 @@ class LabelStore:
 
     def remove(self, case: str, tag: str, user: str) -> bool:
         """Mark the newest label of a tag as removed; return whether there was one."""
-        with self._lock:
+        with self._writing:
             label = self.newest(case, tag)
             if label is None:
                 return False
@@ -151,8 +164,26 @@ class LabelStore:
 
     def note(self, label: LabelVersion, info: dict[str, Any]) -> None:
         """Remember what a client says of a label; earlier statements with other names stay."""
-        with self._lock:
+        with self._writing:
             write_json(label.folder / "notes.json", {**label.notes(), **info})
+
+    def _all(self, case: str) -> Sequence[LabelVersion]:
+        """Return a case's labels, oldest first, the removed ones among them.
+
+        A version never changes, so only those are read that were not there at the last look.
+        """
+        folder, seen = self._root / case, self._seen.get(case, _Seen())
+        try:
+            changed = folder.stat().st_mtime_ns
+            if changed == seen.changed:
+                return seen.labels
+            labels = _read_versions(case, folder, seen.by_inode)
+        except FileNotFoundError:
+            return ()
+        # the clock of the disk may be too coarse for the next change
+        settled = abs(time.time_ns() - changed) >= _SETTLED
+        self._seen[case] = seen = _Seen(changed if settled else 0, tuple(labels.values()), labels)
+        return seen.labels
 
     def _write(self, case: str, label: Volume, record: dict[str, Any]) -> LabelVersion:
         parent = make_folder(self._root / case)
@@ -191,13 +222,24 @@ def version_folders(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name[1:]))
 
 
-def _read_versions(case: str, folder: Path) -> list[LabelVersion]:
-    found = []
-    for path in version_folders(folder):
-        record = read_object(path / RECORD_FILE) or {}
-        if record.get("tag") and (path / LABEL_FILE).is_file():
-            found.append(LabelVersion(case, path.name, path, record))
-    return found
+def _read_versions(case: str, folder: Path, known: Mapping[tuple[str, int], LabelVersion]) -> _ByInode:
+    """Return a case's labels, oldest first; those that are known are not read again."""
+    with os.scandir(folder) as entries:
+        found = sorted(
+            (int(entry.name[1:]), entry.name, entry.inode()) for entry in entries if _VERSION.fullmatch(entry.name)
+        )
+    labels = {}
+    for _, name, inode in found:
+        label = known.get((name, inode)) or _read_version(case, folder / name)
+        if label is not None:
+            labels[name, inode] = label
+    return labels
+
+
+def _read_version(case: str, folder: Path) -> LabelVersion | None:
+    record = read_object(folder / RECORD_FILE) or {}
+    whole = record.get("tag") and (folder / LABEL_FILE).is_file()
+    return LabelVersion(case, folder.name, folder, record) if whole else None
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

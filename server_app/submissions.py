@@ -169,7 +169,7 @@ class Submissions:
 
     def tags(self, case: Case) -> list[str]:
         """Return the tags a case has labels of."""
-        tags = {label.tag for label in self.store.versions(case.id)}
+        tags = self.store.tags(case.id)
         return sorted(tags | {SOURCE} if case.label is not None else tags)
 
     def is_labeled(self, case: Case, tag: str | None = None) -> bool:

@@ -155,7 +155,7 @@ def _stages(training: dict[str, Any]) -> list[str]:
 
 def _seeds(seeds: dict[str, Any]) -> str:
     first, count = seeds.get("first", 0), seeds.get("count", 0)
-    kind = "" if seeds.get("tumor", True) else ", without tumor"
+    kind = {True: "", False: ", without tumor", "small": ", small tumors"}[seeds.get("tumor", True)]
     kind += ", every distractor" if seeds.get("distractors") == "all" else ""
     return f"{count} ({first} to {first + count - 1}{kind})"
 

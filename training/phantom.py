@@ -27,6 +27,10 @@ GENERATOR_VERSION = 5
 #: Share of heads that have no tumor at all.
 HEALTHY_SHARE = 0.08
 
+#: Whether a phantom has a tumor: ``True`` any (one head in twelve has none), ``"small"`` always one of a few mL,
+#: ``False`` never.
+TumorWish = bool | Literal["small"]
+
 
 @dataclass(frozen=True)
 class Phantom:
@@ -56,7 +60,7 @@ def phantom_id(seed: int) -> str:
 
 
 def generate(
-    seed: int, shape: Shape | None = None, tumor: bool = True, distractors: Literal["some", "all"] = "some"
+    seed: int, shape: Shape | None = None, tumor: TumorWish = True, distractors: Literal["some", "all"] = "some"
 ) -> Phantom:
     """Make one phantom.
 
@@ -64,7 +68,7 @@ def generate(
         seed: Non-negative; decides everything.
         shape: Size of a patch around the tumor (off its center by chance; anywhere in the brain if there is
             none); ``None`` gives the whole head, about 145 x 185 x 160.
-        tumor: ``False`` always gives a healthy head; ``True`` one in twelve.
+        tumor: ``False`` always gives a healthy head, ``True`` one in twelve; ``"small"`` a core of 5 to 10 mm radius.
         distractors: ``"all"`` puts every kind of distractor into the head; ``"some"`` draws which.
 
     Raises:
@@ -77,9 +81,9 @@ def generate(
     rng = np.random.default_rng([seed, 20260])
     atlas = load_atlas()
     pose = random_pose(rng)
-    wanted = tumor and rng.random() >= HEALTHY_SHARE
+    wanted = tumor == "small" or (tumor and rng.random() >= HEALTHY_SHARE)
     center = pose.to_output(_start(rng, atlas))
-    foci = draw_foci(rng, center)
+    foci = draw_foci(rng, center, small=tumor == "small")
     origin, size = _patch(rng, center, shape) if shape is not None else head_box(atlas, pose)
     warp = Warp.draw(rng, pose, origin, size)
     pushes = _pushes(rng, foci) if wanted else []

@@ -72,9 +72,7 @@ class _Looks:
         here = image[tumor.box]
         for name, cover in (("ed", self.edema_cover), ("ncr", 0.97), ("inner", 0.9), ("et", 0.97)):
             level = np.float32(contrast.lesion[name][channel])
-            amount = rng.uniform(0.02, {"ed": 0.1, "ncr": 0.16, "inner": 0.1, "et": 0.24}[name], 2) * rng.choice(
-                [-1, 1], 2
-            )
+            amount = rng.uniform(0.02, _TEXTURE[name], 2) * rng.choice([-1, 1], 2)
             texture = level * (1 + amount[0] * self.coarse + amount[1] * self.grain).astype(np.float32)
             if name == "ncr" and self.bleed and channel < 2:
                 texture += np.float32(0.7) * (self.coarse > 1.3)

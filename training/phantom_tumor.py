@@ -20,6 +20,9 @@ MIN_CORE = 150
 #: Fewer enhancing voxels than this (0.3 mL) are not called enhancing.
 MIN_ENHANCING = 300
 
+#: Radii (mm) of the cores of small tumors: 0.5 to 4 mL as balls.
+_SMALL = (5.0, 10.0)
+
 #: Where the label of edema ends, on the way (0-1) from where its brightness begins to where it is full: experts draw
 #: around all that is brighter than the tissue beside it, not at half of the way.
 EDEMA_BORDER = 0.36
@@ -53,10 +56,18 @@ class Tumor:
     foci: list[Focus] = field(default_factory=list)
 
 
-def draw_foci(rng: np.random.Generator, center: np.ndarray) -> list[Focus]:
-    """Draw one tumor around ``center``: mostly one focus, sometimes satellites of the same build."""
+def draw_foci(rng: np.random.Generator, center: np.ndarray, *, small: bool = False) -> list[Focus]:
+    """Draw one tumor around ``center``: mostly one focus, sometimes satellites of the same build.
+
+    Args:
+        rng: Source of chance.
+        center: Output mm.
+        small: Draw the radius of the first focus among small ones.
+    """
     kind = str(rng.choice(KINDS, p=_CHANCES))
     radius = float(np.clip(np.exp(rng.normal(np.log(16.0 if kind != "low" else 18.0), 0.36)), 6.5, 32))
+    if small:
+        radius = float(rng.uniform(*_SMALL))
     foci = [Focus(center, radius, kind)]
     if rng.random() < 0.22:
         for _ in range(rng.integers(1, 4)):

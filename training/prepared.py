@@ -26,7 +26,7 @@ from training.fixed_seeds import refuse_fixed
 from training.labels import NUM_CLASSES
 from training.normalize import zscore
 from training.parallel import each_on_all_cores
-from training.phantom import GENERATOR_VERSION, Phantom, generate, phantom_id
+from training.phantom import GENERATOR_VERSION, Phantom, TumorWish, generate, phantom_id
 from training.resample import bounding_box
 
 _FORMAT = 1
@@ -210,7 +210,7 @@ def prepare_phantoms(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     *,
-    tumor: bool = True,
+    tumor: TumorWish = True,
     distractors: Literal["some", "all"] = "some",
 ) -> list[PreparedCase]:
     """Put whole-head phantoms (``phantom-<seed>``) into a store, on all cores; those already there are kept.
@@ -242,12 +242,13 @@ def prepare_phantoms(
     return [store.get(phantom_id(seed)) for seed in wanted]
 
 
-def _phantom_key(seed: int, tumor: bool, distractors: str) -> str:
-    wishes = ("" if tumor else " without tumor") + (" with every distractor" if distractors == "all" else "")
+def _phantom_key(seed: int, tumor: TumorWish, distractors: str) -> str:
+    wishes = " with a small tumor" if tumor == "small" else "" if tumor else " without tumor"
+    wishes += " with every distractor" if distractors == "all" else ""
     return f"phantom generator {GENERATOR_VERSION} seed {seed}{wishes}"
 
 
-def _prepare_one(job: tuple[str, int, bool, Literal["some", "all"]]) -> str:
+def _prepare_one(job: tuple[str, int, TumorWish, Literal["some", "all"]]) -> str:
     folder, seed, tumor, distractors = job
     image, label, _ = prepare_phantom(generate(seed, tumor=tumor, distractors=distractors))
     key = _phantom_key(seed, tumor, distractors)

@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 from training.errors import InputError
 from training.fit import FitConfig
 from training.fixed_seeds import refuse_fixed
+from training.phantom import TumorWish
 from training.unet import UNetConfig
 
 if sys.version_info >= (3, 11):
@@ -48,7 +49,7 @@ class Seeds(BaseModel):
 
     first: int = Field(ge=0)
     count: int = Field(ge=1, le=1_000_000)
-    tumor: bool = True
+    tumor: TumorWish = True
     distractors: Literal["some", "all"] = "some"
 
     @model_serializer(mode="wrap")

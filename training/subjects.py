@@ -11,7 +11,7 @@ import numpy as np
 from training.cases import Case
 from training.modalities import ROLES
 from training.parallel import each_on_all_cores
-from training.phantom import Phantom, generate, phantom_id
+from training.phantom import Phantom, TumorWish, generate, phantom_id
 from training.volumes import Grid, Volume
 
 #: The builds of phantoms in words.
@@ -65,7 +65,7 @@ def subject_of_phantom(phantom: Phantom) -> Subject:
 def phantom_subjects(
     seeds: Iterable[int],
     *,
-    tumor: bool = True,
+    tumor: TumorWish = True,
     distractors: Literal["some", "all"] = "some",
     workers: int | None = None,
 ) -> Iterator[Subject]:
@@ -81,7 +81,7 @@ def phantom_subjects(
         yield subject_of_phantom(phantom)
 
 
-def _make(job: tuple[int, bool, Literal["some", "all"]]) -> Phantom:
+def _make(job: tuple[int, TumorWish, Literal["some", "all"]]) -> Phantom:
     seed, tumor, distractors = job
     made = generate(seed, tumor=tumor, distractors=distractors)
     # half the bytes on the way between processes; whole numbers are what files hold

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from fastapi import HTTPException
 
+from server_app import labels_store
 from server_app.answers import Answers
 from server_app.catalog import Catalog
 from server_app.labels_store import LabelStore
@@ -84,6 +85,58 @@ def test_a_label_that_cannot_be_read_for_a_moment_is_not_taken_for_gone(
         with pytest.raises(OSError, match=os.strerror(number)):
             store.versions("case")
     assert [label.version for label in store.versions("case")] == ["v0001"]
+
+
+def test_a_new_version_does_not_make_the_earlier_ones_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, opened, read = LabelStore(tmp_path), list[str](), Path.read_text
+
+    def count(path: Path, *arguments: Any, **more: Any) -> str:
+        opened.append(path.parent.name)
+        return read(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "read_text", count)
+    for number in range(6):
+        store.add("case", (TRUTH, OTHER)[number % 2], {"tag": "final"})
+        assert len(store.versions("case")) == number + 1
+    assert opened == [f"v{number:04d}" for number in range(1, 7)]
+
+
+def test_a_version_that_takes_the_name_of_one_set_aside_is_read(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path / "labels")
+    store.add("case", TRUTH, {"tag": "final", "user": "a"})
+    (tmp_path / "labels" / "case" / "v0001").rename(tmp_path / "aside")
+    store.add("case", OTHER, {"tag": "final", "user": "b"})
+    assert [(label.version, label.record["user"]) for label in store.versions("case")] == [("v0001", "b")]
+
+
+def test_who_reads_does_not_wait_for_a_label_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LabelStore(tmp_path)
+    store.add("case", TRUTH, {"tag": "final"})
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(label: Volume, path: Path) -> None:
+        begun.set()
+        assert go_on.wait(60)
+        write_labelmap(label, path)
+
+    monkeypatch.setattr(labels_store, "write_labelmap", slowly)
+    writer = threading.Thread(target=store.add, args=("case", OTHER, {"tag": "final"}))
+    writer.start()
+    assert begun.wait(60)
+    found: list[str] = []
+    reader = threading.Thread(target=lambda: found.extend(label.version for label in store.versions("case")))
+    reader.start()
+    reader.join(30)
+    in_time = list(found)
+    go_on.set()
+    writer.join()
+    reader.join()
+    assert in_time == ["v0001"]
+    assert len(store.versions("case")) == 2
 
 
 def test_notes_that_cannot_be_read_for_a_moment_are_not_written_over(
