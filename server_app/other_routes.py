@@ -95,12 +95,17 @@ def batch_wishes(params: dict[str, Any]) -> dict[str, Any]:
     """Return what of a batch's parameters is passed on.
 
     Raises:
-        InputError: Naming the first one that no batch has.
+        InputError: Naming the first one that no batch has, or ``max_batch_size`` if it is no number of cases.
     """
     for name in params:
         if name not in _BATCH | _DROPPED:
             known = ", ".join(sorted(_BATCH))
             raise InputError(f"A batch has no parameter {name[:80]!r}. It takes {known}.", field=name[:80])
+    most = 0 if params.get("max_batch_size") is None else params["max_batch_size"]
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        raise InputError(
+            f"max_batch_size is the most cases to segment, 0 for all; it is {str(most)[:40]!r}.", field="max_batch_size"
+        )
     return {name: value for name, value in params.items() if name in _BATCH}
 
 

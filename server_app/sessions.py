@@ -37,14 +37,27 @@ class CheckedSessions(Sessions):
         return True
 
     def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> SessionInfo | None:
-        """Return a session; ``None`` if there is none, or the id is none."""
+        """Return a session; ``None`` if there is none, its description is damaged, or the id is none."""
         if not _ID.fullmatch(session_id):
             return None
-        info = super().get_session(session_id, False, fetch_cache)
+        try:
+            info = self._read(session_id, fetch_cache)
+        except _DAMAGED as error:
+            logger.warning("The session %s cannot be read: %s", session_id, error)
+            return None
         if info is not None and update_ts:
             info.last_access_ts = int(time.time())
             with contextlib.suppress(OSError):  # reading must go on when the disk is full
                 self._write_meta_info(session_id, info)
+        return info
+
+    def _read(self, session_id: str, fetch_cache: bool) -> SessionInfo | None:
+        """Return a session; one of :data:`_DAMAGED` is raised if its description cannot be relied on."""
+        info = super().get_session(session_id, False, fetch_cache)
+        if info is not None:
+            folder = Path(self.store_path) / session_id
+            if Path(info.image).resolve().parent != folder.resolve() or info.last_access_ts + info.expiry < 0:
+                raise ValueError("it describes another session")
         return info
 
     def image(self, session_id: str, field: str = "session_id") -> Path:
@@ -120,7 +133,7 @@ class CheckedSessions(Sessions):
     def _remove_if_expired(self, name: str) -> bool:
         """Forget a session if its time is over, or if it is broken and old; return whether it was."""
         try:
-            info = self.get_session(name, update_ts=False, fetch_cache=False)
+            info = self._read(name, fetch_cache=False) if _ID.fullmatch(name) else None
             if info is not None and info.last_access_ts + info.expiry >= time.time():
                 return False
         except _DAMAGED as error:  # or somebody removes it just now

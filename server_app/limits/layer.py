@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 #: The routes that take files, with their methods; a slash at the end makes no difference.
 _WITH_FILES = re.compile(r"PUT /(session|datastore|datastore/image|datastore/label|cases/[^/]+)|POST /infer/[^/]+")
-#: Further routes that take long: making a case, and packing all of them.
-_SLOW = frozenset({"POST /samples", "GET /datastore/dataset"})
+#: Further routes that take long: making a case, packing all of them, and sending volumes, labelmaps and maps.
+_SLOW = re.compile(
+    r"POST /samples|GET /datastore/(dataset|image|label)|GET /cases/[^/]+/(volumes|labels)/[^/]+|GET /maps/[^/]+/[^/]+"
+)
 #: No route of these methods reads a body. With a token, MONAI Label's client announces one that it never sends.
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _JSON = re.compile(r"application/([^;]+\+)?json\s*(;.*)?", re.IGNORECASE)
@@ -56,7 +58,7 @@ class LimitsLayer:
             return
         try:
             route, takes_files = self._check(scope)
-            with self._crowd.admitted(slow=takes_files or route in _SLOW):
+            with self._crowd.admitted(slow=takes_files or _SLOW.fullmatch(route) is not None):
                 await self._answer(scope, receive, send, takes_files)
         except HTTPException as error:  # of the layer's own; the app answers its own itself
             await _refuse(error, scope, receive, send)

@@ -33,6 +33,13 @@ def test_anything_else_is_refused_by_its_name(name: str) -> None:
     assert repr(name) in caught.value.message
 
 
+@pytest.mark.parametrize("most", ["many", -1, 1.5, True, [2]])
+def test_a_number_of_cases_that_is_none_is_refused(most: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        batch_wishes({**OURS, "max_batch_size": most})
+    assert caught.value.field == "max_batch_size"
+
+
 def test_a_server_starts_nothing_with_a_folder_of_programs(server: Server) -> None:
     before = server.request("GET", "/batch/infer", params={"all": "true"}).text
     answer = server.request("POST", "/batch/infer/tumorloop", json={"bundle_path": "/tmp", "images": []})

@@ -66,6 +66,7 @@ def test_a_damaged_session_is_removed_when_it_is_old_and_never_in_the_way(tmp_pa
     damaged, over, old = (before.add_session(str(sent(tmp_path / name)), 100)[0] for name in "abc")
     for name in (damaged, old):
         (store / name / "meta.info").write_bytes(content)
+    assert CheckedSessions(str(store)).get_session(damaged) is None
     info = before.get_session(over)
     assert info is not None
     info.last_access_ts = int(time.time()) - 200
