@@ -12,6 +12,8 @@ OUT := demo
 # make run
 STUDIES := $(OUT)/studies
 PORT := 8000
+# make test: so many tests at once, each with servers of its own
+WORKERS := 2
 # make panel-screenshots
 SCREENSHOTS := build/panel-screenshots
 # make attack
@@ -40,6 +42,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): about four minutes the first time ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) --upgrade pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[test]"
 	@# sam2, a dependency of MONAI Label that TumorLoop never uses, installs a package named "training" as well.
@@ -71,7 +74,7 @@ lint: setup
 	$(BIN)/mypy
 
 test: lint test-mrml
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-mrml: setup-slicer512
 	$(VENV512)/bin/python -m pytest tests/slicer_extension/mrml

@@ -9,6 +9,9 @@ import pytest
 
 from tests import synthetic
 
+# The workers of pytest-xdist are told the terminal's width, and Rich's consoles would keep to it in all tests.
+os.environ.pop("COLUMNS", None)
+
 _DEFAULT_CASES = Path(__file__).resolve().parents[1] / ".." / "shared" / "cases"
 
 

@@ -29,7 +29,7 @@ HEALTHY_SHARE = 0.08
 
 #: Whether a phantom has a tumor: ``True`` any (one head in twelve has none), ``"small"`` always one of a few mL,
 #: ``False`` never.
-TumorWish = bool | Literal["small"]
+TumorWish = Literal[True, False, "small"]
 
 
 @dataclass(frozen=True)

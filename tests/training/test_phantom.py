@@ -68,6 +68,15 @@ def test_a_phantom_asked_for_without_a_tumor_has_none():
         assert phantom.brain.any()
 
 
+def test_a_phantom_asked_for_with_a_small_tumor_has_one_of_a_few_milliliters():
+    phantoms = [generate(seed, (64, 64, 64), tumor="small") for seed in range(8)]
+    cores = [np.count_nonzero((phantom.label == 1) | (phantom.label == 3)) / 1000 for phantom in phantoms]
+    assert all(phantom.kind in KINDS for phantom in phantoms)
+    assert max(cores) < 8  # a ball of 10 mm radius has 4.2 mL; satellites and generous drawing add to it
+    assert np.median(cores) < 4
+    assert min(cores) > 0.1
+
+
 def test_edema_shines_on_flair_and_enhancing_tumor_on_t1ce(patches):
     edema = [contrast(p, FLAIR, 2) for p in patches if np.count_nonzero(p.label == 2) > 500]
     enhancing = [contrast(p, T1CE, 3) for p in patches if np.count_nonzero(p.label == 3) > 500]

@@ -133,6 +133,11 @@ def test_an_unknown_name_is_answered_with_those_there_are():
             "distractor",
         ),
         (
+            tiny("one").replace("first = 0", 'tumor = "tiny", first = 0'),
+            '"phantoms.tumor" in stage "one": Input should be True, False or \'small\'',
+            "tumor",
+        ),
+        (
             tiny("one").replace("first = 0", "first = 910000000"),
             'stage "one": Phantom 910000000 is kept for measuring',
             "phantoms",
