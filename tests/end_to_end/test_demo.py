@@ -199,14 +199,15 @@ def wait_for_children(demo: subprocess.Popen) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1600)
 def test_the_demo_on_phantoms_closes_the_loop(tmp_path):
     out = tmp_path / "demo"
     done = subprocess.run(
-        [*COMMAND, "--out", str(out)],
+        [*COMMAND, "--epochs", "1", "--out", str(out)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=800,
+        timeout=1500,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     facts = json.loads((out / "report.json").read_text("utf-8"))
