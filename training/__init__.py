@@ -10,8 +10,8 @@ Invariants that hold everywhere in this package:
 
 import os
 
-# TensorFlow leaves oneDNN's convolutions off on processors without AVX-512, where they are four to six times as fast and
-# take a quarter of the memory. It reads this once, at its import; who sets it himself decides.
+# TensorFlow leaves oneDNN's convolutions off on processors without AVX-512, where they are four to six times as fast
+# and take a quarter of the memory. It reads this once, at its import; who sets it himself decides.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __version__ = "0.1.0"
