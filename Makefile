@@ -44,7 +44,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) --upgrade pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[test]"
+	@# setuptools warns of editable installations, in eleven lines
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) \
+		-e ".[test]"
 	@# sam2, a dependency of MONAI Label that TumorLoop never uses, installs a package named "training" as well.
 	@$(BIN)/python -m pip uninstall --quiet --yes sam2
 	@touch $@
