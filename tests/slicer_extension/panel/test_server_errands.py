@@ -43,7 +43,7 @@ class TestCases:
         assert case_errands.LEAST_SURE in client.info()["strategies"]
         waiting = {str(case["id"]) for case in client.cases() if not case["labeled"]}
         assert set(order) == waiting
-        scored = sorted(waiting & set(unsure), key=lambda case: -unsure[case])
+        scored = sorted(waiting & set(unsure), key=lambda case: (-unsure[case], case))
         assert [case for case in order if case in scored] == scored
 
     def test_a_server_without_that_strategy_is_asked_for_the_first_case(self, client, proxy, tmp_path):
