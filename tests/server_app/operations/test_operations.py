@@ -57,7 +57,8 @@ def inference_state(server: Server) -> dict[str, Any]:
 
 def log_lines(server: Server) -> list[dict[str, Any]]:
     log = server.workspace / "app" / "logs" / "app.log"
-    return [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    whole = (line for line in log.read_text().splitlines(keepends=True) if line.startswith("{") and line.endswith("\n"))
+    return [json.loads(line) for line in whole]
 
 
 def test_a_server_that_is_well_says_so_to_everybody(server: Server) -> None:
@@ -124,7 +125,10 @@ def test_requests_are_counted_by_route_and_the_process_is_measured(server: Serve
 def test_the_log_names_routes_and_request_ids_and_never_a_case(server: Server) -> None:
     answer = server.request("GET", f"/cases/{CASE}/labels")
     sought = answer.headers["X-Request-ID"]
-    (line,) = [line for line in log_lines(server) if line.get("request_id") == sought and "route" in line]
+    # a request is written down after its answer was sent
+    (line,) = eventually(
+        lambda: [line for line in log_lines(server) if line.get("request_id") == sought and "route" in line]
+    )
     assert (line["route"], line["status"]) == ("/cases/{case_id}/labels", 200)
     assert not [line for line in log_lines(server) if line.get("route") and CASE in json.dumps(line)]
 
