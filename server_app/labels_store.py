@@ -15,8 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +74,9 @@ class LabelVersion:
         return read_object(self.folder / "notes.json") or {}
 
 
-#: Versions by name and number of the folder's inode: one that was set aside may have a successor of the same name.
+#: Versions, oldest first, by name and number of the folder's inode: one that was set aside may have a successor of the
+#: same name.
 _ByInode = dict[tuple[str, int], LabelVersion]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What a look at a case's folder found; ``changed`` is the folder's time then, 0 if that cannot be relied on."""
-
-    changed: int = 0
-    labels: tuple[LabelVersion, ...] = ()
-    by_inode: _ByInode = field(default_factory=dict)
 
 
 class LabelStore:
@@ -102,7 +93,8 @@ class LabelStore:
         self._root = root
         # Who reads never waits for who writes: packing a label takes as long as thousands of looks.
         self._writing = threading.RLock()
-        self._seen: dict[str, _Seen] = {}
+        #: By case: its folder's time (ns) at the last look, 0 if that cannot be relied on, and what was found.
+        self._seen: dict[str, tuple[int, _ByInode]] = {}
 
     def cases(self) -> list[str]:
         """Return the ids of all cases that have a folder."""
@@ -167,23 +159,23 @@ class LabelStore:
         with self._writing:
             write_json(label.folder / "notes.json", {**label.notes(), **info})
 
-    def _all(self, case: str) -> Sequence[LabelVersion]:
+    def _all(self, case: str) -> list[LabelVersion]:
         """Return a case's labels, oldest first, the removed ones among them.
 
         A version never changes, so only those are read that were not there at the last look.
         """
-        folder, seen = self._root / case, self._seen.get(case, _Seen())
+        folder = self._root / case
+        seen, labels = self._seen.get(case, (0, {}))
         try:
             changed = folder.stat().st_mtime_ns
-            if changed == seen.changed:
-                return seen.labels
-            labels = _read_versions(case, folder, seen.by_inode)
+            if changed != seen:
+                labels = _read_versions(case, folder, labels)
+                # the clock of the disk may be too coarse for the next change
+                settled = abs(time.time_ns() - changed) >= _SETTLED
+                self._seen[case] = (changed if settled else 0, labels)
         except FileNotFoundError:
-            return ()
-        # the clock of the disk may be too coarse for the next change
-        settled = abs(time.time_ns() - changed) >= _SETTLED
-        self._seen[case] = seen = _Seen(changed if settled else 0, tuple(labels.values()), labels)
-        return seen.labels
+            return []
+        return list(labels.values())
 
     def _write(self, case: str, label: Volume, record: dict[str, Any]) -> LabelVersion:
         parent = make_folder(self._root / case)
@@ -218,21 +210,24 @@ def content_digest(label: Volume) -> str:
 
 def version_folders(folder: Path) -> list[Path]:
     """Return the folders of a case's versions, whatever is in them."""
-    found = [path for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(path.name[1:]))
+    return [folder / entry.name for entry in _version_entries(folder)]
 
 
-def _read_versions(case: str, folder: Path, known: Mapping[tuple[str, int], LabelVersion]) -> _ByInode:
-    """Return a case's labels, oldest first; those that are known are not read again."""
+def _version_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """List a case's versions by number; their inodes come with the list, without a look at each."""
     with os.scandir(folder) as entries:
-        found = sorted(
-            (int(entry.name[1:]), entry.name, entry.inode()) for entry in entries if _VERSION.fullmatch(entry.name)
-        )
+        found = [entry for entry in entries if _VERSION.fullmatch(entry.name)]
+    return sorted(found, key=lambda entry: int(entry.name[1:]))
+
+
+def _read_versions(case: str, folder: Path, known: _ByInode) -> _ByInode:
+    """Return a case's labels; those that are known are not read again."""
     labels = {}
-    for _, name, inode in found:
-        label = known.get((name, inode)) or _read_version(case, folder / name)
+    for entry in _version_entries(folder):
+        key = entry.name, entry.inode()
+        label = known.get(key) or _read_version(case, folder / entry.name)
         if label is not None:
-            labels[name, inode] = label
+            labels[key] = label
     return labels
 
 

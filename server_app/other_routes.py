@@ -101,8 +101,8 @@ def batch_wishes(params: dict[str, Any]) -> dict[str, Any]:
         if name not in _BATCH | _DROPPED:
             known = ", ".join(sorted(_BATCH))
             raise InputError(f"A batch has no parameter {name[:80]!r}. It takes {known}.", field=name[:80])
-    most = 0 if params.get("max_batch_size") is None else params["max_batch_size"]
-    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+    most = params.get("max_batch_size")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
         raise InputError(
             f"max_batch_size is the most cases to segment, 0 for all; it is {str(most)[:40]!r}.", field="max_batch_size"
         )

@@ -38,8 +38,6 @@ class CheckedSessions(Sessions):
 
     def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> SessionInfo | None:
         """Return a session; ``None`` if there is none, its description is damaged, or the id is none."""
-        if not _ID.fullmatch(session_id):
-            return None
         try:
             info = self._read(session_id, fetch_cache)
         except _DAMAGED as error:
@@ -52,10 +50,13 @@ class CheckedSessions(Sessions):
         return info
 
     def _read(self, session_id: str, fetch_cache: bool) -> SessionInfo | None:
-        """Return a session; one of :data:`_DAMAGED` is raised if its description cannot be relied on."""
+        """Return a session, ``None`` if there is none; raises one of :data:`_DAMAGED` if it cannot be relied on."""
+        if not _ID.fullmatch(session_id):
+            return None
         info = super().get_session(session_id, False, fetch_cache)
         if info is not None:
             folder = Path(self.store_path) / session_id
+            # what are no numbers cannot be added up
             if Path(info.image).resolve().parent != folder.resolve() or info.last_access_ts + info.expiry < 0:
                 raise ValueError("it describes another session")
         return info
@@ -133,7 +134,7 @@ class CheckedSessions(Sessions):
     def _remove_if_expired(self, name: str) -> bool:
         """Forget a session if its time is over, or if it is broken and old; return whether it was."""
         try:
-            info = self._read(name, fetch_cache=False) if _ID.fullmatch(name) else None
+            info = self._read(name, fetch_cache=False)
             if info is not None and info.last_access_ts + info.expiry >= time.time():
                 return False
         except _DAMAGED as error:  # or somebody removes it just now
