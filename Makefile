@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # the logic on MRML is tested on Slicer 5.12 as well, in an environment of its own
 VENV512 := .venv-slicer512
 PIP_ARGS ?=
+# pip in an environment's folder of programs; setuptools would warn of editable installations, in eleven lines
+install = PYTHONWARNINGS=ignore $(1)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 # make demo: a folder of labeled cases to use instead of phantoms, and where the report goes
 CASES :=
@@ -42,11 +44,9 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): about four minutes the first time ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) --upgrade pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch
-	@# setuptools warns of editable installations, in eleven lines
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) \
-		-e ".[test]"
+	@$(call install,$(BIN)) --upgrade pip
+	@$(call install,$(BIN)) torch
+	@$(call install,$(BIN)) -e ".[test]"
 	@# sam2, a dependency of MONAI Label that TumorLoop never uses, installs a package named "training" as well.
 	@$(BIN)/python -m pip uninstall --quiet --yes sam2
 	@touch $@
@@ -56,12 +56,12 @@ setup-slicer512: $(VENV512)/.ready
 $(VENV512)/.ready: constraints.txt
 	@echo "Setting up $(VENV512) ..."
 	@test -x $(VENV512)/bin/python || $(PYTHON) -m venv $(VENV512)
-	@$(VENV512)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) \
-		slicer-core==5.12.4.0 numpy nibabel pytest pytest-timeout
+	@$(call install,$(VENV512)/bin) --upgrade pip
+	@$(call install,$(VENV512)/bin) slicer-core==5.12.4.0 numpy nibabel pytest pytest-timeout
 	@touch $@
 
 gpu: setup
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[gpu]"
+	@$(call install,$(BIN)) -e ".[gpu]"
 	@$(BIN)/python -m pip uninstall --quiet --yes sam2
 
 demo: setup
@@ -94,7 +94,7 @@ fuzz: setup
 	@$(BIN)/python -m tests.fuzz
 
 audit: setup
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e ".[audit]"
+	@$(call install,$(BIN)) -e ".[audit]"
 	$(BIN)/bandit --quiet --severity-level medium --recursive training server_app slicer_extension/TumorLoop
 	$(BIN)/pip-audit --local
 
