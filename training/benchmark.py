@@ -35,7 +35,7 @@ from training.metrics import region_dice
 from training.modalities import ROLES
 from training.model_store import now
 from training.phantom import GENERATOR_VERSION
-from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML
+from training.postprocess import CORE_CLOSING_MM, MIN_CORE_ML, MIN_CORELESS_ML, MIN_ENHANCING_ML, MIN_LESION_ML
 from training.predict import Segmenter
 from training.subjects import Subject, phantom_subjects, subject_of_case
 
@@ -243,7 +243,8 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
         "mirror": segmenter.mirror,
         "postprocessing": {
             "min_lesion_ml": MIN_LESION_ML,
-            "min_largest_ml": MIN_LARGEST_ML,
+            "min_core_ml": MIN_CORE_ML,
+            "min_coreless_ml": MIN_CORELESS_ML,
             "min_enhancing_ml": MIN_ENHANCING_ML,
             "core_closing_mm": CORE_CLOSING_MM,
         },

@@ -9,7 +9,7 @@ from training.calibration import DEFAULT_BINS
 from training.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
 from training.labels import LABELS
 from training.model_store import ModelCard, ModelVersion
-from training.postprocess import CORE_CLOSING_MM, MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML
+from training.postprocess import CORE_CLOSING_MM, MIN_CORE_ML, MIN_CORELESS_ML, MIN_ENHANCING_ML, MIN_LESION_ML
 from training.recipe import phantoms_in
 
 INTENDED_USE = (
@@ -30,7 +30,8 @@ LIMITS: tuple[str, ...] = (
     "Images must be skull-stripped and registered to each other; it does neither.",
     "It does not know children's brains, cavities and scars after surgery or radiation, hemorrhage, other tumors, "
     "metastases, or other diseases of white matter, and may call any of them glioma.",
-    f"Lesions below {MIN_LESION_ML:g} mL are not reported, and small tumors may be missed.",
+    f"Lesions below {MIN_LESION_ML:g} mL are not reported, nor are those below {MIN_CORELESS_ML:g} mL in which no "
+    "tumor core was found; small tumors may be missed.",
     "With a modality missing it is less reliable; with more than one missing it was hardly trained.",
 )
 
@@ -74,8 +75,8 @@ tumor (ET), as BraTS has them, on the grid of the truth. A region that neither t
 that only one of them holds as 0. For heads without tumor: the volume that is called tumor. For probabilities: the
 expected calibration error (Guo et al. 2017, arXiv:1706.04599) with {DEFAULT_BINS} bins.
 
-Each voxel gets its most probable label. Then connected lesions below {MIN_LESION_ML:g} mL are dropped (all of them
-where the largest is below {MIN_LARGEST_ML:g} mL: smaller tumors are not reported at all), edema within
+Each voxel gets its most probable label. Then connected lesions below {MIN_LESION_ML:g} mL are dropped (those with less
+than {MIN_CORE_ML:g} mL of core below {MIN_CORELESS_ML:g} mL: a glioma's edema surrounds a core), edema within
 the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes core, and enhancing tumor below
 {MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
 

@@ -1,9 +1,9 @@
 """What the network's answer goes through before anybody sees it.
 
-Three rules, each measured (``docs/ablations.md``): small lesions are more often vessels or bright cortex than tumor,
-the more so in a head without a large one; what lies within the core is
-core, since edema surrounds it by definition; and enhancing tumor too small to be meant is counted as core that does
-not enhance (the usual step for BraTS: Isensee et al. 2021, arXiv:2011.00848).
+Three rules, each measured (``docs/ablations.md``): specks are dropped, and so is what has no core and is not large,
+since a glioma's edema surrounds a core while bright cortex and white-matter lesions have none; what lies within the
+core is core for the same reason; and enhancing tumor too small to be meant is counted as core that does not enhance
+(the usual step for BraTS: Isensee et al. 2021, arXiv:2011.00848).
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from training.resample import bounding_box
 #: A connected lesion smaller than this is dropped.
 MIN_LESION_ML = 1.0
 
-#: If the largest lesion is smaller than this, none is reported.
-MIN_LARGEST_ML = 2.0
+#: With less necrotic, non-enhancing or enhancing core than this, a lesion counts as one without a core.
+MIN_CORE_ML = 0.1
+
+#: A connected lesion without a core is dropped below this. A larger one is kept: its core may only have been missed,
+#: as happens without T1ce.
+MIN_CORELESS_ML = 10.0
 
 #: Less enhancing tumor than this in the whole brain becomes necrotic or non-enhancing core.
 MIN_ENHANCING_ML = 0.5
@@ -66,12 +70,14 @@ def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
 
 
 def _drop_specks(labels: np.ndarray, voxel_ml: float) -> None:
-    """Remove small connected lesions, and all of them if none is large, in place."""
+    """Remove small connected lesions, and those without a core that are not large, in place."""
     from scipy import ndimage
 
-    parts, _ = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(parts.ravel()) * voxel_ml
-    dropped = sizes < (MIN_LESION_ML if sizes[1:].max() >= MIN_LARGEST_ML else MIN_LARGEST_ML)
+    parts, number = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=number + 1) * voxel_ml
+    core = (labels == NCR.value) | (labels == ET.value)
+    cores = np.bincount(parts[core], minlength=number + 1) * voxel_ml
+    dropped = sizes < np.where(cores >= MIN_CORE_ML, MIN_LESION_ML, MIN_CORELESS_ML)
     dropped[0] = False
     labels[dropped[parts]] = 0
 

@@ -16,7 +16,7 @@ from training.geometry import Prepared, prepare
 from training.hardware import best_policy, free_memory_bytes, prepare_backend
 from training.labels import LABELS, REGIONS, region_mask
 from training.model_store import ModelVersion
-from training.postprocess import MIN_LARGEST_ML, most_probable
+from training.postprocess import MIN_CORELESS_ML, MIN_LESION_ML, most_probable
 from training.tiles import predict_in_tiles
 from training.uncertainty import uncertainty
 from training.volumes import Volume
@@ -29,8 +29,9 @@ MAP_NAMES: tuple[str, ...] = (*(f"probability_{region.lower()}" for region in RE
 
 #: Told with an empty answer, which must not be read as a healthy brain.
 NOTHING_FOUND = (
-    f"No tumor is reported. That does not mean that there is none: a lesion below {MIN_LARGEST_ML:g} mL is left out. "
-    "Look at the images, or at the probability maps."
+    f"No tumor is reported. That does not mean that there is none: a lesion below {MIN_LESION_ML:g} mL is left out, "
+    f"and below {MIN_CORELESS_ML:g} mL one in which no tumor core was found. Look at the images, or at the "
+    "probability maps."
 )
 
 #: Peak memory of one pass, in bytes per voxel and base filter: measured 35 in bfloat16, twice that in float32.

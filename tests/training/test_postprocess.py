@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.labels import ED, ET, NCR
-from training.postprocess import MIN_ENHANCING_ML, MIN_LARGEST_ML, MIN_LESION_ML, clean
+from training.postprocess import MIN_CORE_ML, MIN_CORELESS_ML, MIN_ENHANCING_ML, MIN_LESION_ML, clean
 
 
 def labelmap() -> np.ndarray:
@@ -35,10 +35,36 @@ def test_voxels_that_touch_by_a_corner_belong_to_the_lesion() -> None:
     assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
 
 
-def test_a_second_lesion_of_sufficient_size_is_kept() -> None:
+def test_a_second_lesion_of_sufficient_size_with_a_core_is_kept() -> None:
     labels = labelmap()
     labels[27:38, 27:38, 27:38] = ED.value  # 1.331 mL
+    labels[30:35, 30:35, 30:35] = NCR.value  # 0.125 mL
     assert MIN_LESION_ML < 1.331
+    assert MIN_CORE_ML < 0.125
+    assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
+
+
+def test_a_lesion_without_a_core_is_dropped_beside_a_tumor_and_alone() -> None:
+    labels = labelmap()
+    labels[27:38, 27:38, 27:38] = ED.value
+    assert np.array_equal(clean(labels, voxel_ml=0.001), labelmap())
+    labels[labelmap() > 0] = 0
+    assert not clean(labels, voxel_ml=0.001).any()
+
+
+def test_a_few_voxels_of_core_do_not_make_a_tumor_of_a_bright_spot() -> None:
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[2:16, 2:16, 2:16] = ED.value  # 2.744 mL
+    labels[5:9, 5:9, 5:9] = NCR.value  # 0.064 mL
+    assert MIN_CORE_ML > 0.064
+    assert MIN_CORELESS_ML > 2.744
+    assert not clean(labels, voxel_ml=0.001).any()
+
+
+def test_a_large_lesion_is_kept_even_if_its_core_was_missed() -> None:
+    labels = np.zeros((30, 30, 30), np.uint8)
+    labels[3:26, 3:26, 3:26] = ED.value  # 12.167 mL
+    assert MIN_CORELESS_ML < 12.167
     assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
 
 
@@ -74,16 +100,9 @@ def test_edema_between_two_cores_far_apart_stays_edema() -> None:
 
 def test_sizes_are_milliliters_not_voxels() -> None:
     labels = np.zeros((20, 20, 20), np.uint8)
-    labels[5:14, 5:14, 5:14] = ED.value  # 729 voxels
+    labels[5:14, 5:14, 5:14] = NCR.value  # 729 voxels
     assert not clean(labels, voxel_ml=0.001).any()
     assert np.array_equal(clean(labels, voxel_ml=0.008), labels)
-
-
-def test_a_head_whose_largest_lesion_is_small_is_reported_without_tumor() -> None:
-    labels = np.zeros((20, 20, 20), np.uint8)
-    labels[2:13, 2:13, 2:13] = ED.value  # 1.331 mL, which is kept beside a large one
-    assert MIN_LESION_ML < 1.331 < MIN_LARGEST_ML
-    assert not clean(labels, voxel_ml=0.001).any()
 
 
 def test_an_empty_labelmap_stays_empty() -> None:
