@@ -14,7 +14,7 @@ from training.checkpoint import TrainingState, load_state, save_state
 from training.fit import FitConfig, FitProgress, FitResult
 from training.labels import REGIONS
 from training.metrics import region_dice
-from training.postprocess import most_probable
+from training.postprocess import decide
 from training.prepared import PREPARED_VOXEL_ML
 from training.weights import Weights, get_weights, set_weights
 
@@ -189,18 +189,21 @@ class FitSession(keras.callbacks.Callback):
 def score(
     network: keras.Model, cases: Sequence[PreparedCase], on_case: Callable[[], None] = lambda: None
 ) -> list[dict[str, float]]:
-    """Return the Dice per region of each case, whole, of what a user would see: cleaned most probable labels.
+    """Return the Dice per region of each case, whole, of what a user would see: the cleaned answer.
 
     Args:
-        network: Anything whose largest output channel is the label: logits or probabilities.
+        network: Answers logits.
         cases: Prepared cases; voxels outside the brain count as background.
         on_case: Called after each of them.
     """
+    from scipy.special import softmax
+
     scores = []
     for case in cases:
         image = np.asarray(case.image(), np.float32)
         brain = np.any(image != 0, axis=-1)
-        labels = most_probable(network.predict_on_batch(image[None])[0], brain, voxel_ml=PREPARED_VOXEL_ML)
+        logits = np.asarray(network.predict_on_batch(image[None])[0], np.float32)
+        labels = decide(softmax(logits, axis=-1), brain, voxel_ml=PREPARED_VOXEL_ML)
         scores.append(region_dice(labels, np.asarray(case.label())))
         on_case()
     return scores

@@ -9,7 +9,14 @@ from training.calibration import DEFAULT_BINS
 from training.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
 from training.labels import LABELS
 from training.model_store import ModelCard, ModelVersion
-from training.postprocess import CORE_CLOSING_MM, MIN_CORE_ML, MIN_CORELESS_ML, MIN_ENHANCING_ML, MIN_LESION_ML
+from training.postprocess import (
+    CORE_CLOSING_MM,
+    MIN_CORE_ML,
+    MIN_CORELESS_ML,
+    MIN_ENHANCING_ML,
+    MIN_LESION_ML,
+    MIN_PROBABILITY,
+)
 from training.recipe import phantoms_in
 
 INTENDED_USE = (
@@ -75,10 +82,11 @@ tumor (ET), as BraTS has them, on the grid of the truth. A region that neither t
 that only one of them holds as 0. For heads without tumor: the volume that is called tumor. For probabilities: the
 expected calibration error (Guo et al. 2017, arXiv:1706.04599) with {DEFAULT_BINS} bins.
 
-Each voxel gets its most probable label. Then connected lesions below {MIN_LESION_ML:g} mL are dropped (those with less
-than {MIN_CORE_ML:g} mL of core below {MIN_CORELESS_ML:g} mL: a glioma's edema surrounds a core), edema within
-the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes core, and enhancing tumor below
-{MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
+A voxel is tumor where that has a probability of {MIN_PROBABILITY["WT"]:g} or more, within it core from
+{MIN_PROBABILITY["TC"]:g}, and within that enhancing from {MIN_PROBABILITY["ET"]:g}. Then connected lesions below
+{MIN_LESION_ML:g} mL are dropped (those with less than {MIN_CORE_ML:g} mL of core below {MIN_CORELESS_ML:g} mL: a
+glioma's edema surrounds a core), edema within the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes core,
+and enhancing tumor below {MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
 
 _EVALUATION_DATA = f"""Synthetic heads whose seeds training refuses: {FIXED_SEEDS[0]} to {FIXED_SEEDS[-1]} with tumor (a
 few without, as drawn), {HEALTHY_SEEDS[0]} to {HEALTHY_SEEDS[-1]} without tumor, and {DISTRACTOR_SEEDS[0]} to

@@ -16,7 +16,7 @@ from training.geometry import Prepared, prepare
 from training.hardware import best_policy, free_memory_bytes, prepare_backend
 from training.labels import LABELS, REGIONS, region_mask
 from training.model_store import ModelVersion
-from training.postprocess import MIN_CORELESS_ML, MIN_LESION_ML, most_probable
+from training.postprocess import MIN_CORELESS_ML, MIN_LESION_ML, decide
 from training.tiles import predict_in_tiles
 from training.uncertainty import uncertainty
 from training.volumes import Volume
@@ -215,16 +215,16 @@ class Segmenter:
 
 
 def labels_of(probabilities: np.ndarray, prepared: Prepared) -> np.ndarray:
-    """Decide for a label in each voxel: the most probable, less what is too small to be meant.
+    """Decide for a label in each voxel, less what is too small to be meant (:mod:`training.postprocess`).
 
     Args:
         probabilities: ``(x, y, z, class)``, of :meth:`Segmenter.probabilities`.
         prepared: The case they were computed for.
 
     Returns:
-        ``uint8 (x, y, z)`` on the working grid, 0 outside the brain, cleaned by :func:`training.postprocess.clean`.
+        ``uint8 (x, y, z)`` on the working grid, 0 outside the brain.
     """
-    return most_probable(probabilities, prepared.brain, voxel_ml=prepared.frame.working.voxel_ml)
+    return decide(probabilities, prepared.brain, voxel_ml=prepared.frame.working.voxel_ml)
 
 
 def output_maps(probabilities: np.ndarray, prepared: Prepared) -> dict[str, Volume]:

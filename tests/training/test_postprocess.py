@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from training.labels import ED, ET, NCR
-from training.postprocess import MIN_CORE_ML, MIN_CORELESS_ML, MIN_ENHANCING_ML, MIN_LESION_ML, clean
+from training.postprocess import (
+    MIN_CORE_ML,
+    MIN_CORELESS_ML,
+    MIN_ENHANCING_ML,
+    MIN_LESION_ML,
+    MIN_PROBABILITY,
+    clean,
+    decide,
+)
 
 
 def labelmap() -> np.ndarray:
@@ -107,3 +115,27 @@ def test_sizes_are_milliliters_not_voxels() -> None:
 
 def test_an_empty_labelmap_stays_empty() -> None:
     assert not clean(np.zeros((8, 8, 8), np.uint8), voxel_ml=0.001).any()
+
+
+def test_a_voxel_belongs_to_each_region_whose_probability_is_high_enough_from_the_outside_in() -> None:
+    assert MIN_PROBABILITY == {"WT": 0.35, "TC": 0.5, "ET": 0.5}
+    voxels = {
+        # background, necrotic, edema, enhancing
+        (0.66, 0.10, 0.14, 0.10): 0,
+        (0.64, 0.10, 0.16, 0.10): ED.value,  # not the most probable, but tumor enough
+        (0.55, 0.45, 0.00, 0.00): ED.value,  # tumor, not sure enough of the core
+        (0.20, 0.30, 0.25, 0.25): NCR.value,  # core by its two parts together
+        (0.10, 0.20, 0.19, 0.51): ET.value,
+    }
+    for probabilities, expected in voxels.items():
+        block = np.tile(np.array(probabilities, np.float32), (24, 24, 24, 1))
+        found = decide(block, np.ones(block.shape[:3], bool), voxel_ml=0.001)
+        assert (found == expected).all(), probabilities
+
+
+def test_outside_the_brain_there_is_no_tumor() -> None:
+    certain = np.zeros((24, 24, 24, 4), np.float32)
+    certain[..., ET.value] = 1
+    brain = np.ones(certain.shape[:3], bool)
+    brain[:4] = False
+    assert np.array_equal(decide(certain, brain, voxel_ml=0.001) == ET.value, brain)
