@@ -45,11 +45,11 @@ def some_cases(tmp_path_factory: pytest.TempPathFactory) -> list[PreparedCase]:
 
 
 def test_a_few_epochs_on_easy_cases_lower_the_loss_and_find_the_tumor(tmp_path: Path, some_cases):
-    config = QUICK.model_copy(update={"max_epochs": 6, "steps_per_epoch": 15})
+    config = QUICK.model_copy(update={"max_epochs": 10, "steps_per_epoch": 15})
     result = fit(config, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path)
-    assert result.epochs == 6
+    assert result.epochs == 10
     assert result.history[-1]["loss"] < 0.5 * result.history[0]["loss"]
-    assert result.history[-1]["WT"] > 0.8
+    assert result.history[-1]["WT"] > 0.9
 
 
 def test_the_best_weights_by_validation_are_kept_not_the_last(tmp_path: Path, some_cases):
