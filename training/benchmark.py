@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from training import __version__
+from training import __version__, postprocess
 from training.benchmark_summary import (
     by_region,
     calibration_summary,
@@ -35,14 +35,6 @@ from training.metrics import region_dice
 from training.modalities import ROLES
 from training.model_store import now
 from training.phantom import GENERATOR_VERSION
-from training.postprocess import (
-    CORE_CLOSING_MM,
-    MIN_CORE_ML,
-    MIN_CORELESS_ML,
-    MIN_ENHANCING_ML,
-    MIN_LESION_ML,
-    MIN_PROBABILITY,
-)
 from training.predict import Segmenter
 from training.subjects import Subject, phantom_subjects, subject_of_case
 
@@ -248,14 +240,7 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
         "weights_sha256": version.weights_sha256(),
         "parameters": sum(int(array.size) for array in version.load_weights().values()),
         "mirror": segmenter.mirror,
-        "postprocessing": {
-            "min_probability": dict(MIN_PROBABILITY),
-            "min_lesion_ml": MIN_LESION_ML,
-            "min_core_ml": MIN_CORE_ML,
-            "min_coreless_ml": MIN_CORELESS_ML,
-            "min_enhancing_ml": MIN_ENHANCING_ML,
-            "core_closing_mm": CORE_CLOSING_MM,
-        },
+        "postprocessing": postprocess.settings(),
     }
 
 

@@ -9,9 +9,11 @@ core is core for the same reason; and enhancing tumor too small to be meant is c
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from training.labels import ED, ET, NCR
+from training.labels import ED, ET, NCR, region_mask
 from training.resample import bounding_box
 
 #: A voxel belongs to a region from this probability on, if it also belongs to the one around it. For the whole tumor
@@ -34,6 +36,18 @@ MIN_ENHANCING_ML = 0.5
 
 #: Gaps in the rim of a core up to about twice this wide are bridged to tell what lies within.
 CORE_CLOSING_MM = 6.0
+
+
+def settings() -> dict[str, Any]:
+    """Return what the rules are set to, JSON-ready, for those who note how an answer was made."""
+    return {
+        "min_probability": dict(MIN_PROBABILITY),
+        "min_lesion_ml": MIN_LESION_ML,
+        "min_core_ml": MIN_CORE_ML,
+        "min_coreless_ml": MIN_CORELESS_ML,
+        "min_enhancing_ml": MIN_ENHANCING_ML,
+        "core_closing_mm": CORE_CLOSING_MM,
+    }
 
 
 def decide(probabilities: np.ndarray, brain: np.ndarray, *, voxel_ml: float) -> np.ndarray:
@@ -84,10 +98,9 @@ def _drop_specks(labels: np.ndarray, voxel_ml: float) -> None:
     """Remove small connected lesions, and those without a core that are not large, in place."""
     from scipy import ndimage
 
-    parts, number = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(parts.ravel(), minlength=number + 1) * voxel_ml
-    core = (labels == NCR.value) | (labels == ET.value)
-    cores = np.bincount(parts[core], minlength=number + 1) * voxel_ml
+    parts, _ = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel()) * voxel_ml
+    cores = np.bincount(parts[region_mask(labels, "TC")], minlength=sizes.size) * voxel_ml
     dropped = sizes < np.where(cores >= MIN_CORE_ML, MIN_LESION_ML, MIN_CORELESS_ML)
     dropped[0] = False
     labels[dropped[parts]] = 0
@@ -97,7 +110,7 @@ def _fill_core(labels: np.ndarray, radius: float) -> None:
     """Turn edema within the core into core, in place: closing by a ball of ``radius`` voxels, then holes."""
     from scipy import ndimage
 
-    core = (labels == NCR.value) | (labels == ET.value)
+    core = region_mask(labels, "TC")
     if not core.any():
         return
     margin = int(np.ceil(radius)) + 2
