@@ -20,6 +20,7 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import flag
+from server_app.mounting import put_first
 from server_app.stock_routes import Reader, Settings, Trainer, with_user
 from training.errors import InputError
 
@@ -38,9 +39,7 @@ _DROPPED = frozenset(
 
 def install(app: TumorLoopApp) -> None:
     """Put these routes before MONAI Label's."""
-    from monailabel.app import app as web
-
-    web.router.routes[:0] = [*_logs().routes, *_batches(app).routes, *_checks(app).routes]
+    put_first(_logs(), _batches(app), _checks(app))
 
 
 def _logs() -> APIRouter:

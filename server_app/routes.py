@@ -15,6 +15,7 @@ from server_app.claim_routes import claims_router
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.labels_store import LabelVersion
+from server_app.mounting import put_first
 from server_app.received import received
 from server_app.replies import ENDINGS, checked_ending, labelmap_reply, map_reply, volume_reply
 from server_app.samples import make_sample
@@ -32,10 +33,7 @@ if TYPE_CHECKING:
 
 def install(app: TumorLoopApp) -> None:
     """Add these routes to the server."""
-    from monailabel.app import app as web
-
-    routers = (_cases(app), claims_router(app), _labels(app), _versions(app), _maps(app), _jobs(app), trainings(app))
-    web.router.routes[:0] = [route for router in routers for route in router.routes]
+    put_first(_cases(app), claims_router(app), _labels(app), _versions(app), _maps(app), _jobs(app), trainings(app))
 
 
 def _cases(app: TumorLoopApp) -> APIRouter:

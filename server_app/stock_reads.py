@@ -13,15 +13,13 @@ from monailabel.endpoints import datastore, session
 from monailabel.endpoints import model as stock_model
 
 from server_app.disk import StoringRoute
+from server_app.mounting import put_first
 from server_app.stock_routes import Reader, Trainer
 
 
 def install() -> None:
     """Put these routes before MONAI Label's."""
-    from monailabel.app import app as web
-
-    routers = (_images(), _labels(), _models(), _sessions())
-    web.router.routes[:0] = [route for router in routers for route in router.routes]
+    put_first(_images(), _labels(), _models(), _sessions())
 
 
 def _images() -> APIRouter:

@@ -26,6 +26,7 @@ from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
 from server_app.infer_task import case_at, flag
 from server_app.limits.files import check_endings
+from server_app.mounting import put_first
 from server_app.received import parsed, received
 from server_app.session_files import complete
 from server_app.sessions import CheckedSessions
@@ -51,9 +52,7 @@ Settings = Annotated[dict[str, Any] | None, Body()]
 
 def install(app: TumorLoopApp) -> None:
     """Put these routes before MONAI Label's."""
-    from monailabel.app import app as web
-
-    web.router.routes[:0] = [*_inference(app).routes, *_images(app).routes, *_training(app).routes]
+    put_first(_inference(app), _images(app), _training(app))
 
 
 def with_user(params: dict[str, Any], user: User) -> dict[str, Any]:

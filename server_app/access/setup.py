@@ -11,6 +11,7 @@ from server_app.access.gate import Gate
 from server_app.access.layer import AccessLayer
 from server_app.access.redact import hide_tokens
 from server_app.access.users import Users
+from server_app.mounting import put_first
 from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 def access(app: ASGIApp) -> ASGIApp:
     """Make the layer; the innermost one, around MONAI Label's app itself."""
-    from monailabel.app import app as web
     from monailabel.config import settings as stock
     from monailabel.endpoints.user import auth
 
@@ -37,6 +37,6 @@ def access(app: ASGIApp) -> ASGIApp:
     # MONAI Label's endpoints ask this function who sends a request; its own knows nobody but "admin".
     auth.from_token = oidc.user_of if gate.oidc is not None else login.stock_user
     if gate.oidc is None:
-        web.router.routes[:0] = login.router(gate).routes
+        put_first(login.router(gate))
     hide_tokens()
     return AccessLayer(app, gate, AuditLog(place.audit))

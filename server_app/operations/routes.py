@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Response
 
+from server_app.mounting import put_first
 from server_app.operations.metrics import REGISTRY, StateCollector
 from server_app.stock_routes import Reader
 
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
 
 def install(app: TumorLoopApp) -> None:
     """Add these routes to the server."""
-    from monailabel.app import app as web
-
     REGISTRY.register(StateCollector(app.overview.gauges))
-    web.router.routes[:0] = _operations(app).routes
+    put_first(_operations(app))
 
 
 def _operations(app: TumorLoopApp) -> APIRouter:
