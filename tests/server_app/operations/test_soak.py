@@ -20,8 +20,11 @@ def test_eight_clients_for_fifteen_seconds_meet_no_error(tiny_model: Path, tmp_p
         labels = {name: labels_for(server.volumes(name)["t1ce"], tmp_path, 3) for name in cases}
         measured = soak(server, 15, 8, cases, labels)
         assert measured.errors == []
-        # Each client ends what it began, however slow the machine is: two and more of each kind.
-        assert {kind for kind, seconds in measured.seconds.items() if len(seconds) > 1} >= {"info", "infer", "submit"}
+        # Of eight clients three infer, three read and two submit; each ends what it began, however slow the machine is.
+        answered = {kind: len(seconds) for kind, seconds in measured.seconds.items()}
+        assert answered["infer"] >= 3
+        assert answered["info"] >= 3
+        assert answered["submit"] >= 2
         # On a busy machine; the long version is held to 0.2 s and 5 %.
         assert measured.percentile("info", 0.99) < 3.0
         assert measured.growth() < 0.25
