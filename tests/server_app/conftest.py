@@ -56,8 +56,9 @@ class Server:
     def worker(self) -> psutil.Process | None:
         """The inference process."""
         for child in psutil.Process(self.process.pid).children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                return child
+            with contextlib.suppress(psutil.NoSuchProcess):  # killed just now: gone, or a zombie not waited for yet
+                if "spawn_main" in " ".join(child.cmdline()):
+                    return child
         return None
 
     def stats(self) -> dict[str, Any]:
