@@ -12,8 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from server_app.access.commands import users
+from server_app.integrity.command import check
 from server_app.serve import serve
-from server_app.store.command import check
 
 _DEFAULT = "serve"
 

@@ -26,31 +26,31 @@ from monailabel.interfaces.tasks.strategy import Strategy
 from monailabel.interfaces.tasks.train import TrainTask
 
 from server_app import description
-from server_app.answers import SESSION_ANSWER, Answers
-from server_app.batch import BatchInference
-from server_app.datastore import CaseDatastore
+from server_app.cases.datastore import CaseDatastore
+from server_app.cases.next_case import First, Random, UncertaintySampling, propose
+from server_app.cases.scores import Scores
+from server_app.common.params import flag, user_of
 from server_app.errors import input_errors, refusal, unknown
-from server_app.infer_task import GliomaSegmentation, flag
-from server_app.jobs import Jobs
-from server_app.maps import MapStore
+from server_app.inference.batch import BatchInference
+from server_app.inference.jobs import Jobs
+from server_app.inference.maps import MapStore
+from server_app.inference.queue import Ticket
+from server_app.inference.results import Results
+from server_app.inference.sessions import CheckedSessions
+from server_app.inference.task import GliomaSegmentation
+from server_app.inference.worker import InferenceWorker
+from server_app.integrity.recovery import recover
+from server_app.labels.answers import SESSION_ANSWER, Answers
 from server_app.operations.overview import Overview
 from server_app.operations.run_record import RunRecord
-from server_app.reuse import Results
-from server_app.scores import Scores
-from server_app.sessions import CheckedSessions
+from server_app.retraining.task import Retraining
+from server_app.retraining.trainings import Trainings, stop_task
 from server_app.settings import ServerSettings
 from server_app.spawning import before_signals
-from server_app.store.recovery import recover
-from server_app.strategies import First, Random, UncertaintySampling, propose
-from server_app.submissions import user_of
-from server_app.train_task import Retraining
-from server_app.trainings import Trainings, stop_task
-from server_app.turns import Ticket
-from server_app.worker import InferenceWorker
 from server_app.workspace import Workspace
 from training import __version__
-from training.cases import Case
-from training.model_store import ModelStore
+from training.cases.case import Case
+from training.models.store import ModelStore
 
 logger = logging.getLogger(__name__)
 
@@ -152,8 +152,10 @@ class TumorLoopApp(MONAILabelApp):
 
     def add_routes(self) -> None:
         """Put the server's routes before MONAI Label's."""
-        from server_app import other_routes, routes, stock_reads, stock_routes
-        from server_app.operations import routes as operations
+        from server_app.api import cases as routes
+        from server_app.api import logs_and_batches as other_routes
+        from server_app.api import operations, stock_reads
+        from server_app.api import stock_inference as stock_routes
 
         stock_reads.install()
         stock_routes.install(self)
@@ -217,7 +219,7 @@ class TumorLoopApp(MONAILabelApp):
 
         Args:
             request: ``model``, ``image`` (a case's id, or a path inside a session or of this request) and the
-                parameters of :class:`server_app.infer_task.GliomaSegmentation`; ``save_label`` stores the result.
+                parameters of :class:`server_app.inference.task.GliomaSegmentation`; ``save_label`` stores the result.
             datastore: Instead of the app's own.
             ticket: To follow and cancel the computation by.
             answers: Where to remember the answer for files that are no case of the datastore.

@@ -7,8 +7,8 @@ from typing import Any
 from training.errors import InputError
 from training.labels import LABELS, REGION_NAMES, REGIONS
 from training.modalities import ROLES, TITLES
-from training.model_card import summary
-from training.model_store import ModelStore, ModelVersion
+from training.models.store import ModelStore, ModelVersion
+from training.release.card import summary
 
 
 def of(models: ModelStore) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from server_app.access import oidc
 from server_app.access.binding import check_tls, tokens_needed
 from server_app.access.gate import is_loopback
 from server_app.access.users import Users
-from server_app.limits.settings import Limits
+from server_app.common.cli_errors import told
+from server_app.common.limits_settings import Limits
 from server_app.operations.logs import LogFormat, log_config
 from server_app.operations.run_record import RunRecord
 from server_app.settings import ServerSettings
-from server_app.told import told
 from server_app.workspace import Workspace
 from training.errors import InputError
 

@@ -8,12 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server_app.limits.settings import Limits
+from server_app.common.limits_settings import Limits
 from training.errors import InputError
-from training.retrain import RetrainConfig
-
-#: The model that comes with the software.
-BUNDLED_MODEL = Path(__file__).resolve().parent / "model"
+from training.models.store import BUNDLED_MODEL
+from training.retraining.retrain import RetrainConfig
 
 #: What clients of MONAI Label send along with a training's settings; accepted and not used.
 STOCK_KEYS = frozenset(

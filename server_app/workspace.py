@@ -2,7 +2,7 @@
 
 Layout::
 
-    models/                 versions of the model and which is current (training.model_store)
+    models/                 versions of the model and which is current (training.models.store)
     labels/<case>/v0001/    submitted labels
     uploads/<case>/         cases that were sent to the server
     answers/<case>/         the model's last answer for a case, to compare a correction with

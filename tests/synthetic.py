@@ -11,8 +11,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from training.images.grid import Grid, Volume, transform_points
 from training.modalities import ROLES
-from training.volumes import Grid, Volume, transform_points
 
 #: Middle of the tumor, in RAS millimeters: right, front, up.
 TUMOR_CENTER = np.array([10.0, 12.0, 6.0])
@@ -93,7 +93,7 @@ def labels_at(points: np.ndarray) -> np.ndarray:
 
 
 def four_volumes(grids: Grid | Mapping[str, Grid]) -> dict[str, Volume]:
-    """The four modalities, on one grid or each on its own, as float32 like ``training.volumes.read_volume``."""
+    """The four modalities, on one grid or each on its own, as float32 like ``training.images.read.read_volume``."""
     volumes = {}
     for role in ROLES:
         volume = head(grids if isinstance(grids, Grid) else grids[role], role)

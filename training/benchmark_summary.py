@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from training.calibration import WHERE, Calibration
-from training.evaluate_result import LOW_DICE, CaseResult
+from training.evaluation.calibration import WHERE, Calibration
+from training.evaluation.result import LOW_DICE, CaseResult
 from training.labels import REGIONS
 
 

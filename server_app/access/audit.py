@@ -15,7 +15,6 @@ import json
 import os
 import threading
 import time
-from contextvars import ContextVar
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,6 @@ from training.atomic import fsync_folder
 
 #: The most refusals of unknown senders that are written in a minute, so that nobody can fill the disk by knocking.
 MOST_REFUSALS = 100
-#: The most cases a line names; a download of the whole dataset has more.
-_MOST_CASES = 1000
-_NOTES: ContextVar[dict[str, Any] | None] = ContextVar("tumorloop-audit", default=None)
 
 
 class AuditLog:
@@ -82,31 +78,6 @@ class AuditLog:
             if self._refusals > MOST_REFUSALS:
                 return
         self.append({**entry, **({"unwritten_before": unwritten} if unwritten else {})}, durable=False)
-
-
-def begin_notes() -> dict[str, Any]:
-    """Return the notes of the request that begins; :func:`note` fills them."""
-    notes: dict[str, Any] = {}
-    _NOTES.set(notes)
-    return notes
-
-
-def note(**facts: Any) -> None:
-    """Add facts to the audit log's line about the request that is being answered; outside of one do nothing.
-
-    Args:
-        facts: ``case``, ``label_version``, ``model_version``, ``sha256`` and the like; never a name of a patient or a
-            file. Several cases become a list.
-    """
-    notes = _NOTES.get()
-    if notes is None:
-        return
-    case = facts.pop("case", None)
-    if case is not None:
-        cases = notes.setdefault("cases", [])
-        if case not in cases and len(cases) < _MOST_CASES:
-            cases.append(case)
-    notes.update({name: value for name, value in facts.items() if value is not None})
 
 
 def _append(descriptor: int, line: bytes) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from server_app.access.audit import AuditLog
-from server_app.access.identity import ROLES
 from server_app.access.users import Users
-from server_app.told import told
+from server_app.common.cli_errors import told
+from server_app.common.identity import ROLES
 from server_app.workspace import Workspace
 from training.errors import InputError
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from server_app.access.identity import ANYBODY, Identity
 from server_app.access.users import Users
+from server_app.common.identity import ANYBODY, Identity
 from server_app.errors import input_errors, refusal
 
 #: How to get in, for whoever runs the server.

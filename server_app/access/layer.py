@@ -15,14 +15,14 @@ from anyio.to_thread import run_sync
 from fastapi import HTTPException
 from starlette.responses import JSONResponse
 
-from server_app.access import audit, identity
+from server_app.access import audit
 from server_app.access.audit import AuditLog
 from server_app.access.gate import Gate
-from server_app.access.identity import ANYBODY, Identity, too_little
 from server_app.access.rules import Rule, Trace, methods_of, rule_for
+from server_app.common import identity, request_id
+from server_app.common.identity import ANYBODY, Identity, too_little
 from server_app.disk import is_disk_full
 from server_app.errors import refusal, unknown
-from server_app.operations import request_id
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from server_app.access.identity import Identity, Role
+from server_app.common.identity import Identity, Role
 from server_app.errors import refusal
 
 logger = logging.getLogger(__name__)

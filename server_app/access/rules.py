@@ -14,7 +14,7 @@ from enum import Enum
 
 from starlette.routing import compile_path
 
-from server_app.access.identity import Role
+from server_app.common.identity import Role
 
 
 class Trace(Enum):

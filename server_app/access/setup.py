@@ -11,7 +11,7 @@ from server_app.access.gate import Gate
 from server_app.access.layer import AccessLayer
 from server_app.access.redact import hide_tokens
 from server_app.access.users import Users
-from server_app.mounting import put_first
+from server_app.api.mounting import put_first
 from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
 
@@ -24,7 +24,7 @@ def access(app: ASGIApp) -> ASGIApp:
     from monailabel.config import settings as stock
     from monailabel.endpoints.user import auth
 
-    from server_app.access import login
+    from server_app.api import login
 
     own = ServerSettings.from_conf(stock.MONAI_LABEL_APP_CONF)
     place = Workspace.for_studies(Path(stock.MONAI_LABEL_STUDIES), own.workspace)

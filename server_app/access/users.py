@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from server_app.access.identity import ROLES, Identity, Role
+from server_app.common.identity import ROLES, Identity, Role
 from training.atomic import write_with
 from training.errors import InputError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 
 from training.errors import InputError
-from training.volumes import IMAGE_ENDINGS, image_ending, read_header
+from training.images.read import READERS, image_ending, read_header
 
 if TYPE_CHECKING:
     from starlette._utils import AwaitableOrContextManager
@@ -28,7 +28,7 @@ def check_endings(files: Iterable[Path]) -> None:
     """
     for path in files:
         if image_ending(path) is None:
-            known = ", ".join(IMAGE_ENDINGS)
+            known = ", ".join(READERS)
             raise InputError(f"{path.name} is no image volume. Send files that end in {known}.", field="files")
 
 

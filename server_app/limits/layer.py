@@ -14,11 +14,11 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from server_app.common.limits_settings import Limits
 from server_app.errors import input_errors, refusal
 from server_app.limits.body import Body, too_much
 from server_app.limits.crowd import Crowd
 from server_app.limits.names import check_path, check_query
-from server_app.limits.settings import Limits
 from server_app.limits.strict_json import strict_json
 
 if TYPE_CHECKING:

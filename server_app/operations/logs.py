@@ -67,7 +67,7 @@ class RequestIdFilter:
 
     def filter(self, record: Any) -> bool:
         """Set ``request_id``; lets every line through."""
-        from server_app.operations.request_id import current
+        from server_app.common.request_id import current
 
         record.request_id = current() or "-"
         return True

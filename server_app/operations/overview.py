@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from server_app.operations.run_record import RunRecord
-from server_app.progress import RUNNING_STATES
+from server_app.retraining.progress import RUNNING_STATES
 from training.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Overview:
 
         Returns:
             ``started``; ``accident``: a sentence if the run before was not shut down in order; ``inference``: see
-            :meth:`server_app.worker.InferenceWorker.condition`.
+            :meth:`server_app.inference.worker.InferenceWorker.condition`.
         """
         return {
             "started": self._record.started,
@@ -56,7 +56,7 @@ class Overview:
         return found
 
     def gauges(self) -> dict[str, float]:
-        """Return the values of :class:`server_app.operations.metrics.StateCollector`."""
+        """Return the values of :class:`server_app.common.metrics.StateCollector`."""
         values = {"inference_queue": float(self._app.worker.condition()["queue"])}
         for name in self._app.trainer_names():
             trainer = self._app.trainer(name)

@@ -17,8 +17,8 @@ import psutil
 from server_app.operations import workspace_lock
 from server_app.spawning import lives
 from training.atomic import write_json
+from training.clock import now
 from training.errors import InputError
-from training.model_store import now
 
 
 class RunRecord:

@@ -19,10 +19,10 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from TumorLoopLib import segments
-from TumorLoopLib.labels import Label, LabelSet
-from TumorLoopLib.panel import Panel
-from TumorLoopLib.parameters import TumorLoopParameters
+from TumorLoopLib.panel.panel import Panel
+from TumorLoopLib.panel.parameters import TumorLoopParameters
+from TumorLoopLib.scene import segments
+from TumorLoopLib.scene.labels import Label, LabelSet
 
 _CODE = ("SCT", "49755003", "Morphologically Altered Structure")
 

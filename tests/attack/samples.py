@@ -12,8 +12,8 @@ import nibabel
 import numpy as np
 
 from tests import synthetic
+from training.images.grid import Grid
 from training.modalities import ROLES
-from training.volumes import Grid
 
 CASE = "BraTS20_Training_001"
 #: What may never come back.

@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from server_app.labels_store import LabelStore
-from server_app.store.integrity import check_workspace
+from server_app.integrity.integrity import check_workspace
+from server_app.labels.store import LabelStore
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.crash.labels import GRID, Ledger, Submitter, number_of
 from tests.server_app.conftest import Server, free_port, start_server
 from training.errors import InputError
-from training.model_store import ModelStore
-from training.volumes import read_labelmap
+from training.images.read import read_labelmap
+from training.models.store import ModelStore
 
 CASES = ("BraTS20_Training_001", "BraTS20_Training_002")
 #: Clients; the first two submit labels of the same case.

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tests.slicer_extension.odd_server import Handler, OddServer, odd_server, result_answer, result_body
-from training.cases import Case, case_from_folder
+from training.cases.case import Case
+from training.cases.find import case_from_folder
 
 SHAPE = (48, 56, 40)
 AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])

@@ -13,13 +13,14 @@ import nibabel
 import numpy as np
 import pytest
 from TumorLoopLib.client import TumorLoopClient, new_job_id
-from TumorLoopLib.errors import Cancelled, RequestRejected
+from TumorLoopLib.client.errors import Cancelled, RequestRejected
 
 from tests import synthetic
 from tests.server_app.conftest import Server, eventually, serving, tiny_model
-from training.cases import DECATHLON_ORDER
+from training.cases.case import DECATHLON_ORDER
+from training.images.grid import Volume
+from training.images.read import read_grid, read_labelmap, read_volume
 from training.labels import LABEL_NAMES
-from training.volumes import Volume, read_grid, read_labelmap, read_volume
 
 __all__ = ["tiny_model"]
 

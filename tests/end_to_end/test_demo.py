@@ -29,7 +29,7 @@ from tests.end_to_end.demo.server import REPOSITORY, ServerProcess
 from tests.end_to_end.demo.studies import Studies, adopt, prepare_out
 from tests.end_to_end.demo.teller import Teller, describe_training
 from training.errors import InputError
-from training.volumes import Grid, Volume
+from training.images.grid import Grid, Volume
 
 COMMAND = [sys.executable, "-m", "tests.end_to_end.demo"]
 

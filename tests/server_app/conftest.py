@@ -177,12 +177,12 @@ def voxels(path: Path | str) -> np.ndarray:
 
 
 def untrained_model(folder: Path, **network: int) -> Path:
-    """Write a model version with an untrained network, see :class:`training.unet.UNetConfig`."""
+    """Write a model version with an untrained network, see :class:`training.network.unet.UNetConfig`."""
     import keras
 
-    from training.model_store import ModelCard, write_version
-    from training.unet import UNetConfig, build_unet
-    from training.weights import get_weights
+    from training.models.store import ModelCard, write_version
+    from training.models.weights import get_weights
+    from training.network.unet import UNetConfig, build_unet
 
     keras.utils.set_random_seed(1)
     config = UNetConfig(**network)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server_app.other_routes import batch_wishes
+from server_app.api.logs_and_batches import batch_wishes
 from tests.server_app.conftest import Server, eventually
 from training.errors import InputError
 

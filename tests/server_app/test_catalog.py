@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from server_app import catalog as module
-from server_app.catalog import Catalog
-from server_app.datastore import CaseDatastore
+from server_app.cases import catalog as module
+from server_app.cases.catalog import Catalog
+from server_app.cases.datastore import CaseDatastore
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import eventually

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from server_app.claims import Claims
-from server_app.datastore import CaseDatastore
-from server_app.strategies import First, Random
+from server_app.cases.claims import Claims
+from server_app.cases.datastore import CaseDatastore
+from server_app.cases.next_case import First, Random
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import Server, serving

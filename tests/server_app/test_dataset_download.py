@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from server_app.dataset_download import DatasetDownload
+from server_app.api.dataset_download import DatasetDownload
 from tests.server_app.conftest import CASES, Server, eventually
 
 Usage = namedtuple("Usage", "total used free")

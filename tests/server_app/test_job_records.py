@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from fastapi import HTTPException
 
-from server_app import jobs
-from server_app.jobs import Jobs
-from server_app.worker import InferenceWorker
+from server_app.inference import jobs
+from server_app.inference.jobs import Jobs
+from server_app.inference.worker import InferenceWorker
 
 
 @pytest.fixture

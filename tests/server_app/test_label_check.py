@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from server_app.label_check import check_label, map_by_name
+from server_app.labels.check import check_label, map_by_name
 from tests import synthetic
-from training.cases import case_from_folder
+from training.cases.find import case_from_folder
 from training.errors import InputError
-from training.volumes import Volume
+from training.images.grid import Volume
 
 NAMES = ["necrotic core", "peritumoral edema", "enhancing tumor"]
 
@@ -71,7 +71,7 @@ def test_a_label_drawn_on_another_modality_is_recognized(tmp_path: Path) -> None
 
 
 def test_a_slicer_segmentation_brings_its_own_names(tmp_path: Path) -> None:
-    from training.export import write_labelmap
+    from training.images.write import write_labelmap
 
     case = case_from_folder(synthetic.write_case(tmp_path))
     truth = synthetic.truth(synthetic.brats_grid())

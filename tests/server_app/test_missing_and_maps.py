@@ -15,7 +15,7 @@ import pytest
 import requests
 from fastapi import HTTPException
 
-from server_app.maps import MapStore
+from server_app.inference.maps import MapStore
 from tests import synthetic
 from tests.server_app.conftest import Server, load, serving, tree_digest, voxels
 from training.modalities import ROLES

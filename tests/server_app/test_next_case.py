@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from monailabel.client.client import MONAILabelClient
 
-from server_app.answers import Answers
-from server_app.datastore import CaseDatastore
-from server_app.scores import Scores
-from server_app.strategies import First, UncertaintySampling
+from server_app.cases.datastore import CaseDatastore
+from server_app.cases.next_case import First, UncertaintySampling
+from server_app.cases.scores import Scores
+from server_app.labels.answers import Answers
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import CASES, Server, untrained_model
-from training.model_store import ModelStore
+from training.models.store import ModelStore
 
 Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server_app.plan import plan_of
+from server_app.retraining.plan import plan_of
 from tests import synthetic
 from tests.server_app.conftest import Server, eventually, serving
-from training.cases import Case, Source
-from training.corrections import Correction
+from training.cases.case import Case, Source
 from training.modalities import ROLES
-from training.model_store import ModelCard, ModelStore, SeenCase, write_version
-from training.retrain import RetrainConfig
+from training.models.store import ModelCard, ModelStore, SeenCase, write_version
+from training.retraining.corrections import Correction
+from training.retraining.retrain import RetrainConfig
 
 CASES = ("BraTS20_Training_001", "BraTS20_Training_002")
 WEIGHTS = {"layer": np.zeros(2, np.float32)}

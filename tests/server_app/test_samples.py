@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import requests
 
-from server_app.samples import sample_phantom
+from server_app.cases.samples import sample_phantom
 from tests import synthetic
 from tests.server_app.conftest import Server, load, serving, voxels
 from training.labels import LABELS
 from training.modalities import ROLES
-from training.phantom_files import BRATS_AFFINE, on_brats_grid
+from training.phantoms.files import BRATS_AFFINE, on_brats_grid
 
 CASE = "BraTS20_Training_001"
 

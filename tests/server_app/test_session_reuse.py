@@ -14,9 +14,9 @@ import requests
 
 from tests import synthetic
 from tests.server_app.conftest import Server, load, serving, tree_digest
-from training.cases import DECATHLON_ORDER
+from training.cases.case import DECATHLON_ORDER
+from training.images.read import read_labelmap, read_volume
 from training.modalities import ROLES
-from training.volumes import read_labelmap, read_volume
 
 CASE, OTHER = "BraTS20_Training_001", "BraTS20_Training_002"
 

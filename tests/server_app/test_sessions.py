@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server_app.sessions import CheckedSessions
+from server_app.inference.sessions import CheckedSessions
 
 
 def sent(folder: Path) -> Path:
@@ -92,7 +92,7 @@ def test_a_session_that_somebody_removes_meanwhile_does_not_end_the_search(
         sessions.remove_session(session_id)
         raise FileNotFoundError(2, os.strerror(2))
 
-    monkeypatch.setattr("server_app.sessions.Sessions.get_session", removed_before_it_is_opened)
+    monkeypatch.setattr("server_app.inference.sessions.Sessions.get_session", removed_before_it_is_opened)
     assert sessions.remove_expired() == 0
     assert set(looked_at) == names
     assert list((tmp_path / "sessions").iterdir()) == []

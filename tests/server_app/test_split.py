@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from server_app.labels_store import LabelStore
-from server_app.split import FIRST_PATIENTS, TRAIN, VALIDATION, Split, draw
+from server_app.labels.split import FIRST_PATIENTS, TRAIN, VALIDATION, Split, draw
+from server_app.labels.store import LabelStore
 
 
 def split_in(folder: Path) -> Split:

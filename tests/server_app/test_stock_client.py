@@ -78,7 +78,7 @@ def test_infer_by_case_id_gives_a_labelmap_on_the_grid_of_t1ce(client: MONAILabe
 
 @pytest.mark.parametrize("ending", [".nrrd", ".seg.nrrd", ".nii"])
 def test_the_result_comes_in_the_format_asked_for(client: MONAILabelClient, infer: Infer, ending: str) -> None:
-    from training.volumes import read_labelmap
+    from training.images.read import read_labelmap
 
     file, _ = client.infer("tumorloop", CASES[0], {"result_extension": ending})
     assert file.endswith(ending)

@@ -44,7 +44,7 @@ def routes(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     from monailabel.app import app as web
 
     monkeypatch.setattr(web.router, "routes", list(web.router.routes))
-    monkeypatch.setattr("server_app.operations.routes.REGISTRY.register", lambda collector: None)
+    monkeypatch.setattr("server_app.api.operations.REGISTRY.register", lambda collector: None)
     synthetic.write_case(tmp_path / "studies")
     conf = {"workspace": str(tmp_path / "workspace"), "model": str(tiny_model)}
     app = TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
@@ -99,7 +99,7 @@ def test_each_route_that_takes_the_place_of_one_takes_its_parameters_and_its_rol
     for stock in STOCK:
         for method in stock.methods or ():
             own = serving_route(routes, method, stock.path)
-            if own is None or own.endpoint.__module__ != "server_app.stock_reads":
+            if own is None or own.endpoint.__module__ != "server_app.api.stock_reads":
                 continue
             compared.append((method, stock.path))
             assert roles_of(own) == roles_of(stock), (method, stock.path)

@@ -14,19 +14,20 @@ import numpy as np
 import pytest
 from fastapi import HTTPException
 
-from server_app import labels_store
-from server_app.answers import Answers
-from server_app.catalog import Catalog
-from server_app.labels_store import LabelStore
+from server_app.cases.case_ids import CaseIds
+from server_app.cases.catalog import Catalog
+from server_app.cases.uploads import Uploads, checked_id
+from server_app.labels import store as labels_store
+from server_app.labels.answers import Answers
+from server_app.labels.store import LabelStore
 from server_app.settings import ServerSettings, training_settings
-from server_app.store.case_ids import CaseIds
-from server_app.uploads import Uploads, checked_id
 from server_app.workspace import Workspace
 from tests import synthetic
 from training.errors import InputError
-from training.export import write_labelmap
-from training.retrain import RetrainConfig
-from training.volumes import Volume, read_labelmap
+from training.images.grid import Volume
+from training.images.read import read_labelmap
+from training.images.write import write_labelmap
+from training.retraining.retrain import RetrainConfig
 
 TRUTH = synthetic.truth(synthetic.brats_grid())
 OTHER = Volume((TRUTH.data > 0).astype(np.uint8), TRUTH.grid)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from server_app.progress import ProgressWriter, read_progress
+from server_app.retraining.progress import ProgressWriter, read_progress
+from server_app.retraining.task import Retraining
 from server_app.settings import ServerSettings
-from server_app.train_task import Retraining
 from server_app.workspace import Workspace
 from training.atomic import write_json
-from training.fit import FitProgress
-from training.model_store import ModelCard, ModelVersion
-from training.retrain import RetrainProgress, RetrainResult
+from training.fitting.config import FitProgress
+from training.models.store import ModelCard, ModelVersion
+from training.retraining.retrain import RetrainProgress, RetrainResult
 
 
 @pytest.fixture

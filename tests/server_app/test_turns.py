@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from server_app import turns
-from server_app.turns import Ticket, Turns
+from server_app.inference import queue as turns
+from server_app.inference.queue import Ticket, Turns
 from tests.server_app.conftest import eventually
 
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 import requests
 
-from server_app import worker_child
-from server_app.worker import InferenceWorker
+from server_app.inference import worker_child
+from server_app.inference.worker import InferenceWorker
 from tests import synthetic
 from tests.server_app.conftest import (
     CASES,

@@ -4,19 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from TumorLoopLib import comparison, roles
-from TumorLoopLib.labels import LabelSet
-from TumorLoopLib.nrrd import read_nrrd, write_nrrd
+from TumorLoopLib.files.nrrd import read_nrrd, write_nrrd
+from TumorLoopLib.scene import comparison, roles
+from TumorLoopLib.scene.labels import LabelSet
 
 from server_app import description
 from tests.slicer_extension.mrml.making import INFO, SHAPE, image, labelmap, oblique
 from training import modalities
-from training.export import terminology_entry, write_labelmap, write_volume
-from training.find import is_label
+from training.cases.find import is_label
+from training.evaluation.metrics import region_dice
+from training.images.grid import Grid, Volume
+from training.images.read import read_labelmap, read_volume
+from training.images.write import terminology_entry, write_labelmap, write_volume
 from training.labels import LABELS, REGIONS
-from training.metrics import region_dice
-from training.model_store import ModelStore
-from training.volumes import Grid, Volume, read_labelmap, read_volume
+from training.models.store import ModelStore
 
 #: Names as they come: BraTS 2018 to 2023, TCGA, Decathlon, and series of four vendors in several languages.
 NAMES = (Path(__file__).parent / "series_names.txt").read_text("utf-8").splitlines()

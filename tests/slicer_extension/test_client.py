@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import TumorLoopLib
-from TumorLoopLib.address import Address, Timeouts
 from TumorLoopLib.client import InferResult, TumorLoopClient
-from TumorLoopLib.errors import (
+from TumorLoopLib.client.address import Address, Timeouts
+from TumorLoopLib.client.errors import (
     BadReply,
     ServerUnreachable,
 )

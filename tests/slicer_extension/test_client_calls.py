@@ -7,7 +7,7 @@ import re
 
 import pytest
 from TumorLoopLib.client import InferResult, TumorLoopClient, new_job_id
-from TumorLoopLib.errors import BadReply, Cancelled, RequestRejected, ServerFailed
+from TumorLoopLib.client.errors import BadReply, Cancelled, RequestRejected, ServerFailed
 
 from tests.slicer_extension.odd_server import (
     Handler,

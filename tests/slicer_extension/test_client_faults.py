@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from TumorLoopLib.address import Timeouts
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.errors import (
+from TumorLoopLib.client.address import Timeouts
+from TumorLoopLib.client.errors import (
     BadReply,
     Cancelled,
     ConnectionLost,

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.errors import Cancelled, ConnectionLost, ServerUnreachable
+from TumorLoopLib.client.errors import Cancelled, ConnectionLost, ServerUnreachable
 
 from tests.slicer_extension.odd_server import Handler, json_answer, odd_server
 

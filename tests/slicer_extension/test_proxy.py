@@ -10,9 +10,9 @@ import threading
 import time
 
 import pytest
-from TumorLoopLib.address import Timeouts
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.errors import (
+from TumorLoopLib.client.address import Timeouts
+from TumorLoopLib.client.errors import (
     Cancelled,
     ConnectionLost,
     NotAuthorized,

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.model_store import ModelCard, ModelStore
+from training.models.store import ModelCard, ModelStore
 
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model store with one promoted version: a very small untrained network that calls all of the brain edema."""
-    from training.unet import UNetConfig, build_unet
-    from training.weights import get_weights
+    from training.models.weights import get_weights
+    from training.network.unet import UNetConfig, build_unet
 
     config = UNetConfig(base_filters=2, max_filters=4, levels=2)
     weights = get_weights(build_unet(config))

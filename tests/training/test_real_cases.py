@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from training.cases import case_from_folder
-from training.geometry import prepare
+from training.cases.find import case_from_folder
 from training.labels import region_mask
+from training.preparation.prepare import prepare
 
 LABELED = ("TCGA-FG-6692", "TCGA-DU-7294")
 NATIVE = ("TCGA-FG-6692_native", "TCGA-DU-7294_native")

@@ -11,14 +11,14 @@ from rich.table import Table as RichTable
 
 from training.cli.common import err, labeled_cases, out, progress
 from training.errors import InputError
+from training.models.store import BUNDLED_MODEL
 
 if TYPE_CHECKING:
-    from training.benchmark_tables import Table
-    from training.cases import Case
-    from training.model_store import ModelVersion
+    from training.cases.case import Case
+    from training.models.store import ModelVersion
+    from training.release.tables import Table
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_BUNDLED = _REPOSITORY / "server_app" / "model"
 
 
 def card(
@@ -34,7 +34,7 @@ def card(
     mirror: Annotated[bool, typer.Option("--mirror", help="Compare with answers averaged over mirror images.")] = False,
     model: Annotated[
         Path, typer.Option(help="Folder of the version; default is the one that comes with TumorLoop.")
-    ] = _BUNDLED,
+    ] = BUNDLED_MODEL,
     document: Annotated[
         Path | None,
         typer.Option(help="Default: docs/model-card.md, or model-card.md in the folder of another model."),
@@ -55,12 +55,12 @@ def card(
 
     `python -m training card --cases studies --write`
     """
-    from training import model_card
+    from training.release import card as model_card
 
     if sum((write, render, check)) > 1:
         raise InputError("Give one of --write, --render and --check.", field="write")
     if document is None:
-        bundled = model.resolve() == _BUNDLED
+        bundled = model.resolve() == BUNDLED_MODEL
         document = _REPOSITORY / "docs" / "model-card.md" if bundled else model / "model-card.md"
     if check:
         _check(model_card.differences(model, document))
@@ -77,16 +77,16 @@ def card(
 def _measure(
     model: Path, cases: Sequence[Case], phantoms: int, heads: int, mirror: bool, workers: int
 ) -> dict[str, object]:
-    from training.benchmark import Plan, run_benchmark
-    from training.benchmark_tables import tables
-    from training.model_card import released
+    from training.release.benchmark import Plan, run_benchmark
+    from training.release.card import released
+    from training.release.tables import tables
 
     plan = Plan(phantoms=phantoms, heads=heads, cases=cases, mirrored=mirror)
     if not plan.steps:
         raise InputError("There is nothing to measure: give --phantoms, --heads or --cases.", field="phantoms")
     version = released(model)
     with err.status(f"Loading model {version.id} ..."):
-        from training.predict import Segmenter
+        from training.prediction.segmenter import Segmenter
 
         segmenter = Segmenter(version)
         mirrored = Segmenter(version, mirror=True) if mirror else None

@@ -27,9 +27,9 @@ from typer.core import TyperGroup
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from training.cases import Case
-    from training.model_store import ModelStore
-    from training.predict import Segmenter
+    from training.cases.case import Case
+    from training.models.store import ModelStore
+    from training.prediction.segmenter import Segmenter
 
 #: Results: tables and paths.
 out = Console(highlight=False)
@@ -123,11 +123,10 @@ def models_folder(models: Path | None) -> Path:
 
 
 def open_store(models: Path | None) -> ModelStore:
-    """Return the model store, with the model that comes with TumorLoop where that is at hand."""
-    from training.model_store import ModelStore
+    """Return the model store, which begins with the model that comes with TumorLoop."""
+    from training.models.store import BUNDLED_MODEL, ModelStore
 
-    bundled = Path(__file__).resolve().parents[2] / "server_app" / "model"
-    return ModelStore(models_folder(models), bundled if bundled.is_dir() else None)
+    return ModelStore(models_folder(models), BUNDLED_MODEL)
 
 
 def load_segmenter(models: Path | None, version: str | None, mirror: bool = False) -> Segmenter:
@@ -136,7 +135,7 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
     Args:
         models: Folder of model versions; ``None`` takes the default.
         version: Its id; ``None`` takes the current one.
-        mirror: See :class:`training.predict.Segmenter`.
+        mirror: See :class:`training.prediction.segmenter.Segmenter`.
 
     Raises:
         InputError: If there is none.
@@ -144,7 +143,7 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
     store = open_store(models)
     chosen = store.get(version) if version else store.current()
     with err.status(f"Loading model {chosen.id} ..."):
-        from training.predict import Segmenter
+        from training.prediction.segmenter import Segmenter
 
         return Segmenter(chosen, mirror=mirror)
 
@@ -160,7 +159,8 @@ def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing:
     Raises:
         InputError: If a path holds no case; for a folder with one broken case the message says what is wrong.
     """
-    from training.cases import case_from_4d, case_from_folder, find_cases
+    from training.cases.case import case_from_4d
+    from training.cases.find import case_from_folder, find_cases
 
     roles = tuple(part.strip() for part in order.split(",")) if order else None
     cases: list[Case] = []

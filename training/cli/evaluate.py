@@ -23,10 +23,10 @@ from training.errors import InputError
 from training.labels import REGION_NAMES
 
 if TYPE_CHECKING:
-    from training.evaluate_result import CaseResult, EvaluationReport
-    from training.predict import Segmentation
-    from training.subjects import Subject
-    from training.volumes import Volume
+    from training.evaluation.result import CaseResult, EvaluationReport
+    from training.evaluation.subjects import Subject
+    from training.images.grid import Volume
+    from training.prediction.segmenter import Segmentation
 
 
 def evaluate(
@@ -56,8 +56,8 @@ def evaluate(
 
     `python -m training evaluate --phantoms 100`
     """
-    from training.evaluate import evaluate_cases
-    from training.fixed_seeds import FIXED_SEEDS
+    from training.evaluation.evaluate import evaluate_cases
+    from training.phantoms.fixed_seeds import FIXED_SEEDS
 
     labeled = labeled_cases(cases)
     labeled = labeled[:limit] if limit else labeled
@@ -104,7 +104,7 @@ class Extremes:
 
     def draw(self, folder: Path) -> dict[str, Path]:
         """Write ``best.png`` and ``worst.png``; return their paths."""
-        from training.render import case_picture
+        from training.pictures.case_picture import case_picture
 
         drawn = {}
         for kind, (subject, labelmap, result) in self._kept.items():
@@ -121,7 +121,7 @@ class Extremes:
 
 
 def _print(report: EvaluationReport) -> None:
-    from training.evaluate_result import LOW_DICE, REFERENCE_CAVEAT, REFERENCE_DICE
+    from training.evaluation.result import LOW_DICE, REFERENCE_CAVEAT, REFERENCE_DICE
 
     count = len(report.cases)
     title = f"Model {report.model_version} on {count} case{'s' if count != 1 else ''}"

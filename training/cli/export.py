@@ -29,9 +29,10 @@ def export(
 
     `python -m training export case.seg.nrrd submission.nii.gz --brats-values`
     """
-    from training.export import export_ending, write_labelmap
+    from training.images.grid import Volume
+    from training.images.read import read_labelmap
+    from training.images.write import export_ending, write_labelmap
     from training.labels import from_file_values
-    from training.volumes import Volume, read_labelmap
 
     export_ending(output)
     found = read_labelmap(labelmap)

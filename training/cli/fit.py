@@ -11,15 +11,15 @@ from rich.table import Table
 from training.cli.common import ModelsOption, collect_cases, open_store, out, progress, warn
 from training.errors import InputError
 from training.hashes import file_sha256
-from training.split import VALIDATION_SHARE, is_validation
+from training.retraining.split import VALIDATION_SHARE, is_validation
 
 if TYPE_CHECKING:
-    from training.cases import Case
-    from training.fit import FitConfig, FitProgress, FitResult
-    from training.model_store import ModelStore, ModelVersion, SeenCase
-    from training.prepared import PreparedCase
-    from training.unet import UNetConfig
-    from training.weights import Weights
+    from training.cases.case import Case
+    from training.fitting.config import FitConfig, FitProgress, FitResult
+    from training.models.store import ModelStore, ModelVersion, SeenCase
+    from training.models.weights import Weights
+    from training.network.unet import UNetConfig
+    from training.preparation.store import PreparedCase
 
 
 def fit(
@@ -103,8 +103,8 @@ def fit(
         raise InputError("--bundle goes together with --recipe.", field="bundle")
     from pydantic import ValidationError
 
-    from training.fit import FitConfig
-    from training.unet import UNetConfig
+    from training.fitting.config import FitConfig
+    from training.network.unet import UNetConfig
 
     store = open_store(models)
     parent = None if start == "scratch" else store.current() if start == "current" else store.get(start)
@@ -141,8 +141,8 @@ def fit(
 
 
 def _prepare(labeled: list[Case], phantoms: int, network: UNetConfig, work: Path) -> list[PreparedCase]:
-    from training.prepare_cases import prepare_cases
-    from training.prepared import PreparedStore, prepare_phantoms
+    from training.preparation.prepare_cases import prepare_cases
+    from training.preparation.store import PreparedStore, prepare_phantoms
 
     store = PreparedStore(work / "prepared")
     ready: list[PreparedCase] = []
@@ -171,7 +171,7 @@ def _run(
     work: Path,
     weights: Weights | None,
 ) -> FitResult:
-    from training.fit import fit as run
+    from training.fitting.fit import fit as run
 
     with progress() as bars:
         task = bars.add_task("starting", total=config.max_epochs * config.steps_per_epoch)
@@ -192,7 +192,7 @@ def _patient(case: PreparedCase, known: dict[str, Case]) -> str:
 
 
 def _seen(case: PreparedCase, known: dict[str, Case], split: str) -> SeenCase:
-    from training.model_store import SeenCase
+    from training.models.store import SeenCase
 
     label = known[case.id].label if case.id in known else case.label_path
     assert label is not None
@@ -208,7 +208,7 @@ def _store(
     seen: list[SeenCase],
     description: str,
 ) -> ModelVersion:
-    from training.model_store import ModelCard
+    from training.models.store import ModelCard
 
     card = ModelCard(
         parent=parent.id if parent else None,

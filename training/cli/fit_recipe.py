@@ -12,10 +12,10 @@ from training.cli.common import err, open_store, out, progress, warn
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from training.model_store import ModelCard, ModelStore, ModelVersion
-    from training.recipe import Recipe
-    from training.recipe_run import RecipeProgress, RecipeResult
-    from training.weights import Weights
+    from training.models.store import ModelCard, ModelStore, ModelVersion
+    from training.models.weights import Weights
+    from training.recipes.recipe import Recipe
+    from training.recipes.run import RecipeProgress, RecipeResult
 
 #: Options of ``fit`` that have a meaning beside ``--recipe``; the recipe decides all others.
 ALLOWED = ("recipe", "bundle", "work", "workers", "promote", "description", "models")
@@ -51,7 +51,7 @@ def fit_recipe(
         InputError: If an option contradicts the recipe, or the recipe or the work folder cannot be used.
         typer.Exit: With 130 after Ctrl-C.
     """
-    from training.recipe import load_recipe
+    from training.recipes.recipe import load_recipe
 
     _refuse_clashes(context)
     if bundle is not None and bundle.exists():
@@ -86,7 +86,7 @@ def _given(context: typer.Context, name: str) -> bool:
 
 
 def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
-    from training.recipe_run import Listener, run_recipe
+    from training.recipes.run import Listener, run_recipe
 
     # Validation takes minutes in which no batch ends: the speed is taken over hours, so that it is part of it.
     with progress(over_seconds=6 * 3600) as bars:
@@ -114,7 +114,7 @@ def _describe(at: RecipeProgress) -> str:
 
 
 def _print_stages(result: RecipeResult) -> None:
-    from training.recipe import phantoms_in
+    from training.recipes.recipe import phantoms_in
 
     columns = ("stage", "phantoms", "epoch", "WT", "TC", "ET", "mean", "hours", "trained")
     table = Table(*columns, title="Validation Dice of the best epoch of each stage, whose weights were kept")
@@ -132,7 +132,7 @@ def _print_stages(result: RecipeResult) -> None:
 
 
 def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: bool, bundle: Path | None) -> None:
-    from training.recipe_run import recipe_card
+    from training.recipes.run import recipe_card
 
     card = recipe_card(recipe, result)
     version = _same(store, card)
@@ -152,7 +152,7 @@ def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: 
 
 def _same(store: ModelStore, card: ModelCard) -> ModelVersion | None:
     """Return the version that holds these very weights, if an earlier run of the same command stored it."""
-    from training.model_store import BUNDLED_ID
+    from training.models.store import BUNDLED_ID
 
     def made_of(training: dict[str, object]) -> object:
         stages = training.get("stages")
@@ -164,7 +164,7 @@ def _same(store: ModelStore, card: ModelCard) -> ModelVersion | None:
 
 
 def _bundle(weights: Weights, card: ModelCard, folder: Path) -> None:
-    from training.model_store import BUNDLED_ID, write_version
+    from training.models.store import BUNDLED_ID, write_version
 
     version = write_version(folder, weights, card.model_copy(update={"version": BUNDLED_ID}), half_precision=True)
     size = sum(file.stat().st_size for file in version.folder.iterdir()) / 1e6

@@ -25,7 +25,7 @@ def phantom(
 
     `python -m training phantom cases --count 8 --seed 1`
     """
-    from training.phantom_files import write_cases
+    from training.phantoms.files import write_cases
 
     with progress(steps=True) as bars:
         task = bars.add_task("phantoms", total=count)

@@ -24,8 +24,8 @@ from training.labels import LABELS
 from training.modalities import REFERENCE_ORDER, ROLES
 
 if TYPE_CHECKING:
-    from training.cases import Case
-    from training.predict import ProgressCallback, Segmentation
+    from training.cases.case import Case
+    from training.prediction.segmenter import ProgressCallback, Segmentation
 
 
 def predict(
@@ -76,7 +76,7 @@ def predict(
 
     `python -m training predict --t1ce b.nii.gz --flair d.nii.gz --allow-missing --maps`
     """
-    from training.export import export_ending, write_labelmap, write_volume
+    from training.images.write import export_ending, write_labelmap, write_volume
 
     if not format.startswith(".") or export_ending(f"x{format}") != format:
         raise InputError(f"There is no format {format!r}.", field="format")
@@ -114,8 +114,8 @@ def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str, 
         raise InputError("Give either CASES or the four volumes, not both.", field="cases")
     if not given:
         return collect_cases(paths or [], order, allow_missing=allow_missing)
-    from training.cases import case_from_roles
-    from training.naming import slug, stem_of
+    from training.cases.case import case_from_roles
+    from training.cases.names import slug, stem_of
 
     missing = [f"--{role}" for role in ROLES if role not in given]
     if missing and not allow_missing:

@@ -11,7 +11,7 @@ from training.cli.common import ModelsOption, VersionOption, collect_cases, load
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from training.volumes import Volume
+    from training.images.grid import Volume
 
 
 def render(
@@ -39,7 +39,7 @@ def render(
     `python -m training render cases/phantom_0001 --labelmap results/phantom_0001_seg.nii.gz`
     """
     from training.modalities import ROLES
-    from training.render import case_picture, flythrough_gif
+    from training.pictures.case_picture import case_picture, flythrough_gif
 
     if volume not in ROLES:
         raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")
@@ -66,8 +66,9 @@ def render(
 
 
 def _read(path: Path) -> Volume:
+    from training.images.grid import Volume
+    from training.images.read import read_labelmap
     from training.labels import from_file_values
-    from training.volumes import Volume, read_labelmap
 
     found = read_labelmap(path)
     return Volume(from_file_values(found.data, where=str(path))[0], found.grid)

@@ -36,7 +36,7 @@ def sheet(
     `python -m training sheet phantoms.png --cases studies --credit "Where the images are from, and their license"`
     """
     from training.errors import InputError
-    from training.phantom_sheet import phantom_sheet
+    from training.release.phantom_sheet import phantom_sheet
 
     if output.suffix.lower() != ".png":
         raise InputError(f"The picture must be a .png file; it is {output.name!r}.", field="output")

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.errors import ClientError
+from TumorLoopLib.client.errors import ClientError
 
 from tests.end_to_end.demo.errors import DemoFailed
 from tests.end_to_end.demo.loop import Loop

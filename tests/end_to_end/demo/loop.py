@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 from TumorLoopLib.client import InferResult, TumorLoopClient
-from TumorLoopLib.errors import ClientError
+from TumorLoopLib.client.errors import ClientError
 
 from tests.end_to_end.demo.errors import DemoFailed
 from tests.end_to_end.demo.record import Answer, CaseRecord, LoopRecord
 from tests.end_to_end.demo.studies import Studies
 from tests.end_to_end.demo.teller import Teller
-from training.cases import Case
-from training.export import write_labelmap
+from training.cases.case import Case
+from training.images.grid import Volume
+from training.images.read import read_grid, read_labelmap
+from training.images.write import write_labelmap
 from training.labels import LABEL_NAMES
-from training.volumes import Volume, read_grid, read_labelmap
 
 #: Seconds after which a training that shows no progress counts as stuck.
 STUCK_AFTER = 300.0

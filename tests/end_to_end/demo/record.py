@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.cases import Case
+from training.cases.case import Case
+from training.evaluation.metrics import region_dice
+from training.images.grid import Volume
 from training.labels import REGIONS, region_mask
-from training.metrics import region_dice
-from training.volumes import Volume
 
 
 @dataclass

@@ -12,11 +12,11 @@ from typing import Any
 import jinja2
 
 from tests.end_to_end.demo.record import Answer, CaseRecord, LoopRecord
-from training import render
 from training.atomic import write_json, write_text
+from training.images.grid import Volume
 from training.labels import LABELS, REGION_NAMES, REGIONS
 from training.modalities import ROLES
-from training.volumes import Volume
+from training.pictures import case_picture as render
 
 
 def write_report(record: LoopRecord, out: Path, *, failure: str, seconds: float) -> Path:

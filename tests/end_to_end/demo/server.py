@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.errors import ClientError
+from TumorLoopLib.client.errors import ClientError
 
 from tests.end_to_end.demo.errors import DemoFailed
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from training.cases import Case, find_cases
+from training.cases.case import Case
+from training.cases.find import find_cases
 from training.errors import InputError
 
 #: Marks a folder as one that the demo made, so that it may empty it.
@@ -53,7 +54,7 @@ def prepare_out(out: Path, cases: Path | None) -> None:
 
 def make_phantoms(out: Path, count: int, seed: int, on_progress: Callable[[int, int], None]) -> Studies:
     """Make phantom patients; the served folder gets the images alone, so that the server cannot know the truth."""
-    from training.phantom_files import write_cases
+    from training.phantoms.files import write_cases
 
     write_cases(out / "phantoms", count, seed=seed, on_progress=on_progress)
     cases, _ = find_cases(out / "phantoms")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from server_app.access.identity import ROLES
 from server_app.access.users import Users
+from server_app.common.identity import ROLES
 from tests import synthetic
 from tests.server_app.conftest import Server, serving
 

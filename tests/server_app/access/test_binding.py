@@ -20,11 +20,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.errors import NotAuthorized, ServerUnreachable
+from TumorLoopLib.client.errors import NotAuthorized, ServerUnreachable
 
 from server_app.access.binding import check_tls, tokens_needed
-from server_app.access.identity import Role
 from server_app.access.users import Users
+from server_app.common.identity import Role
 from tests.server_app.access.conftest import bearer
 from tests.server_app.conftest import REPOSITORY, Server, eventually, free_port, start_server
 from training.errors import InputError

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from monailabel.client.client import MONAILabelClient, MONAILabelClientException
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.diagnosis import TOKEN, diagnose
-from TumorLoopLib.errors import NotAuthorized
+from TumorLoopLib.client.diagnosis import TOKEN, diagnose
+from TumorLoopLib.client.errors import NotAuthorized
 
 from tests.server_app.access.conftest import CASE, Guarded
 from tests.server_app.conftest import load, voxels

@@ -9,8 +9,8 @@ import pytest
 from fastapi import HTTPException
 
 from server_app.access.gate import Gate, is_from_here
-from server_app.access.identity import ANYBODY, Role
 from server_app.access.users import Users
+from server_app.common.identity import ANYBODY, Role
 from tests.server_app.conftest import Server
 
 HERE = "http://127.0.0.1:8000"

@@ -14,12 +14,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from server_app.access import audit
-from server_app.access.audit import MOST_REFUSALS, AuditLog, note
+from server_app.access.audit import MOST_REFUSALS, AuditLog
 from server_app.access.gate import Gate
-from server_app.access.identity import Role, current
 from server_app.access.layer import AccessLayer
 from server_app.access.redact import TokenFilter, hide_tokens, redacted
 from server_app.access.users import Users
+from server_app.common.identity import Role, current
+from server_app.common.request_notes import note
 from tests.server_app.access.conftest import CASE, Guarded, bearer
 
 

@@ -15,8 +15,8 @@ import pytest
 import requests
 from monailabel.client.client import MONAILabelClient
 
-from server_app.access.identity import Role
 from server_app.access.users import Users
+from server_app.common.identity import Role
 from tests.server_app import test_stock_client, test_training_loop
 from tests.server_app.access.conftest import bearer
 from tests.server_app.conftest import Server, serving, voxels

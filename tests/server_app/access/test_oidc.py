@@ -19,7 +19,7 @@ from monailabel.client.client import MONAILabelClient
 from monailabel.endpoints.user import auth
 
 from server_app.access import oidc
-from server_app.access.identity import Role
+from server_app.common.identity import Role
 from tests import synthetic
 from tests.server_app.access.conftest import CASE, bearer
 from tests.server_app.conftest import Server, serving

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from server_app.access.identity import Role
 from server_app.access.rules import RULES, Trace, methods_of, rule_for
+from server_app.common.identity import Role
 from tests.server_app.access.conftest import Guarded
 from tests.server_app.conftest import REPOSITORY
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from server_app.__main__ import commands
 from server_app.access import users as module
-from server_app.access.identity import Role
 from server_app.access.users import PREFIX, Users
+from server_app.common.identity import Role
 from training.errors import InputError
 
 

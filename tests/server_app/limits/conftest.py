@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
+from server_app.common.limits_settings import Limits
 from server_app.limits.connections import uvicorn_options
 from server_app.limits.layer import LimitsLayer
-from server_app.limits.settings import Limits
 from tests.server_app.conftest import free_port
 
 SMALL = Limits(

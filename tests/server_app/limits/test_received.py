@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from fastapi import HTTPException, UploadFile
 
-from server_app import received as module
+from server_app.api import received as module
+from server_app.api.received import parsed, received
+from server_app.common.limits_settings import Limits
+from server_app.common.readers import reading
 from server_app.limits import crowd
-from server_app.limits.crowd import reading
-from server_app.limits.settings import Limits
-from server_app.received import parsed, received
 from tests import synthetic
 
 

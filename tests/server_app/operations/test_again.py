@@ -12,22 +12,22 @@ from typing import Any
 
 import pytest
 
-from server_app import retrain
-from server_app.progress import ProgressWriter, read_progress
-from server_app.retrain import DISK_FULL, DISK_FULL_MESSAGE, RetrainJob, run_until_done
+from server_app.retraining import process as retrain
+from server_app.retraining.process import DISK_FULL, DISK_FULL_MESSAGE, RetrainJob, run_until_done
+from server_app.retraining.progress import ProgressWriter, read_progress
+from server_app.retraining.queue import TrainingQueue
+from server_app.retraining.task import Retraining
+from server_app.retraining.unfinished import Unfinished, UnfinishedFile
 from server_app.settings import ServerSettings
-from server_app.train_task import Retraining
-from server_app.training_queue import TrainingQueue
-from server_app.unfinished import Unfinished, UnfinishedFile
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import eventually
-from training.cases import case_from_folder
-from training.corrections import Correction
+from training.cases.find import case_from_folder
 from training.errors import InputError
-from training.fit import FitProgress
-from training.memory import MemoryNeed
-from training.retrain import RetrainConfig, RetrainProgress
+from training.fitting.config import FitProgress
+from training.fitting.memory import MemoryNeed
+from training.retraining.corrections import Correction
+from training.retraining.retrain import RetrainConfig, RetrainProgress
 
 KILLED, ENDED = -signal.SIGKILL, -signal.SIGTERM
 
@@ -184,7 +184,7 @@ def test_a_training_that_starts_from_a_version_that_is_not_served_any_more_canno
 
 
 def test_too_little_memory_is_told_before_the_start(task: Retraining, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server_app.train_task.need_of", lambda *_: MemoryNeed(5_000_000_000, 1_000_000_000, 0))
+    monkeypatch.setattr("server_app.retraining.task.need_of", lambda *_: MemoryNeed(5_000_000_000, 1_000_000_000, 0))
     assert task.need(RetrainConfig()).batch_size == 0
     with pytest.raises(InputError, match=r"5\.0 GB.*1\.0 GB are free.*smaller patch") as caught:
         task.need(RetrainConfig(), must_fit=True)

@@ -15,9 +15,9 @@ from monailabel.utils.async_tasks import utils
 from monailabel.utils.async_tasks.task import AsyncTask
 
 from server_app.app import TumorLoopApp
+from server_app.retraining.queue import TrainingQueue
+from server_app.retraining.task import Retraining
 from server_app.settings import ServerSettings
-from server_app.train_task import Retraining
-from server_app.training_queue import TrainingQueue
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import eventually, is_gone

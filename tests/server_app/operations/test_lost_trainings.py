@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from server_app.unfinished import UnfinishedFile
+from server_app.retraining.unfinished import UnfinishedFile
 from tests import synthetic
 from tests.server_app.conftest import Server, eventually, is_gone, serving
 

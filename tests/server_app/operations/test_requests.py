@@ -15,9 +15,9 @@ from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY as DEFAULT
 from starlette.types import ASGIApp
 
+from server_app.common.metrics import REGISTRY, StateCollector
+from server_app.common.request_id import current, request_ids
 from server_app.operations.logs import LogFormat, log_config
-from server_app.operations.metrics import REGISTRY, StateCollector
-from server_app.operations.request_id import current, request_ids
 from server_app.operations.requests import RequestLog
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from server_app import reuse
-from server_app.reuse import Results
-from server_app.worker_child import SegmentJob
+from server_app.inference import results as reuse
+from server_app.inference.results import Results
+from server_app.inference.worker_child import SegmentJob
 from tests import synthetic
-from training.cases import case_from_folder
-from training.model_store import ModelCard, ModelStore
+from training.cases.find import case_from_folder
+from training.models.store import ModelCard, ModelStore
 
 FACTS: dict[str, Any] = {"maps": [], "seconds": {"total": 1.0}}
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from server_app.datastore import CaseDatastore
+from server_app.cases.datastore import CaseDatastore
 from server_app.workspace import Workspace
 from tests import synthetic
-from training.model_store import ModelCard, ModelStore
+from training.models.store import ModelCard, ModelStore
 
 CASES = ("BraTS20_Training_001", "BraTS20_Training_002")
 UPLOAD = "patient-7"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from server_app.datastore import CaseDatastore
+from server_app.cases.datastore import CaseDatastore
 from server_app.workspace import Workspace
 from tests import synthetic
 
@@ -143,7 +143,7 @@ def test_a_disk_that_takes_no_new_ids_does_not_stop_reading(tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     write(tmp_path / "studies" / "a")
-    monkeypatch.setattr("server_app.store.case_ids.write_json", full)
+    monkeypatch.setattr("server_app.cases.case_ids.write_json", full)
     store = open_store(tmp_path)
     assert store.list_images() == [NAME]
     write(tmp_path / "studies" / "b")

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from server_app.__main__ import commands
-from server_app.store.findings import ERROR, WARNING
-from server_app.store.recovery import recover
+from server_app.integrity.findings import ERROR, WARNING
+from server_app.integrity.recovery import recover
 from tests import synthetic
 from tests.server_app.conftest import tree_digest
 from tests.server_app.store.conftest import CASES, GRID, UPLOAD, Place

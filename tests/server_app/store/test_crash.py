@@ -9,7 +9,7 @@ import pytest
 
 from tests.crash.kills import Kill, Outcome, _look, run
 from tests.crash.labels import GRID, Ledger, number_of, numbered
-from training.volumes import Volume
+from training.images.grid import Volume
 
 
 @pytest.mark.slow
@@ -21,7 +21,7 @@ def test_every_acknowledged_label_survives_kills_of_the_server(tmp_path: Path, t
 
 
 def test_a_label_that_is_lost_swapped_or_half_written_would_be_noticed(tmp_path: Path) -> None:
-    from server_app.labels_store import LabelStore
+    from server_app.labels.store import LabelStore
 
     store, ledger = LabelStore(tmp_path / "labels"), Ledger()
     for _ in range(3):

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from server_app.split import VALIDATION
-from server_app.store.quarantine import Quarantine
-from server_app.store.recovery import recover
+from server_app.common.quarantine import Quarantine
+from server_app.integrity.recovery import recover
+from server_app.labels.split import VALIDATION
 from tests.server_app.conftest import serving, tree_digest
 from tests.server_app.store.conftest import CASES, UPLOAD, Place
 
@@ -142,7 +142,7 @@ def test_a_full_disk_does_not_keep_a_server_from_starting(place: Place, monkeypa
     def full(*args: Any, **more: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("server_app.store.quarantine.make_folder", full)
+    monkeypatch.setattr("server_app.common.quarantine.make_folder", full)
     assert recover(place.workspace, place.models) == 0
     store = place.open()
     assert store.get_labeled_images() == [CASES[0], UPLOAD]

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from fastapi import HTTPException
 
-from server_app.datastore import CaseDatastore
-from server_app.infer_task import GliomaSegmentation
-from server_app.maps import MapStore
-from server_app.reuse import Results
-from server_app.store import presence, removal
-from server_app.store.presence import mark_of, while_there
-from server_app.store.recovery import recover
+from server_app.cases import removal
+from server_app.cases.datastore import CaseDatastore
+from server_app.common import presence
+from server_app.common.presence import mark_of, while_there
+from server_app.inference.maps import MapStore
+from server_app.inference.results import Results
+from server_app.inference.task import GliomaSegmentation
+from server_app.integrity.recovery import recover
 from tests import synthetic
 from tests.server_app.store.conftest import GRID, UPLOAD, Place
-from training.export import write_labelmap
+from training.images.write import write_labelmap
 
 INFO = [{"name": name, "idx": number} for number, name in enumerate(("NCR", "ED", "ET"), start=1)]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from monailabel.client.client import MONAILabelClient, MONAILabelClientException
 
-from server_app.labels_store import LabelStore
-from server_app.store.case_ids import images_digest
-from server_app.uploads import Uploads
+from server_app.cases.case_ids import images_digest
+from server_app.cases.uploads import Uploads
+from server_app.labels.store import LabelStore
 from tests import synthetic
 from tests.server_app.conftest import CASES, Server, voxels
 from training.hashes import file_sha256

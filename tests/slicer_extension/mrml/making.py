@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from TumorLoopLib.labels import LabelSet
+from TumorLoopLib.scene.labels import LabelSet
 
 _ALTERED = {"scheme": "SCT", "value": "49755003", "meaning": "Morphologically Altered Structure"}
 
@@ -77,7 +77,7 @@ def labelmap(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
 def add_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: np.ndarray | None = None) -> Any:
     """Add a scalar volume to the scene."""
     import slicer
-    from TumorLoopLib import geometry
+    from TumorLoopLib.scene import geometry
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, image() if array is None else array)
@@ -88,7 +88,7 @@ def add_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: 
 def add_transform(matrix: np.ndarray, *moved: Any) -> Any:
     """Add a linear transform and put nodes under it."""
     import slicer
-    from TumorLoopLib import geometry
+    from TumorLoopLib.scene import geometry
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
     node.SetMatrixTransformToParent(geometry.matrix_of(matrix))

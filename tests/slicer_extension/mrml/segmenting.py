@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from TumorLoopLib import geometry, segments
+from TumorLoopLib.scene import geometry, segments
 
 from tests.slicer_extension.mrml.making import LABELS, add_transform, add_volume, labelmap, moved_by, oblique
 

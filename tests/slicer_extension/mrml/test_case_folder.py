@@ -1,5 +1,5 @@
 import pytest
-from TumorLoopLib.case_folder import find_volumes
+from TumorLoopLib.scene.case_folder import find_volumes
 
 
 @pytest.fixture

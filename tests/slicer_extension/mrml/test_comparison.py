@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from TumorLoopLib.boxes import NOWHERE, content_box
-from TumorLoopLib.comparison import compare, volumes_ml
+from TumorLoopLib.scene.boxes import NOWHERE, content_box
+from TumorLoopLib.scene.comparison import compare, volumes_ml
 
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, labelmap, oblique
 

@@ -1,7 +1,7 @@
 import doctest
 
 import pytest
-from TumorLoopLib import boxes, labels, roles
+from TumorLoopLib.scene import boxes, labels, roles
 
 
 @pytest.mark.parametrize("module", [boxes, labels, roles])

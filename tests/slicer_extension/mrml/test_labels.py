@@ -1,8 +1,8 @@
 import copy
 
 import pytest
-from TumorLoopLib.errors import BadReply
-from TumorLoopLib.labels import LabelSet
+from TumorLoopLib.client.errors import BadReply
+from TumorLoopLib.scene.labels import LabelSet
 
 from tests.slicer_extension.mrml.making import INFO, LABELS
 

@@ -5,8 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from TumorLoopLib.errors import Cancelled, LocalFileError
-from TumorLoopLib.nrrd import read_nrrd, write_nrrd
+from TumorLoopLib.client.errors import Cancelled, LocalFileError
+from TumorLoopLib.files.nrrd import read_nrrd, write_nrrd
 
 from tests.slicer_extension.mrml.making import SHAPE, image, oblique
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import geometry, segments
-from TumorLoopLib.case_folder import find_volumes
-from TumorLoopLib.nrrd import read_nrrd, write_nrrd
-from TumorLoopLib.roles import ROLES, recognize
-from TumorLoopLib.volumes import problem_of, snapshot, texts_of
+from TumorLoopLib.files.nrrd import read_nrrd, write_nrrd
+from TumorLoopLib.scene import geometry, segments
+from TumorLoopLib.scene.case_folder import find_volumes
+from TumorLoopLib.scene.roles import ROLES, recognize
+from TumorLoopLib.scene.volumes import problem_of, snapshot, texts_of
 
 from tests.slicer_extension.mrml.making import LABELS, labelmap
 from tests.slicer_extension.mrml.segmenting import back

@@ -1,5 +1,5 @@
 import pytest
-from TumorLoopLib.roles import ROLES, is_derived, recognize, role_of
+from TumorLoopLib.scene.roles import ROLES, is_derived, recognize, role_of
 
 FOUR = {"a": ["AX T1"], "b": ["AX T1 POST GD"], "c": ["AX T2 FSE"], "d": ["AX T2 FLAIR"]}
 

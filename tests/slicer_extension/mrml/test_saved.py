@@ -5,9 +5,9 @@ import importlib
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import segments
-from TumorLoopLib.labels import LabelSet
-from TumorLoopLib.volumes import digest, show_volume, snapshot
+from TumorLoopLib.scene import segments
+from TumorLoopLib.scene.labels import LabelSet
+from TumorLoopLib.scene.volumes import digest, show_volume, snapshot
 
 from tests.slicer_extension.harness import slicer_python
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, image, labelmap
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("scene")
 @pytest.fixture
 def Parameters():
     slicer_python.install()
-    return importlib.import_module("TumorLoopLib.parameters").TumorLoopParameters
+    return importlib.import_module("TumorLoopLib.panel.parameters").TumorLoopParameters
 
 
 def edited():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import geometry, segments
+from TumorLoopLib.scene import geometry, segments
 
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_transform, add_volume, labelmap, moved_by, oblique
 from tests.slicer_extension.mrml.segmenting import ED, back, ball, case, mask_of

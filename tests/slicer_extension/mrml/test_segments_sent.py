@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import segments
-from TumorLoopLib.labels import LabelSet
-from TumorLoopLib.volumes import UnusableVolume
+from TumorLoopLib.scene import segments
+from TumorLoopLib.scene.labels import LabelSet
+from TumorLoopLib.scene.volumes import UnusableVolume
 
 from tests.slicer_extension.mrml.making import INFO, LABELS, SHAPE, add_bending, add_volume, labelmap, moved_by, oblique
 from tests.slicer_extension.mrml.segmenting import ED, ET, NCR, add_segment, back, ball, case, mask_of, paint, world_of

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import geometry, segments
-from TumorLoopLib.errors import BadReply
-from TumorLoopLib.volumes import UnusableVolume
+from TumorLoopLib.client.errors import BadReply
+from TumorLoopLib.scene import geometry, segments
+from TumorLoopLib.scene.volumes import UnusableVolume
 
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_bending, add_volume, labelmap, oblique
 from tests.slicer_extension.mrml.segmenting import answer_of, back, case, mask_of, tag_of, world_of

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib import comparison, segments
-from TumorLoopLib.volumes import problem_of, show_volume, snapshot
+from TumorLoopLib.scene import comparison, segments
+from TumorLoopLib.scene.volumes import problem_of, show_volume, snapshot
 
 from tests.slicer_extension.mrml.making import LABELS, add_volume
 from tests.slicer_extension.mrml.segmenting import ED, ET, ball, mask_of, paint, world_of

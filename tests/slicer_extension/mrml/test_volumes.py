@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from TumorLoopLib import geometry
-from TumorLoopLib.volumes import (
+from TumorLoopLib.scene import geometry
+from TumorLoopLib.scene.volumes import (
     UnusableVolume,
     VolumeSnapshot,
     digest,

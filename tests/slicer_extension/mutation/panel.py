@@ -54,7 +54,7 @@ def _library(name: str, file: str, old: str, new: str, tests: tuple[str, ...]) -
 WIDGETS = (
     _library(
         "wrong signal name",
-        "section_segment.py",
+        "panel/section_segment.py",
         'self.ui.segmentButton.connect("clicked(bool)"',
         'self.ui.segmentButton.connect("click(bool)"',
         _FIRST,
@@ -70,24 +70,36 @@ WIDGETS = (
     Mutant(
         "parameter misspelled in the .ui file", _UI, ">flair</string></property>", ">flairs</string></property>", _FOUND
     ),
-    _library("property misspelled", "desk.py", "button.enabled = not reason", "button.enable = not reason", _FIRST),
     _library(
-        "enable logic inverted", "desk.py", "button.enabled = not reason", "button.enabled = bool(reason)", _FIRST
+        "property misspelled", "panel/context.py", "button.enabled = not reason", "button.enable = not reason", _FIRST
     ),
     _library(
-        "reasons of disabled buttons lost", "desk.py", "button.toolTip = reason or tip", "button.toolTip = tip", _FIRST
+        "enable logic inverted",
+        "panel/context.py",
+        "button.enabled = not reason",
+        "button.enabled = bool(reason)",
+        _FIRST,
+    ),
+    _library(
+        "reasons of disabled buttons lost",
+        "panel/context.py",
+        "button.toolTip = reason or tip",
+        "button.toolTip = tip",
+        _FIRST,
     ),
     _library(
         "a node in the wrong parameter",
-        "section_segment.py",
+        "panel/section_segment.py",
         "            parameters.segmentation = segmentation\n",
         "            parameters.answer = segmentation\n",
         _SHOWN,
     ),
-    _library("keys one off", "section_correct.py", "enumerate(ROLES, start=1)", "enumerate(ROLES, start=0)", _KEYS),
+    _library(
+        "keys one off", "panel/section_correct.py", "enumerate(ROLES, start=1)", "enumerate(ROLES, start=0)", _KEYS
+    ),
     _library(
         "the overlay cannot be switched",
-        "section_correct.py",
+        "panel/section_correct.py",
         "views.show_overlay(segmentation, not views.overlay_shown(segmentation))",
         "views.show_overlay(segmentation, views.overlay_shown(segmentation))",
         _KEYS,
@@ -95,81 +107,97 @@ WIDGETS = (
 )
 
 SENDING = (
-    _library("wrong reference volume", "errands.py", 'REFERENCE = "t1ce"', 'REFERENCE = "t1"', _SHOWN),
+    _library("wrong reference volume", "jobs/segment_and_submit.py", 'REFERENCE = "t1ce"', 'REFERENCE = "t1"', _SHOWN),
     _library(
         "unchanged volumes sent again",
-        "sending.py",
+        "jobs/sending.py",
         "if sent.session and sent.digests == digests:",
         "if False:",
         _TWICE,
     ),
     _library(
         "all volumes sent when one has changed",
-        "sending.py",
+        "jobs/sending.py",
         'base = sent.session if len(changed) < len(digests) else ""',
         'changed, base = list(digests), ""',
         _TWICE,
     ),
-    _library("cancel ignored by the panel", "section_segment.py", "self.desk.jobs.cancel(SEGMENT)", "pass", _CANCEL),
+    _library(
+        "cancel ignored by the panel", "panel/section_segment.py", "self.desk.jobs.cancel(SEGMENT)", "pass", _CANCEL
+    ),
     _library(
         "the server computes on after Cancel",
-        "errands.py",
+        "jobs/segment_and_submit.py",
         "            threading.Thread(target=_cancel_on_server, args=(self._client, job), daemon=True).start()\n",
         "",
         _CANCEL,
     ),
     _library(
         "an answer on another grid shown",
-        "errands.py",
+        "jobs/segment_and_submit.py",
         "        _check_grid(array, ijk_to_ras, order.snapshots[REFERENCE])\n",
         "",
         _GRID,
     ),
-    _library("an error not told", "desk.py", 'self.say(f"{trouble} {sentences.of_error(error)}", BAD)', "pass", _GRID),
+    _library(
+        "an error not told",
+        "panel/context.py",
+        'self.say(f"{trouble} {sentences.of_error(error)}", BAD)',
+        "pass",
+        _GRID,
+    ),
     _library(
         "images sent without consent",
-        "section_segment.py",
+        "panel/section_segment.py",
         "if desk.settings.consented(desk.address):",
         "if True:",
         _CONSENT,
     ),
-    _library("consent forgotten", "section_segment.py", "    desk.settings.consent(desk.address)\n", "", _CONSENT),
+    _library(
+        "consent forgotten", "panel/section_segment.py", "    desk.settings.consent(desk.address)\n", "", _CONSENT
+    ),
 )
 
 SUBMITTING = (
     _library(
         "a draft submitted as final",
-        "section_submit.py",
+        "panel/section_submit.py",
         "status = FINAL if parameters.final else DRAFT",
         "status = FINAL",
         _DRAFT,
     ),
-    _library("comment lost", "section_submit.py", '"comment": parameters.comment,', '"comment": "",', _LABEL),
+    _library("comment lost", "panel/section_submit.py", '"comment": parameters.comment,', '"comment": "",', _LABEL),
     _library(
         "label values sent by position",
-        "section_submit.py",
+        "panel/section_submit.py",
         '[{"name": one.name, "idx": one.value} for one in labels.labels]',
         '[{"name": one.name, "idx": number} for number, one in enumerate(labels.labels)]',
         _LABEL,
     ),
-    _library("nobody's name on the label", "desk.py", "user=self.user, timeouts=timeouts", "timeouts=timeouts", _LABEL),
+    _library(
+        "nobody's name on the label",
+        "panel/context.py",
+        "user=self.user, timeouts=timeouts",
+        "timeouts=timeouts",
+        _LABEL,
+    ),
     _library(
         "an empty label submitted unasked",
-        "section_submit.py",
+        "panel/section_submit.py",
         "        if report.problems:\n",
         "        if False:\n",
         _EMPTY,
     ),
     _library(
         "edits do not reach the live volumes",
-        "section_correct.py",
+        "panel/section_correct.py",
         "self._due = time.monotonic() + DEBOUNCE",
         "pass",
         _TABLE,
     ),
     _library(
         "an edit after submitting overlooked",
-        "section_correct.py",
+        "panel/section_correct.py",
         "        if self.desk.submitted:\n",
         "        if False:\n",
         _AGAIN,
@@ -179,54 +207,56 @@ SUBMITTING = (
 LATER = (
     _library(
         "number of epochs ignored",
-        "section_retrain.py",
+        "panel/section_retrain.py",
         'params = {"max_epochs": epochs} if epochs > 0 else {}',
         "params: dict[str, int] = {}",
         _TRAINING,
     ),
     _library(
         "Stop does nothing",
-        "section_retrain.py",
+        "panel/section_retrain.py",
         "connection.client().stop_training()",
         "connection.client().train_status()",
         _TRAINING,
     ),
     _library(
         "Roll back does nothing",
-        "section_retrain.py",
+        "panel/section_retrain.py",
         "connection.client().rollback()",
         "connection.client().info()",
         _ROLLBACK,
     ),
     _library(
         "work goes on in a closed scene",
-        "panel.py",
+        "panel/panel.py",
         "        self.desk.jobs.abandon(*of_scene)\n",
         "",
         _CLOSING,
     ),
     _library(
         "a closed scene not let go of",
-        "panel.py",
+        "panel/panel.py",
         "        self._leave_scene(ended)\n",
         "",
         _BEFORE,
     ),
     _library(
         "volumes of the scene's own thrown away",
-        "section_case.py",
+        "panel/section_case.py",
         "        if not came_from_server(reference):\n            return []\n",
         "",
         _OWN,
     ),
     _library(
         "images sent to a server that does not know the case, unasked",
-        "section_submit.py",
+        "panel/section_submit.py",
         "origin_of(parameters) != self.desk.pulse.server and",
         "not origin_of(parameters) and",
         _ELSEWHERE,
     ),
-    _library("what was done to a segmentation not told", "section_submit.py", ", *notices])", "])", _LOST_SEGMENT),
+    _library(
+        "what was done to a segmentation not told", "panel/section_submit.py", ", *notices])", "])", _LOST_SEGMENT
+    ),
 )
 
 MUTANTS = (*WIDGETS, *SENDING, *SUBMITTING, *LATER)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from TumorLoopLib.roles import ROLES
+from TumorLoopLib.scene.roles import ROLES
 
 from tests import synthetic
 from tests.server_app.conftest import Server, serving, tiny_model

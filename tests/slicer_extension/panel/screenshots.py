@@ -116,7 +116,7 @@ def bundled_server(folder: Path) -> Iterator[Server]:
     """A server with the bundled model, two small cases, and trainings of seconds."""
     for name in ("P001", "P002"):
         synthetic.write_case(folder / "studies", name, label=False)
-    with serving(folder / "studies", folder / "workspace", REPOSITORY / "server_app" / "model") as server:
+    with serving(folder / "studies", folder / "workspace", REPOSITORY / "training" / "models" / "bundled") as server:
         yield server
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from TumorLoopLib.curve import curve_of, epoch_numbers, nice_ceiling
-from TumorLoopLib.server_errands import Epoch
+from TumorLoopLib.jobs.server_status import Epoch
+from TumorLoopLib.panel.curve import curve_of, epoch_numbers, nice_ceiling
 
 EPOCHS = (Epoch(1, 0.8), Epoch(2, 0.4, 0.5), Epoch(3, 0.2, 1.0))
 

@@ -8,13 +8,14 @@ import time
 
 import numpy as np
 import pytest
-from TumorLoopLib import case_errands, errands
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.errands import SegmentOrder, ServedCase, Submission
-from TumorLoopLib.errors import BadReply, Cancelled, ClientError, ConnectionLost, RequestRejected, ServerFailed
-from TumorLoopLib.jobs import Reporter
-from TumorLoopLib.sending import Sent
-from TumorLoopLib.volumes import VolumeSnapshot, digest
+from TumorLoopLib.client.errors import BadReply, Cancelled, ClientError, ConnectionLost, RequestRejected, ServerFailed
+from TumorLoopLib.jobs import open_case as case_errands
+from TumorLoopLib.jobs import segment_and_submit as errands
+from TumorLoopLib.jobs.jobs import Reporter
+from TumorLoopLib.jobs.segment_and_submit import SegmentOrder, ServedCase, Submission
+from TumorLoopLib.jobs.sending import Sent
+from TumorLoopLib.scene.volumes import VolumeSnapshot, digest
 
 from tests.slicer_extension.faults import (
     broken_server,

@@ -6,8 +6,8 @@ import threading
 import time
 
 import pytest
-from TumorLoopLib.errors import Cancelled, ServerTimeout
-from TumorLoopLib.jobs import LINGER, YIELD, Handlers, Jobs, Progress, Reporter
+from TumorLoopLib.client.errors import Cancelled, ServerTimeout
+from TumorLoopLib.jobs.jobs import LINGER, YIELD, Handlers, Jobs, Progress, Reporter
 
 
 class Desk:
@@ -120,11 +120,11 @@ def test_what_a_job_leaves_running_gets_time_for_a_while(desk, how, monkeypatch)
         desk.poll_until_idle()
     else:
         desk.jobs.abandon()
-    monkeypatch.setattr("TumorLoopLib.jobs.time.sleep", slept.append)
+    monkeypatch.setattr("TumorLoopLib.jobs.jobs.time.sleep", slept.append)
     desk.jobs.poll()
     assert slept == [YIELD]
     now = time.monotonic()
-    monkeypatch.setattr("TumorLoopLib.jobs.time.monotonic", lambda: now + LINGER + 1)
+    monkeypatch.setattr("TumorLoopLib.jobs.jobs.time.monotonic", lambda: now + LINGER + 1)
     desk.jobs.poll()
     assert slept == [YIELD]
 

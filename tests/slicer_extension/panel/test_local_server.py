@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from TumorLoopLib.errors import Cancelled, ServerFailed
-from TumorLoopLib.jobs import Reporter
-from TumorLoopLib.local_server import LocalServer, find_command
+from TumorLoopLib.client.errors import Cancelled, ServerFailed
+from TumorLoopLib.jobs.jobs import Reporter
+from TumorLoopLib.jobs.local_server import LocalServer, find_command
 
 from tests.slicer_extension.harness import driver
 
@@ -85,7 +85,7 @@ def test_a_server_that_cannot_be_used_is_ended_so_that_another_can_be_started(us
 
 @pytest.mark.parametrize("windows", [False, True])
 def test_a_command_with_spaces_is_shown_as_it_has_to_be_typed(windows):
-    from TumorLoopLib.section_server import line_of, words_of
+    from TumorLoopLib.panel.section_server import line_of, words_of
 
     words = [r"C:\Program Files\tumorloop-server.exe" if windows else "/opt/my server", "--model", "v0001"]
     assert words_of(line_of(words, windows=windows), windows=windows) == words

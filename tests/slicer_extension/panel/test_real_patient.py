@@ -26,7 +26,9 @@ MINUTES = 60.0
 def bundled(tmp_path: Path) -> Iterator[Server]:
     """A server with the bundled model, whose trainings take seconds."""
     synthetic.write_case(tmp_path / "studies", "P001", label=False)
-    with serving(tmp_path / "studies", tmp_path / "workspace", REPOSITORY / "server_app" / "model") as running:
+    with serving(
+        tmp_path / "studies", tmp_path / "workspace", REPOSITORY / "training" / "models" / "bundled"
+    ) as running:
         yield running
 
 

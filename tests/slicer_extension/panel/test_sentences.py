@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from TumorLoopLib import sentences
-from TumorLoopLib.diagnosis import STEPS, TOKEN, Step
-from TumorLoopLib.errors import (
+from TumorLoopLib.client.diagnosis import STEPS, TOKEN, Step
+from TumorLoopLib.client.errors import (
     BadReply,
     ConnectionLost,
     LocalFileError,
@@ -15,9 +14,10 @@ from TumorLoopLib.errors import (
     ServerTimeout,
     ServerUnreachable,
 )
-from TumorLoopLib.jobs import Progress
-from TumorLoopLib.server_errands import Training
-from TumorLoopLib.texts import duration, megabytes, milliliters, ratio
+from TumorLoopLib.jobs.jobs import Progress
+from TumorLoopLib.jobs.server_status import Training
+from TumorLoopLib.panel import sentences
+from TumorLoopLib.panel.texts import duration, megabytes, milliliters, ratio
 
 SAID = "Something went wrong."
 ERRORS = [

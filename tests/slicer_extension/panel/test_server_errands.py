@@ -6,12 +6,13 @@ import json
 import re
 
 import pytest
-from TumorLoopLib import case_errands, server_errands
-from TumorLoopLib.case_errands import Counts
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.diagnosis import diagnose, fits
-from TumorLoopLib.errors import BadReply, ConnectionLost, NotAuthorized
-from TumorLoopLib.jobs import Reporter
+from TumorLoopLib.client.diagnosis import diagnose, fits
+from TumorLoopLib.client.errors import BadReply, ConnectionLost, NotAuthorized
+from TumorLoopLib.jobs import open_case as case_errands
+from TumorLoopLib.jobs import server_status as server_errands
+from TumorLoopLib.jobs.jobs import Reporter
+from TumorLoopLib.jobs.open_case import Counts
 
 from tests.slicer_extension.faults import answer_json, broken_server, cut_response, wrong_token
 from tests.slicer_extension.odd_server import odd_server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from TumorLoopLib.settings import DEFAULT_ADDRESS, HISTORY, Settings, is_this_machine
+from TumorLoopLib.panel.settings import DEFAULT_ADDRESS, HISTORY, Settings, is_this_machine
 
 
 class Store:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from TumorLoopLib.state import CASE, SEGMENT, SUBMIT, TEST, TRAIN, VERSIONS, PanelState
+from TumorLoopLib.panel.state import CASE, SEGMENT, SUBMIT, TEST, TRAIN, VERSIONS, PanelState
 
 READY = PanelState(
     address="http://127.0.0.1:8000",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from TumorLoopLib import errands
-from TumorLoopLib.errors import ConnectionLost
-from TumorLoopLib.inputs import mark_origin
-from TumorLoopLib.state import OVERVIEW
-from TumorLoopLib.volumes import ROLE_ATTRIBUTE
+from TumorLoopLib.client.errors import ConnectionLost
+from TumorLoopLib.jobs import segment_and_submit as errands
+from TumorLoopLib.panel.state import OVERVIEW
+from TumorLoopLib.scene.inputs import mark_origin
+from TumorLoopLib.scene.volumes import ROLE_ATTRIBUTE
 
 from tests.slicer_extension.harness import dialogs, driver
 from tests.slicer_extension.played.case import NAMES, SECONDS
@@ -156,7 +156,7 @@ def test_volumes_go_to_no_server_but_the_one_they_came_from_without_consent(conn
     connected.segment()
     connected.type("caseIdEdit", "case-10")
     mark_origin(case["t1ce"], "http://127.0.0.1:1", "case-10")
-    monkeypatch.setattr("TumorLoopLib.settings.is_this_machine", lambda address: False)
+    monkeypatch.setattr("TumorLoopLib.panel.settings.is_this_machine", lambda address: False)
     dialogs.answer("Cancel")
     connected.submit()
     assert "Nothing was sent" in connected.status

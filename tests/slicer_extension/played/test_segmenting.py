@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib.roles import ROLES
+from TumorLoopLib.scene.roles import ROLES
 
 from tests.slicer_extension.harness import dialogs, driver
 from tests.slicer_extension.played.case import SECONDS, expected_labels, labels_of, world
@@ -129,7 +129,7 @@ def test_showing_an_answer_is_undone_by_the_scene(connected):
 @pytest.fixture
 def far_away(monkeypatch):
     """Have the panel take every server for one on another machine."""
-    monkeypatch.setattr("TumorLoopLib.settings.is_this_machine", lambda address: False)
+    monkeypatch.setattr("TumorLoopLib.panel.settings.is_this_machine", lambda address: False)
 
 
 def test_nothing_is_sent_to_another_machine_without_consent(connected, played, far_away):

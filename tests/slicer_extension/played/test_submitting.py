@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from TumorLoopLib.roles import ROLES
+from TumorLoopLib.scene.roles import ROLES
 
 from tests.slicer_extension.harness import dialogs, driver
 from tests.slicer_extension.played.case import SECONDS, SHAPE, expected_labels, labels_of, world

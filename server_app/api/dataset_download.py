@@ -1,0 +1,85 @@
+"""The labeled cases as one archive: one at a time, only where there is room for it, and gone when it was sent."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import HTTPException
+from fastapi.responses import FileResponse
+
+from server_app.common.limits_settings import Limits
+from server_app.errors import refusal
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from server_app.cases.datastore import CaseDatastore
+
+
+class DatasetDownload:
+    """Packs and sends the labeled cases.
+
+    Args:
+        store: Holds the cases.
+    """
+
+    def __init__(self, store: CaseDatastore) -> None:
+        self._store = store
+        self._turn = threading.Lock()
+
+    def answer(self, limit_cases: int | None = None) -> FileResponse:
+        """Pack the cases; the archive, and the turn, are given up when the answer ends.
+
+        Args:
+            limit_cases: Most cases.
+
+        Raises:
+            HTTPException: 503 while another archive is packed or sent, 507 if the disk has no room for it.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise _busy()
+        try:
+            self._check_room(limit_cases)
+            return _Archive(Path(self._store.get_dataset_archive(limit_cases)), self._turn)
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def _check_room(self, limit_cases: int | None) -> None:
+        needed = 0
+        for name in self._store.get_labeled_images()[: limit_cases or None]:
+            case = self._store.catalog.get(name)
+            paths = {source.path for source in case.sources.values()} | {self._store.labels.final_file(case)}
+            needed += sum(path.stat().st_size for path in paths)
+        free = shutil.disk_usage(self._store.workspace.incoming).free
+        if free - needed < Limits.of_server().min_free_bytes:
+            message = (
+                f"The archive needs {needed / 2**20:,.0f} MiB, and the server's disk has no room for it beside what is "
+                "kept for labels. Ask for fewer cases (limit_cases)."
+            )
+            raise refusal(507, "disk", message)
+
+
+class _Archive(FileResponse):
+    """Sends the archive and removes it, however the sending ends; a background task would not run after an error."""
+
+    def __init__(self, path: Path, turn: threading.Lock) -> None:
+        super().__init__(path, media_type="application/zip", filename="dataset.zip")
+        self._turn = turn
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            Path(self.path).unlink(missing_ok=True)
+            self._turn.release()
+
+
+def _busy() -> HTTPException:
+    message = "The labeled cases are being packed or sent to somebody already. Try again when that is done."
+    error = refusal(503, "dataset", message)
+    error.headers = {"Retry-After": "30"}
+    return error

@@ -1,0 +1,125 @@
+"""MONAI Label's remaining routes that fail on what they do not expect: logs, the GPU's state, batches.
+
+Same paths and parameters; the log is plain text always, because MONAI Label's page for it loads scripts from elsewhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse
+from monailabel.config import settings
+from monailabel.endpoints import batch_infer
+from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
+
+from server_app.api.mounting import put_first
+from server_app.api.stock_inference import Reader, Settings, Trainer, with_user
+from server_app.common.params import flag
+from server_app.disk import StoringRoute
+from server_app.errors import input_errors, refusal, unknown
+from training.errors import InputError
+
+if TYPE_CHECKING:
+    from server_app.app import TumorLoopApp
+
+#: Most lines of the log in one answer.
+MOST_LINES = 10_000
+#: What a batch may be told. MONAI Label passes its request on to a subprocess's environment: all else stays out.
+_BATCH = frozenset({"images", "max_batch_size", "label_tag", "save_label", "reference", "allow_missing", "client_id"})
+#: What MONAI Label's clients send along and nobody needs here.
+_DROPPED = frozenset(
+    {"device", "multi_gpu", "gpus", "logging", "max_workers", "result_extension", "result_dtype", "result_compress"}
+)
+
+
+def install(app: TumorLoopApp) -> None:
+    """Put these routes before MONAI Label's."""
+    put_first(_logs(), _batches(app), _checks(app))
+
+
+def _logs() -> APIRouter:
+    router = APIRouter(prefix="/logs", tags=["Others"])
+
+    @router.get("/", response_class=PlainTextResponse)
+    def show(user: Trainer, lines: Annotated[int, Query(ge=1, le=MOST_LINES)] = 300) -> str:
+        """Return the last lines of the server's log."""
+        log = Path(settings.MONAI_LABEL_APP_DIR) / "logs" / "app.log"
+        try:
+            with open(log, encoding="utf-8", errors="replace") as content:
+                return "".join(deque(content, lines))
+        except OSError:
+            raise unknown("logs", "The server keeps no log file here.") from None
+
+    @router.get("/gpu", response_class=PlainTextResponse)
+    def gpu(user: Trainer) -> str:
+        """Return what ``nvidia-smi`` says."""
+        program = shutil.which("nvidia-smi")
+        if program is None:
+            raise unknown("gpu", "This machine has no nvidia-smi, so probably no NVIDIA GPU.")
+        try:
+            return subprocess.run([program], capture_output=True, text=True, timeout=20, check=False).stdout
+        except (OSError, subprocess.TimeoutExpired):
+            raise refusal(503, "gpu", "nvidia-smi does not answer.") from None
+
+    return router
+
+
+def _batches(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(prefix="/batch", tags=["Infer"], route_class=StoringRoute)
+
+    @router.post("/infer/{model}")
+    def run(
+        user: Trainer,
+        model: str,
+        images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
+        params: Settings = None,
+        run_sync: bool = False,
+    ) -> dict[str, Any]:
+        """Segment many cases and store the answers as labels; without ``save_label``, learn how unsure the model is."""
+        app.require_model(model)
+        with input_errors():
+            wishes = batch_wishes(params or {})
+            flag(wishes, "save_label")
+        return dict(batch_infer.run(model, images, with_user(wishes, user), run_sync))
+
+    return router
+
+
+def batch_wishes(params: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a batch's parameters is passed on.
+
+    Raises:
+        InputError: Naming the first one that no batch has, or ``max_batch_size`` if it is no number of cases.
+    """
+    for name in params:
+        if name not in _BATCH | _DROPPED:
+            known = ", ".join(sorted(_BATCH))
+            raise InputError(f"A batch has no parameter {name[:80]!r}. It takes {known}.", field=name[:80])
+    most = params.get("max_batch_size")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
+        raise InputError(
+            f"max_batch_size is the most cases to segment, 0 for all; it is {str(most)[:40]!r}.", field="max_batch_size"
+        )
+    return {name: value for name, value in params.items() if name in _BATCH}
+
+
+def _checks(app: TumorLoopApp) -> APIRouter:
+    router = APIRouter(tags=["Datastore"])
+
+    @router.head("/datastore/image")
+    def check_image(user: Reader, image: str, check_sum: str | None = None) -> dict[str, Any]:
+        """Tell whether a case exists, and whether its display volume has a checksum (SHA-256)."""
+        kind, _, digest = (check_sum or "").rpartition(":")
+        if kind not in ("", "SHA256"):
+            raise refusal(422, "check_sum", "Only SHA256 is known here.")
+        path = Path(app.datastore().get_image_uri(image))
+        if digest and app.datastore().catalog.checksum(path) != f"SHA256:{digest.lower()}":
+            raise unknown("image", "The image is another one (its checksum differs).")
+        return {}
+
+    return router

@@ -1,0 +1,87 @@
+"""Files of a request, on disk while it lasts."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from fastapi import UploadFile
+
+from server_app.common.limits_settings import Limits
+from server_app.errors import input_errors, refusal
+from server_app.limits.files import check_voxels
+from server_app.limits.strict_json import strict_json
+from training.errors import InputError
+
+#: Most bytes of a file's name; the ending is kept.
+_MOST_NAME = 200
+#: ``..`` between slashes of any kind, also as a code, and characters that no name has.
+_WAY_UP = re.compile(r"(^|[/\\]|%2f|%5c)(\.|%2e){2}([/\\]|%2f|%5c|$)|[\x00-\x1f\x7f]", re.IGNORECASE)
+
+
+@contextmanager
+def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") -> Iterator[list[Path]]:
+    """Save a request's files under their own names, in a folder that is gone afterwards.
+
+    Args:
+        files: As FastAPI hands them over.
+        incoming: Where the folder is made.
+        field: Of the form, for errors.
+
+    Raises:
+        HTTPException: 422 if two files bear one name, one has none or one with a way up in it, or one holds too many
+            voxels. 507 if the disk is nearly full, unless it is a label.
+    """
+    limits = Limits.of_server()
+    if field != "label" and shutil.disk_usage(incoming).free < limits.min_free_bytes:
+        raise refusal(507, "disk", "The server's disk is nearly full; what is left is for labels. Nothing was stored.")
+    folder = Path(tempfile.mkdtemp(prefix="request-", dir=incoming))
+    try:
+        with input_errors():
+            names = [_plain_name(file.filename, field) for file in files]
+            for name in names:
+                if names.count(name) > 1:
+                    raise InputError(f"Two files bear the name {name}. Name them after their modality.", field=field)
+        for name, file in zip(names, files, strict=True):
+            with open(folder / name, "wb") as target:
+                shutil.copyfileobj(file.file, target, 1 << 20)
+        paths = [folder / name for name in names]
+        with input_errors():
+            check_voxels(paths, limits.max_voxels, field)
+        yield paths
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
+    """Read a form's JSON object.
+
+    Raises:
+        HTTPException: 422 if it is none.
+    """
+    with input_errors():
+        try:
+            content = strict_json(params) if params else {}
+        except ValueError as error:
+            raise InputError(f"{field} is not JSON: {error}.", field=field) from error
+        if not isinstance(content, dict):
+            raise InputError(f"{field} must be a JSON object.", field=field)
+        return content
+
+
+def _plain_name(name: str | None, field: str) -> str:
+    """Return the last part of a file's name: MONAI Label's client sends the path that the file has on its machine."""
+    name = name or ""
+    if _WAY_UP.search(name):
+        raise InputError(
+            f"A file cannot be called {name[:80]!r}. Name it after its modality, as t1.nii.gz.", field=field
+        )
+    plain = PureWindowsPath(PurePosixPath(name).name).name
+    if plain in ("", "."):
+        raise InputError("A file was sent without a name. Name it after its modality, as t1.nii.gz.", field=field)
+    return plain.encode("utf-8", "replace")[-_MOST_NAME:].decode("utf-8", "ignore")

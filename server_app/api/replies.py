@@ -1,0 +1,71 @@
+"""Volumes for clients that read NRRD only, made of whatever lies on the disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from fastapi import Response
+
+from server_app.common.readers import reading
+from server_app.errors import input_errors, refusal
+from training.cases.case import Case
+from training.images.grid import Volume
+from training.images.read import read_labelmap, read_volume
+from training.images.write import write_labelmap, write_volume
+
+#: The formats a label or a map can be asked for in; the first is what lies on the disk.
+ENDINGS = (".nii.gz", ".nrrd")
+
+
+def checked_ending(ending: str) -> str:
+    """Return an ending of :data:`ENDINGS`.
+
+    Raises:
+        HTTPException: 422 for another.
+    """
+    if ending not in ENDINGS:
+        raise refusal(422, "ending", f"ending must be {' or '.join(ENDINGS)}, not {ending[:20]!r}.")
+    return ending
+
+
+def volume_reply(case: Case, role: str, incoming: Path) -> Response:
+    """Answer with one volume of a case as NRRD, voxel for voxel and with its affine.
+
+    Whole numbers are sent as such: half the size, and exact. Others are float32, as the network sees them.
+
+    Raises:
+        HTTPException: 422 if the file cannot be used.
+    """
+    with input_errors(), reading():
+        volume = _compact(case.read(role))
+    return _nrrd(lambda path: write_volume(volume, path), f"{case.id}-{role}", incoming)
+
+
+def labelmap_reply(file: Path, name: str, incoming: Path) -> Response:
+    """Answer with a labelmap as NRRD; it has TumorLoop's values."""
+    with input_errors():
+        labelmap = read_labelmap(file)
+    return _nrrd(lambda path: write_labelmap(labelmap, path), name, incoming)
+
+
+def map_reply(file: Path, name: str, incoming: Path) -> Response:
+    """Answer with a map as NRRD."""
+    with input_errors():
+        volume = read_volume(file)
+    return _nrrd(lambda path: write_volume(volume, path), name, incoming)
+
+
+def _compact(volume: Volume) -> Volume:
+    whole = volume.data.astype(np.int16) if np.abs(volume.data).max() <= 32767 else None
+    return Volume(whole, volume.grid) if whole is not None and np.array_equal(whole, volume.data) else volume
+
+
+def _nrrd(write: Callable[[Path], Path], name: str, incoming: Path) -> Response:
+    """Return the file that ``write`` makes; it is read at once, so that nothing stays behind if the client hangs up."""
+    with tempfile.TemporaryDirectory(prefix="reply-", dir=incoming) as folder:
+        content = write(Path(folder) / f"{name}.nrrd").read_bytes()
+    headers = {"Content-Disposition": f'attachment; filename="{name}.nrrd"'}
+    return Response(content, media_type="application/octet-stream", headers=headers)

@@ -1,0 +1,208 @@
+"""Which cases there are: those of the studies folder, found anew from time to time, and those that were uploaded."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+from server_app.cases.case_ids import CaseIds, place_of
+from server_app.cases.uploads import Uploads, checked_id
+from server_app.errors import input_errors, unknown
+from training.atomic import write_with
+from training.cases.case import Case, Problem
+from training.cases.find import find_cases
+from training.errors import InputError
+from training.hashes import file_sha256
+from training.images.grid import Volume
+from training.images.write import write_volume
+
+#: Seconds after which the studies folder is searched again when cases are listed.
+SEARCH_EVERY = 30.0
+#: Seconds between two searches because of a case that is not known.
+SEARCH_AGAIN = 2.0
+#: The modality that stands for a case where a client can show only one volume.
+DISPLAY_ROLE = "t1ce"
+
+
+class Catalog:
+    """The cases by id. Safe for threads; searching does not hold up readers.
+
+    Args:
+        studies: Never written to.
+        uploads: Cases sent to the server.
+        cache: For volumes cut out of 4D files, and checksums.
+        ids: What the cases of the studies are called.
+        follow_links: Whether to read cases that links lead to outside the studies.
+    """
+
+    def __init__(
+        self, studies: Path, uploads: Uploads, cache: Path, ids: CaseIds, *, follow_links: bool = False
+    ) -> None:
+        self._studies = studies
+        self._uploads = uploads
+        self._cache = cache
+        self._ids = ids
+        self._follow_links = follow_links
+        self._lock = threading.Lock()
+        self._searching = threading.Lock()
+        self._found: dict[str, Case] = {}
+        self._uploaded: dict[str, Case] = {}
+        self._problems: list[Problem] = []
+        self._searched = 0.0
+        self._began = -1.0
+        self._incomplete: list[Case] = []
+        self._incomplete_began = -1.0
+        self._checksums: dict[tuple[str, int, int], str] = {}
+        self.search()
+
+    def search(self) -> None:
+        """Look through the studies folder and the uploads again; those who ask while one searches share the next."""
+        asked = time.monotonic()
+        with self._searching:
+            if self._began <= asked:  # else whoever waited before has searched since
+                self._search()
+
+    def add(self, case: Case) -> None:
+        """Make a case known that was just uploaded."""
+        with self._lock:
+            self._uploaded = {**self._uploaded, case.id: case}
+
+    def all(self) -> dict[str, Case]:
+        """Return all cases by id, sorted; an upload never hides a case of the studies."""
+        self._search_if_older(SEARCH_EVERY)
+        with self._lock:
+            merged = {**self._uploaded, **self._found}
+        return dict(sorted(merged.items()))
+
+    def problems(self) -> list[dict[str, str]]:
+        """Return what looked like a case and cannot be used, by the path below the studies."""
+        with self._lock:
+            problems = list(self._problems)
+        return [{"path": self._below(problem.path), "message": self._plain(problem.message)} for problem in problems]
+
+    def get(self, case_id: str, *, allow_missing: bool = False) -> Case:
+        """Return a case.
+
+        Args:
+            case_id: Its id.
+            allow_missing: Look among the cases short of modalities, too; they are listed as problems only.
+
+        Raises:
+            HTTPException: 404 if there is none of that id.
+        """
+        case = self.find(case_id)
+        if case is None and allow_missing:
+            case = self._find_incomplete(case_id)
+        if case is None:
+            raise unknown("image", f"There is no case {case_id[:80]!r}.")
+        return case
+
+    def find(self, case_id: str) -> Case | None:
+        """Return a case, by its id or by the name it was uploaded under; ``None`` if there is none."""
+        for attempt in range(2):
+            with self._lock:
+                case = self._found.get(case_id) or self._uploaded.get(case_id)
+            if case is not None:
+                return case
+            try:
+                plain = checked_id(case_id)
+            except InputError:
+                return None
+            with self._lock:
+                case = self._uploaded.get(plain)
+            if case is not None:
+                return case
+            if attempt == 0:
+                self._search_if_older(SEARCH_AGAIN)
+        return None
+
+    def is_uploaded(self, case_id: str) -> bool:
+        """Tell whether a case was sent to the server."""
+        with self._lock:
+            return case_id in self._uploaded and case_id not in self._found
+
+    def is_reserved(self, case_id: str) -> bool:
+        """Tell whether an id belongs to a case of the studies that is not there now: its labels wait for it."""
+        return self.find(case_id) is None and self._ids.is_given(case_id)
+
+    def place(self, case: Case) -> str | None:
+        """Return the path below the studies by which a case has its id; ``None`` for one that was sent."""
+        return None if self.is_uploaded(case.id) else place_of(case, self._studies)
+
+    def display_file(self, case: Case) -> Path:
+        """Return a file with the one volume that stands for a case; cut out of a 4D file when first asked for."""
+        source = case.sources[DISPLAY_ROLE]
+        if source.channel is None:
+            return source.path
+        stat = source.path.stat()
+        key = hashlib.sha256(f"{source.path}|{source.channel}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()
+        path = self._cache / "display" / f"{case.id}-{key[:12]}.nii.gz"
+        if not path.is_file():
+            with input_errors():
+                volume = case.read(DISPLAY_ROLE)
+                write_with(path, lambda temporary: _write(volume, temporary))
+        return path
+
+    def checksum(self, path: Path) -> str:
+        """Return ``SHA256:<hex>`` of a file; remembered until it changes."""
+        stat = path.stat()
+        key = (str(path), stat.st_size, stat.st_mtime_ns)
+        if key not in self._checksums:
+            self._checksums[key] = f"SHA256:{file_sha256(path)}"
+        return self._checksums[key]
+
+    def _find_incomplete(self, case_id: str) -> Case | None:
+        """Return a case that is short of modalities; those who ask while one searches share the next search."""
+        asked = time.monotonic()
+        with self._searching:
+            if self._incomplete_began <= asked:
+                self._search_incomplete()
+            found = self._incomplete
+        return next((case for case in found if case.id == case_id), None)
+
+    def _search_incomplete(self) -> None:
+        """Search the studies for cases short of modalities. ``_searching`` is held."""
+        began = time.monotonic()
+        try:
+            cases, _ = find_cases(self._studies, allow_missing=True, follow_out=self._follow_links)
+        except InputError:
+            cases = []
+        with self._lock:
+            uploaded = set(self._uploaded)
+        named = self._ids.named(cases, self._studies, taken=uploaded, keep=False)
+        self._incomplete, self._incomplete_began = [case for case in named if case.missing], began
+
+    def _search(self) -> None:
+        """Search the studies and the uploads. ``_searching`` is held."""
+        began = time.monotonic()
+        try:
+            cases, problems = find_cases(self._studies, follow_out=self._follow_links)
+        except InputError as error:
+            cases, problems = [], [Problem(self._studies, error.message)]
+        uploaded = {case.id: case for case in self._uploads.cases()}
+        found = {case.id: case for case in self._ids.named(cases, self._studies, taken=uploaded)}
+        with self._lock:
+            self._found, self._uploaded, self._problems = found, uploaded, problems
+            self._began, self._searched = began, time.monotonic()
+
+    def _search_if_older(self, seconds: float) -> None:
+        if time.monotonic() - self._searched <= seconds:
+            return
+        with self._searching:
+            if time.monotonic() - self._searched > seconds:  # nobody has searched while this one waited
+                self._search()
+
+    def _below(self, path: Path) -> str:
+        try:
+            return path.relative_to(self._studies).as_posix()
+        except ValueError:
+            return path.name
+
+    def _plain(self, message: str) -> str:
+        return message.replace(f"{self._studies}/", "")
+
+
+def _write(volume: Volume, path: Path) -> None:
+    write_volume(volume, path)

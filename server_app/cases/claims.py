@@ -1,0 +1,168 @@
+"""Who works on which case: claims with a lease, so that two people do not correct the same case unawares.
+
+A claim is a courtesy, not a lock. It ends by itself when its time is over, so that nobody who went home keeps a case;
+it is asked for by the one who chooses the next case, and told to whoever looks at one. A label that somebody else
+submits meanwhile is kept like any other: labels are versions, and none replaces another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from server_app.common.quarantine import Quarantine
+from server_app.errors import refusal
+from training.atomic import write_json
+
+logger = logging.getLogger(__name__)
+
+#: Minutes a claim may last.
+LONGEST_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        case: The case's id.
+        user: Who has it.
+        since: When it began, in seconds since 1970.
+        until: When it ends by itself, in seconds since 1970.
+    """
+
+    case: str
+    user: str
+    since: float
+    until: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it with its times in UTC, ISO 8601."""
+        return {"case": self.case, "user": self.user, "since": _iso(self.since), "until": _iso(self.until)}
+
+
+class Claims:
+    """The claims of one server. Safe for threads; only the web process changes them.
+
+    Args:
+        path: The file ``claims.json``, directly in the workspace.
+        clock: Tells the seconds since 1970.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._claims = self._read()
+
+    def all(self) -> list[Claim]:
+        """Return the claims that hold now, by case."""
+        with self._lock:
+            return [claim for _, claim in sorted(self._live().items())]
+
+    def of(self, case: str) -> Claim | None:
+        """Return a case's claim, ``None`` if nobody has it."""
+        with self._lock:
+            return self._live().get(case)
+
+    def of_another(self, case: str, user: str | None) -> Claim | None:
+        """Return a case's claim if somebody else than ``user`` has it."""
+        claim = self.of(case)
+        return claim if claim is not None and claim.user != user else None
+
+    def claim(self, case: str, user: str, minutes: float) -> Claim | None:
+        """Claim a case, or renew one's claim.
+
+        Args:
+            case: Its id.
+            user: Who wants it.
+            minutes: For how long from now on.
+
+        Returns:
+            The claim; ``None`` if somebody else has the case.
+        """
+        now = self._clock()
+        with self._lock:
+            earlier = self._live().get(case)
+            if earlier is not None and earlier.user != user:
+                return None
+            since = earlier.since if earlier is not None else now
+            claim = Claim(case, user, since, now + 60.0 * minutes)
+            self._store({**self._live(), case: claim})
+            return claim
+
+    def claim_for(self, case: str, user: str | None, minutes: float) -> Claim:
+        """Claim a case for whoever sends a request; see :meth:`claim`.
+
+        Raises:
+            HTTPException: 422 if the request does not say who that is, 409 if somebody else has the case.
+        """
+        if user is None:
+            raise refusal(422, "client_id", "A case is claimed for somebody: say who you are in client_id.")
+        claim = self.claim(case, user, minutes)
+        if claim is not None:
+            return claim
+        other = self.of_another(case, user)
+        raise (
+            taken(other) if other is not None else refusal(409, "claim", f"Case {case} was just given back; try again.")
+        )
+
+    def release(self, case: str, user: str | None, *, force: bool = False) -> Claim | None:
+        """Give a case back; return the claim that ended, ``None`` if nobody had it.
+
+        Args:
+            case: Its id.
+            user: Who gives it back.
+            force: Whether it may be another's.
+
+        Raises:
+            HTTPException: 409 if somebody else has it.
+        """
+        with self._lock:
+            live = self._live()
+            claim = live.pop(case, None)
+            if claim is None:
+                return None
+            if claim.user != user and not force:
+                raise taken(claim)
+            self._store(live)
+            return claim
+
+    def _live(self) -> dict[str, Claim]:
+        now = self._clock()
+        return {case: claim for case, claim in self._claims.items() if claim.until > now}
+
+    def _store(self, claims: dict[str, Claim]) -> None:
+        write_json(self._path, {"claims": [asdict(claim) for claim in claims.values()]})
+        self._claims = claims
+
+    def _read(self) -> dict[str, Claim]:
+        try:
+            entries = json.loads(self._path.read_text(encoding="utf-8"))["claims"]
+            claims = [Claim(str(e["case"]), str(e["user"]), float(e["since"]), float(e["until"])) for e in entries]
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError) as error:
+            Quarantine.of(self._path.parent).set_aside(
+                self._path, f"It cannot be read: {error}.", "No case is claimed now."
+            )
+            return {}
+        return {claim.case: claim for claim in claims}
+
+
+def taken(claim: Claim) -> Exception:
+    """Build the answer to a request for a case that somebody else has."""
+    until = f"{_iso(claim.until)[:16].replace('T', ' ')} UTC"
+    message = f"{claim.user} works on case {claim.case} until {until}. Choose another, or ask them to release it."
+    return refusal(409, "claim", message)
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")

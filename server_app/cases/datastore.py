@@ -1,0 +1,301 @@
+"""The case datastore: MONAI Label's interface over the catalog of cases and the submitted labels.
+
+The studies folder is only read. A label's id is its case's id, as in MONAI Label's own datastore; with a tag it
+names the newest label of that tag. The label that came with a case has the tag ``source``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.datastore import Datastore
+
+from server_app.cases.case_ids import CaseIds
+from server_app.cases.catalog import Catalog
+from server_app.cases.claims import Claims
+from server_app.cases.removal import remove_upload
+from server_app.cases.submissions import FINAL, Submissions
+from server_app.cases.uploads import Uploads, checked_id, conflict, same_or_conflict, whole_case
+from server_app.common.identity import current
+from server_app.common.params import user_of
+from server_app.common.presence import while_there
+from server_app.common.quarantine import Quarantine
+from server_app.common.request_notes import note
+from server_app.errors import input_errors, refusal
+from server_app.labels.store import LabelStore
+from server_app.workspace import Workspace
+from training.atomic import write_json, write_with
+from training.cases.case import Case
+from training.errors import InputError
+
+
+class CaseDatastore(Datastore):
+    """Cases and labels of one server.
+
+    Args:
+        studies: The folder of cases; never written to.
+        workspace: Where everything else lies.
+        source_labels: Whether labels that came with cases count as final ones.
+        follow_links: Whether to read cases that links lead to outside the studies.
+    """
+
+    def __init__(
+        self, studies: Path, workspace: Workspace, *, source_labels: bool = False, follow_links: bool = False
+    ) -> None:
+        self.workspace = workspace
+        self.uploads = Uploads(workspace.uploads)
+        labels = LabelStore(workspace.labels)
+        self.ids = CaseIds(workspace.case_ids, labels)
+        self.catalog = Catalog(studies, self.uploads, workspace.cache, self.ids, follow_links=follow_links)
+        self.labels = Submissions(self.catalog, labels, workspace, source_labels=source_labels)
+        self.claims = Claims(workspace.claims)
+        self._name = studies.name
+        self._description = "Cases of four modalities: T1, T1 with contrast, T2, FLAIR"
+
+    # === The store ===
+
+    def name(self) -> str:
+        """Return the name of the studies folder."""
+        return self._name
+
+    def set_name(self, name: str) -> None:
+        """Change the name until the server ends."""
+        self._name = name
+
+    def description(self) -> str:
+        """Return what the datastore holds."""
+        return self._description
+
+    def set_description(self, description: str) -> None:
+        """Change the description until the server ends."""
+        self._description = description
+
+    def refresh(self) -> None:
+        """Look for new cases."""
+        self.catalog.search()
+
+    def status(self) -> dict[str, Any]:
+        """Count cases, those with a final label, labels by tag, what cannot be used, and what had to be set aside."""
+        cases = self.catalog.all().values()
+        return {
+            "total": len(cases),
+            "completed": sum(self.labels.is_labeled(case) for case in cases),
+            "label_tags": dict(Counter(tag for case in cases for tag in self.labels.tags(case))),
+            "problems": len(self.catalog.problems()),
+            "set_aside": len(Quarantine.of(self.workspace.root).entries()),
+        }
+
+    def json(self) -> dict[str, Any]:
+        """Return everything, in the form of MONAI Label's own datastore."""
+        objects = {}
+        for case in self.catalog.all().values():
+            labels = {tag: {"ext": ".nii.gz", "info": self.labels.info(case, tag)} for tag in self.labels.tags(case)}
+            objects[case.id] = {"image": {"ext": ".nii.gz", "info": self._notes(case.id)}, "labels": labels}
+        return {"name": self._name, "description": self._description, "objects": objects}
+
+    def datalist(self) -> list[dict[str, Any]]:
+        """Return the display volume and the final label of each labeled case."""
+        return [
+            {"image": self.get_image_uri(case_id), "label": str(self.labels.final_file(self.case(case_id)))}
+            for case_id in self.get_labeled_images()
+        ]
+
+    def get_dataset_archive(self, limit_cases: int | None = None) -> str:
+        """Write a ZIP file with the volumes and final labels of the labeled cases; return its path."""
+        chosen = self.get_labeled_images()[: limit_cases or None]
+
+        def write(temporary: Path) -> None:
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+                for case in map(self.case, chosen):
+                    for path in sorted({source.path for source in case.sources.values()}):
+                        archive.write(path, f"{case.id}/{path.name}")
+                    archive.write(self.labels.final_file(case), f"{case.id}/label.nii.gz")
+
+        return str(write_with(self.workspace.cache / "dataset.zip", write))
+
+    # === Images ===
+
+    def case(self, image_id: str, *, allow_missing: bool = False) -> Case:
+        """Return a case; see :meth:`Catalog.get`.
+
+        Raises:
+            HTTPException: 404 if there is none of that id.
+        """
+        case = self.catalog.get(image_id, allow_missing=allow_missing)
+        note(case=case.id)
+        return case
+
+    def list_images(self) -> list[str]:
+        """Return the ids of all cases, sorted."""
+        return list(self.catalog.all())
+
+    def get_image(self, image_id: str, params: Any = None) -> bytes:
+        """Return the display volume's file, as bytes."""
+        return Path(self.get_image_uri(image_id)).read_bytes()
+
+    def get_image_uri(self, image_id: str) -> str:
+        """Return the path of the one volume that stands for a case: T1 with contrast."""
+        return str(self.catalog.display_file(self.case(image_id)))
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """Return what a client needs to show the display volume, and what clients noted."""
+        case = self.case(image_id)
+        path = self.catalog.display_file(case)
+        return {**self._notes(case.id), "name": case.id, "path": str(path), "checksum": self.catalog.checksum(path)}
+
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
+        """Remember what a client says of an image."""
+        case = self.case(image_id)
+        with while_there(self.workspace, case):
+            write_json(self.workspace.notes / f"{case.id}.json", {**self._notes(case.id), **info})
+
+    def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
+        """Store a 4D file as a case.
+
+        Args:
+            image_id: The name a client gives it.
+            image_filename: The file.
+            image_info: ``order`` lists the roles of its volumes if they are not in the Decathlon's order.
+
+        Returns:
+            The case's id.
+
+        Raises:
+            HTTPException: 422 if it cannot be used, 409 if the id is taken by other images.
+        """
+        with input_errors():
+            case_id = checked_id(image_id)
+            order, file = order_of(image_info), Path(image_filename)
+            self._refuse_reserved(case_id)
+            if self._in_studies(case_id):
+                return same_or_conflict(self.case(case_id), whole_case(file, order, id=case_id)).id
+            return self._added(self.uploads.add_4d(case_id, file, order, {"user": user_of(image_info)})).id
+
+    def add_case(self, name: str, files: list[Path], facts: Mapping[str, Any]) -> Case:
+        """Store four files as a case.
+
+        Raises:
+            HTTPException: 422 if they cannot be used, 409 if the id is taken by other images.
+        """
+        with input_errors():
+            case_id = checked_id(name)
+            self._refuse_reserved(case_id)
+            if self._in_studies(case_id):
+                raise conflict(case_id)
+            return self._added(self.uploads.add_files(case_id, files, {"user": user_of(facts)}))
+
+    def remove_image(self, image_id: str) -> None:
+        """Take an uploaded case out of the list; its files and labels are kept aside.
+
+        Raises:
+            HTTPException: 409 for a case of the studies folder.
+        """
+        case = self.case(image_id)
+        if remove_upload(self.workspace, case.id, current().name or "admin") is None:
+            raise refusal(409, "image", f"Case {case.id} lies in the studies folder, which the server only reads.")
+        self.catalog.search()
+
+    # === Labels ===
+
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Check a label and store it as a new version; see :meth:`Submissions.submit`. Returns the case's id."""
+        return self.labels.submit(self.case(image_id), Path(label_filename), label_tag, label_info)[0].case
+
+    def submitted(self, case_id: str, tag: str, user: str | None) -> dict[str, Any]:
+        """End the claim of whoever has submitted a final label; tell whose claim the case is under otherwise."""
+        other = self.claims.of_another(case_id, user)
+        if other is None and tag == FINAL:
+            with contextlib.suppress(OSError):  # the label is stored; the claim ends by itself in time
+                self.claims.release(case_id, user)
+        return {"claimed_by": other.user if other is not None else None}
+
+    def get_label(self, label_id: str, label_tag: str, params: Any = None) -> bytes:
+        """Return the newest label of a tag, as bytes."""
+        return Path(self.get_label_uri(label_id, label_tag)).read_bytes()
+
+    def get_label_uri(self, label_id: str, label_tag: str) -> str:
+        """Return the path of the newest label of a tag; 404 if there is none."""
+        return str(self.labels.file(self.case(label_id), label_tag))
+
+    def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
+        """Return the provenance of the newest label of a tag, and what clients noted."""
+        return self.labels.info(self.case(label_id), label_tag)
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Remember what a client says of the newest label of a tag."""
+        self.labels.note(self.case(label_id), label_tag, info)
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Take back the newest label of a tag; its files are kept."""
+        case = self.case(label_id)
+        label = self.labels.remove(case, label_tag, current().name or "admin")
+        note(label_version=label.version, sha256=label.record.get("sha256"))
+
+    def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
+        """Return the tags a case has labels of, each with the label's id."""
+        case = self.case(image_id)
+        return dict.fromkeys(self.labels.tags(case), case.id)
+
+    def get_label_by_image_id(self, image_id: str, tag: str) -> str:
+        """Return the id of a case's label of a tag; empty if there is none."""
+        return self.get_labels_by_image_id(image_id).get(tag, "")
+
+    def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
+        """Return the cases with a final label (or one of another tag)."""
+        return [case.id for case in self.catalog.all().values() if self.labels.is_labeled(case, label_tag)]
+
+    def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
+        """Return the cases without a final label (or one of another tag)."""
+        return [case.id for case in self.catalog.all().values() if not self.labels.is_labeled(case, label_tag)]
+
+    def waiting_for(self, user: str | None) -> list[str]:
+        """Return the cases without a final label that nobody else works on."""
+        return [case for case in self.get_unlabeled_images() if self.claims.of_another(case, user) is None]
+
+    # === Parts ===
+
+    def _in_studies(self, case_id: str) -> bool:
+        return self.catalog.find(case_id) is not None and not self.catalog.is_uploaded(case_id)
+
+    def _refuse_reserved(self, case_id: str) -> None:
+        if self.catalog.is_reserved(case_id):
+            raise refusal(
+                409,
+                "image",
+                f"The name {case_id} belongs to a case of the studies folder that is not there now; its labels are "
+                "kept for it. Choose another name.",
+            )
+
+    def _added(self, case: Case) -> Case:
+        self.catalog.add(case)
+        note(case=case.id, sha256=case.fingerprint())
+        return case
+
+    def _notes(self, case_id: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads((self.workspace.notes / f"{case_id}.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+
+def order_of(params: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the declared order of a 4D file's volumes, ``None`` if there is none.
+
+    Raises:
+        InputError: If ``order`` is neither a list of roles nor a comma-separated text.
+    """
+    given = params.get("order")
+    if given is None:
+        return None
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            "order must list the modalities of the file's volumes, for example t1,t1ce,t2,flair.", field="order"
+        )
+    return tuple(name.strip().lower() for name in names)

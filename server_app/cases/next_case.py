@@ -1,0 +1,142 @@
+"""Which case to label next; one that somebody else has claimed is passed over.
+
+A strategy puts the waiting cases in an order and proposes the first. A client that asks again without having labeled
+the case it has open names that one in ``after``, and gets the one that follows it, the first again after the last.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import HTTPException
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.strategy import Strategy
+
+from server_app.cases.datastore import CaseDatastore
+from server_app.cases.scores import Scores
+from server_app.common.params import flag, user_of
+from server_app.errors import input_errors, unknown
+
+
+class First(Strategy):
+    """The first case without a final label, by its id."""
+
+    def __init__(self) -> None:
+        super().__init__("The first case without a final label")
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
+        """Return the case's id, or ``None`` if all are labeled or claimed by others."""
+        waiting = sorted(_waiting(request, _cases(datastore)))
+        return {"id": _chosen(waiting, request)} if waiting else None
+
+
+class Random(Strategy):
+    """Any case without a final label."""
+
+    def __init__(self) -> None:
+        super().__init__("Any case without a final label")
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
+        """Return the case's id, or ``None`` if all are labeled or claimed by others."""
+        waiting = _waiting(request, _cases(datastore))
+        return {"id": random.choice(waiting)} if waiting else None
+
+
+class UncertaintySampling(Strategy):
+    """The case of whose answer the served model is least sure (Lewis and Gale 1994, arXiv:cmp-lg/9407020).
+
+    MONAI Label's own strategy of this kind is called epistemic, after the spread of many passes with dropout. This one
+    takes what a single answer tells of itself (:mod:`training.prediction.uncertainty`), and costs nothing.
+
+    Args:
+        scores: What the served model thinks of the cases.
+    """
+
+    def __init__(self, scores: Scores) -> None:
+        super().__init__("The case without a final label about which the model is least sure")
+        self._scores = scores
+
+    def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
+        """Return the next case, ``None`` if all are labeled or claimed by others.
+
+        Those that the served model has segmented come first, the least sure one before all; the others follow by id.
+
+        Returns:
+            ``id``; ``reason``, a sentence; and ``uncertainty``, 0 (sure) to 1, ``None`` if the served model has not
+            segmented the case yet.
+        """
+        store = _cases(datastore)
+        waiting = _waiting(request, store)
+        if not waiting:
+            return None
+        version, scores = self._scores.of(store.labels.answers, waiting)
+        ranking = sorted(waiting, key=lambda case: (-scores.get(case, -1.0), case))
+        case = _chosen(ranking, request)
+        return {"id": case, "reason": _reason(case, version, scores, ranking), "uncertainty": scores.get(case)}
+
+
+def propose(
+    strategies: Mapping[str, Strategy], request: dict[str, Any], store: CaseDatastore, minutes: float
+) -> dict[str, Any]:
+    """Choose the next case to label, and claim it if that is wished.
+
+    Args:
+        strategies: By name.
+        request: ``strategy``, ``first`` if it names none; ``client_id``; ``claim``; ``after``.
+        store: The cases.
+        minutes: How long a claim lasts.
+
+    Returns:
+        What the strategy tells, and ``path`` of the display volume, as MONAI Label does; empty if there is no case.
+
+    Raises:
+        HTTPException: 404 for an unknown strategy, 422 for a claim by nobody.
+    """
+    name = str(request.get("strategy") or "first")
+    if name not in strategies:
+        raise unknown("strategy", f"There is no strategy {name[:80]!r}. Known: {', '.join(strategies)}.")
+    with input_errors():
+        claiming = flag(request, "claim")
+    while True:
+        found = strategies[name](request, store)
+        if not found:
+            return {}
+        try:
+            if claiming:
+                store.claims.claim_for(found["id"], user_of(request), minutes)
+            return {**found, "path": store.get_image_uri(found["id"])}
+        except HTTPException as error:
+            if error.status_code != 409:  # somebody else was faster: choose anew
+                raise
+
+
+def _reason(case: str, version: str, scores: dict[str, float], ranking: Sequence[str]) -> str:
+    """Say why a case was chosen, for people."""
+    if not scores:
+        return f"Model {version or 'none'} has segmented none of the cases that wait; they come in the order of names."
+    if case not in scores:
+        return f"Model {version} has not segmented this case yet; it comes in the order of names."
+    place = ranking.index(case) + 1
+    which = "the least sure" if place == 1 else f"number {place}, from the least sure on,"
+    return (
+        f"For model {version} this is {which} of the {len(scores)} waiting cases that it has segmented: "
+        f"uncertainty {scores[case]:.2f} of 1."
+    )
+
+
+def _chosen(ranking: Sequence[str], request: dict[str, Any]) -> str:
+    """Return the case that follows the one named in ``after``; the first if that is not waiting."""
+    after = request.get("after")
+    place = ranking.index(after) + 1 if after in ranking else 0
+    return ranking[place % len(ranking)]
+
+
+def _waiting(request: dict[str, Any], store: CaseDatastore) -> list[str]:
+    return store.waiting_for(user_of(request))
+
+
+def _cases(datastore: Datastore) -> CaseDatastore:
+    assert isinstance(datastore, CaseDatastore)
+    return datastore

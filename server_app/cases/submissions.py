@@ -1,0 +1,208 @@
+"""Submitting labels, and what of them trains: the catalog, the label store, the answers and the split together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from server_app.cases.case_ids import images_digest
+from server_app.cases.catalog import Catalog
+from server_app.common.params import user_of
+from server_app.common.presence import mark_of, while_there
+from server_app.common.readers import reading
+from server_app.common.request_notes import note
+from server_app.errors import input_errors, unknown
+from server_app.labels.answers import Answers
+from server_app.labels.check import CheckedLabel, check_label
+from server_app.labels.label_facts import label_facts
+from server_app.labels.split import Split
+from server_app.labels.store import LabelStore, LabelVersion
+from server_app.workspace import Workspace
+from training.cases.case import Case
+from training.clock import now
+from training.errors import InputError
+from training.images.write import write_labelmap
+from training.retraining.corrections import Correction
+
+#: The tag of labels that train.
+FINAL = "final"
+#: The tag of the label that came with a case.
+SOURCE = "source"
+_TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
+#: The most submissions of one and the same label that are remembered.
+_MOST_SAID = 50
+
+
+class Submissions:
+    """The labels of the catalog's cases.
+
+    Args:
+        catalog: The cases.
+        store: Their labels.
+        workspace: Where answers and the split lie.
+        source_labels: Whether labels that came with cases count as final ones.
+    """
+
+    def __init__(self, catalog: Catalog, store: LabelStore, workspace: Workspace, *, source_labels: bool) -> None:
+        self.store = store
+        self.answers = Answers(workspace.answers)
+        self.split = Split(workspace.split_file, self.store)
+        self._catalog = catalog
+        self._workspace = workspace
+        self._cache = workspace.cache / "source"
+        self._source_labels = source_labels
+
+    def submit(self, case: Case, file: Path, tag: str, params: Mapping[str, Any]) -> tuple[LabelVersion, bool]:
+        """Check a label and store it as a new version.
+
+        Args:
+            case: The case it belongs to.
+            file: The labelmap.
+            tag: ``final`` labels train.
+            params: ``label_info``, ``reference``, ``allow_empty``, ``comment``, ``status``, ``source``,
+                ``model_version`` (the version whose answer was corrected), ``client_id``.
+
+        Returns:
+            The version, and whether it is new (the same label twice is one version).
+
+        Raises:
+            HTTPException: 422 for a label that cannot be used, 404 if the case was removed meanwhile.
+        """
+        mark = mark_of(self._workspace, case)
+        with input_errors():
+            _check_tag(tag)
+            told = label_facts(params)
+            with reading():
+                checked = check_label(
+                    file,
+                    case,
+                    params.get("label_info"),
+                    reference=params.get("reference"),
+                    allow_empty=params.get("allow_empty") is True,
+                )
+            record = {"tag": tag, "user": user_of(params), **told, **self._origin(case, checked, told)}
+            with while_there(self._workspace, case, mark):
+                if tag == FINAL:
+                    record["split"] = self.split.assign([case.patient])[case.patient]
+                label, new = self.store.add(case.id, checked.volume, record)
+                if not new:
+                    self._said_again(label, record)
+        facts = {name: label.record.get(name) for name in ("sha256", "model_version")}
+        note(case=case.id, label_version=label.version, new=new, **facts)
+        return label, new
+
+    def _origin(self, case: Case, checked: CheckedLabel, told: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a label lies on, and what it was made of."""
+        against = self.answers.compare(case.id, checked.volume)
+        # What the client corrected counts; a newer answer that it never saw says nothing about the correction.
+        if told["model_version"] not in (None, against.get("model_version")):
+            against = {}
+        corrects = told["model_version"] is not None or bool(against)
+        return {
+            "source": told["source"] or ("correction" if corrects else "manual"),
+            "reference": checked.reference,
+            "values": checked.scheme,
+            "patient": case.patient,
+            "place": self._catalog.place(case),
+            "images": images_digest(case),
+            **against,
+        }
+
+    def _said_again(self, label: LabelVersion, record: Mapping[str, Any]) -> None:
+        """Keep what is new about a label that came again: it is one version, but somebody may have approved it."""
+        said = {name: record[name] for name in ("user", "comment", "status")}
+        earlier = label.notes().get("said_again")
+        history = [entry for entry in earlier if isinstance(entry, dict)] if isinstance(earlier, list) else []
+        last = history[-1] if history else label.record
+        if any(last.get(name) != value for name, value in said.items()):
+            self.store.note(label, {"said_again": [*history, {**said, "time": now()}][-_MOST_SAID:]})
+
+    def note(self, case: Case, tag: str, info: dict[str, Any]) -> None:
+        """Remember what a client says of the newest label of a tag; 404 if there is none."""
+        with while_there(self._workspace, case):
+            self.store.note(self.newest(case, tag), info)
+
+    def remove(self, case: Case, tag: str, user: str) -> LabelVersion:
+        """Mark the newest label of a tag as removed and return it; 404 if there is none."""
+        with while_there(self._workspace, case):
+            label = self.newest(case, tag)
+            self.store.remove(case.id, tag, user)
+            return label
+
+    def newest(self, case: Case, tag: str) -> LabelVersion:
+        """Return the newest label of a tag.
+
+        Raises:
+            HTTPException: 404 if there is none.
+        """
+        label = self.store.newest(case.id, tag)
+        if label is None:
+            raise unknown("label", f"Case {case.id} has no label with the tag {tag[:32]!r}.")
+        return label
+
+    def file(self, case: Case, tag: str) -> Path:
+        """Return the labelmap of the newest label of a tag.
+
+        Raises:
+            HTTPException: 404 if there is none.
+        """
+        if tag == SOURCE and case.label is not None:
+            return self._converted_source(case)
+        return self.newest(case, tag).path
+
+    def final_file(self, case: Case) -> Path:
+        """Return the labelmap that stands for a labeled case."""
+        return self.file(case, FINAL if self.store.newest(case.id, FINAL) is not None else SOURCE)
+
+    def info(self, case: Case, tag: str) -> dict[str, Any]:
+        """Return the provenance of the newest label of a tag, and what clients noted.
+
+        Raises:
+            HTTPException: 404 if there is none.
+        """
+        if tag == SOURCE and case.label is not None:
+            return {"tag": SOURCE, "file": case.label.name}
+        label = self.newest(case, tag)
+        return {**label.provenance, "version": label.version, **label.notes()}
+
+    def tags(self, case: Case) -> list[str]:
+        """Return the tags a case has labels of."""
+        tags = self.store.tags(case.id)
+        return sorted(tags | {SOURCE} if case.label is not None else tags)
+
+    def is_labeled(self, case: Case, tag: str | None = None) -> bool:
+        """Tell whether a case has a final label, or one of another tag."""
+        if tag not in (None, "", FINAL):
+            return self.store.newest(case.id, str(tag)) is not None
+        return self.store.newest(case.id, FINAL) is not None or (self._source_labels and case.label is not None)
+
+    def corrections(self) -> list[Correction]:
+        """Return the newest final label of each case in the order of their arrival, with the patient's split."""
+        found: list[tuple[str, Correction]] = []
+        for case in self._catalog.all().values():
+            label = self.store.newest(case.id, FINAL)
+            if label is not None:
+                correction = Correction(case, label.path, label_sha256=str(label.record.get("sha256") or ""))
+                found.append((str(label.record.get("time")), correction))
+            elif self._source_labels and case.label is not None:
+                found.append(("", Correction(case, case.label)))
+        found.sort(key=lambda item: (item[0], item[1].case.id))
+        split = self.split.assign(correction.case.patient for _, correction in found)
+        return [correction.with_split(split[correction.case.patient]) for _, correction in found]
+
+    def _converted_source(self, case: Case) -> Path:
+        """Return the label that came with a case, with TumorLoop's values."""
+        assert case.label is not None
+        stat = case.label.stat()
+        path = self._cache / f"{case.id}-{stat.st_size}-{stat.st_mtime_ns}.nii.gz"
+        if not path.is_file():
+            with input_errors():
+                write_labelmap(case.read_label(), path)
+        return path
+
+
+def _check_tag(tag: str) -> None:
+    if not _TAG.fullmatch(tag) or tag == SOURCE:
+        raise InputError(f"A label cannot have the tag {tag[:40]!r}: use letters, digits, '-', '_'.", field="tag")

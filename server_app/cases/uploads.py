@@ -1,0 +1,200 @@
+"""Cases that were sent to the server: four files, or one 4D file. Stored whole, never changed.
+
+``uploads/<case>/{case.json, t1.nii.gz ...}`` or ``{case.json, image.nii.gz}``; ``case.json`` says which file and
+channel is which modality, so that nothing is guessed again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fastapi import HTTPException
+
+from server_app.common.readers import reading
+from server_app.errors import input_errors, refusal
+from training.atomic import make_folder, publish_folder, write_json
+from training.cases.case import Case, Source, case_from_4d, case_from_files
+from training.cases.names import slug, stem_of
+from training.clock import now
+from training.errors import InputError
+from training.images.read import count_channels, image_ending
+from training.modalities import ROLES, missing_message, role_of
+
+_FORBIDDEN = re.compile(r"[/\\\x00-\x1f]|^\.")
+
+
+def checked_id(name: str) -> str:
+    """Turn the name a client gives a case into its id.
+
+    Raises:
+        InputError: If the name looks like a path.
+    """
+    if not name or len(name) > 200 or _FORBIDDEN.search(name):
+        raise InputError(f"{name[:80]!r} cannot name a case. Use letters, digits, '-' and '_'.", field="image")
+    return slug(name)
+
+
+class Uploads:
+    """The cases below ``root``.
+
+    Args:
+        root: One folder per case.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def cases(self) -> list[Case]:
+        """Return all complete cases."""
+        if not self._root.is_dir():
+            return []
+        folders = [path for path in sorted(self._root.iterdir()) if not path.name.startswith(".")]
+        return [case for case in map(_read_case, folders) if case is not None]
+
+    def add_files(self, case_id: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Case:
+        """Store four files, told apart by their names.
+
+        Raises:
+            InputError: If a modality is missing, claimed twice, or cannot be read.
+            HTTPException: 409 if the id is taken by another case.
+        """
+        case = case_from_files(files, id=case_id)
+        with reading():
+            case.read_all()
+
+        def copy(folder: Path) -> dict[str, Source]:
+            sources = {}
+            for role, source in case.sources.items():
+                target = folder / f"{role}{image_ending(source.path) or ''}"
+                shutil.copyfile(source.path, target)
+                sources[role] = Source(target)
+            return sources
+
+        return self._store(case, copy, facts)
+
+    def add_4d(self, case_id: str, file: Path, order: Sequence[str] | None, facts: Mapping[str, Any]) -> Case:
+        """Store one file that holds the four modalities.
+
+        Raises:
+            InputError: If it does not, or cannot be read.
+            HTTPException: 409 if the id is taken by another case.
+        """
+        case = whole_case(file, order, id=case_id)
+        with reading():
+            case.read_all()
+
+        def copy(folder: Path) -> dict[str, Source]:
+            target = folder / f"image{image_ending(file) or ''}"
+            shutil.copyfile(file, target)
+            return {role: Source(target, source.channel) for role, source in case.sources.items()}
+
+        return self._store(case, copy, facts)
+
+    def _store(self, case: Case, copy: Callable[[Path], dict[str, Source]], facts: Mapping[str, Any]) -> Case:
+        folder = self._root / case.id
+        earlier = _read_case(folder)
+        if earlier is not None:
+            return same_or_conflict(earlier, case)
+        make_folder(self._root)
+        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
+        try:
+            record = {**facts, **_record(replace(case, sources=copy(temporary), label=None))}
+            write_json(temporary / "case.json", record)
+            temporary.chmod(0o755)
+            publish_folder(temporary, folder)
+        except FileExistsError:
+            earlier = _read_case(folder)  # sent twice at the same time
+            return same_or_conflict(earlier, case) if earlier else case
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        stored = _read_case(folder)
+        assert stored is not None
+        return stored
+
+
+def rebuilt_record(folder: Path) -> dict[str, Any]:
+    """Return what ``case.json`` must say of an upload whose own cannot be read.
+
+    Raises:
+        InputError: If its files do not tell the modalities by their names: the order of a 4D file is known to nobody.
+    """
+    files = sorted(path for path in folder.iterdir() if image_ending(path))
+    case = case_from_files(files, id=folder.name)
+    case.read_all()
+    return {**_record(case), "rebuilt": True}
+
+
+def _record(case: Case) -> dict[str, Any]:
+    """Return what is noted of a case whose files lie where they belong."""
+    written = {role: {"file": source.path.name, "channel": source.channel} for role, source in case.sources.items()}
+    return {"time": now(), "sha256": case.fingerprint(), "sources": written}
+
+
+def same_or_conflict(stored: Case, sent: Case) -> Case:
+    """Return the stored case if it holds the same images.
+
+    Raises:
+        HTTPException: 409 if it does not.
+    """
+    with input_errors():
+        same = replace(stored, label=None).fingerprint() == replace(sent, label=None).fingerprint()
+    if not same:
+        raise conflict(stored.id)
+    return stored
+
+
+def conflict(case_id: str) -> HTTPException:
+    """Build the answer to an upload under an id that is taken."""
+    return refusal(409, "image", f"There is a case {case_id} with other images already. Choose another name.")
+
+
+def whole_case(
+    file: Path, order: Sequence[str] | None = None, *, id: str | None = None, allow_missing: bool = False
+) -> Case:
+    """Make a case of one file, with an error that helps who sent a single modality.
+
+    Args:
+        file: 4D; or one volume named after its modality, where the others may be missing.
+        order: See :func:`training.cases.case.case_from_4d`.
+        id: Default is the file's name as a slug.
+        allow_missing: Take what there is.
+
+    Raises:
+        InputError: If the file does not hold the four modalities (and may not do without).
+    """
+    try:
+        channels = count_channels(file)
+    except InputError as error:
+        raise InputError(error.message, field="image") from error
+    role = role_of(file.name)
+    if channels == 1 and allow_missing:
+        if role is None:
+            raise InputError(
+                f"The name of {file.name} does not tell which modality it is. Name it after it, as t1ce.nii.gz.",
+                field="image",
+            )
+        return Case(id or slug(stem_of(file)), {role: Source(file)}, allow_missing=True)
+    if channels == 1:
+        missing = [other for other in ROLES if other != role]
+        raise InputError(
+            f"{file.name} holds one volume, but four modalities are needed. {missing_message(missing, [file.name])} "
+            "Send four files, or one 4D file.",
+            field=missing[0],
+        )
+    return case_from_4d(file, order, id=id, allow_missing=allow_missing)
+
+
+def _read_case(folder: Path) -> Case | None:
+    try:
+        facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        sources = {role: Source(folder / entry["file"], entry["channel"]) for role, entry in facts["sources"].items()}
+        return Case(folder.name, sources, patient=str(facts.get("patient") or ""), folder=folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

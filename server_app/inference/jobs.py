@@ -1,0 +1,143 @@
+"""Segmentations that their client named, so that it can watch and cancel them.
+
+The client chooses the id and sends it along as the parameter ``job``; the record stays for some minutes after the end.
+A cancellation may overtake the request that it is meant for: it is remembered, and the request refused when it comes.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from server_app.errors import refusal, unknown
+from server_app.inference.queue import Ticket
+from server_app.inference.worker import InferenceWorker
+
+#: Seconds for which a job that has ended is remembered, and the most such jobs.
+KEEP_SECONDS, KEEP = 600.0, 256
+#: Seconds for which a cancellation waits for its job to come, and the most such cancellations.
+EARLY_SECONDS, EARLY = 60.0, 256
+_ID = re.compile(r"[a-z0-9]{8,64}")
+
+
+@dataclass(eq=False)
+class _Record:
+    """A job: its place in the queue, and once it has ended, how and when (on the monotonic clock)."""
+
+    ticket: Ticket
+    state: str = ""
+    ended: float = 0.0
+
+
+class Jobs:
+    """The jobs of one server. Safe for threads.
+
+    Args:
+        worker: Computes them.
+    """
+
+    def __init__(self, worker: InferenceWorker) -> None:
+        self._worker = worker
+        self._lock = threading.Lock()
+        self._records: dict[str, _Record] = {}
+        self._early: dict[str, float] = {}
+
+    @contextmanager
+    def following(self, job_id: Any, client: str = "") -> Iterator[Ticket]:
+        """Keep a record of the segmentation that the block computes with the ticket.
+
+        Args:
+            job_id: What the client named it; ``None`` for a ticket that nobody can ask for.
+            client: Who asks; see :class:`server_app.inference.queue.Ticket`.
+
+        Raises:
+            HTTPException: 422 if it is no id, 409 if it is another job's.
+        """
+        ticket = Ticket(client)
+        if job_id is None:
+            yield ticket
+            return
+        record = self._begin(_checked(job_id), ticket)
+        state = "failed"
+        try:
+            yield ticket
+            state = "done"
+        finally:
+            record.ended = time.monotonic()
+            record.state = "cancelled" if ticket.cancelled else state
+
+    def describe(self, job_id: str) -> dict[str, Any]:
+        """Tell how far a job is.
+
+        Returns:
+            ``id``, ``state`` (waiting, computing, done, failed, cancelled), ``position`` (how many are before it),
+            ``share`` of the computing (0 to 1) and ``stage``.
+
+        Raises:
+            HTTPException: 422 if it is no id, 404 if nobody knows it.
+        """
+        with self._lock:
+            record = self._records.get(_checked(job_id))
+        if record is None:
+            raise _unknown(job_id)
+        return {"id": job_id, **self._state(record)}
+
+    def cancel(self, job_id: str) -> dict[str, Any]:
+        """Cancel a job, waiting or computing; one that has ended stays as it is.
+
+        Returns:
+            As :meth:`describe`.
+
+        Raises:
+            HTTPException: 422 if it is no id, 404 if nobody knows it (yet).
+        """
+        now = time.monotonic()
+        with self._lock:
+            record = self._records.get(_checked(job_id))
+            if record is None:
+                self._early = {name: at for name, at in self._early.items() if now - at < EARLY_SECONDS}
+                if len(self._early) < EARLY:
+                    self._early[job_id] = now
+                raise _unknown(job_id)
+        self._worker.cancel(record.ticket)
+        return {"id": job_id, **self._state(record)}
+
+    def _begin(self, job_id: str, ticket: Ticket) -> _Record:
+        now = time.monotonic()
+        with self._lock:
+            self._forget(now)
+            if job_id in self._records:
+                raise refusal(409, "job", f"There is a job {job_id} already. Choose another id.")
+            ticket.cancelled = now - self._early.pop(job_id, -EARLY_SECONDS) < EARLY_SECONDS
+            self._records[job_id] = _Record(ticket)
+            return self._records[job_id]
+
+    def _forget(self, now: float) -> None:
+        ended = sorted((record.ended, job_id) for job_id, record in self._records.items() if record.state)
+        surplus = len(ended) - KEEP + 1
+        for number, (at, job_id) in enumerate(ended):
+            if number < surplus or now - at > KEEP_SECONDS:
+                del self._records[job_id]
+
+    def _state(self, record: _Record) -> dict[str, Any]:
+        if record.state or record.ticket.cancelled:
+            state = record.state or "cancelled"
+            return {"state": state, "position": 0, "share": float(state == "done"), "stage": state}
+        position, share, stage = self._worker.progress(record.ticket)
+        return {"state": "waiting" if position else "computing", "position": position, "share": share, "stage": stage}
+
+
+def _checked(job_id: Any) -> str:
+    if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
+        message = f"{str(job_id)[:80]!r} is no id of a job: it must be 8 to 64 lower-case letters and digits."
+        raise refusal(422, "job", message)
+    return job_id
+
+
+def _unknown(job_id: str) -> Exception:
+    return unknown("job", f"There is no job {job_id[:64]}; it has not come yet, or ended some minutes ago.")

@@ -1,0 +1,143 @@
+"""Results of inferences, kept so that the same question is not computed twice.
+
+The same question means: the same bytes of the same modalities, the same wishes, and the same model weights. What is
+kept lies in the cache, which can be deleted at any time; a result that cannot be kept is no error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from server_app.inference.worker_child import SegmentJob
+from training import __version__
+from training.atomic import publish_folder, write_json
+from training.errors import InputError
+from training.models.store import ModelStore
+
+#: The most results that are kept, the most bytes of them, and for how many seconds.
+KEEP, KEEP_BYTES, KEEP_SECONDS = 64, 512 * 1024**2, 24 * 3600.0
+
+
+class Results:
+    """Results below ``root``, one folder per question. Safe for threads and processes.
+
+    Args:
+        root: Is made when first needed; ``None`` keeps nothing.
+    """
+
+    def __init__(self, root: Path | None) -> None:
+        self._root = root
+
+    def key(self, job: SegmentJob) -> str | None:
+        """Return what names the question; ``None`` if nothing is kept, or the model or the files cannot be read."""
+        if self._root is None:
+            return None
+        try:
+            version = ModelStore(job.models, job.bundled).current()
+            return _key(job, version.id, version.weights_sha256())
+        except (InputError, OSError):
+            return None  # the inference itself will say what is wrong
+
+    def find(self, key: str | None, job: SegmentJob) -> dict[str, Any] | None:
+        """Put a kept result where a job wants it.
+
+        Returns:
+            The facts of the inference that computed it, and ``reused``; ``None`` if there is none.
+        """
+        if self._root is None or key is None:
+            return None
+        folder = self._root / key
+        try:
+            facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+            if time.time() - folder.stat().st_mtime > KEEP_SECONDS:
+                return None
+            for name, target in _files(job, facts["maps"]).items():
+                target.unlink(missing_ok=True)
+                _link(folder / name, target)
+        except (OSError, ValueError, KeyError):
+            return None  # none, or one that another thread is just removing
+        return {**facts, "reused": True}
+
+    def keep(self, key: str | None, job: SegmentJob, facts: dict[str, Any]) -> None:
+        """Keep what a job has computed, unless another model computed it, or its images are not the same any more.
+
+        Args:
+            key: Made before the job waited for its turn: another version may have been promoted since.
+            job: Whose files lie where it wanted them.
+            facts: ``model_version`` and ``weights_sha256`` tell what computed it.
+        """
+        if self._root is None or key is None:
+            return
+        with contextlib.suppress(OSError, InputError):  # the images may be gone, as a session's
+            if _key(job, facts["model_version"], facts["weights_sha256"]) != key:
+                return
+            self._root.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
+            try:
+                for name, source in _files(job, facts["maps"]).items():
+                    _link(source, temporary / name)
+                write_json(temporary / "facts.json", facts)
+                publish_folder(temporary, self._root / key)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            self.prune()
+
+    def prune(self) -> None:
+        """Remove what is too old or too much, the oldest first."""
+        if self._root is None or not self._root.is_dir():
+            return
+        found, total = [], 0
+        for folder in self._root.iterdir():
+            with contextlib.suppress(OSError):  # another thread was faster
+                found.append((folder.stat().st_mtime, sum(file.stat().st_size for file in folder.iterdir()), folder))
+        for number, (at, size, folder) in enumerate(sorted(found, reverse=True), start=1):
+            total += size
+            if number > KEEP or total > KEEP_BYTES or time.time() - at > KEEP_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key(job: SegmentJob, version: str, weights: str) -> str:
+    """Return what names a question, put to the model version with these weights (their SHA-256)."""
+    question = {
+        "images": replace(job.case, label=None).fingerprint(),
+        "version": version,
+        "weights": weights,
+        "code": __version__,
+        "reference": job.reference,
+        "ending": "".join(job.result.suffixes[-2:]),
+        "allow_missing": job.allow_missing,
+        "maps": job.maps is not None,
+        "answer": job.answer is not None,
+        "facts": 3,  # another number: what is kept holds more than it did before
+    }
+    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+
+
+def _files(job: SegmentJob, maps: list[str]) -> dict[str, Path]:
+    """Return the files of a result: the name under which each is kept, and the job's own."""
+    files = {"result": job.result}
+    if job.answer is not None:
+        files["answer"] = job.answer
+    for name in maps:
+        assert job.maps is not None
+        files[f"map-{name}"] = job.maps / f"{name}.nii.gz"
+    return files
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name: nobody changes these in place. Copies where the file system cannot."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,72 @@
+"""Making more of a session's files: another session with some of them exchanged, or a case."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from server_app.errors import input_errors, unknown
+from server_app.inference.task import case_at
+from training.cases.case import Case
+from training.errors import InputError
+from training.images.read import image_ending
+from training.modalities import role_of
+
+
+def session_case(image: Path, field: str) -> Case:
+    """Return what a session holds, as far as it holds a file for each volume.
+
+    Args:
+        image: The session's file, or the folder of its files.
+        field: Of the request, for errors.
+
+    Raises:
+        HTTPException: 422 if it is one file of several volumes: nobody knows their order any more.
+    """
+    with input_errors():
+        try:
+            case = case_at(image, {"allow_missing": True})
+        except InputError as error:
+            raise InputError(error.message, field=field) from error
+        if any(source.channel is not None for source in case.sources.values()):
+            raise InputError("This session holds one file of several volumes. Send four files instead.", field=field)
+    return case
+
+
+def complete(folder: Path, sent: Sequence[Path], base: Path) -> None:
+    """Put the volumes that were not sent beside those that were, from an earlier session.
+
+    Args:
+        folder: Where the sent files lie.
+        sent: Those files; their names tell the modalities.
+        base: The earlier session's file, or the folder of its files. They are linked, not copied: no session changes
+            its files.
+
+    Raises:
+        HTTPException: 422 if a sent file's name tells no modality (it would be passed over, and the earlier volume
+            taken), 404 if the earlier session has just been forgotten.
+    """
+    with input_errors():
+        for path in sent:
+            if role_of(path.name) is None:
+                message = (
+                    f"The name of {path.name} does not tell which modality it is. Name it after it, as t1ce.nii.gz."
+                )
+                raise InputError(message, field="files")
+    roles = {role_of(path.name) for path in sent}
+    try:
+        for role, source in session_case(base, "base").sources.items():
+            if role not in roles:
+                _link(source.path, folder / f"{role}{image_ending(source.path) or ''}")
+    except FileNotFoundError as error:
+        raise unknown("base", "That session has just expired. Send all files again.") from error
+
+
+def _link(source: Path, target: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copyfile(source, target)

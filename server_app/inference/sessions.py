@@ -1,0 +1,156 @@
+"""MONAI Label's sessions, kept in the workspace, whose ids are checked before they become a path.
+
+``<id>/meta.info`` describes a session, as MONAI Label has it; ``<id>/<name>`` is its file, or the folder of its files;
+``<id>/answer/`` the model's last answer, if there was one. A session appears complete or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+from monailabel.utils.sessions import SessionInfo, Sessions
+
+from server_app.errors import unknown
+from server_app.labels.answers import Answers
+from training.atomic import write_text
+
+_ID = re.compile(r"[0-9a-f-]{1,64}")
+_UNFINISHED = ".new-"
+#: What reading a damaged ``meta.info`` raises, or one that another thread removes.
+_DAMAGED = (OSError, ValueError, KeyError, AttributeError, TypeError)
+
+logger = logging.getLogger(__name__)
+
+
+class CheckedSessions(Sessions):
+    """Volumes sent for segmentation only; forgotten after their time."""
+
+    def __bool__(self) -> bool:
+        """Return ``True``: MONAI Label takes sessions of which none is loaded yet for none at all, and keeps them."""
+        return True
+
+    def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> SessionInfo | None:
+        """Return a session; ``None`` if there is none, its description is damaged, or the id is none."""
+        try:
+            info = self._read(session_id, fetch_cache)
+        except _DAMAGED as error:
+            logger.warning("The session %s cannot be read: %s", session_id, error)
+            return None
+        if info is not None and update_ts:
+            info.last_access_ts = int(time.time())
+            with contextlib.suppress(OSError):  # reading must go on when the disk is full
+                self._write_meta_info(session_id, info)
+        return info
+
+    def _read(self, session_id: str, fetch_cache: bool) -> SessionInfo | None:
+        """Return a session, ``None`` if there is none; raises one of :data:`_DAMAGED` if it cannot be relied on."""
+        if not _ID.fullmatch(session_id):
+            return None
+        info = super().get_session(session_id, False, fetch_cache)
+        if info is not None:
+            folder = Path(self.store_path) / session_id
+            # what are no numbers cannot be added up
+            if Path(info.image).resolve().parent != folder.resolve() or info.last_access_ts + info.expiry < 0:
+                raise ValueError("it describes another session")
+        return info
+
+    def image(self, session_id: str, field: str = "session_id") -> Path:
+        """Return the file of a session, or the folder of its files.
+
+        Args:
+            session_id: From a request.
+            field: Of the request, for the error.
+
+        Raises:
+            HTTPException: 404 if there is no such session, or none any more.
+        """
+        info = self.get_session(session_id)
+        if info is None:
+            message = f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."
+            raise unknown(field, message)
+        return Path(info.image)
+
+    def answers(self, session_id: str) -> Answers:
+        """Return where the model's answer for a session is kept."""
+        return Answers(self.image(session_id).parent)
+
+    def add_session(
+        self, data_file: str, expiry: int = 0, uncompress: bool = False, session_id: str | None = None
+    ) -> tuple[str, SessionInfo]:
+        """Keep a file, or a folder of files, as a session.
+
+        Args:
+            data_file: Is moved into the session.
+            expiry: Seconds until it is forgotten; never more than the server's own.
+            uncompress: Not offered.
+            session_id: Default is a new one.
+
+        Returns:
+            Its id and what is known of it.
+        """
+        assert not uncompress
+        session_id = session_id or str(uuid.uuid4())
+        folder = Path(self.store_path) / session_id
+        unfinished = Path(self.store_path) / f"{_UNFINISHED}{session_id}"
+        image = folder / os.path.basename(data_file)
+        info = SessionInfo()
+        info.name, info.path, info.image, info.meta = session_id, str(folder), str(image), {}
+        info.create_ts = info.last_access_ts = int(time.time())
+        info.expiry = min(expiry, self.expiry) if expiry > 0 else self.expiry
+        try:
+            unfinished.mkdir(parents=True)
+            shutil.move(data_file, unfinished / image.name)
+            self._write_meta_info(unfinished.name, info)
+            os.replace(unfinished, folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        self[session_id] = info
+        return session_id, info
+
+    def remove_session(self, session_id: str) -> None:
+        """Forget a session and delete its files."""
+        if _ID.fullmatch(session_id):
+            self.pop(session_id, None)  # MONAI Label's own fails if another thread does the same
+            super().remove_session(session_id)
+
+    def remove_expired(self) -> int:
+        """Forget the sessions whose time is over, and what is left of broken ones; return how many."""
+        count = 0
+        for name in os.listdir(self.store_path) if os.path.isdir(self.store_path) else []:
+            if name.startswith(_UNFINISHED):  # by a server that was killed, or just now
+                self._remove_old(Path(self.store_path) / name)
+                continue
+            count += self._remove_if_expired(name)
+        return count
+
+    def _remove_if_expired(self, name: str) -> bool:
+        """Forget a session if its time is over, or if it is broken and old; return whether it was."""
+        try:
+            info = self._read(name, fetch_cache=False)
+            if info is not None and info.last_access_ts + info.expiry >= time.time():
+                return False
+        except _DAMAGED as error:  # or somebody removes it just now
+            logger.warning("The session %s cannot be read: %s", name, error)
+            self.pop(name, None)
+            return self._remove_old(Path(self.store_path) / name)
+        self.remove_session(name)
+        return True
+
+    def _remove_old(self, folder: Path) -> bool:
+        """Remove a folder that was written before the server's expiry; return whether it was."""
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime + self.expiry < time.time():
+                shutil.rmtree(folder, ignore_errors=True)
+                return True
+        return False
+
+    def _write_meta_info(self, session_id: str, session_info: SessionInfo) -> None:
+        write_text(Path(self.store_path) / session_id / "meta.info", session_info.to_str())

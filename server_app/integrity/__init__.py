@@ -1,0 +1,1 @@
+"""Checking and recovering what is stored."""

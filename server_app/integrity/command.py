@@ -1,0 +1,45 @@
+"""``python -m server_app check``: whether everything that was stored is still there, and as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server_app.common.cli_errors import told
+from training.errors import InputError
+
+_COLORS = {"error": "red", "warning": "yellow"}
+
+
+def check(
+    studies: Annotated[Path, typer.Option(help="The folder of cases the server serves.", exists=True, file_okay=False)],
+    workspace: Annotated[Path | None, typer.Option(help="Where its labels and models are kept.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of the model it started with.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the findings as JSON.")] = False,
+) -> None:
+    """Check labels, uploads and models against their hashes; nothing is changed.
+
+    The exit code is 0 if everything is sound, 1 if something is wrong, 2 if there is no workspace.
+
+    Example: python -m server_app check --studies ~/cases
+    """
+    from server_app.integrity.integrity import check_workspace
+    from server_app.settings import BUNDLED_MODEL
+    from server_app.workspace import Workspace
+    from training.models.store import ModelStore
+
+    with told():
+        place = Workspace.for_studies(studies, workspace)
+        if not place.labels.is_dir():
+            raise InputError(f"There is no workspace at {place.root}. Say where it is with --workspace.")
+    findings = check_workspace(studies.resolve(), place, ModelStore(place.models, model or BUNDLED_MODEL))
+    if as_json:
+        typer.echo(json.dumps(findings.to_json(), indent=2))
+    else:
+        for finding in findings.found:
+            typer.secho(f"{finding.severity}: {finding.what}: {finding.message}", fg=_COLORS[finding.severity])
+        typer.echo(findings.summary())
+    raise typer.Exit(0 if findings.sound else 1)

@@ -1,0 +1,1 @@
+"""Submitted labels and the answers of the model."""

@@ -1,0 +1,99 @@
+"""The model's last answer for each case: what a correction is compared with, and how unsure the model was of it.
+
+The answer for a session lies in the session's folder, and goes with it unless the session becomes a case.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from server_app.common.presence import REMOVING
+from training.atomic import write_json, write_with
+from training.errors import InputError
+from training.evaluation.metrics import region_dice
+from training.hashes import file_sha256
+from training.images.grid import Volume
+from training.images.read import read_labelmap
+
+#: The name under which a session's folder keeps its answer.
+SESSION_ANSWER = "answer"
+
+
+class Answers:
+    """Answers below ``root``, one per case; a newer one takes the place of the older.
+
+    Args:
+        root: One folder per case.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, case: str) -> Path:
+        """Return where the labelmap of a case's answer belongs."""
+        return self._root / case / "answer.nii.gz"
+
+    def remember(self, case: str, model_version: str, uncertainty: float | None = None, weights: str = "") -> None:
+        """Note which version gave the answer at :meth:`path`, and the hash by which the note belongs to it.
+
+        Args:
+            case: Whose answer it is.
+            model_version: Its id.
+            uncertainty: How unsure the model was, 0-1; ``None`` if that is not known.
+            weights: SHA-256 of the version's weights: another release may bring another model by the same id.
+        """
+        with REMOVING:
+            if not self.path(case).exists():
+                return  # the case was taken away, and its answer with it
+            facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
+            if uncertainty is not None:
+                facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
+            write_json(self._root / case / "answer.json", facts)
+
+    def uncertainty(self, case: str, model_version: str, weights: str) -> float | None:
+        """Return how unsure a version was of a case, 0-1; ``None`` if its last answer is not by these weights."""
+        try:
+            facts = self._facts(case)
+            if (facts["model_version"], facts["weights_sha256"]) == (model_version, weights):
+                return float(facts["uncertainty"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # no answer, one of an earlier release, or a damaged note: it is asked again
+        return None
+
+    def take_over(self, case: str, other: Answers, name: str) -> None:
+        """Remember for a case what another collection has under ``name``, if it has something."""
+        try:
+            facts = other._facts(name)
+            write_with(self.path(case), lambda temporary: _copy(other.path(name), temporary))
+        except (FileNotFoundError, ValueError):
+            return
+        weights = str(facts.get("weights_sha256") or "")
+        self.remember(case, str(facts["model_version"]), facts.get("uncertainty"), weights)
+
+    def compare(self, case: str, label: Volume) -> dict[str, Any]:
+        """Tell how far a label is from the answer.
+
+        Returns:
+            ``model_version`` and ``dice_against_model`` by region; empty if there is no answer on the same grid, or it
+            is not known which version gave it: a server may have died between the answer and the note.
+        """
+        try:
+            answer = read_labelmap(self.path(case))
+            facts = self._facts(case)
+            known = facts.get("sha256") in (None, file_sha256(self.path(case)))
+        except (InputError, OSError, ValueError, AttributeError):
+            return {}
+        if not known or not answer.grid.matches(label.grid):
+            return {}
+        dice = {region: round(value, 4) for region, value in region_dice(answer.data, label.data).items()}
+        return {"model_version": facts["model_version"], "dice_against_model": dice}
+
+    def _facts(self, case: str) -> dict[str, Any]:
+        return dict(json.loads((self._root / case / "answer.json").read_text(encoding="utf-8")))
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)

@@ -1,0 +1,168 @@
+"""Checking a submitted label before it is stored: readable, on the right grid, with known values and names.
+
+How values get their names. A client may send ``label_info``, a list of ``{"name", "idx"}``. The MONAI Label panel
+counts scribble segments in ``idx`` although it does not export them: its file has the values 1, 2, 3 by the
+*position* in the list. Another client may mean ``idx`` as the value. The reading that fits the file is taken; where
+both fit and disagree, which takes gaps in ``idx``, the label is refused: one of them would swap labels unseen. Without
+``label_info`` the values are read as BraTS files are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.cases.case import Case
+from training.errors import InputError
+from training.images.grid import Grid, Volume
+from training.images.read import read_grid, read_labelmap
+from training.labels import LABELS, from_file_values
+from training.modalities import ROLES, TITLES
+
+#: Names of segments that are no tumor labels; allowed in ``label_info`` if the file does not use them.
+_NO_LABELS = frozenset({"background", "foreground_scribbles", "background_scribbles"})
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedLabel:
+    """A label that can be stored.
+
+    Attributes:
+        volume: uint8 with TumorLoop's values, on exactly the reference's grid.
+        reference: The role of the volume it lies on.
+        scheme: How its values were read.
+    """
+
+    volume: Volume
+    reference: str
+    scheme: str
+
+
+def check_label(
+    path: Path, case: Case, label_info: Any = None, *, reference: str | None = None, allow_empty: bool = False
+) -> CheckedLabel:
+    """Read a submitted label and check it.
+
+    Args:
+        path: The file.
+        case: The case it belongs to.
+        label_info: ``[{"name": ..., "idx": ...}]`` or ``None``.
+        reference: The role of the volume it was drawn on; ``None`` takes T1ce, or else the modality it fits.
+        allow_empty: Whether a label without any tumor is meant so.
+
+    Raises:
+        InputError: With what is wrong, where, and numbers.
+    """
+    label = read_labelmap(path)
+    role, grid = _reference(case, label.grid, reference)
+    if label_info and not path.name.lower().endswith(".seg.nrrd"):
+        values, scheme = map_by_name(label.data, label_info), "label_info"
+    else:
+        values, scheme = from_file_values(label.data, where=path.name)
+    if not allow_empty and not values.any():
+        raise InputError(
+            "The label is empty. If there really is no tumor, send allow_empty: true in params.", field="label"
+        )
+    return CheckedLabel(Volume(values, grid), role, scheme)
+
+
+def map_by_name(data: np.ndarray, label_info: Any) -> np.ndarray:
+    """Map a file's values to TumorLoop's by the names of the segments.
+
+    Args:
+        data: Integers of any shape.
+        label_info: See the module.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        InputError: If ``label_info`` has another form, or the file has a value without a known name.
+    """
+    names, numbers = _parse(label_info)
+    present = [int(value) for value in np.unique(data) if value != 0]
+    by_position = dict(enumerate(names, start=1))
+    by_number = dict(zip(numbers, names, strict=True))
+    naming = by_position if set(present) <= set(by_position) or not set(present) <= set(by_number) else by_number
+    if _differ(by_position, by_number, present):
+        raise InputError(
+            f"label_info can be read in two ways: the label holds {present}, its idx are {numbers}, and by position "
+            "the segments would be others. List all segments, in the order of their values. In MONAI Label's panel, "
+            "move scribbles and other segments that are no labels behind the labels, or remove them.",
+            field="label_info",
+        )
+    lookup: dict[int, int] = {}
+    for value in present:
+        name = naming.get(value)
+        if name is None:
+            raise InputError(
+                f"The label holds the value {value}, but label_info names only {len(names)} segments: "
+                f"{', '.join(names)}.",
+                field="label_info",
+            )
+        lookup[value] = _value_of(name, value)
+    mapped = np.zeros(data.shape, np.uint8)
+    for value, target in lookup.items():
+        mapped[data == value] = target
+    return mapped
+
+
+def _differ(by_position: Mapping[int, str], by_number: Mapping[int, str], present: Sequence[int]) -> bool:
+    """Whether both readings fit all values and disagree: then one of them would swap labels unseen."""
+    both = all(value in by_position and value in by_number for value in present)
+    return both and any(by_position[value] != by_number[value] for value in present)
+
+
+def _parse(label_info: Any) -> tuple[list[str], list[int]]:
+    if not isinstance(label_info, Sequence) or isinstance(label_info, str):
+        raise InputError('label_info must be a list of {"name": ..., "idx": ...}.', field="label_info")
+    names, numbers = [], []
+    for position, entry in enumerate(label_info, start=1):
+        name = entry.get("name") if isinstance(entry, Mapping) else entry
+        if not isinstance(name, str):
+            raise InputError(f"Entry {position} of label_info has no name.", field="label_info")
+        number = entry.get("idx", position) if isinstance(entry, Mapping) else position
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise InputError(f"The idx of {name!r} in label_info must be a whole number.", field="label_info")
+        if name.lower() not in _NO_LABELS:
+            names.append(name)
+            numbers.append(number)
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise InputError(f"label_info names {sorted(repeated)[0]!r} twice.", field="label_info")
+    return names, numbers
+
+
+def _value_of(name: str, value: int) -> int:
+    wanted = name.strip().lower().replace("_", " ")
+    for label in LABELS:
+        if wanted in (label.name, label.key.lower()):
+            return label.value
+    known = ", ".join(f"{label.name} ({label.key})" for label in LABELS)
+    raise InputError(
+        f"The segment {name!r} (value {value}) is none of TumorLoop's labels: {known}. Rename it, or leave it out.",
+        field="label_info",
+    )
+
+
+def _reference(case: Case, grid: Grid, role: str | None) -> tuple[str, Grid]:
+    """Find the volume whose grid the label lies on."""
+    if role is not None and role not in ROLES:
+        raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {role!r}.", field="reference")
+    preferred = role or "t1ce"
+    expected = read_grid(case.sources[preferred].path)
+    if grid.matches(expected):
+        return preferred, expected
+    for other in ROLES if role is None else ():
+        candidate = read_grid(case.sources[other].path)
+        if grid.matches(candidate):
+            return other, candidate
+    raise InputError(
+        f"The label does not lie on the grid of {TITLES[preferred]} of case {case.id}: {expected.difference(grid)} "
+        f"({TITLES[preferred]} against label). Export it with that volume as reference.",
+        field="label",
+    )

@@ -1,0 +1,251 @@
+"""Submitted labels: versions that are never overwritten, each with where it came from.
+
+``labels/<case>/v0001/{label.nii.gz, label.json}``; a version appears complete, in one rename. The stored labelmap
+has TumorLoop's values, whatever the submitted file had. A removed version keeps its files and gets a
+``removed.json``; what a client says later of a version goes into ``notes.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.atomic import make_folder, publish_folder, write_json
+from training.clock import now
+from training.hashes import file_sha256
+from training.images.grid import Volume
+from training.images.write import write_labelmap
+
+LABEL_FILE, RECORD_FILE = "label.nii.gz", "label.json"
+_VERSION = re.compile(r"v\d{4,}")
+#: Nanoseconds after a change in which another one may leave a folder's time as it is.
+_SETTLED = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class LabelVersion:
+    """One stored label.
+
+    Attributes:
+        case: The case's id.
+        version: ``v0001`` and so on.
+        folder: Where it lies.
+        record: Provenance: ``tag``, ``user``, ``time``, ``sha256``, ``reference`` and more.
+    """
+
+    case: str
+    version: str
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The labelmap."""
+        return self.folder / LABEL_FILE
+
+    @property
+    def tag(self) -> str:
+        """``final``, ``original`` or what the client chose."""
+        return str(self.record["tag"])
+
+    @property
+    def removed(self) -> bool:
+        """Whether somebody removed it."""
+        return (self.folder / "removed.json").exists()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The record without where the case's files lie: what clients are told."""
+        return {name: value for name, value in self.record.items() if name != "place"}
+
+    def notes(self) -> dict[str, Any]:
+        """Return what was said of it later."""
+        return read_object(self.folder / "notes.json") or {}
+
+
+#: Versions, oldest first, by name and number of the folder's inode: one that was set aside may have a successor of the
+#: same name.
+_ByInode = dict[tuple[str, int], LabelVersion]
+
+
+class LabelStore:
+    """The labels below ``root``.
+
+    Safe for threads of one process. Another process may add versions; they are seen, because a case's folder is
+    looked at anew whenever it changed.
+
+    Args:
+        root: One folder per case.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        # Who reads never waits for who writes: packing a label takes as long as thousands of looks.
+        self._writing = threading.RLock()
+        #: By case: its folder's time (ns) at the last look, 0 if that cannot be relied on, and what was found.
+        self._seen: dict[str, tuple[int, _ByInode]] = {}
+
+    def cases(self) -> list[str]:
+        """Return the ids of all cases that have a folder."""
+        return sorted(folder.name for folder in self._root.iterdir() if folder.is_dir()) if self._root.is_dir() else []
+
+    def versions(self, case: str, tag: str | None = None) -> list[LabelVersion]:
+        """Return a case's labels that are not removed, oldest first.
+
+        Args:
+            case: Its id.
+            tag: Only those with this tag.
+
+        Raises:
+            OSError: If one of them cannot be read just now; nothing is remembered then.
+        """
+        return [label for label in self._all(case) if (tag is None or label.tag == tag) and not label.removed]
+
+    def newest(self, case: str, tag: str) -> LabelVersion | None:
+        """Return the newest label of a tag that is not removed."""
+        own = (label for label in reversed(self._all(case)) if label.tag == tag)
+        return next((label for label in own if not label.removed), None)
+
+    def tags(self, case: str) -> set[str]:
+        """Return the tags a case has labels of."""
+        found: set[str] = set()
+        for label in reversed(self._all(case)):
+            if label.tag not in found and not label.removed:
+                found.add(label.tag)
+        return found
+
+    def add(self, case: str, label: Volume, record: dict[str, Any]) -> tuple[LabelVersion, bool]:
+        """Store a label as the next version, unless it is the same as the newest of its tag.
+
+        Args:
+            case: The case's id.
+            label: uint8 with TumorLoop's values.
+            record: Provenance; ``tag`` must be in it. ``sha256`` (of the voxels), ``file_sha256`` and ``time`` are
+                added here.
+
+        Returns:
+            The stored version, and whether it is new.
+        """
+        digest = content_digest(label)
+        with self._writing:
+            earlier = self.newest(case, str(record["tag"]))
+            if earlier is not None and earlier.record.get("sha256") == digest:
+                return earlier, False
+            record = {**record, "sha256": digest, "time": now()}
+            return self._write(case, label, record), True
+
+    def remove(self, case: str, tag: str, user: str) -> bool:
+        """Mark the newest label of a tag as removed; return whether there was one."""
+        with self._writing:
+            label = self.newest(case, tag)
+            if label is None:
+                return False
+            write_json(label.folder / "removed.json", {"user": user, "time": now()})
+            return True
+
+    def note(self, label: LabelVersion, info: dict[str, Any]) -> None:
+        """Remember what a client says of a label; earlier statements with other names stay."""
+        with self._writing:
+            write_json(label.folder / "notes.json", {**label.notes(), **info})
+
+    def _all(self, case: str) -> list[LabelVersion]:
+        """Return a case's labels, oldest first, the removed ones among them.
+
+        A version never changes, so only those are read that were not there at the last look.
+        """
+        folder = self._root / case
+        seen, labels = self._seen.get(case, (0, {}))
+        try:
+            changed = folder.stat().st_mtime_ns
+            if changed != seen:
+                labels = _read_versions(case, folder, labels)
+                # the clock of the disk may be too coarse for the next change
+                settled = abs(time.time_ns() - changed) >= _SETTLED
+                self._seen[case] = (changed if settled else 0, labels)
+        except FileNotFoundError:
+            return []
+        return list(labels.values())
+
+    def _write(self, case: str, label: Volume, record: dict[str, Any]) -> LabelVersion:
+        parent = make_folder(self._root / case)
+        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+        try:
+            write_labelmap(label, temporary / LABEL_FILE)
+            record = {**record, "file_sha256": file_sha256(temporary / LABEL_FILE)}
+            write_json(temporary / RECORD_FILE, record)
+            temporary.chmod(0o755)
+            number = 1 + max([0, *(int(folder.name[1:]) for folder in version_folders(parent))])
+            while True:
+                folder = parent / f"v{number:04d}"
+                try:
+                    publish_folder(temporary, folder)
+                    return LabelVersion(case, folder.name, folder, record)
+                except OSError:
+                    if not folder.exists():
+                        raise
+                    number += 1  # another process was faster
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def content_digest(label: Volume) -> str:
+    """Return the SHA-256 of a labelmap's voxels and of where they lie."""
+    digest = hashlib.sha256()
+    digest.update(repr(tuple(label.grid.shape)).encode())
+    digest.update(np.round(label.grid.affine, 5).astype("<f8").tobytes())
+    digest.update(np.ascontiguousarray(label.data, np.uint8).tobytes())
+    return digest.hexdigest()
+
+
+def version_folders(folder: Path) -> list[Path]:
+    """Return the folders of a case's versions, whatever is in them."""
+    return [folder / entry.name for entry in _version_entries(folder)]
+
+
+def _version_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """List a case's versions by number; their inodes come with the list, without a look at each."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if _VERSION.fullmatch(entry.name)]
+    return sorted(found, key=lambda entry: int(entry.name[1:]))
+
+
+def _read_versions(case: str, folder: Path, known: _ByInode) -> _ByInode:
+    """Return a case's labels; those that are known are not read again."""
+    labels = {}
+    for entry in _version_entries(folder):
+        key = entry.name, entry.inode()
+        label = known.get(key) or _read_version(case, folder / entry.name)
+        if label is not None:
+            labels[key] = label
+    return labels
+
+
+def _read_version(case: str, folder: Path) -> LabelVersion | None:
+    record = read_object(folder / RECORD_FILE) or {}
+    whole = record.get("tag") and (folder / LABEL_FILE).is_file()
+    return LabelVersion(case, folder.name, folder, record) if whole else None
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """Return a file's JSON object, ``None`` if it holds none or is not there.
+
+    Raises:
+        OSError: If the disk does not give it: that says nothing about the file. It must not be set aside for it,
+            and a label must not seem gone.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,80 @@
+"""What a training would start from, learn, and take: told before somebody starts one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from training.errors import InputError
+from training.models.store import ModelStore, ModelVersion
+from training.retraining.corrections import Correction
+from training.retraining.retrain import RetrainConfig
+
+
+def plan_of(models: ModelStore, corrections: Sequence[Correction], config: RetrainConfig) -> dict[str, Any]:
+    """Describe the training that would start now.
+
+    Args:
+        models: The versions.
+        corrections: The final labels.
+        config: The settings a training has unless told otherwise.
+
+    Returns:
+        ``parent``: the version it starts from; ``new``: labels that neither that version nor its ancestors have seen,
+        ``cases``: whose they are; ``total``: all final labels; ``max_epochs``; ``expected_seconds`` for so many
+        epochs, and ``seconds_per_epoch``, as the last training on this server took them; ``None`` if there was none.
+
+    Raises:
+        InputError: If there is no model to start from.
+    """
+    parent = models.current()
+    seen = {(case.case, case.label_sha256) for version in _line(models, parent) for case in version.card.data}
+    new = [label.case.id for label in corrections if (label.case.id, label.digest()) not in seen]
+    fixed, each = _times(models)
+    return {
+        "parent": parent.id,
+        "new": len(new),
+        "total": len(corrections),
+        "cases": new,
+        "max_epochs": config.max_epochs,
+        "expected_seconds": None if each is None else round(fixed + config.max_epochs * each, 1),
+        "seconds_per_epoch": None if each is None else round(each, 1),
+    }
+
+
+def _line(models: ModelStore, version: ModelVersion) -> list[ModelVersion]:
+    """Return a version and its ancestors, as far back as they can be read."""
+    line: list[ModelVersion] = []
+    while version.id not in {earlier.id for earlier in line}:
+        line.append(version)
+        if version.card.parent is None:
+            break
+        try:
+            version = models.get(version.card.parent)
+        except InputError:
+            break
+    return line
+
+
+def _times(models: ModelStore) -> tuple[float, float | None]:
+    """Return the seconds of the newest training here beside its epochs, and of each epoch; ``None`` if none tells."""
+    for version in reversed(models.versions()):
+        history = version.card.training.get("history")
+        if version.card.parent is None or not isinstance(history, list) or not history:
+            continue  # not retrained on this server
+        try:
+            epochs, whole = _seconds(history), float(version.card.training["seconds"])
+            return max(0.0, whole - epochs), epochs / len(history)
+        except (KeyError, TypeError, ValueError):
+            continue
+    return 0.0, None
+
+
+def _seconds(history: list[dict[str, Any]]) -> float:
+    """Return how long the epochs took; the clock begins anew where a training that was cut off went on."""
+    total = before = 0.0
+    for record in history:
+        now = float(record["seconds"])
+        total += now - before if now >= before else now
+        before = now
+    return total

@@ -1,0 +1,162 @@
+"""Starting, queueing, resuming and stopping trainings, on top of MONAI Label's tasks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from fastapi import HTTPException
+from monailabel.utils.async_tasks.task import AsyncTask
+
+from server_app.common.params import flag, user_of
+from server_app.errors import input_errors, refusal, unknown
+from server_app.retraining.queue import MOST, TrainingQueue
+from server_app.retraining.task import Retraining
+from training.errors import InputError
+from training.retraining.retrain import RetrainConfig
+
+if TYPE_CHECKING:
+    from server_app.app import TumorLoopApp
+
+logger = logging.getLogger(__name__)
+
+
+class Trainings:
+    """The trainings of one server. Safe for threads.
+
+    Args:
+        app: Knows the train tasks and the labels.
+    """
+
+    def __init__(self, app: TumorLoopApp) -> None:
+        self._app = app
+        self._queue = TrainingQueue()
+        self._submitting = threading.Lock()
+
+    def install(self) -> None:
+        """Begin to serve: take MONAI Label's trainings over."""
+        self._queue.install()
+
+    def start(self, name: str, params: dict[str, Any], *, enqueue: bool) -> dict[str, Any]:
+        """Check a training and hand it to MONAI Label's subprocess.
+
+        Args:
+            name: Of the trainer.
+            params: Settings; ``resume`` goes on with the training that was cut off, with the settings and labels it
+                was begun with.
+            enqueue: Wait for a training that runs, instead of being refused.
+
+        Returns:
+            MONAI Label's task.
+
+        Raises:
+            HTTPException: 404 for an unknown trainer, 422 if it cannot start, 429 while another one runs (or too many
+                wait).
+        """
+        trainer = self._app.trainer(name)
+        with self._submitting:
+            with input_errors():
+                resume = flag(params, "resume")
+                params = {key: value for key, value in params.items() if key != "resume"}
+                config = _resumed(trainer, params) if resume else trainer.check(params, self._app.datastore())
+            if not enqueue and trainer.busy():
+                raise refusal(429, "model", "A training is running already. Wait for it, or stop it.")
+            if len(self._queue.waiting()) >= MOST:
+                raise refusal(429, "model", f"{MOST} trainings wait already. Withdraw one of them first.")
+            request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
+            request["user"] = user_of(params)
+            if resume:
+                request["resume"] = True
+            task, _ = AsyncTask.run("train", request=request, enqueue=True)  # its own check knows running ones only
+            trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
+        return dict(task)
+
+    def resume_all(self) -> None:
+        """Go on with a training that was cut off when the server ended."""
+        for name in self._app.trainer_names():
+            training = self._app.trainer(name).unfinished()
+            if training is None or training.stopped:
+                continue
+            try:
+                self.start(name, {"resume": True}, enqueue=True)
+                logger.info("The training that was cut off goes on.")
+            except HTTPException as error:
+                logger.warning("The training that was cut off cannot go on: %s", error.detail)
+
+    def queue(self, name: str) -> dict[str, Any]:
+        """Return the training that runs (or ``None``) and those that wait, the next one first.
+
+        Raises:
+            HTTPException: 404 for an unknown trainer.
+        """
+        self._app.trainer(name)
+        running, _ = AsyncTask.status("train", check_if_running=True)
+        return {
+            "running": _shown(running) if running else None,
+            "waiting": [_shown(task) for task in self._queue.waiting()],
+        }
+
+    def withdraw(self, name: str, task_id: str) -> dict[str, Any]:
+        """Take a training that waits out of the queue.
+
+        Raises:
+            HTTPException: 404 for an unknown trainer or training, 409 if it runs already.
+        """
+        self._app.trainer(name)
+        task = self._queue.withdraw(task_id)
+        if task is not None:
+            return _shown(task)
+        if self._queue.find(task_id) is not None:
+            raise refusal(409, "task", "This training runs already. Stop it instead.")
+        raise unknown("task", f"There is no training {task_id[:64]!r} in the queue.")
+
+    def stop(self) -> dict[str, Any] | None:
+        """Stop the training that runs, or withdraw the next one if none runs yet; return its task."""
+        stopped = stop_task("train")
+        if stopped is not None:
+            self._app.trainer(stopped["request"]["model"]).stopped()
+        else:
+            waiting = self._queue.waiting()
+            stopped = self._queue.withdraw(str(waiting[0]["id"])) if waiting else None
+        return stopped
+
+    def close(self) -> None:
+        """Withdraw what waits and stop what runs; it can go on later."""
+        self._queue.close()
+        stop_task("train")
+
+
+def stop_task(method: str) -> dict[str, Any] | None:
+    """Stop the MONAI Label task that runs; return it, ``None`` if none runs.
+
+    Args:
+        method: ``"train"`` or ``"batch_infer"``.
+    """
+    for _ in range(3):  # a process of it that ends by itself just now is an error for MONAI Label
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return AsyncTask.stop(method)
+    return None
+
+
+def _resumed(trainer: Retraining, params: dict[str, Any]) -> RetrainConfig:
+    """Return the settings of the training that is to go on."""
+    others = sorted(set(params) & set(RetrainConfig.model_fields))
+    if others:
+        raise InputError(
+            f"A training goes on with the settings it was begun with. Leave out {', '.join(others)}, or start a new "
+            "one without resume.",
+            field=others[0],
+        )
+    training = trainer.to_resume()
+    trainer.need(training.config, must_fit=True)
+    return training.config
+
+
+def _shown(task: dict[str, Any]) -> dict[str, Any]:
+    request = task["request"]
+    shown = {name: task.get(name) for name in ("id", "status", "start_ts", "end_ts")}
+    return {**shown, "user": request.get("user"), "max_epochs": request.get("max_epochs"), "run": request.get("run")}

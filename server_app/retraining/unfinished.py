@@ -1,0 +1,105 @@
+"""A training that has begun, written down, so that exactly it can go on after whatever ended it.
+
+``job.json`` in the training's folder names the settings, the labels by file and hash, and the version it started from.
+It is there from the moment a training begins until it has come to its own end: a new version, or an error that the
+next attempt would meet again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from training.atomic import write_json
+from training.cases.case import Case, Source
+from training.retraining.corrections import Correction
+from training.retraining.retrain import RetrainConfig
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What a training was begun with.
+
+    Attributes:
+        run: Identifies it in the progress file.
+        parent: The model version it starts from.
+        config: Settings.
+        corrections: Labeled cases, with their split.
+        stopped: Somebody has stopped it: it goes on when it is asked to, and not by itself.
+    """
+
+    run: str
+    parent: str
+    config: RetrainConfig
+    corrections: tuple[Correction, ...]
+    stopped: bool = False
+
+
+class UnfinishedFile:
+    """The record of the one training that may go on.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def remember(self, training: Unfinished) -> None:
+        """Write a training down, in place of any other."""
+        content = {
+            "run": training.run,
+            "parent": training.parent,
+            "config": training.config.model_dump(mode="json"),
+            "corrections": [_written(correction) for correction in training.corrections],
+            "stopped": training.stopped,
+        }
+        write_json(self._path, content)
+
+    def recall(self) -> Unfinished | None:
+        """Return the training that can go on; ``None`` if there is none, or the file cannot be read."""
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            return Unfinished(
+                run=str(content["run"]),
+                parent=str(content["parent"]),
+                config=RetrainConfig(**content["config"]),
+                corrections=tuple(_read(correction) for correction in content["corrections"]),
+                stopped=content.get("stopped") is True,
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def stop(self) -> None:
+        """Note that somebody has stopped the training."""
+        training = self.recall()
+        if training is not None:
+            self.remember(replace(training, stopped=True))
+
+    def forget(self, run: str) -> None:
+        """Let a training be over; another one's record stays."""
+        training = self.recall()
+        if training is not None and training.run == run:
+            self._path.unlink(missing_ok=True)
+
+
+def _written(correction: Correction) -> dict[str, Any]:
+    case = correction.case
+    return {
+        "case": case.id,
+        "patient": case.patient,
+        "folder": str(case.folder) if case.folder is not None else None,
+        "sources": {role: {"file": str(s.path), "channel": s.channel} for role, s in case.sources.items()},
+        "label": str(correction.label),
+        "label_sha256": correction.digest(),
+        "split": correction.split,
+    }
+
+
+def _read(written: dict[str, Any]) -> Correction:
+    sources = {role: Source(Path(s["file"]), s["channel"]) for role, s in written["sources"].items()}
+    folder = Path(written["folder"]) if written["folder"] is not None else None
+    case = Case(written["case"], sources, patient=written["patient"], folder=folder)
+    return Correction(case, Path(written["label"]), written["split"], written["label_sha256"])

@@ -1,0 +1,7 @@
+"""The client of the TumorLoop server. It needs the standard library only, so scripts may use it as well."""
+
+from TumorLoopLib.client.caller import DEFAULT_MODEL
+from TumorLoopLib.client.client import TumorLoopClient
+from TumorLoopLib.client.segmentation_calls import InferResult, new_job_id
+
+__all__ = ["DEFAULT_MODEL", "InferResult", "TumorLoopClient", "new_job_id"]

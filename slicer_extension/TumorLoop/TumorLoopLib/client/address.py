@@ -1,0 +1,64 @@
+"""Where the server is and how long to wait for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from TumorLoopLib.client.errors import ServerUnreachable
+from TumorLoopLib.i18n import _
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds of silence after which a step is given up.
+
+    Attributes:
+        connect: Until the connection stands.
+        answer: Until a quick request is answered.
+        transfer: Between two pieces of a file on its way.
+        check: Until the server has looked at files it was sent.
+        infer: Until a segmentation is computed; a cold server loads its model first.
+    """
+
+    connect: float = 5.0
+    answer: float = 30.0
+    transfer: float = 30.0
+    check: float = 120.0
+    infer: float = 600.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server is: taken apart from what a user typed."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read an address such as ``127.0.0.1:8000`` or ``https://seg.example.org/tumorloop``.
+
+        Raises:
+            ServerUnreachable: If it is not an http or https address.
+        """
+        text = text.strip()
+        try:
+            parts = urlsplit(text if "://" in text else f"http://{text}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if not host or parts.scheme not in ("http", "https"):
+            raise ServerUnreachable(
+                _(
+                    '"{text}" is not a server address. Write it like http://127.0.0.1:8000 or '
+                    "https://server.example.org."
+                ).format(text=text)
+            )
+        return cls(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/"))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"

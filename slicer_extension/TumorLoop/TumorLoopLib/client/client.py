@@ -1,0 +1,113 @@
+"""The TumorLoop server, as Python calls: what the panel, the demo and the tests use.
+
+Needs the standard library only, and Python 3.9 or newer, so that it runs inside 3D Slicer as it is. A client holds no
+connection and no thread; its methods block and belong into a worker thread of whoever has a user interface.
+Methods that move files take ``progress(bytes_done, bytes_total)``, called on the calling thread, and ``cancel``, a
+:class:`threading.Event` that ends them with :class:`~TumorLoopLib.client.errors.Cancelled` within a second.
+
+For example::
+
+    client = TumorLoopClient("http://127.0.0.1:8000")
+    session = client.create_session({"t1": t1_file, "t1ce": t1ce_file, "t2": t2_file, "flair": flair_file})
+    result = client.infer(session_id=session, folder="results")
+    print(result.path, result.params["volumes_ml"])
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from TumorLoopLib.client import multipart
+from TumorLoopLib.client.caller import DEFAULT_MODEL, PathLike, json_body, part, quoted, with_ending
+from TumorLoopLib.client.image_calls import ImageCalls
+from TumorLoopLib.client.segmentation_calls import InferResult, SegmentationCalls, new_job_id
+from TumorLoopLib.client.training_calls import TrainingCalls
+from TumorLoopLib.client.transport import Progress
+
+__all__ = ["DEFAULT_MODEL", "InferResult", "TumorLoopClient", "new_job_id"]
+
+
+class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
+    """Talks to one TumorLoop server.
+
+    Args:
+        server_url: For example ``http://127.0.0.1:8000``; a path prefix and https are fine.
+        token: Access token, sent as ``Authorization: Bearer``.
+        user: Who is working, for the history of the labels.
+        timeouts: Seconds of silence tolerated per step.
+        tls: TLS settings for https, when the system's certificate store is not enough.
+
+    Every method raises a :class:`~TumorLoopLib.client.errors.ClientError`: ``ServerUnreachable``, ``ConnectionLost``,
+    ``ServerTimeout``, ``RequestRejected``, ``NotAuthorized``, ``ServerFailed``, ``BadReply``, ``LocalFileError`` or
+    ``Cancelled``.
+    """
+
+    def info(self) -> dict[str, Any]:
+        """Return the server's description: name, version, labels, models, trainers, strategies, datastore counts."""
+        return self._object("GET", "/info/")
+
+    def cases(self) -> list[dict[str, Any]]:
+        """Return all cases of the server."""
+        return self._list("GET", "/cases", "cases")
+
+    def next_sample(self, strategy: str = "first", after: str = "") -> dict[str, Any] | None:
+        """Return the case to work on next, or None when every case has a label.
+
+        Args:
+            strategy: ``first``, ``random``, or ``uncertainty``: the case of which the model is least sure.
+            after: The case that is open, to go on from there although it was not labeled.
+
+        Returns:
+            ``id`` and more; with ``uncertainty`` also ``reason``, a sentence, and ``uncertainty``, 0 (sure) to 1, or
+            None if the served model has not segmented the case.
+        """
+        body = json_body({**self._who(), **({"after": after} if after else {})})
+        return self._object("POST", f"/activelearning/{quoted(strategy)}", body=body) or None
+
+    def save_label(
+        self,
+        case_id: str,
+        path: PathLike,
+        params: Mapping[str, Any] | None = None,
+        tag: str = "final",
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        """Submit a corrected labelmap; the server keeps every version.
+
+        Args:
+            case_id: The case it belongs to.
+            path: A labelmap on the case's reference grid.
+            params: ``label_info`` (``[{"name": ..., "idx": ...}]``), ``comment``, ``model_version`` ...
+            tag: ``final`` labels are trained on.
+            progress: See the module.
+            cancel: See the module.
+
+        Returns:
+            The server's record of the label.
+        """
+        body = multipart.form({"params": json.dumps({**self._who(), **(params or {})})}, [part("label", path, "label")])
+        target = f"/datastore/label?{urlencode({'image': case_id, 'tag': tag})}"
+        return self._object("PUT", target, body, progress, cancel)
+
+    def labels(self, case_id: str) -> list[dict[str, Any]]:
+        """Return the versions of a case's label, with who and when."""
+        return self._list("GET", f"/cases/{quoted(case_id)}/labels", "labels")
+
+    def download_label(
+        self,
+        case_id: str,
+        version: str,
+        folder: PathLike,
+        cancel: threading.Event | None = None,
+        *,
+        ending: str = ".nii.gz",
+    ) -> Path:
+        """Save one version of a case's label as ``folder/<version><ending>``, the ending .nii.gz or .nrrd."""
+        target = with_ending(f"/cases/{quoted(case_id)}/labels/{quoted(version)}", ending)
+        return self._file(target, folder, version, None, cancel)

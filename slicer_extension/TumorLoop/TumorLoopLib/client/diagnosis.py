@@ -1,0 +1,121 @@
+"""Test connection, step by step: name, TCP, HTTP, token, version, model.
+
+Each step tells whether it went well; the first that did not ends the test, so that the one thing to mend is the last
+line the clinician reads. Runs on a worker thread; :mod:`TumorLoopLib.panel.sentences` says it in words.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from TumorLoopLib.client.address import Address, Timeouts
+from TumorLoopLib.client.client import DEFAULT_MODEL, TumorLoopClient
+from TumorLoopLib.client.errors import ClientError, NotAuthorized
+from TumorLoopLib.client.sockets import connect
+
+#: The steps, in order.
+NAME, TCP, HTTP, TOKEN, VERSION, MODEL = STEPS = ("name", "tcp", "http", "token", "version", "model")
+#: The server's version that this panel was written for, up to the last number; see :func:`fits`.
+FITS = (0, 1)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the test.
+
+    Attributes:
+        step: One of :data:`STEPS`.
+        ok: Whether it went well.
+        detail: What was found or what went wrong: an address, a version, the error's sentence.
+    """
+
+    step: str
+    ok: bool
+    detail: str = ""
+
+
+def diagnose(address: str, token: str, cancel: threading.Event | None = None) -> Iterator[Step]:
+    """Test the connection to a server.
+
+    Args:
+        address: As the clinician typed it.
+        token: Access token; empty for none.
+        cancel: Ends the test with :class:`~TumorLoopLib.client.errors.Cancelled`.
+
+    Yields:
+        The steps as they are done; the last one is the first that failed, or the last of all.
+    """
+    timeouts = Timeouts(answer=10.0)
+    try:
+        where = Address.parse(address)
+        found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        yield Step(NAME, False, where.host)
+        return
+    except ClientError as error:
+        yield Step(NAME, False, error.message)
+        return
+    yield Step(NAME, True, str(found[0][4][0]))
+    try:
+        connect(where, timeouts.connect, cancel).close()
+    except ClientError as error:
+        _raise_if_set(cancel, error)
+        yield Step(TCP, False, error.message)
+        return
+    yield Step(TCP, True, str(where.port))
+    yield from _talk(address, token, timeouts)
+
+
+def _talk(address: str, token: str, timeouts: Timeouts) -> Iterator[Step]:
+    try:
+        info = TumorLoopClient(address, token or None, timeouts=timeouts).info()
+    except NotAuthorized as error:
+        yield Step(HTTP, True)
+        yield Step(TOKEN, False, error.message)
+        return
+    except ClientError as error:
+        yield Step(HTTP, False, error.message)
+        return
+    yield Step(HTTP, True)
+    yield Step(TOKEN, True, _owner(info) if token else "")
+    name, version = str(info.get("name") or "?"), str(info.get("version") or "?")
+    if not info.get("label_details") or DEFAULT_MODEL not in (info.get("models") or {}):
+        yield Step(VERSION, False, name)
+        return
+    if not fits(version):
+        yield Step(VERSION, False, f"{name} {version}")
+        return
+    yield Step(VERSION, True, f"{name} {version}")
+    model = str(info.get("model_version") or "")
+    yield Step(MODEL, bool(model), model)
+
+
+def fits(version: str) -> bool:
+    """Tell whether a server's version goes with this panel: the same first number, and not older.
+
+    Examples:
+        >>> fits("0.1.0"), fits("0.3.2"), fits("1.0"), fits("odd")
+        (True, True, False, False)
+    """
+    try:
+        major, minor = (int(number) for number in version.split(".")[:2])
+    except ValueError:
+        return False
+    return major == FITS[0] and minor >= FITS[1]
+
+
+def _owner(info: Mapping[str, Any]) -> str:
+    """Return whose token the server takes it for, and what they may do; "-" if it does not say."""
+    access = info.get("access")
+    if not isinstance(access, dict) or not access.get("user"):
+        return "-"
+    return f"{access['user']} ({access.get('role')})"
+
+
+def _raise_if_set(cancel: threading.Event | None, error: ClientError) -> None:
+    if cancel is not None and cancel.is_set():
+        raise error

@@ -1,0 +1,137 @@
+"""The calls of the client that send and fetch images: cases, sessions, samples."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from TumorLoopLib.client import multipart
+from TumorLoopLib.client.caller import Caller, PathLike, json_body, part, quoted, text_of, volumes_form
+from TumorLoopLib.client.transport import Progress
+
+
+class ImageCalls(Caller):
+    """Cases and sessions; a part of :class:`~TumorLoopLib.client.client.TumorLoopClient`."""
+
+    def upload_case(
+        self,
+        case_id: str,
+        volumes: Mapping[str, PathLike],
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> dict[str, Any]:
+        """Store four volumes as a case on the server.
+
+        Args:
+            case_id: Letters, digits, ``-`` and ``_``.
+            volumes: The file of each role: ``t1``, ``t1ce``, ``t2``, ``flair``.
+            progress: See :mod:`TumorLoopLib.client.client`.
+            cancel: See :mod:`TumorLoopLib.client.client`.
+
+        Returns:
+            The server's description of the case.
+        """
+        return self._object("PUT", f"/cases/{quoted(case_id)}", volumes_form(volumes), progress, cancel)
+
+    def case_from_session(self, case_id: str, session_id: str, cancel: threading.Event | None = None) -> dict[str, Any]:
+        """Store the volumes of a session as a case, so that they are not sent twice.
+
+        Args:
+            case_id: Letters, digits, ``-`` and ``_``.
+            session_id: What :meth:`create_session` returned.
+            cancel: See :mod:`TumorLoopLib.client.client`.
+
+        Returns:
+            The server's description of the case. The same volumes under the same id are the same case; other
+            volumes under an id that is taken are refused (409, field ``image``); so is a session that the server
+            has forgotten (404, field ``session_id``).
+        """
+        target = f"/cases/{quoted(case_id)}?{urlencode({'session_id': session_id, **self._who()})}"
+        return self._object("PUT", target, cancel=cancel, patience=self._timeouts.check)
+
+    def create_session(
+        self,
+        volumes: Mapping[str, PathLike],
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+        *,
+        allow_missing: bool = False,
+        base: str | None = None,
+    ) -> str:
+        """Send four volumes for segmentation only; the server forgets them after an hour.
+
+        Args:
+            volumes: The file of each role.
+            progress: See :mod:`TumorLoopLib.client.client`.
+            cancel: See :mod:`TumorLoopLib.client.client`.
+            allow_missing: Send fewer than four, at least one; :meth:`infer` must then allow it, too.
+            base: An earlier session; the volumes of the roles that are not sent are taken from it. One that the
+                server has forgotten is refused (404, field ``base``): send all volumes again.
+
+        Returns:
+            The session's id, for :meth:`infer` and :meth:`case_from_session`.
+        """
+        query = {**({"allow_missing": "true"} if allow_missing else {}), **({"base": base} if base else {})}
+        target = f"/session/?{urlencode(query)}" if query else "/session/"
+        answer = self._object("PUT", target, volumes_form(volumes), progress, cancel)
+        return text_of(answer, "session_id")
+
+    def upload_image(
+        self,
+        case_id: str,
+        path: PathLike,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> str:
+        """Store one 4D file (NIfTI or NRRD with all modalities) as a case; return the id the server gave it."""
+        body = multipart.form({"params": json.dumps(self._who())}, [part("file", path, "volume")])
+        answer = self._object("PUT", f"/datastore/?{urlencode({'image': case_id})}", body, progress, cancel)
+        return text_of(answer, "image")
+
+    def download_image(
+        self,
+        case_id: str,
+        folder: PathLike,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Path:
+        """Save the volume that stands for a case (T1ce) in ``folder``, in the format it has on the server."""
+        target = f"/datastore/image?{urlencode({'image': case_id})}"
+        return self._file(target, folder, "image", progress, cancel)
+
+    def download_volume(
+        self,
+        case_id: str,
+        role: str,
+        folder: PathLike,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Path:
+        """Save one volume of a case as ``folder/<role>.nrrd``, whatever format it has on the server.
+
+        Args:
+            case_id: A case of the server.
+            role: ``t1``, ``t1ce``, ``t2`` or ``flair``.
+            folder: Created if missing.
+            progress: See :mod:`TumorLoopLib.client.client`.
+            cancel: See :mod:`TumorLoopLib.client.client`.
+        """
+        target = f"/cases/{quoted(case_id)}/volumes/{quoted(role)}"
+        return self._file(target, folder, role, progress, cancel, self._timeouts.check)
+
+    def make_sample(self, seed: int | None = None, cancel: threading.Event | None = None) -> dict[str, Any]:
+        """Have the server make a synthetic case with a tumor, to try things out on; takes some seconds.
+
+        Args:
+            seed: The same seed gives the same case; None takes the next that is not there yet.
+            cancel: See :mod:`TumorLoopLib.client.client`.
+
+        Returns:
+            The server's description of the case; its ``id`` is ``sample-<seed>``.
+        """
+        body = json_body({**self._who(), **({} if seed is None else {"seed": seed})})
+        return self._object("POST", "/samples", body, cancel=cancel, patience=self._timeouts.infer)

@@ -1,0 +1,218 @@
+"""What the panel asks about the server itself: how it is, what it would learn, which models it has.
+
+Plain functions for worker threads, returning frozen facts; see :mod:`TumorLoopLib.jobs.segment_and_submit`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from TumorLoopLib.client import DEFAULT_MODEL, TumorLoopClient
+from TumorLoopLib.client.errors import BadReply
+from TumorLoopLib.i18n import _
+from TumorLoopLib.jobs.open_case import Counts
+
+#: States of a training that is under way.
+ACTIVE = frozenset({"starting", "preparing", "training", "judging"})
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch: its number from 1, the loss, and the mean Dice where it was validated."""
+
+    number: int
+    loss: float
+    dice: float | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """The server's last training.
+
+    Attributes:
+        run: Identifies it; empty if there was none.
+        state: ``starting``, ``preparing``, ``training``, ``judging``, ``done``, ``failed`` or ``stopped``.
+        message: The server's words.
+        epoch: Finished epochs.
+        total_epochs: Epochs to run at most.
+        eta: Seconds left, if known.
+        epochs: The finished ones.
+        version: The new model version, when done.
+        promoted: Whether it is served now.
+        verdict: Why, or why not.
+    """
+
+    run: str = ""
+    state: str = ""
+    message: str = ""
+    epoch: int = 0
+    total_epochs: int = 0
+    eta: float | None = None
+    epochs: tuple[Epoch, ...] = ()
+    version: str = ""
+    promoted: bool = False
+    verdict: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether it is under way."""
+        return self.state in ACTIVE
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What ``/info`` tells: asked for again and again.
+
+    Attributes:
+        server: Address of the server.
+        name: Of the app.
+        version: Of the app.
+        model_version: The model that is served; empty if there is none.
+        counts: Of the cases.
+        training: The last one.
+        info: Everything, for the labels.
+    """
+
+    server: str
+    name: str
+    version: str
+    model_version: str
+    counts: Counts
+    training: Training
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training would do: see the server's ``/train/{model}/plan``."""
+
+    parent: str = ""
+    new: int = 0
+    total: int = 0
+    cases: tuple[str, ...] = ()
+    max_epochs: int = 0
+    expected_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A model version: its id, what it came from, how it was judged against that.
+
+    Attributes:
+        id: Its id.
+        current: Whether it is the one that is served.
+        parent: The version it was trained from; empty for the first.
+        created: ISO time.
+        verdict: Promoted or not, and why.
+        before: Mean Dice of the parent on the validation cases, by region and ``mean``.
+        after: The same of this version, on the same cases.
+        judged_on: How many cases.
+    """
+
+    id: str
+    current: bool
+    parent: str = ""
+    created: str = ""
+    verdict: str = ""
+    before: Mapping[str, float] = field(default_factory=dict)
+    after: Mapping[str, float] = field(default_factory=dict)
+    judged_on: int = 0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What changes rarely: the plan of the next training, and the model versions, oldest first."""
+
+    plan: Plan
+    versions: tuple[ModelVersion, ...] = ()
+
+
+def pulse(client: TumorLoopClient) -> Pulse:
+    """Ask how the server is.
+
+    Raises:
+        ClientError: If it does not answer, or is no TumorLoop server.
+    """
+    info = client.info()
+    if not info.get("label_details") or DEFAULT_MODEL not in (info.get("models") or {}):
+        name = str(info.get("name") or "?")[:60]
+        raise BadReply(
+            _("The server at {address} is no TumorLoop server ({name}).").format(address=client.server_url, name=name)
+        )
+    store = info.get("datastore") or {}
+    stats = (info.get("train_stats") or {}).get(DEFAULT_MODEL) or {}
+    return Pulse(
+        server=client.server_url,
+        name=str(info.get("name") or ""),
+        version=str(info.get("version") or ""),
+        model_version=str(info.get("model_version") or ""),
+        counts=Counts(_whole(store.get("total")), _whole(store.get("completed"))),
+        training=training_of(stats),
+        info=info,
+    )
+
+
+def training_of(stats: Mapping[str, Any]) -> Training:
+    """Read a training's live numbers; what is missing or odd is left out."""
+    epochs = []
+    for record in stats.get("history") or ():
+        loss = _number(record.get("loss"))
+        if loss is not None:
+            epochs.append(Epoch(_whole(record.get("epoch")), loss, _number(record.get("mean"))))
+    return Training(
+        run=str(stats.get("run") or ""),
+        state=str(stats.get("state") or ""),
+        message=str(stats.get("message") or ""),
+        epoch=_whole(stats.get("epoch")),
+        total_epochs=_whole(stats.get("total_epochs")),
+        eta=_number(stats.get("eta")),
+        epochs=tuple(epochs),
+        version=str(stats.get("version") or ""),
+        promoted=bool(stats.get("promoted")),
+        verdict=str(stats.get("verdict") or ""),
+    )
+
+
+def overview(client: TumorLoopClient) -> Overview:
+    """Ask what a training would learn from, and which model versions there are."""
+    plan = client.training_plan()
+    return Overview(
+        Plan(
+            parent=str(plan.get("parent") or ""),
+            new=_whole(plan.get("new")),
+            total=_whole(plan.get("total")),
+            cases=tuple(str(case) for case in plan.get("cases") or ()),
+            max_epochs=_whole(plan.get("max_epochs")),
+            expected_seconds=_number(plan.get("expected_seconds")),
+        ),
+        tuple(version_of(version) for version in client.versions()),
+    )
+
+
+def version_of(version: Mapping[str, Any]) -> ModelVersion:
+    """Read one entry of the server's list of versions."""
+    metrics = (version.get("card") or {}).get("metrics") or {}
+    return ModelVersion(
+        id=str(version.get("id")),
+        current=bool(version.get("current")),
+        parent=str(version.get("parent") or ""),
+        created=str(version.get("created") or ""),
+        verdict=str(version.get("verdict") or ""),
+        before=dict(metrics.get("parent") or {}),
+        after=dict(metrics.get("candidate") or {}),
+        judged_on=len(metrics.get("cases") or ()),
+    )
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    return int(number) if number is not None else 0
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return None

@@ -1,0 +1,170 @@
+"""What this user's Slicer remembers between sessions: servers, tokens, name, consent, and the local server.
+
+Slicer's settings return a list of one as a text and numbers as texts, so everything is kept as JSON.
+"""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from TumorLoopLib.client.address import Address
+from TumorLoopLib.client.errors import ClientError
+
+DEFAULT_ADDRESS = "http://127.0.0.1:8000"
+#: Addresses kept in the history.
+HISTORY = 10
+_GROUP = "TumorLoop"
+
+
+class Store(Protocol):
+    """The part of ``QSettings`` that is used."""
+
+    def value(self, key: str) -> Any:
+        """Return what is stored under a key, ``None`` if nothing is."""
+
+    def setValue(self, key: str, value: Any) -> None:
+        """Store a value."""
+
+
+class Settings:
+    """The settings, typed.
+
+    Args:
+        store: ``slicer.app.userSettings()``.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # === Servers ===
+
+    @property
+    def addresses(self) -> list[str]:
+        """The servers used so far, the last one first; never empty."""
+        kept = self._read("addresses", [])
+        return [str(address) for address in kept] if isinstance(kept, list) and kept else [DEFAULT_ADDRESS]
+
+    def use_address(self, address: str) -> None:
+        """Put an address first."""
+        others = [known for known in self.addresses if known != address]
+        self._write("addresses", [address, *others][:HISTORY])
+
+    def token(self, address: str) -> str:
+        """Return the access token for a server; a token is never sent to another one."""
+        return str(self._dictionary("tokens").get(_server(address), ""))
+
+    def set_token(self, address: str, token: str) -> None:
+        """Keep the access token for a server; an empty one is forgotten."""
+        self._change("tokens", _server(address), token.strip())
+
+    def consented(self, address: str) -> bool:
+        """Tell whether images may go to a server: the clinician agreed, or it is this machine."""
+        return is_this_machine(address) or bool(self._dictionary("consent").get(_server(address)))
+
+    def consent(self, address: str) -> None:
+        """Remember that the clinician agreed."""
+        self._change("consent", _server(address), "yes")
+
+    # === The user ===
+
+    @property
+    def user(self) -> str:
+        """The name under which labels are submitted."""
+        kept = self._read("user", None)
+        return str(kept) if kept else _login_name()
+
+    @user.setter
+    def user(self, name: str) -> None:
+        self._write("user", name.strip())
+
+    # === The server on this machine ===
+
+    @property
+    def server_command(self) -> list[str]:
+        """The command that starts a server on this machine; empty for the one that is found by itself."""
+        kept = self._read("server command", [])
+        return [str(word) for word in kept] if isinstance(kept, list) else []
+
+    @server_command.setter
+    def server_command(self, words: Sequence[str]) -> None:
+        self._write("server command", list(words))
+
+    @property
+    def studies(self) -> str:
+        """The folder of cases that a server on this machine serves; empty if none was chosen."""
+        return str(self._read("studies", ""))
+
+    @studies.setter
+    def studies(self, folder: str) -> None:
+        self._write("studies", folder)
+
+    @property
+    def case_folder(self) -> str:
+        """The folder from which a case was loaded last."""
+        return str(self._read("case folder", ""))
+
+    @case_folder.setter
+    def case_folder(self, folder: str) -> None:
+        self._write("case folder", folder)
+
+    # === Parts ===
+
+    def _read(self, key: str, default: Any) -> Any:
+        kept = self._store.value(f"{_GROUP}/{key}")
+        if not isinstance(kept, str):
+            return default
+        try:
+            return json.loads(kept)
+        except ValueError:
+            return default
+
+    def _write(self, key: str, value: Any) -> None:
+        self._store.setValue(f"{_GROUP}/{key}", json.dumps(value))
+
+    def _dictionary(self, key: str) -> dict[str, str]:
+        kept = self._read(key, {})
+        return kept if isinstance(kept, dict) else {}
+
+    def _change(self, key: str, name: str, value: str) -> None:
+        kept = {known: text for known, text in self._dictionary(key).items() if known != name}
+        self._write(key, {**kept, name: value} if value else kept)
+
+
+def is_this_machine(address: str) -> bool:
+    """Tell whether an address is this very machine.
+
+    Examples:
+        >>> is_this_machine("http://127.0.0.1:8000"), is_this_machine("localhost:9"), is_this_machine("127.example.org")
+        (True, True, False)
+    """
+    host = _host(address)
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def _host(address: str) -> str | None:
+    try:
+        return Address.parse(address).host.lower()
+    except ClientError:
+        return None
+
+
+def _server(address: str) -> str:
+    """Return the one way to write an address, as a key."""
+    try:
+        return str(Address.parse(address))
+    except ClientError:
+        return address.strip()
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a machine without user accounts
+        return ""

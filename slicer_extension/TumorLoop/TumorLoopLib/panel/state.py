@@ -1,0 +1,188 @@
+"""What the clinician can do now, and why not the rest: one typed object, from which every button follows.
+
+Each ``reason_...`` method returns an empty text when the action is possible, otherwise the sentence that the panel
+shows beside the disabled button. Nothing else in the panel decides whether a button is enabled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from TumorLoopLib.i18n import _
+
+#: Kinds of jobs, see :class:`TumorLoopLib.jobs.jobs.Jobs`.
+TEST, PULSE, OVERVIEW, CASE, SEGMENT, SUBMIT, TRAIN, VERSIONS, VOLUMES, START_SERVER, DIGEST, HISTORY = (
+    "test",
+    "pulse",
+    "overview",
+    "case",
+    "segment",
+    "submit",
+    "train",
+    "versions",
+    "volumes",
+    "start server",
+    "digest",
+    "history",
+)
+
+#: Those that are about the scene, and end with it. What is asked of the server itself goes on.
+OF_SCENE = frozenset({CASE, SEGMENT, SUBMIT, VOLUMES, DIGEST, HISTORY})
+#: Those of them that the clinician asked for.
+ASKED_FOR = frozenset({CASE, SEGMENT, SUBMIT})
+
+#: The sections in the order in which a clinician goes through them.
+SERVER_STEP, CASE_STEP, SEGMENT_STEP, CORRECT_STEP, RETRAIN_STEP = "server", "case", "segment", "correct", "retrain"
+
+
+@dataclass(frozen=True)
+class PanelState:
+    """Everything that decides what is possible.
+
+    Attributes:
+        address: Of the server; empty if none was given.
+        connected: Whether the server answered when it was last asked.
+        busy: Kinds of the jobs that are running.
+        volumes_problem: Why the four volumes cannot be segmented; empty if they can.
+        case_id: The name of the case.
+        has_segmentation: Whether a segmentation is chosen.
+        submitted: Whether the chosen segmentation was submitted.
+        cases_total: Cases on the server.
+        cases_left: Those without a final label.
+        new_corrections: Final labels the served model has not learned from; ``None`` if not known.
+        training: Whether the server is training.
+        current_version: The model that is served.
+        chosen_version: The model version chosen in the table; empty if none is.
+        chosen_label: The label version chosen in the history; empty if none is.
+        local_server: Why no server can be started on this machine; empty if one can.
+        own_server: Whether a server that this panel started is running.
+    """
+
+    address: str = ""
+    connected: bool = False
+    busy: frozenset[str] = frozenset()
+    volumes_problem: str = ""
+    case_id: str = ""
+    has_segmentation: bool = False
+    submitted: bool = False
+    cases_total: int = 0
+    cases_left: int = 0
+    new_corrections: int | None = None
+    training: bool = False
+    current_version: str = ""
+    chosen_version: str = ""
+    chosen_label: str = ""
+    local_server: str = ""
+    own_server: bool = False
+
+    def reason_test(self) -> str:
+        """Why the connection cannot be tested."""
+        if not self.address.strip():
+            return _("Enter the server's address first.")
+        return _("The test is running.") if TEST in self.busy else ""
+
+    def reason_start_server(self) -> str:
+        """Why no server can be started on this machine."""
+        if START_SERVER in self.busy:
+            return _("The server is starting.")
+        if self.own_server:
+            return _("The server that this panel started is running.")
+        return self.local_server
+
+    def reason_volumes(self) -> str:
+        """Why the volumes cannot be changed."""
+        return self._reason_busy()
+
+    def reason_next_case(self) -> str:
+        """Why no next case can be opened."""
+        if self._reason_server():
+            return self._reason_server()
+        if self.cases_total == 0:
+            return _("The server has no cases yet. Load one from a folder, or take a sample case.")
+        if self.cases_left == 0:
+            return _("All {total} cases on the server have a final label. There is none left to do.").format(
+                total=self.cases_total
+            )
+        return self._reason_busy()
+
+    def reason_sample(self) -> str:
+        """Why no sample case can be made."""
+        return self._reason_server() or self._reason_busy()
+
+    def reason_segment(self) -> str:
+        """Why the volumes cannot be segmented."""
+        return self._reason_server() or self.volumes_problem or self._reason_busy()
+
+    def reason_submit(self) -> str:
+        """Why nothing can be submitted."""
+        if self._reason_server():
+            return self._reason_server()
+        if not self.has_segmentation:
+            return _("There is no segmentation yet. Click Auto-segment, or choose one under Correct.")
+        if self.volumes_problem:
+            return self.volumes_problem
+        if not self.case_id.strip():
+            return _("Give the case a name first, under Case.")
+        return self._reason_busy()
+
+    def reason_load_label(self) -> str:
+        """Why no earlier label can be loaded."""
+        if self._reason_server():
+            return self._reason_server()
+        if not self.chosen_label:
+            return _("Choose a version in the table first.")
+        return self.volumes_problem or self._reason_busy()
+
+    def reason_retrain(self) -> str:
+        """Why no training can be started."""
+        if self._reason_server():
+            return self._reason_server()
+        if TRAIN in self.busy:
+            return _("Just a moment: the server is being asked.")
+        if self.training:
+            return _("A training is running.")
+        if self.new_corrections is None:
+            return _("The server is being asked what there is to learn.")
+        if self.new_corrections == 0:
+            return _("There are no new corrections to learn from. Submit one as final first.")
+        return ""
+
+    def reason_stop(self) -> str:
+        """Why no training can be stopped."""
+        if TRAIN in self.busy:
+            return _("Just a moment: the server is being asked.")
+        return "" if self.training else _("No training is running.")
+
+    def reason_use_version(self) -> str:
+        """Why the chosen model version cannot be put to use."""
+        if self._reason_server():
+            return self._reason_server()
+        if not self.chosen_version:
+            return _("Choose a version in the table first.")
+        if self.chosen_version == self.current_version:
+            return _("{version} is in use already.").format(version=self.chosen_version)
+        return _("Just a moment: the server is being asked.") if VERSIONS in self.busy else ""
+
+    def step(self) -> str:
+        """Return where the clinician is now; nothing that others do takes a correction under way out of sight."""
+        if self.has_segmentation and not self.submitted:
+            return CORRECT_STEP
+        if not self.connected:
+            return SERVER_STEP
+        if self.submitted:
+            return RETRAIN_STEP
+        return CASE_STEP if self.volumes_problem else SEGMENT_STEP
+
+    def _reason_server(self) -> str:
+        if not self.connected:
+            return _("There is no connection to a server. Test it under Server.")
+        return ""
+
+    def _reason_busy(self) -> str:
+        if SEGMENT in self.busy:
+            return _("A segmentation is running. Wait for it, or cancel it.")
+        if SUBMIT in self.busy:
+            return _("The label is being submitted.")
+        if CASE in self.busy:
+            return _("A case is being loaded.")
+        return ""

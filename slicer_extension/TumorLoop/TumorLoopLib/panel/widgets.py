@@ -1,0 +1,57 @@
+"""Showing things in widgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from TumorLoopLib.jobs.jobs import Progress
+from TumorLoopLib.panel import sentences
+
+#: Tones of the status line.
+PLAIN, BUSY, GOOD, BAD = "plain", "busy", "good", "bad"
+
+
+#: Colors of the lights, readable on light and dark backgrounds; the only colors the panel sets.
+LIGHTS = {PLAIN: "#8a8a8a", BUSY: "#d98a00", GOOD: "#2e9e4f", BAD: "#d6453d"}
+
+
+def show_light(label: Any, tone: str) -> None:
+    """Color a light; its tone is kept in a property, for those who cannot see colors' names."""
+    label.setStyleSheet(f"color: {LIGHTS[tone]}")
+    label.setProperty("tone", tone)
+
+
+def show_text(label: Any, text: str) -> None:
+    """Show a text, or nothing and no gap."""
+    label.text = text
+    label.setVisible(bool(text))
+
+
+def show_line(edit: Any, text: str) -> None:
+    """Show a text in a field, unless it stands there: written anew it takes the cursor away from where one types.
+
+    Slicer's own binding of fields to parameters does that: https://github.com/Slicer/Slicer/issues/8620.
+    """
+    if edit.text != text:
+        edit.text = text
+
+
+def press(button: Any, down: bool) -> None:
+    """Show a toggle button as pressed or not; bold as well, because dark themes hardly shade a pressed button."""
+    button.checked = down
+    font = button.font
+    font.setBold(down)
+    button.setFont(font)
+
+
+def allow(button: Any, reason: str, tip: str) -> None:
+    """Enable a button, or disable it with the reason as its tool tip."""
+    button.enabled = not reason
+    button.toolTip = reason or tip
+
+
+def show_bar(bar: Any, progress: Progress) -> None:
+    """Show a progress in a bar; one that cannot be said moves to and fro."""
+    value = sentences.bar_of(progress)
+    bar.maximum = 100 if value >= 0 else 0
+    bar.value = max(0, value)

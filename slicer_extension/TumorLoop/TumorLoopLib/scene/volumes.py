@@ -1,0 +1,221 @@
+"""Image volumes on their way out of the scene and into it. UI thread only, except :func:`digest`.
+
+A volume is looked at with :func:`problem_of`, copied with :func:`snapshot`, and everything slow is then done with the
+copy in a worker thread. What the user changes afterwards in the scene does not reach the copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+
+from TumorLoopLib.client.errors import ClientError
+from TumorLoopLib.i18n import _
+from TumorLoopLib.scene import geometry
+
+#: Voxels that a side needs at least: the network halves an image four times.
+SMALLEST_SIDE = 16
+
+#: Attribute of a volume whose modality is known because the server said it.
+ROLE_ATTRIBUTE = "TumorLoop.role"
+
+_SERIES_DESCRIPTION = "0008,103E"
+
+
+class UnusableVolume(ClientError):
+    """A node cannot be used as it is; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class VolumeSnapshot:
+    """A copy of one volume that worker threads may use.
+
+    Attributes:
+        role: Its modality: ``t1``, ``t1ce``, ``t2`` or ``flair``.
+        node_id: Of the node it was copied from.
+        name: Of that node.
+        array: ``(k, j, i)``, in the type of the volume.
+        ijk_to_ras: 4x4 float64, voxel index to millimeters in the world, parent transforms included.
+    """
+
+    role: str
+    node_id: str
+    name: str
+    array: np.ndarray
+    ijk_to_ras: np.ndarray
+
+
+def problem_of(node: Any, *, voxels_known: bool = False) -> str:
+    """Say why a node cannot be segmented; an empty string if it can.
+
+    Args:
+        node: Of the scene, or ``None``.
+        voxels_known: Its voxels were found to be good since they last changed, so that the one check that takes long
+            for four large volumes in a row need not be made again.
+    """
+    if not geometry.in_scene(node):
+        return _("No volume is chosen.")
+    problem = _problem_of_kind(node) or _problem_of_image(node) or _problem_of_place(node)
+    return problem or ("" if voxels_known else _problem_of_values(node))
+
+
+def snapshot(node: Any, role: str, *, voxels_known: bool = False) -> VolumeSnapshot:
+    """Copy a volume.
+
+    Args:
+        node: A ``vtkMRMLScalarVolumeNode`` of the scene.
+        role: Its modality.
+        voxels_known: See :func:`problem_of`.
+
+    Raises:
+        UnusableVolume: With the sentence of :func:`problem_of`.
+    """
+    problem = problem_of(node, voxels_known=voxels_known)
+    ijk_to_ras = None if problem else geometry.world_ijk_to_ras(node)
+    if ijk_to_ras is None:
+        raise UnusableVolume(problem)
+    array = np.array(slicer.util.arrayFromVolume(node), order="C", copy=True)
+    return VolumeSnapshot(role, node.GetID(), node.GetName() or "", array, ijk_to_ras)
+
+
+def show_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str = "") -> Any:
+    """Add an image to the scene as a new volume, with brightness and contrast that show it.
+
+    Args:
+        array: ``(k, j, i)``, real numbers.
+        ijk_to_ras: 4x4, voxel index to millimeters in the world.
+        name: Of the new node; a number is added when the scene has that name already.
+        role: Its modality, by which it is recognized again whatever it is called later; none for a map.
+
+    Returns:
+        The ``vtkMRMLScalarVolumeNode``; no view shows it yet.
+    """
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(name))
+    node.CreateDefaultDisplayNodes()
+    # Slicer would look at every voxel for them, which takes longer than the user interface may stand still.
+    node.GetDisplayNode().AutoWindowLevelOff()
+    node.GetDisplayNode().SetWindowLevelMinMax(*_brightness_of(array))
+    node.SetIJKToRASMatrix(geometry.matrix_of(ijk_to_ras))
+    slicer.util.updateVolumeFromArray(node, array)
+    if role:
+        node.SetAttribute(ROLE_ATTRIBUTE, role)
+    return node
+
+
+def came_from_server(node: Any) -> bool:
+    """Tell whether the panel fetched a volume from a server, which has it still."""
+    return bool(node.GetAttribute(ROLE_ATTRIBUTE))
+
+
+def bent(node: Any) -> str:
+    """Say that a node's transform cannot be written as a matrix, and what to do."""
+    return _(
+        '"{name}" lies under a transform that bends it. Harden it first: Data module, right-click it, '
+        '"Harden transform".'
+    ).format(name=node.GetName())
+
+
+def digest(volume: VolumeSnapshot) -> str:
+    """Return a SHA-256 of voxels, type, shape and place, in hex; any thread.
+
+    The role and the name do not count, so that the same image is known again under another name.
+    """
+    array = np.ascontiguousarray(volume.array)
+    # A thousandth of a micrometer: what only rounding makes different is the same place.
+    place = np.round(np.asarray(volume.ijk_to_ras, np.float64), 6) + 0.0
+    sha = hashlib.sha256(f"{array.dtype.str} {array.shape} {place.tolist()}".encode("ascii"))
+    sha.update(array.reshape(-1).view(np.uint8).data)
+    return sha.hexdigest()
+
+
+def texts_of(node: Any) -> list[str]:
+    """Return what may tell a volume's role: name, DICOM series description, file name; empty ones are left out.
+
+    A volume that came from the server has its role on record, which is then all that counts.
+    """
+    role = node.GetAttribute(ROLE_ATTRIBUTE)
+    if role:
+        return [role]
+    storage = node.GetStorageNode()
+    path = (storage.GetFileName() or "") if storage is not None else ""
+    texts = [node.GetName() or "", _series_description(node), path.replace("\\", "/").rpartition("/")[2]]
+    return [text for text in texts if text.strip()]
+
+
+def _problem_of_kind(node: Any) -> str:
+    name = node.GetName()
+    if node.IsA("vtkMRMLLabelMapVolumeNode") or node.IsA("vtkMRMLSegmentationNode"):
+        return _('"{name}" is a segmentation, not an image. Choose the image it was made from.').format(name=name)
+    if not node.IsA("vtkMRMLScalarVolumeNode"):
+        return _('"{name}" is not an image volume. Choose another one.').format(name=name)
+    return ""
+
+
+def _problem_of_image(node: Any) -> str:
+    name, image = node.GetName(), node.GetImageData()
+    if image is None or image.GetPointData() is None or image.GetPointData().GetScalars() is None:
+        return _('"{name}" has no image data. Load it again or choose another volume.').format(name=name)
+    components = image.GetNumberOfScalarComponents()
+    if components != 1:
+        return _(
+            '"{name}" has {components} values per voxel (a color or vector image). Choose a volume with one.'
+        ).format(name=name, components=components)
+    if image.GetScalarType() == vtk.VTK_BIT:
+        return _('"{name}" holds one bit per voxel, so it is a mask, not an image. Choose another volume.').format(
+            name=name
+        )
+    sides = geometry.shape_kji(node)[::-1]
+    if min(sides) < SMALLEST_SIDE:
+        return _(
+            '"{name}" is too small: {sides} voxels, and each side needs {least}. Choose a three-dimensional volume.'
+        ).format(name=name, sides=" x ".join(str(side) for side in sides), least=SMALLEST_SIDE)
+    return ""
+
+
+def _problem_of_place(node: Any) -> str:
+    ijk_to_ras = geometry.world_ijk_to_ras(node)
+    if ijk_to_ras is None:
+        return bent(node)
+    if not np.all(np.isfinite(ijk_to_ras)) or abs(np.linalg.det(ijk_to_ras[:3, :3])) < 1e-9:
+        return _('"{name}" has no place in space: its spacing or its axes are zero. Correct them in Volumes.').format(
+            name=node.GetName()
+        )
+    return ""
+
+
+def _problem_of_values(node: Any) -> str:
+    array = slicer.util.arrayFromVolume(node)
+    low, high = array.min(), array.max()  # either is NaN when any voxel is
+    if not np.isfinite(low) or not np.isfinite(high):
+        return _('"{name}" holds voxels that are not numbers (NaN or infinite). Load the original again.').format(
+            name=node.GetName()
+        )
+    if low == high:
+        return _('"{name}" is blank: all its voxels have the value {value:g}. Choose another volume.').format(
+            name=node.GetName(), value=float(low)
+        )
+    return ""
+
+
+def _brightness_of(array: np.ndarray) -> tuple[float, float]:
+    """Return the values to show as black and white, from every fourth voxel along each side, background left out."""
+    sample = array[::4, ::4, ::4]
+    inside = sample[sample > sample.min()]
+    if inside.size == 0:
+        return float(sample.min()), float(sample.min()) + 1.0
+    low, high = np.percentile(inside, (1.0, 99.5))
+    return float(low), max(float(high), float(low) + 1e-6)
+
+
+def _series_description(node: Any) -> str:
+    """Return what the scanner called the series, for a volume loaded from Slicer's DICOM database."""
+    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    database = getattr(slicer, "dicomDatabase", None)
+    if not instances or database is None:
+        return ""
+    return str(database.instanceValue(instances[0], _SERIES_DESCRIPTION) or "")

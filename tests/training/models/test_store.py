@@ -1,0 +1,89 @@
+"""Model versions: immutable, promoted and rolled back, safe against damage and concurrent writers."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.errors import InputError
+from training.models.store import BUNDLED_ID, ModelCard, ModelStore, write_version
+
+
+def some_weights(value: float = 1.0):
+    return {"layer/kernel": np.full((3, 3), value, np.float32)}
+
+
+@pytest.fixture
+def a_store(tmp_path: Path) -> ModelStore:
+    write_version(tmp_path / "bundled", some_weights(0.0), ModelCard(version=BUNDLED_ID, description="bundled"))
+    return ModelStore(tmp_path / "store", bundled=tmp_path / "bundled")
+
+
+def test_the_bundled_model_is_served_until_another_is_promoted(a_store: ModelStore):
+    assert a_store.current().id == BUNDLED_ID
+    added = a_store.add(some_weights(), ModelCard(parent=BUNDLED_ID))
+    assert a_store.current().id == BUNDLED_ID
+    a_store.promote(added.id, "better")
+    assert a_store.current().id == "v0001"
+    assert [entry["version"] for entry in a_store.history()] == [BUNDLED_ID, "v0001"]
+
+
+def test_rollback_undoes_one_promotion_after_the_other(a_store: ModelStore):
+    for value in (1.0, 2.0):
+        a_store.promote(a_store.add(some_weights(value), ModelCard()).id)
+    assert a_store.rollback().id == "v0001"
+    assert a_store.rollback().id == BUNDLED_ID
+    with pytest.raises(InputError, match="no earlier version"):
+        a_store.rollback()
+
+
+def test_a_promotion_by_another_process_is_seen_at_once(a_store: ModelStore):
+    other = ModelStore(a_store.root, bundled=a_store.bundled)
+    other.promote(other.add(some_weights(), ModelCard()).id)
+    assert a_store.current().id == "v0001"
+
+
+def test_an_unknown_version_is_refused_with_those_known(a_store: ModelStore):
+    for wrong in ("v0042", "../bundled", ""):
+        with pytest.raises(InputError, match="Known: v0000"):
+            a_store.get(wrong)
+
+
+def test_a_version_whose_weights_are_damaged_is_never_promoted(a_store: ModelStore):
+    added = a_store.add(some_weights(), ModelCard())
+    (added.folder / "weights.npz").write_bytes(b"junk")
+    with pytest.raises(InputError, match="cannot be read"):
+        a_store.promote(added.id)
+    assert a_store.current().id == BUNDLED_ID
+
+
+def test_a_folder_without_a_card_does_not_hide_the_others(a_store: ModelStore):
+    a_store.add(some_weights(), ModelCard())
+    (a_store.root / "v0007").mkdir()
+    assert [version.id for version in a_store.versions()] == [BUNDLED_ID, "v0001"]
+    assert a_store.add(some_weights(), ModelCard()).id == "v0008"
+
+
+def test_a_card_of_a_newer_format_is_refused(a_store: ModelStore):
+    added = a_store.add(some_weights(), ModelCard())
+    card = json.loads((added.folder / "card.json").read_text())
+    (added.folder / "card.json").write_text(json.dumps({**card, "format_version": 99}))
+    with pytest.raises(InputError, match="Update TumorLoop"):
+        a_store.get(added.id)
+
+
+def test_versions_added_at_the_same_time_get_numbers_of_their_own(a_store: ModelStore):
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda value: a_store.add(some_weights(value), ModelCard()), range(16)))
+    assert sorted(version.id for version in added) == [f"v{number:04d}" for number in range(1, 17)]
+    stored = {float(version.load_weights()["layer/kernel"][0, 0]) for version in added}
+    assert stored == set(range(16))
+
+
+def test_a_store_without_any_model_says_how_to_get_one(tmp_path: Path):
+    with pytest.raises(InputError, match="python -m training fit"):
+        ModelStore(tmp_path / "empty").current()

@@ -1,0 +1,69 @@
+"""The fused batch normalization must be Keras's own in everything but speed."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from training.network.batch_norm import BatchNormalization
+
+SHAPE = (2, 6, 5, 4, 3)
+
+
+def layer_of(kind: type[keras.layers.BatchNormalization], policy: str) -> keras.layers.BatchNormalization:
+    layer = kind(momentum=0.9, dtype=policy)
+    layer.build((None, *SHAPE[1:]))
+    rng = np.random.default_rng(1)
+    layer.set_weights([rng.uniform(0.5, 2, 3), rng.normal(0, 1, 3), rng.normal(0, 1, 3), rng.uniform(0.5, 2, 3)])
+    return layer
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return (np.random.default_rng(0).standard_normal(SHAPE) * 3 + 1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 3e-2)])
+@pytest.mark.parametrize("training", [True, False])
+def test_results_and_statistics_are_those_of_keras(image, policy, tolerance, training):
+    ours, keras_own = layer_of(BatchNormalization, policy), layer_of(keras.layers.BatchNormalization, policy)
+    results = [
+        keras.ops.convert_to_numpy(keras.ops.cast(layer(image, training=training), "float32"))
+        for layer in (ours, keras_own)
+    ]
+    np.testing.assert_allclose(results[0], results[1], atol=tolerance * 5, rtol=tolerance)
+    for mine, theirs in zip(ours.get_weights(), keras_own.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=tolerance, rtol=tolerance)
+
+
+def test_a_frozen_layer_neither_learns_nor_uses_the_batch(image):
+    layer = layer_of(BatchNormalization, "float32")
+    before = layer.get_weights()
+    layer.trainable = False
+    moved = keras.ops.convert_to_numpy(layer(image, training=True))
+    np.testing.assert_allclose(moved, keras.ops.convert_to_numpy(layer(image, training=False)), rtol=1e-6)
+    for mine, theirs in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_gradients_are_those_of_keras(image):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("elsewhere it is Keras's own code")
+    import tensorflow as tf
+
+    found = []
+    for kind in (BatchNormalization, keras.layers.BatchNormalization):
+        layer, x = layer_of(kind, "float32"), tf.constant(image)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x, training=True) ** 3)
+        found.append(tape.gradient(loss, [x, layer.gamma.value, layer.beta.value]))
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_names_and_shapes_of_the_weights_are_those_of_keras():
+    ours, keras_own = layer_of(BatchNormalization, "float32"), layer_of(keras.layers.BatchNormalization, "float32")
+    described = [[(w.name, tuple(w.shape), w.trainable) for w in layer.weights] for layer in (ours, keras_own)]
+    assert described[0] == described[1]

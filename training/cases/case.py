@@ -1,0 +1,226 @@
+"""Cases: four modalities of one head, where their files are, and perhaps a label.
+
+Nothing is read when a case is made; :meth:`Case.read` reads. Finding cases in a folder tree is
+:mod:`training.cases.find`'s work, which is reachable from here as :func:`find_cases`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.cases.names import patient_of, slug, stem_of
+from training.errors import InputError
+from training.hashes import file_sha256
+from training.images.grid import Volume
+from training.images.read import count_channels, read_labelmap, read_volume, read_volumes
+from training.labels import from_file_values
+from training.modalities import ROLES, TITLES, missing_message, roles_of, titled
+
+#: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
+DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one modality is: a file, and which volume of it if it holds several."""
+
+    path: Path
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """Four modalities of one head at one time.
+
+    Attributes:
+        id: A slug; holds nothing of a path.
+        sources: Role to file, in the order of :data:`training.modalities.ROLES`.
+        label: The labelmap that came with the case, if any.
+        patient: Cases of one patient must never be split between training and validation.
+        folder: The folder it was found in, if it was found in one.
+        allow_missing: Whether modalities may be missing (all but one); such a case can only be segmented.
+    """
+
+    id: str
+    sources: Mapping[str, Source]
+    label: Path | None = None
+    patient: str = ""
+    folder: Path | None = None
+    allow_missing: bool = False
+
+    def __post_init__(self) -> None:
+        missing = self.missing
+        if missing and not (self.allow_missing and len(missing) < len(ROLES)):
+            names = [source.path.name for source in self.sources.values()]
+            raise InputError(missing_message(missing, names), field=missing[0])
+        object.__setattr__(self, "sources", {role: self.sources[role] for role in ROLES if role in self.sources})
+        if not self.patient:
+            object.__setattr__(self, "patient", patient_of(self.id))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The roles there is no file for; empty unless :attr:`allow_missing`."""
+        return tuple(role for role in ROLES if role not in self.sources)
+
+    def read(self, role: str) -> Volume:
+        """Read one modality, float32.
+
+        Raises:
+            InputError: If the file cannot be used; ``field`` is the role.
+        """
+        if role not in ROLES:
+            raise InputError(f"There is no modality {role!r}; known are {', '.join(ROLES)}.", field=role)
+        if role not in self.sources:
+            raise InputError(f"Case {self.id} has no {titled(role)}.", field=role)
+        source = self.sources[role]
+        try:
+            return read_volume(source.path, source.channel)
+        except InputError as error:
+            raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
+
+    def read_all(self) -> dict[str, Volume]:
+        """Read the modalities there are side by side; a file that holds several is read once.
+
+        Raises:
+            InputError: As :meth:`read`.
+        """
+        paths = {source.path for source in self.sources.values()}
+        channels = [source.channel for source in self.sources.values()]
+        if len(paths) == 1 and None not in channels:
+            try:
+                volumes = read_volumes(paths.pop(), [channel for channel in channels if channel is not None])
+            except InputError as error:
+                raise InputError(error.message, field="image") from error
+            return dict(zip(self.sources, volumes, strict=True))
+        with ThreadPoolExecutor(len(ROLES)) as pool:  # decompression releases the interpreter lock
+            return dict(zip(self.sources, pool.map(self.read, self.sources), strict=True))
+
+    def read_label(self) -> Volume:
+        """Read the label, ``uint8`` with TumorLoop's values whatever scheme the file uses.
+
+        Raises:
+            InputError: If there is none, or it cannot be used; ``field`` is ``"label"``.
+        """
+        if self.label is None:
+            raise InputError(f"Case {self.id} has no label.", field="label")
+        volume = read_labelmap(self.label)
+        values, _ = from_file_values(volume.data, where=str(self.label))
+        return Volume(values, volume.grid)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 over the files, the channels taken of them, and the label if there is one."""
+        digest = hashlib.sha256()
+        for role, source in self.sources.items():
+            digest.update(f"{role}:{source.channel}:".encode())
+            digest.update(_file_digest(source.path))
+        if self.label is not None:
+            digest.update(b"label:")
+            digest.update(_file_digest(self.label))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A folder or file that could not be used as a case, and why."""
+
+    path: Path
+    message: str
+
+
+def case_from_files(
+    paths: Iterable[Path | str],
+    *,
+    id: str = "case",
+    label: Path | None = None,
+    folder: Path | None = None,
+    allow_missing: bool = False,
+) -> Case:
+    """Make a case of loose files, told apart by their names.
+
+    Raises:
+        InputError: If a modality is missing (and not allowed to be) or claimed twice; names the files.
+    """
+    by_name: dict[str, Path] = {}
+    for path in map(Path, paths):
+        if path.name in by_name:
+            raise InputError(f"{by_name[path.name]} and {path} bear the same name; say which one is which modality.")
+        by_name[path.name] = path
+    sources = {role: Source(by_name[name]) for role, name in roles_of(by_name, allow_missing=allow_missing).items()}
+    return Case(id, sources, label, folder=folder, allow_missing=allow_missing)
+
+
+def case_from_roles(
+    paths: Mapping[str, Path | str], *, id: str = "case", label: Path | None = None, allow_missing: bool = False
+) -> Case:
+    """Make a case of files whose modality is known.
+
+    Args:
+        paths: Role to file.
+        id: The case's id.
+        label: Its labelmap, if any.
+        allow_missing: Take the modalities there are, at least one.
+
+    Raises:
+        InputError: If a role is unknown or missing (and not allowed to be), or one file is given for two roles.
+    """
+    for role in paths:
+        if role not in ROLES:
+            raise InputError(f"There is no modality {role!r}; known are {', '.join(ROLES)}.", field=str(role))
+    seen: dict[Path, str] = {}
+    for role, path in paths.items():
+        earlier = seen.setdefault(Path(path).resolve(), role)
+        if earlier != role:
+            raise InputError(f"{path} is given for both {earlier} and {role}.", field=role)
+    sources = {role: Source(Path(path)) for role, path in paths.items()}
+    return Case(id, sources, label, allow_missing=allow_missing)
+
+
+def case_from_4d(
+    path: Path | str,
+    order: Sequence[str] | None = None,
+    *,
+    id: str | None = None,
+    label: Path | None = None,
+    allow_missing: bool = False,
+) -> Case:
+    """Make a case of one file that holds the four modalities.
+
+    Args:
+        path: 4D NIfTI or NRRD.
+        order: The roles in the order of the file's volumes; default is the Decathlon's
+            (:data:`DECATHLON_ORDER`). May be longer than four if it names others, which are left out.
+        id: Default is the file's name as a slug.
+        label: Its labelmap, if any.
+        allow_missing: Take the modalities the order names, at least one.
+
+    Raises:
+        InputError: If the number of volumes and the order disagree, or a modality is missing in the order (and not
+            allowed to be).
+    """
+    path = Path(path)
+    names = tuple(order) if order is not None else DECATHLON_ORDER
+    try:
+        channels = count_channels(path)
+    except InputError as error:
+        raise InputError(error.message, field="image") from error
+    if channels != len(names):
+        raise InputError(
+            f"{path} holds {channels} volumes, but the order names {len(names)}: {', '.join(names)}.", field="image"
+        )
+    for role in ROLES:
+        if names.count(role) != 1 and not (allow_missing and role not in names):
+            raise InputError(f"The order of {path} must name {role} once; it is {', '.join(names)}.", field="order")
+    sources = {role: Source(path, names.index(role)) for role in ROLES if role in names}
+    return Case(id or slug(stem_of(path)), sources, label, allow_missing=allow_missing)
+
+
+def _file_digest(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(file_sha256(path))
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from error

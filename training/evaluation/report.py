@@ -1,0 +1,107 @@
+"""What an evaluation leaves behind: a table for machines, one for people, and a picture of each poor answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.atomic import write_json, write_text
+from training.evaluation.result import LOW_DICE
+from training.labels import REGION_NAMES, REGIONS
+from training.pictures.case_picture import case_picture
+
+if TYPE_CHECKING:
+    from training.evaluation.result import CaseResult, EvaluationReport
+    from training.evaluation.subjects import Subject
+    from training.images.grid import Volume
+
+_PICTURES = "poor"
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Evaluation of {{ report.model_version }}</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #16191d }
+table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .75rem; border-bottom: 1px solid #d5d9de }
+td { text-align: right; font-variant-numeric: tabular-nums } td:first-child, th:first-child { text-align: left }
+img { max-width: 100% } .quiet { color: #5a626b } .low { background: #fff1cc }
+</style></head><body>
+<h1>Model {{ report.model_version }} on {{ report.cases|length }} case{{ "" if report.cases|length == 1 else "s" }}</h1>
+<p class="quiet">Research use only. Dice of two empty regions is 1, of one empty region 0.</p>
+<table><tr><th>region</th><th>mean Dice</th><th>median Dice</th><th>below {{ low }}</th><th>mean HD95 (mm)</th>
+<th>absent from the truth</th></tr>
+{% for row in report.summary() -%}
+<tr><td>{{ row.region }} ({{ names[row.region] }})</td><td>{{ "%.3f"|format(row.mean_dice) }}</td>
+<td>{{ "%.3f"|format(row.median_dice) }}</td>
+<td>{{ row.low }} ({{ "%.0f"|format(100 * row.low / report.cases|length) }} %)</td>
+<td>{{ "undefined" if row.mean_hd95 is none else "%.1f"|format(row.mean_hd95) }}</td><td>{{ row.absent }}</td></tr>
+{% endfor %}</table>
+{% for case in report.cases if case.why %}{% if loop.first %}<h2>Whole tumor below {{ low }}</h2>{% endif %}
+<h3>{{ case.case }}{{ " (" ~ case.kind ~ ")" if case.kind }}: WT {{ "%.2f"|format(case.dice.WT) }}</h3>
+<p>{{ case.why }}</p>
+{% if case.case in pictures %}<p><img src="{{ pictures[case.case]|urlencode }}" alt="{{ case.case }}"></p>{% endif %}
+{% endfor %}
+<h2>All cases</h2>
+<table><tr><th>case</th><th>kind</th>{% for region in names %}<th>{{ region }}</th>{% endfor %}
+{% for region in names %}<th>{{ region }} mL, true</th><th>found</th>{% endfor %}</tr>
+{% for case in report.cases -%}
+<tr{{ ' class="low"'|safe if case.why }}><td>{{ case.case }}</td><td>{{ case.kind }}</td>
+{%- for region in names %}<td>{{ "%.3f"|format(case.dice[region]) }}</td>{% endfor %}
+{%- for region in names %}<td>{{ "%.1f"|format(case.true_ml[region]) }}</td>
+<td>{{ "%.1f"|format(case.predicted_ml[region]) }}</td>{% endfor %}</tr>
+{% endfor %}</table>
+{% for name, message in report.failures.items() %}<p><b>{{ name }}</b> was not evaluated: {{ message }}</p>{% endfor %}
+</body></html>
+"""
+
+
+def draw_poor(subject: Subject, labelmap: Volume, result: CaseResult, folder: Path) -> Path:
+    """Draw a case whose whole tumor was found poorly, into ``folder/poor``; return the picture's path."""
+    scores = ", ".join(f"{region} {value:.2f}" for region, value in result.dice.items())
+    kind = f", {result.kind}" if result.kind else ""
+    path = folder / _PICTURES / f"{subject.id}.png"
+    return case_picture(
+        subject.volumes, labelmap, subject.truth, path, title=f"{subject.id}{kind}: Dice {scores}", caption=result.why
+    )
+
+
+def write_report(report: EvaluationReport, folder: Path) -> EvaluationReport:
+    """Write ``cases.csv``, ``report.json`` and ``report.html``; return the report with their paths."""
+    files = {"csv": folder / "cases.csv", "json": folder / "report.json", "report": folder / "report.html"}
+    complete = replace(report, files=files | report.files)
+    write_text(files["csv"], as_csv(complete))
+    write_json(files["json"], complete.as_json())
+    write_text(files["report"], as_html(complete))
+    return complete
+
+
+def as_html(report: EvaluationReport) -> str:
+    """Return the report as a page; pictures are linked where ``report.files`` has them."""
+    from jinja2 import Environment
+
+    drawn = {path.stem: f"{_PICTURES}/{path.name}" for path in report.files.values() if path.parent.name == _PICTURES}
+    page = Environment(autoescape=True).from_string(_PAGE)
+    return page.render(report=report, names=REGION_NAMES, low=LOW_DICE, pictures=drawn)
+
+
+def as_csv(report: EvaluationReport) -> str:
+    """Return a row per case, those that could not be evaluated at the end."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = ["case", "patient", "kind"]
+    header += [f"dice_{region}" for region in REGIONS] + [f"hd95_mm_{region}" for region in REGIONS]
+    header += [f"dice_label_{key}" for key in report.cases[0].label_dice]
+    header += [f"true_ml_{region}" for region in REGIONS] + [f"predicted_ml_{region}" for region in REGIONS]
+    writer.writerow([*header, "seconds", "model_version", "warnings", "why"])
+    for result in report.cases:
+        row: list[Any] = [result.case, result.patient, result.kind]
+        row += [f"{result.dice[region]:.4f}" for region in REGIONS]
+        row += ["" if result.hd95[region] is None else f"{result.hd95[region]:.2f}" for region in REGIONS]
+        row += [f"{value:.4f}" for value in result.label_dice.values()]
+        row += [f"{volumes[region]:.3f}" for volumes in (result.true_ml, result.predicted_ml) for region in REGIONS]
+        writer.writerow([*row, f"{result.seconds:.2f}", report.model_version, " | ".join(result.warnings), result.why])
+    for case, message in report.failures.items():
+        writer.writerow([case] + [""] * (len(header) + 1) + [f"NOT EVALUATED: {message}", ""])
+    return text.getvalue()

@@ -1,0 +1,92 @@
+"""Heads to measure a model on: labeled cases from files and phantoms from seeds, in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from training.cases.case import Case
+from training.images.grid import Grid, Volume
+from training.modalities import ROLES
+from training.parallel import each_on_all_cores
+from training.phantoms.generate import Phantom, TumorWish, generate, phantom_id
+
+#: The builds of phantoms in words.
+KIND_TITLES: dict[str, str] = {
+    "ring": "ring-enhancing",
+    "solid": "solid, enhancing",
+    "low": "low grade",
+    "patchy": "patchy enhancement",
+    "healthy": "no tumor",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A head with its truth.
+
+    Attributes:
+        id: The case's id, or ``phantom-<seed>``.
+        patient: Of the case; the id for a phantom.
+        volumes: The four modalities by role.
+        truth: ``uint8`` values of :mod:`training.labels`, on the grid of one of the volumes.
+        kind: The build of a phantom (``"ring"`` ...); empty for a case.
+    """
+
+    id: str
+    patient: str
+    volumes: Mapping[str, Volume]
+    truth: Volume
+    kind: str = ""
+
+
+def subject_of_case(case: Case) -> Subject:
+    """Read a labeled case.
+
+    Raises:
+        InputError: If it has no label, or a file cannot be read.
+    """
+    truth = case.read_label()
+    return Subject(case.id, case.patient, case.read_all(), truth)
+
+
+def subject_of_phantom(phantom: Phantom) -> Subject:
+    """Return a whole-head phantom as its files would hold it: intensities are whole numbers."""
+    grid = Grid(_three(phantom.label.shape), phantom.affine)
+    image = np.round(phantom.image).astype(np.int16)
+    volumes = {role: Volume(np.ascontiguousarray(image[..., k], np.float32), grid) for k, role in enumerate(ROLES)}
+    name = phantom_id(phantom.seed)
+    return Subject(name, name, volumes, Volume(phantom.label, grid), phantom.kind)
+
+
+def phantom_subjects(
+    seeds: Iterable[int],
+    *,
+    tumor: TumorWish = True,
+    distractors: Literal["some", "all"] = "some",
+    workers: int | None = None,
+) -> Iterator[Subject]:
+    """Yield phantoms as they are finished, made on all cores; only a few are held at a time.
+
+    Args:
+        seeds: Which ones; the order they come in differs from run to run.
+        tumor: As in :func:`training.phantoms.generate.generate`.
+        distractors: ``"all"`` for heads with everything that is not tumor but resembles it.
+        workers: Processes; ``None`` takes one per core.
+    """
+    for phantom in each_on_all_cores(_make, [(seed, tumor, distractors) for seed in seeds], workers):
+        yield subject_of_phantom(phantom)
+
+
+def _make(job: tuple[int, TumorWish, Literal["some", "all"]]) -> Phantom:
+    seed, tumor, distractors = job
+    made = generate(seed, tumor=tumor, distractors=distractors)
+    # half the bytes on the way between processes; whole numbers are what files hold
+    return replace(made, image=np.round(made.image).astype(np.int16))
+
+
+def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    return int(shape[0]), int(shape[1]), int(shape[2])

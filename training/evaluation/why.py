@@ -1,0 +1,96 @@
+"""What is measured about a case whose tumor was not found well: facts, from which a reader may judge why.
+
+None of it proves a cause. A fact is told when it is known to make tumors hard to find: a small tumor, one that hardly
+differs from the brain around it, or an answer somewhere else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.evaluation.calibration import near_tumor
+from training.evaluation.subjects import Subject
+from training.images.grid import Volume
+from training.labels import region_mask
+from training.modalities import ROLES, TITLES
+from training.preparation.brain import find_tissue
+
+#: Tumors below this volume are called small.
+SMALL_ML = 5.0
+#: A tumor whose mean differs by less than this many standard deviations of the brain around it hardly stands out.
+FAINT = 1.0
+#: How far "around" reaches, in mm.
+AROUND_MM = 10.0
+
+
+def why(subject: Subject, labelmap: Volume) -> str:
+    """Say what is measured about an answer that does not fit, in a few sentences.
+
+    Args:
+        subject: The head and its truth.
+        labelmap: The answer, on the grid of the truth.
+    """
+    truth, found = region_mask(subject.truth.data, "WT"), region_mask(labelmap.data, "WT")
+    voxel = subject.truth.grid.voxel_ml
+    true_ml, found_ml = truth.sum() * voxel, found.sum() * voxel
+    if not truth.any():
+        return f"There is no tumor, but {found_ml:.1f} mL were called tumor."
+    sentences = [_size(truth, true_ml)]
+    if not found.any():
+        sentences.append("Nothing was found.")
+    else:
+        sentences.append(_overlap(truth, found, voxel))
+    if not region_mask(subject.truth.data, "ET").any():
+        sentences.append("It has no enhancing tumor.")
+    sentences.append(_visibility(contrasts(subject)))
+    return " ".join(sentences)
+
+
+def contrasts(subject: Subject) -> dict[str, float]:
+    """Return how much the whole tumor stands out, by role.
+
+    That is its mean intensity less that of the brain within 10 mm, in standard deviations of that brain. Modalities on
+    another grid than the truth's are left out, and so is everything where there is no tumor or no brain around it.
+    """
+    tumor = region_mask(subject.truth.data, "WT")
+    grid = subject.truth.grid
+    near = near_tumor(tumor, grid.spacing, AROUND_MM) & ~tumor
+    found = {}
+    for role in ROLES:
+        if role not in subject.volumes or not subject.volumes[role].grid.matches(grid):
+            continue
+        data = subject.volumes[role].data
+        brain = data[near & find_tissue(data).mask]
+        if brain.size > 1 and brain.std() > 0:
+            found[role] = float((data[tumor].mean() - brain.mean()) / brain.std())
+    return found
+
+
+def _size(truth: np.ndarray, true_ml: float) -> str:
+    from scipy import ndimage
+
+    if true_ml >= SMALL_ML:
+        return f"The tumor measures {true_ml:.1f} mL."
+    surface = 1 - ndimage.binary_erosion(truth).sum() / truth.sum()
+    return f"The tumor is small, {true_ml:.1f} mL: {100 * surface:.0f} % of its voxels lie at its border."
+
+
+def _overlap(truth: np.ndarray, found: np.ndarray, voxel: float) -> str:
+    from scipy import ndimage
+
+    hit = 100 * (truth & found).sum() / truth.sum()
+    outside = (found & ~truth).sum() * voxel
+    parts, _ = ndimage.label(found, structure=np.ones((3, 3, 3)))
+    touching = np.unique(parts[truth & found])
+    elsewhere = (found & ~np.isin(parts, touching[touching > 0])).sum() * voxel
+    sentence = f"{hit:.0f} % of it were found, and {outside:.1f} mL around it or elsewhere were called tumor as well"
+    return f"{sentence} ({elsewhere:.1f} mL of that in lesions apart from it)." if elsewhere > 0 else f"{sentence}."
+
+
+def _visibility(found: dict[str, float]) -> str:
+    if not found:
+        return "How much it stands out could not be measured."
+    numbers = ", ".join(f"{TITLES[role]} {value:+.1f}" for role, value in found.items())
+    if all(abs(value) < FAINT for value in found.values()):
+        return f"It hardly stands out from the brain within {AROUND_MM:.0f} mm (standard deviations: {numbers})."
+    return f"Its mean differs from the brain within {AROUND_MM:.0f} mm by so many standard deviations: {numbers}."

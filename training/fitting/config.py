@@ -1,0 +1,93 @@
+"""Settings, progress and result of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.models.weights import Weights
+
+
+class FitConfig(BaseModel):
+    """Settings of one training run.
+
+    Attributes:
+        max_epochs: Epochs to run at most.
+        steps_per_epoch: Batches per epoch.
+        batch_size: Patches per batch.
+        patch: Sides of a patch in voxels, multiples of the network's stride.
+        learning_rate: Peak of a cosine schedule that starts with a short warm-up and ends near zero.
+        weight_decay: Of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
+        clip_norm: Gradients are scaled down to this global norm.
+        average: Momentum per step of a moving average of the weights that is validated and kept; 0 keeps none.
+        freeze_normalization: Keep batch normalization as it is (for retraining on few cases).
+        early_stop_patience: Epochs without a better validation before stopping; 0 never stops early.
+        validate_every: Epochs between two validations (the last epoch is always validated).
+        tumor_fraction: Share of patches centered on tumor.
+        augment: Whether patches are flipped, rotated and varied in intensity.
+        workers: Threads that prepare batches.
+        seed: Of weights, patches and augmentation.
+        precision: Keras dtype policy, or ``auto`` for what suits the hardware.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_epochs: int = Field(10, ge=1, le=10_000)
+    steps_per_epoch: int = Field(50, ge=1, le=100_000)
+    batch_size: int = Field(2, ge=1, le=64)
+    patch: tuple[int, int, int] = (128, 128, 128)
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    weight_decay: float = Field(1e-4, ge=0, le=1)
+    clip_norm: float = Field(5.0, gt=0)
+    average: float = Field(0.0, ge=0, lt=1)
+    freeze_normalization: bool = False
+    early_stop_patience: int = Field(0, ge=0)
+    validate_every: int = Field(1, ge=1)
+    tumor_fraction: float = Field(0.7, ge=0, le=1)
+    augment: bool = True
+    workers: int = Field(1, ge=0, le=64)
+    seed: int = 0
+    precision: str = Field("auto", pattern="^(auto|float32|mixed_bfloat16|mixed_float16)$")
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """Where a training stands; handed to the caller after every batch and every epoch.
+
+    Attributes:
+        epoch: Epochs finished.
+        total_epochs: Epochs to run at most.
+        step: Batches finished in this epoch.
+        steps: Batches per epoch.
+        loss: Mean training loss of this epoch so far.
+        validation: Mean Dice per region of the last validation, ``mean`` among them; empty before the first.
+        best_metric: Best mean validation Dice so far; -1 before the first.
+        seconds: Since this run started.
+        eta_seconds: Until the last epoch ends, at the present speed.
+        history: One record per finished epoch.
+    """
+
+    epoch: int
+    total_epochs: int
+    step: int
+    steps: int
+    loss: float
+    validation: dict[str, float]
+    best_metric: float
+    seconds: float
+    eta_seconds: float
+    history: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The outcome of a training: the best weights by validation, how it went, and with what batches it ended."""
+
+    weights: Weights
+    best_metric: float
+    epochs: int
+    history: list[dict[str, Any]]
+    stopped_early: bool
+    batch_size: int = 0

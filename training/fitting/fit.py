@@ -1,0 +1,166 @@
+"""Training and retraining: Keras's own ``fit`` on streamed patches, validated on whole brains.
+
+The random numbers come from one seed; a checkpoint after each epoch lets a killed training go on where it was. Where
+memory runs out, the training goes on from there with half as many patches per batch.
+Plain Keras 3: ``KERAS_BACKEND=jax`` trains as well as TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.errors import InputError
+from training.fitting.compile import compile_model
+from training.fitting.config import FitConfig, FitProgress, FitResult
+from training.models.weights import Weights
+from training.network.unet import UNetConfig
+
+if TYPE_CHECKING:
+    from training.fitting.dataset import PatchDataset
+    from training.preparation.store import PreparedCase
+
+
+def fit(
+    config: FitConfig,
+    network: UNetConfig,
+    train: Sequence[PreparedCase],
+    validation: Sequence[PreparedCase],
+    *,
+    work_dir: Path,
+    start: Weights | None = None,
+    sampling: Sequence[float] | None = None,
+    batch_size: int | None = None,
+    on_progress: Callable[[FitProgress], None] | None = None,
+    on_smaller_batch: Callable[[int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Train the network and return its best weights.
+
+    Args:
+        config: Settings.
+        network: Architecture.
+        train: Cases to draw patches from.
+        validation: Cases judged whole after the epochs; without any, the last weights count as the best.
+        work_dir: Holds ``checkpoint.npz``; a run with the same settings, start and cases goes on from it.
+        start: Weights to start from; ``None`` initializes them from the seed.
+        sampling: How often each training case is drawn, relative to the others; default equally.
+        batch_size: Patches per batch to begin with, where memory is known to be too short for those of ``config``.
+        on_progress: Called after every batch and epoch.
+        on_smaller_batch: Called with the new number of patches per batch when memory has run out.
+        should_stop: Asked after every batch; ``True`` ends the training with what was reached.
+
+    Raises:
+        InputError: If there is nothing to train on, the patch does not fit the network's stride, or there is not even
+            memory for single patches.
+    """
+    _check(config, network, train)
+    from training.fitting.memory import is_out_of_memory, release_memory
+
+    run = _Run(config, network, train, validation, work_dir, start, sampling, on_progress, should_stop)
+    batch = min(batch_size or config.batch_size, config.batch_size)
+    while True:
+        try:
+            return run.train(batch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch == 1:
+                raise InputError(
+                    f"There is not enough memory to train on even one patch of {config.patch} voxels at a time. Choose "
+                    "a smaller patch.",
+                    field="patch",
+                ) from error
+        # Only here, behind the except clause, nothing holds the failed attempt any more.
+        release_memory()
+        batch //= 2
+        if on_smaller_batch is not None:
+            on_smaller_batch(batch)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training; its attempts differ only in how many patches a batch has. See :func:`fit` for the fields."""
+
+    config: FitConfig
+    network: UNetConfig
+    cases: Sequence[PreparedCase]
+    validation: Sequence[PreparedCase]
+    work_dir: Path
+    start: Weights | None
+    sampling: Sequence[float] | None
+    on_progress: Callable[[FitProgress], None] | None
+    should_stop: Callable[[], bool] | None
+
+    def train(self, batch: int) -> FitResult:
+        """Train with ``batch`` patches at a time, from the checkpoint on if there is one."""
+        import keras
+
+        from training.fitting.session import FitSession
+
+        config = self.config
+        keras.utils.set_random_seed(config.seed)
+        model = compile_model(config, self.network, self.start)
+        names = [[case.id, case.key] for case in (*self.cases, *self.validation)]
+        fingerprint = _fingerprint(config, self.network, [names, list(self.sampling or [])], self.start)
+        checkpoint = self.work_dir / "checkpoint.npz"
+        session = FitSession(
+            model, config, self.validation, checkpoint, fingerprint, self.on_progress, self.should_stop
+        )
+        dataset = self._dataset(batch)
+        first = session.resume()
+        # Keras counts epochs of its own and makes a dry pass before the first; patches must depend on the epoch alone.
+        at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
+        if first < config.max_epochs and not session.exhausted():
+            model.fit(
+                dataset,
+                epochs=config.max_epochs,
+                initial_epoch=first,
+                callbacks=[at_epoch, session],
+                shuffle=False,
+                verbose=0,
+            )
+        return replace(session.result(), batch_size=batch)
+
+    def _dataset(self, batch: int) -> PatchDataset:
+        from training.fitting.dataset import PatchDataset
+
+        config = self.config
+        return PatchDataset(
+            self.cases,
+            patch=config.patch,
+            batch_size=batch,
+            steps=config.steps_per_epoch,
+            tumor_fraction=config.tumor_fraction,
+            weights=self.sampling,
+            augment=config.augment,
+            seed=config.seed,
+            workers=config.workers,
+        )
+
+
+def _check(config: FitConfig, network: UNetConfig, train: Sequence[PreparedCase]) -> None:
+    if not train:
+        raise InputError("There is no case to train on.", field="train")
+    wrong = [side for side in config.patch if side % network.stride]
+    if wrong:
+        raise InputError(
+            f"The patch {config.patch} does not fit the network: sides must be multiples of {network.stride}.",
+            field="patch",
+        )
+
+
+def _fingerprint(config: FitConfig, network: UNetConfig, cases: list[Any], start: Weights | None) -> str:
+    digest = hashlib.sha256()
+    # Batches are the same with any number of threads: a run may go on where there are more cores.
+    digest.update(config.model_copy(update={"workers": 1}).model_dump_json().encode())
+    digest.update(network.model_dump_json().encode())
+    digest.update(json.dumps(cases).encode())
+    for key, value in sorted((start or {}).items()):
+        digest.update(key.encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

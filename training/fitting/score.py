@@ -1,0 +1,40 @@
+"""How good a network is on validation cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.evaluation.metrics import region_dice
+from training.prediction.postprocess import decide
+from training.preparation.store import PREPARED_VOXEL_ML
+
+if TYPE_CHECKING:
+    import keras
+
+    from training.preparation.store import PreparedCase
+
+
+def score(
+    network: keras.Model, cases: Sequence[PreparedCase], on_case: Callable[[], None] = lambda: None
+) -> list[dict[str, float]]:
+    """Return the Dice per region of each case, whole, of what a user would see: the cleaned answer.
+
+    Args:
+        network: Answers logits.
+        cases: Prepared cases; voxels outside the brain count as background.
+        on_case: Called after each of them.
+    """
+    from scipy.special import softmax
+
+    scores = []
+    for case in cases:
+        image = np.asarray(case.image(), np.float32)
+        brain = np.any(image != 0, axis=-1)
+        logits = np.asarray(network.predict_on_batch(image[None])[0], np.float32)
+        labels = decide(softmax(logits, axis=-1), brain, voxel_ml=PREPARED_VOXEL_ML)
+        scores.append(region_dice(labels, np.asarray(case.label())))
+        on_case()
+    return scores

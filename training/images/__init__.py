@@ -1,0 +1,1 @@
+"""Volumes and labelmaps: their grids, and reading and writing them by file ending."""

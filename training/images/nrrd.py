@@ -1,0 +1,144 @@
+"""NRRD files, read through pynrrd, with the segmentations of 3D Slicer among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.errors import InputError
+from training.images.grid import Grid, checked_grid
+from training.images.nrrd_voxels import parse_header, read_voxels
+from training.labels import LABELS
+
+#: Sign of x, y, z on the way from a NRRD space to RAS.
+_SPACES: dict[str, tuple[int, int, int]] = {
+    "right-anterior-superior": (1, 1, 1),
+    "ras": (1, 1, 1),
+    "left-anterior-superior": (-1, 1, 1),
+    "las": (-1, 1, 1),
+    "left-posterior-superior": (-1, -1, 1),
+    "lps": (-1, -1, 1),
+}
+_TIMED = ("-time", "t")
+
+
+def read_header(path: Path) -> tuple[Grid, int]:
+    """Return the grid and the number of volumes.
+
+    Raises:
+        InputError: If the file is no NRRD file, or does not say where its voxels lie.
+    """
+    header, _ = parse_header(path)
+    spatial, listed = _axes(header, path)
+    sizes = header["sizes"]
+    return _grid(header, spatial, path), int(sizes[listed]) if listed is not None else 1
+
+
+def load(path: Path) -> tuple[np.ndarray, Grid]:
+    """Return ``(x, y, z, channel)`` in the stored dtype, and the grid.
+
+    Raises:
+        InputError: As :func:`read_header`, and if the data is cut off.
+    """
+    return _load(path, *parse_header(path))
+
+
+def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
+    """Return a labelmap ``(x, y, z, 1)`` and its grid.
+
+    Of a segmentation written by 3D Slicer the layers are merged, later segments over earlier ones. Its values
+    count the segments in the order in which they were made, so they are replaced by those of
+    :mod:`training.labels` where every segment bears a known name.
+
+    Raises:
+        InputError: As :func:`load`.
+    """
+    header, begin = parse_header(path)
+    data, grid = _load(path, header, begin)
+    segments = _segments(header, path)
+    if not segments:
+        return data, grid
+    known = {label.name.lower(): label.value for label in LABELS} | {label.key.lower(): label.value for label in LABELS}
+    by_name = all(name.lower() in known for name, _, _ in segments)
+    merged = np.zeros(data.shape[:3], data.dtype)
+    for name, layer, value in segments:
+        if layer < data.shape[3]:
+            merged[data[..., layer] == value] = known[name.lower()] if by_name else value
+    return merged[..., None], grid
+
+
+def _load(path: Path, header: Mapping[str, Any], begin: int) -> tuple[np.ndarray, Grid]:
+    spatial, listed = _axes(header, path)
+    grid = _grid(header, spatial, path)
+    data = read_voxels(path, header, begin)
+    data = data.transpose(*spatial, listed) if listed is not None else data[..., None]
+    if data.dtype.kind not in "iuf":
+        raise InputError(f"{path} holds {data.dtype} voxels, not intensities.")
+    return data, grid
+
+
+def _axes(header: Mapping[str, Any], path: Path) -> tuple[list[int], int | None]:
+    """Return which axes are spatial, and which one counts volumes, if any."""
+    sizes = [int(size) for size in header["sizes"]]
+    directions = header.get("space directions")
+    if directions is None:
+        raise InputError(f"{path} does not say where its voxels lie: 'space directions' is missing. Save it again.")
+    if len(directions) != len(sizes):
+        raise InputError(f"{path}: 'space directions' names {len(directions)} axes, 'sizes' {len(sizes)}.")
+    rows = [row if row is not None else [np.nan] for row in directions]
+    spatial = [axis for axis, row in enumerate(rows) if np.all(np.isfinite(np.asarray(row, float)))]
+    rest = [axis for axis in range(len(sizes)) if axis not in spatial]
+    if len(spatial) == 4 and _is_timed(header):
+        spatial, rest = spatial[:3], [3]
+    if len(spatial) != 3 or len(rest) > 1:
+        raise InputError(
+            f"{path} is not a 3D volume: sizes {sizes}, of which {len(spatial)} axes have a direction in space "
+            "('space directions')."
+        )
+    return spatial, rest[0] if rest else None
+
+
+def _is_timed(header: Mapping[str, Any]) -> bool:
+    return str(header.get("space", "")).lower().endswith(_TIMED)
+
+
+def _grid(header: Mapping[str, Any], spatial: list[int], path: Path) -> Grid:
+    space = str(header.get("space", "")).lower()
+    if _is_timed(header):
+        space = space.removesuffix("-time") if space.endswith("-time") else space[:-1]
+    if space not in _SPACES:
+        raise InputError(
+            f"{path} does not say where its voxels lie: 'space' is {space or 'missing'}; known are "
+            "left-posterior-superior, right-anterior-superior and left-anterior-superior."
+        )
+    if header.get("space origin") is None:
+        raise InputError(f"{path} does not say where its voxels lie: 'space origin' is missing. Save it again.")
+    affine = np.eye(4)
+    for column, axis in enumerate(spatial):  # NRRD lists one vector per axis; in an affine those are columns
+        affine[:3, column] = np.asarray(header["space directions"][axis], float)[:3]
+    origin = np.asarray(header["space origin"], float)
+    if origin.shape != (3,) and not _is_timed(header):
+        raise InputError(f"{path}: 'space origin' has {origin.size} numbers; it needs 3.")
+    affine[:3, 3] = origin[:3]
+    sizes = [int(size) for size in header["sizes"]]
+    shape = tuple(sizes[axis] for axis in spatial)
+    volumes = math.prod(size for axis, size in enumerate(sizes) if axis not in spatial)
+    return checked_grid(shape, np.diag([*_SPACES[space], 1.0]) @ affine, path, volumes)
+
+
+def _segments(header: Mapping[str, Any], path: Path) -> list[tuple[str, int, int]]:
+    """Return name, layer and value of the segments of a Slicer segmentation; empty for other files."""
+    found: list[tuple[str, int, int]] = []
+    while f"Segment{len(found)}_ID" in header:
+        prefix = f"Segment{len(found)}_"
+        name = str(header.get(prefix + "Name", ""))
+        try:
+            layer, value = int(header.get(prefix + "Layer", 0)), int(header.get(prefix + "LabelValue", 1))
+        except ValueError as error:
+            raise InputError(f"{path}: {prefix}Layer or {prefix}LabelValue is not a whole number.") from error
+        found.append((name, layer, value))
+    return found

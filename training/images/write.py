@@ -1,0 +1,158 @@
+"""Writing results: NIfTI, NRRD, and segmentations for 3D Slicer.
+
+The affine of the volume is kept in every format. Files appear complete or not at all.
+
+A ``.seg.nrrd`` is a NRRD with ``Segment<N>_*`` and ``Segmentation_*`` fields, as 3D Slicer's
+``vtkMRMLSegmentationStorageNode`` reads and writes them. All segments share one layer, and Slicer cuts a layer to
+the extent of its first segment, so each segment states the extent of the whole volume.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.atomic import write_with
+from training.errors import InputError
+from training.images.grid import Grid, Volume
+from training.labels import LABELS, NUM_CLASSES, Code, Label, to_brats_values
+
+#: File endings results can be written with.
+EXPORT_ENDINGS: tuple[str, ...] = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
+
+_BRAIN = Code("12738006", "Brain")
+_CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
+_ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
+_COMPRESSION = 4  # labelmaps shrink a hundredfold at any level; above this only the time grows
+
+
+def write_labelmap(volume: Volume, path: Path | str, *, brats_values: bool = False) -> Path:
+    """Write a labelmap; the format follows from the file's ending.
+
+    Args:
+        volume: ``(x, y, z)`` with the values of :mod:`training.labels`.
+        path: Ends with one of :data:`EXPORT_ENDINGS`. ``.seg.nrrd`` carries names, colors and terminology.
+        brats_values: Write enhancing tumor as 4, as the BraTS files of 2017-2021 have it.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        InputError: If the ending is not known.
+        ValueError: If the volume holds other values.
+    """
+    path = Path(path)
+    ending = export_ending(path)
+    if volume.data.dtype.kind not in "iub" or volume.data.min() < 0 or volume.data.max() >= NUM_CLASSES:
+        raise ValueError(f"a labelmap holds integers from 0 to {NUM_CLASSES - 1}")
+    values = volume.data.astype(np.uint8, copy=False)
+    if brats_values:
+        values = to_brats_values(values)
+    if ending in (".nii", ".nii.gz"):
+        return _write_nifti(values, volume.grid, path)
+    fields = _segment_fields(volume.grid, brats_values) if ending == ".seg.nrrd" else {}
+    return _write_nrrd(values, volume.grid, path, fields)
+
+
+def write_volume(volume: Volume, path: Path | str) -> Path:
+    """Write an image or a probability map; the format follows from the file's ending.
+
+    Args:
+        volume: ``(x, y, z)``, any real dtype; float64 is written as float32.
+        path: Ends with ``.nii``, ``.nii.gz`` or ``.nrrd``.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        InputError: If the ending is not known.
+    """
+    path = Path(path)
+    ending = export_ending(path)
+    if ending == ".seg.nrrd":
+        raise InputError(f"{path}: .seg.nrrd is for labels; write an image as .nrrd or .nii.gz.", field="path")
+    data = volume.data.astype(np.float32) if volume.data.dtype == np.float64 else volume.data
+    if ending == ".nrrd":
+        return _write_nrrd(data, volume.grid, path, {})
+    return _write_nifti(data, volume.grid, path)
+
+
+def export_ending(path: Path | str) -> str:
+    """Return which of :data:`EXPORT_ENDINGS` a path has.
+
+    Raises:
+        InputError: If it has none of them.
+    """
+    name = Path(path).name.lower()
+    for ending in EXPORT_ENDINGS:
+        if name.endswith(ending):
+            return ending
+    raise InputError(f"{path} has no ending to write: choose one of {', '.join(EXPORT_ENDINGS)}.", field="path")
+
+
+def terminology_entry(label: Label) -> str:
+    """Return a label's codes in the form 3D Slicer stores in a segment's tags.
+
+    Examples:
+        >>> from training.labels import NCR
+        >>> terminology_entry(NCR).split("~")[1:3]
+        ['SCT^49755003^Morphologically Altered Structure', 'SCT^6574001^Necrosis']
+    """
+    empty = "^^"
+    codes = [_code(label.category), _code(label.type), empty]
+    return "~".join([_CATEGORY_CONTEXT, *codes, _ANATOMY_CONTEXT, _code(_BRAIN), empty])
+
+
+def _code(code: Code) -> str:
+    return f"{code.scheme}^{code.value}^{code.meaning}"
+
+
+def _write_nifti(data: np.ndarray, grid: Grid, path: Path) -> Path:
+    import nibabel
+
+    image = nibabel.Nifti1Image(data, grid.affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(grid.affine, code="scanner")
+    # A qform holds a rotation only; on a sheared grid it would contradict the sform.
+    axes = grid.affine[:3, :3] / np.asarray(grid.spacing)
+    rigid = np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
+    image.set_qform(grid.affine if rigid else None, code="scanner" if rigid else "unknown")
+    return write_with(path, lambda temporary: nibabel.save(image, temporary))
+
+
+def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str]) -> Path:
+    import nrrd
+
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine
+    header: dict[str, Any] = OrderedDict()
+    header["space"] = "left-posterior-superior"
+    header["kinds"] = ["domain", "domain", "domain"]
+    header["space directions"] = to_lps[:3, :3].T  # one row per axis: the columns of the affine
+    header["space origin"] = to_lps[:3, 3]
+    header["encoding"] = "gzip"
+    header.update(fields)
+    return write_with(path, lambda temporary: nrrd.write(str(temporary), data, header, compression_level=_COMPRESSION))
+
+
+def _segment_fields(grid: Grid, brats_values: bool) -> dict[str, str]:
+    extent = " ".join(f"0 {side - 1}" for side in grid.shape)
+    fields = OrderedDict(
+        Segmentation_ContainedRepresentationNames="Binary labelmap|",
+        Segmentation_MasterRepresentation="Binary labelmap",
+        Segmentation_ReferenceImageExtentOffset="0 0 0",
+    )
+    for number, label in enumerate(LABELS):
+        prefix = f"Segment{number}_"
+        fields[prefix + "Color"] = " ".join(f"{part / 255:.6g}" for part in label.color)
+        fields[prefix + "ColorAutoGenerated"] = "0"
+        fields[prefix + "Extent"] = extent
+        fields[prefix + "ID"] = label.key
+        fields[prefix + "LabelValue"] = str(label.brats if brats_values else label.value)
+        fields[prefix + "Layer"] = "0"
+        fields[prefix + "Name"] = label.name
+        fields[prefix + "NameAutoGenerated"] = "0"
+        fields[prefix + "Tags"] = f"TerminologyEntry:{terminology_entry(label)}|"
+    return fields

@@ -1,0 +1,1 @@
+"""The 3D U-Net, its losses, and its batch normalization."""

@@ -1,0 +1,100 @@
+"""Phantoms on disk, in the layout and on the grid of BraTS, so that they can be used like any downloaded case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from training.atomic import write_with
+from training.errors import InputError
+from training.labels import to_brats_values
+from training.modalities import ROLES
+from training.parallel import each_on_all_cores
+from training.phantoms.generate import Phantom, generate
+
+#: The grid of BraTS: 1 mm, x to the left, y to the back, z up.
+BRATS_SHAPE = (240, 240, 155)
+BRATS_AFFINE = np.array([[-1.0, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+#: Seeds of one batch of :func:`write_cases` do not meet those of another.
+_SEEDS_PER_BATCH = 1_000_000
+
+
+def on_brats_grid(array: np.ndarray) -> np.ndarray:
+    """Place an RAS array ``(x, y, z)`` in the middle of BraTS's grid; a taller head loses its lowest slices."""
+    array = array[::-1, ::-1]
+    result = np.zeros(BRATS_SHAPE, array.dtype)
+    source, target = [], []
+    for axis, (have, want) in enumerate(zip(array.shape, BRATS_SHAPE, strict=True)):
+        extra = have - want
+        # below the brain there is spinal cord: it is what may go
+        cut = 0 if extra <= 0 else extra if axis == 2 else extra // 2
+        start = max(0, -extra // 2)
+        length = min(have, want)
+        source.append(slice(cut, cut + length))
+        target.append(slice(start, start + length))
+    result[tuple(target)] = array[tuple(source)]
+    return result
+
+
+def write_case(phantom: Phantom, folder: Path, case_id: str) -> Path:
+    """Write ``folder/case_id/case_id_{t1,t1ce,t2,flair,seg}.nii.gz``; the label has BraTS's values 1, 2, 4.
+
+    Args:
+        phantom: A whole head.
+        folder: The studies folder; is created.
+        case_id: Name of the case, as ``phantom_0001``.
+
+    Returns:
+        The case's folder.
+    """
+    import nibabel
+
+    place = Path(folder) / case_id
+    arrays = {role: np.round(phantom.image[..., k]).astype(np.int16) for k, role in enumerate(ROLES)}
+    arrays["seg"] = to_brats_values(phantom.label)
+    for name, array in arrays.items():
+        image = nibabel.Nifti1Image(on_brats_grid(array), BRATS_AFFINE)
+        image.header.set_xyzt_units("mm", "sec")
+        write_with(place / f"{case_id}_{name}.nii.gz", image.to_filename)
+    return place
+
+
+def write_cases(
+    root: Path,
+    n: int,
+    seed: int = 0,
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Write ``n`` phantoms ``phantom_0001`` ... below ``root``, on all cores unless told otherwise.
+
+    Args:
+        root: The studies folder; is created.
+        n: How many, at least 1.
+        seed: Decides the batch: the same seed gives the same cases, however many workers there are.
+        workers: Processes; ``None`` takes one per core.
+        on_progress: Called with the number done and ``n`` after each case.
+
+    Returns:
+        The cases' folders, in order.
+
+    Raises:
+        InputError: If ``n`` or ``seed`` is out of range.
+    """
+    if n < 1:
+        raise InputError(f"At least one phantom must be asked for; it was {n}.", field="n")
+    if seed < 0:
+        raise InputError(f"The seed must not be negative; it is {seed}.", field="seed")
+    jobs = [(seed * _SEEDS_PER_BATCH + k, str(root), f"phantom_{k + 1:04d}") for k in range(n)]
+    for done, _ in enumerate(each_on_all_cores(_write_one, jobs, workers), start=1):
+        if on_progress is not None:
+            on_progress(done, n)
+    return [Path(root) / name for _, _, name in jobs]
+
+
+def _write_one(job: tuple[int, str, str]) -> Path:
+    seed, root, name = job
+    return write_case(generate(seed), Path(root), name)

@@ -1,0 +1,127 @@
+"""Synthetic gliomas: whole heads in four modalities with their labels, from a seed and no patient's data.
+
+Anatomy comes from the tissue maps of :mod:`training.phantoms.atlas`, deformed and refolded; tumors from
+:mod:`training.phantoms.tumor`; looks, distractors and scanner effects are drawn anew each time. A seed gives the same
+phantom on every machine with the same versions of numpy and scipy, up to rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from training.errors import InputError
+from training.phantoms.anatomy import Push, Warp, build_anatomy, head_box, random_pose
+from training.phantoms.appearance import render
+from training.phantoms.atlas import Atlas, load_atlas
+from training.phantoms.contrast import draw_contrast
+from training.phantoms.distractors import draw_distractors
+from training.phantoms.fields import Shape
+from training.phantoms.tumor import Focus, draw_foci, grow
+
+#: Change it when a seed no longer gives what it gave: prepared phantoms are then made anew.
+GENERATOR_VERSION = 5
+
+#: Share of heads that have no tumor at all.
+HEALTHY_SHARE = 0.08
+
+#: Whether a phantom has a tumor: ``True`` any (one head in twelve has none), ``"small"`` always one of a few mL,
+#: ``False`` never.
+TumorWish = Literal[True, False, "small"]
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """One synthetic examination on a 1 mm RAS grid.
+
+    Attributes:
+        image: ``(x, y, z, 4)`` float32, raw intensities in the order of :data:`training.modalities.ROLES`;
+            at least 1 in the brain, exactly 0 outside.
+        label: ``(x, y, z)`` uint8, values of :mod:`training.labels`.
+        brain: ``(x, y, z)`` boolean, what skull stripping left.
+        affine: 4 x 4, voxel to RAS millimeters.
+        seed: What it was made from.
+        kind: ``"ring"``, ``"solid"``, ``"low"``, ``"patchy"`` or ``"healthy"``.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    brain: np.ndarray
+    affine: np.ndarray
+    seed: int
+    kind: str
+
+
+def phantom_id(seed: int) -> str:
+    """Return the name of a whole head wherever it is stored, measured or told."""
+    return f"phantom-{seed:08d}"
+
+
+def generate(
+    seed: int, shape: Shape | None = None, tumor: TumorWish = True, distractors: Literal["some", "all"] = "some"
+) -> Phantom:
+    """Make one phantom.
+
+    Args:
+        seed: Non-negative; decides everything.
+        shape: Size of a patch around the tumor (off its center by chance; anywhere in the brain if there is
+            none); ``None`` gives the whole head, about 145 x 185 x 160.
+        tumor: ``False`` always gives a healthy head, ``True`` one in twelve; ``"small"`` a core of 5 to 10 mm radius.
+        distractors: ``"all"`` puts every kind of distractor into the head; ``"some"`` draws which.
+
+    Raises:
+        InputError: If ``seed`` is negative or ``shape`` is not three numbers of at least 16.
+    """
+    if seed < 0:
+        raise InputError(f"A phantom's seed must not be negative; it is {seed}.", field="seed")
+    if shape is not None and (len(shape) != 3 or min(shape) < 16):
+        raise InputError(f"A phantom's shape needs three sizes of at least 16; it is {shape}.", field="shape")
+    rng = np.random.default_rng([seed, 20260])
+    atlas = load_atlas()
+    pose = random_pose(rng)
+    wanted = tumor == "small" or (tumor and rng.random() >= HEALTHY_SHARE)
+    center = pose.to_output(_start(rng, atlas))
+    foci = draw_foci(rng, center, small=tumor == "small")
+    origin, size = _patch(rng, center, shape) if shape is not None else head_box(atlas, pose)
+    warp = Warp.draw(rng, pose, origin, size)
+    pushes = _pushes(rng, foci) if wanted else []
+    anatomy = build_anatomy(rng, atlas, warp, pushes)
+    grown = grow(rng, anatomy, foci, origin) if wanted else None
+    found = draw_distractors(rng, anatomy, every=distractors == "all")
+    kind = grown.kind if grown is not None else "healthy"
+    contrast = draw_contrast(rng, low_grade=kind in ("low", "patchy"))
+    image = render(rng, anatomy, grown, found, contrast)
+    label = np.zeros(size, np.uint8)
+    if grown is not None:
+        label[grown.box] = grown.label * anatomy.brain[grown.box]  # islands may have gone since it grew
+    affine = np.eye(4)
+    affine[:3, 3] = origin
+    return Phantom(image, label, anatomy.brain, affine, seed, kind)
+
+
+def _start(rng: np.random.Generator, atlas: Atlas) -> np.ndarray:
+    """MNI millimeters where a tumor starts: cerebral tissue, mostly white matter, seldom the brainstem."""
+    while True:
+        voxel = rng.integers(0, atlas.csf.shape)
+        at = tuple(voxel)
+        place = voxel + atlas.origin
+        if atlas.depth[at] < 5 or atlas.csf[at] > 0.3 or atlas.ventricle[at] < 3:
+            continue
+        likely = 0.35 + 0.65 * float(atlas.white[at])
+        if place[2] < -25 or (place[2] < -8 and place[1] < -35):  # below the tentorium gliomas are rare in adults
+            likely *= 0.15
+        if rng.random() < likely:
+            return place.astype(np.float64)
+
+
+def _patch(rng: np.random.Generator, center: np.ndarray, shape: Shape) -> tuple[np.ndarray, Shape]:
+    size = np.array(shape)
+    return np.round(center + rng.uniform(-0.3, 0.3, 3) * size - size / 2), (int(size[0]), int(size[1]), int(size[2]))
+
+
+def _pushes(rng: np.random.Generator, foci: list[Focus]) -> list[Push]:
+    first = foci[0]
+    strength = rng.uniform(0.0, 0.35) if first.kind == "low" else rng.uniform(0.0, 0.8)
+    return [Push(first.center, first.radius, float(strength))]

@@ -1,0 +1,269 @@
+"""Random gliomas: where they start, how the core is built, how edema creeps along white matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from training.labels import ED, ET, NCR
+from training.phantoms.anatomy import Anatomy
+from training.phantoms.fields import Shape, half_length, smooth_noise, smoothstep, upsample
+
+#: How often each build occurs: ring-enhancing with necrosis, solid enhancing, non-enhancing (low grade), patchy.
+KINDS = ("ring", "solid", "low", "patchy")
+_CHANCES = (0.46, 0.12, 0.27, 0.15)
+
+#: Fewer core voxels than this (0.15 mL) are no tumor.
+MIN_CORE = 150
+
+#: Fewer enhancing voxels than this (0.3 mL) are not called enhancing.
+MIN_ENHANCING = 300
+
+#: Radii (mm) of the cores of small tumors: 0.5 to 4 mL as balls.
+_SMALL = (5.0, 10.0)
+
+#: Where the label of edema ends, on the way (0-1) from where its brightness begins to where it is full: experts draw
+#: around all that is brighter than the tissue beside it, not at half of the way.
+EDEMA_BORDER = 0.36
+
+
+@dataclass(frozen=True)
+class Focus:
+    """One core: where (output mm), how large (mm), and of which build."""
+
+    center: np.ndarray
+    radius: float
+    kind: str
+
+
+@dataclass
+class Tumor:
+    """What a tumor covers, inside a box of the output grid.
+
+    Attributes:
+        box: The box as slices.
+        label: ``uint8`` values of :mod:`training.labels` inside the box.
+        weight: Soft cover (0-1) by ``"ed"``, ``"ncr"``, ``"inner"`` (the heart of a layered core) and ``"et"``,
+            float32 in the box.
+        kind: Build of the first focus.
+    """
+
+    box: tuple[slice, slice, slice]
+    label: np.ndarray
+    weight: dict[str, np.ndarray]
+    kind: str
+    foci: list[Focus] = field(default_factory=list)
+
+
+def draw_foci(rng: np.random.Generator, center: np.ndarray, *, small: bool = False) -> list[Focus]:
+    """Draw one tumor around ``center``: mostly one focus, sometimes satellites of the same build.
+
+    Args:
+        rng: Source of chance.
+        center: Output mm.
+        small: Draw the radius of the first focus among small ones.
+    """
+    kind = str(rng.choice(KINDS, p=_CHANCES))
+    radius = float(np.clip(np.exp(rng.normal(np.log(16.0 if kind != "low" else 18.0), 0.36)), 6.5, 32))
+    if small:
+        radius = float(rng.uniform(*_SMALL))
+    foci = [Focus(center, radius, kind)]
+    if rng.random() < 0.22:
+        for _ in range(rng.integers(1, 4)):
+            way = rng.standard_normal(3)
+            away = way / np.linalg.norm(way) * radius * rng.uniform(1.2, 2.4)
+            foci.append(Focus(center + away, float(np.clip(radius * rng.uniform(0.2, 0.55), 3, 12)), kind))
+    return foci
+
+
+def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: np.ndarray) -> Tumor | None:
+    """Grow a tumor from its foci in finished (already displaced) tissue.
+
+    Returns:
+        The tumor, or ``None`` if no focus lies in brain tissue inside the grid.
+    """
+    kept = [(focus, seed) for focus in foci if (seed := _settle(anatomy, focus.center - origin)) is not None]
+    if not kept:
+        return None
+    reach = max(focus.radius for focus, _ in kept)
+    most = 9.0 if kept[0][0].kind == "low" else 16.0
+    spread = float(np.exp(rng.uniform(np.log(2.5), np.log(most)))) if rng.random() < 0.92 else 0.0
+    box = _box(anatomy.csf.shape, kept, int(reach * 1.6 + spread * 1.2 + 6))
+    shape: Shape = anatomy.csf[box].shape  # type: ignore[assignment]
+    room = anatomy.brain[box] & (anatomy.ventricle[box] > 0.3)
+    start = np.array([part.start for part in box])
+    resistance = anatomy.csf[box] + np.float32(rng.uniform(0, 0.6)) * anatomy.gray[box]
+
+    core = np.full(shape, -9, np.float32)
+    necrosis = np.full(shape, -9, np.float32)
+    for focus, seed in kept:
+        shell, inner = _core(rng, resistance, focus, seed - start)
+        np.maximum(core, shell, out=core)
+        np.maximum(necrosis, inner, out=necrosis)
+    core = np.where(room, core, -9)
+    if np.count_nonzero(core > 0) < MIN_CORE:
+        return None
+    enhancing = (core > 0) & (necrosis <= 0)
+    edge = (
+        spread
+        - _travel(rng, anatomy, box, room, core > 0)
+        + smooth_noise(rng, shape, 11) * (0.18 * spread)
+        + smooth_noise(rng, shape, 5) * 0.8
+    )
+    edge = np.where(room & (spread > 0), edge - 6 * np.clip(anatomy.csf[box] - 0.4, 0, 1), -9).astype(np.float32)
+
+    label = np.zeros(shape, np.uint8)
+    label[edge > 0] = ED.value
+    label[core > 0] = NCR.value
+    label[enhancing] = ET.value
+    if kept[0][0].kind == "low" and rng.random() < 0.8:
+        label[label == ET.value] = NCR.value
+    label = _tidy(label)
+    if np.count_nonzero(label == ET.value) < MIN_ENHANCING:
+        label[label == ET.value] = NCR.value
+    weight = _weights(rng, label, edge, spread) | {"inner": _heart(rng, label, necrosis, kept[0][0].kind)}
+    if rng.random() < 0.5:
+        label = _drawn_generously(label)
+    return Tumor(box, label, weight, kept[0][0].kind, [focus for focus, _ in kept])
+
+
+def _box(shape: tuple[int, ...], kept: list[tuple[Focus, np.ndarray]], margin: int) -> tuple[slice, slice, slice]:
+    points = np.array([seed for _, seed in kept])
+    low = np.maximum(points.min(axis=0) - margin, 0) // 2 * 2
+    high = np.minimum(points.max(axis=0) + margin + 1, shape)
+    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+
+
+def _settle(anatomy: Anatomy, place: np.ndarray) -> np.ndarray | None:
+    """Find the voxel of solid tissue nearest to ``place`` (voxels), at most 10 mm away."""
+    corner = np.round(place).astype(int) - 10
+    low = np.maximum(corner, 0)
+    window = tuple(slice(first, max(first, last)) for first, last in zip(low, corner + 21, strict=True))
+    fit = anatomy.brain[window] & (anatomy.csf[window] < 0.4) & (anatomy.ventricle[window] > 2)
+    candidates = np.argwhere(fit) + low
+    if not len(candidates):
+        return None
+    distance = np.linalg.norm(candidates - place, axis=1)
+    return candidates[distance.argmin()] if distance.min() <= 10 else None
+
+
+def _travel(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    box: tuple[slice, slice, slice],
+    room: np.ndarray,
+    core: np.ndarray,
+) -> np.ndarray:
+    """Time (mm of white matter) cells need from the core: fast along white matter, slow in gray, hardly in fluid.
+
+    Solved on every second voxel with a minimal-cost path.
+    """
+    from skimage.graph import MCP_Geometric
+
+    white = anatomy.white[box]
+    slow_gray = rng.uniform(1.3, 4.0)
+    cost = 1.0 / (0.08 + (1 - anatomy.csf[box]) * (white + (1 - white) / slow_gray))
+    cost = np.where(room, cost, 60.0).astype(np.float32)
+    shape: Shape = cost.shape  # type: ignore[assignment]
+    coarse, inside = _every_second(cost), _every_second(core)
+    if not inside.any():
+        inside[tuple(n // 2 for n in inside.shape)] = True
+    starts = [tuple(voxel) for voxel in np.argwhere(inside)]
+    # starting voxels cost nothing, so that the border of the core is where time begins
+    costs, _ = MCP_Geometric(np.where(inside, 1e-3, coarse)).find_costs(starts)
+    return upsample(np.minimum(2 * costs, 500).astype(np.float32), shape)
+
+
+def _every_second(field: np.ndarray) -> np.ndarray:
+    """Take voxels 0, 2, 4 ... so that they enclose the field, as :func:`upsample` expects."""
+    padded = np.pad(field, [(0, 2)] * 3, mode="edge")[::2, ::2, ::2]
+    return padded[tuple(slice(0, half_length(n)) for n in field.shape)].copy()
+
+
+def _core(
+    rng: np.random.Generator, resistance: np.ndarray, focus: Focus, seed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score of the core and of what does not enhance in it, about in mm, positive inside."""
+    shape: Shape = resistance.shape  # type: ignore[assignment]
+    axes = [np.arange(n, dtype=np.float32) - np.float32(s) for n, s in zip(shape, seed, strict=True)]
+    offset = np.stack(np.meshgrid(*axes, indexing="ij"))
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    stretch = np.exp(rng.normal(0, 0.22, 3))
+    stretch /= np.cbrt(stretch.prod())
+    distance = np.sqrt(np.square(np.tensordot((turn * stretch).T.astype(np.float32), offset, 1)).sum(axis=0))
+    # low-grade tumors follow the tissue they grow in, high-grade ones push it aside
+    follow = rng.uniform(0.3, 0.7) if focus.kind == "low" else rng.uniform(0, 0.3)
+    size = np.float32(focus.radius)
+    distance += np.float32(follow) * size * resistance
+    wobble = smooth_noise(rng, shape, max(5.0, 0.8 * focus.radius)) * rng.uniform(0.1, 0.3)
+    wobble += smooth_noise(rng, shape, max(3.0, 0.3 * focus.radius)) * rng.uniform(0.04, 0.12)
+    shell = size * (1 - wobble.astype(np.float32)) - distance
+    return shell, _inner(rng, shape, focus, shell)
+
+
+def _inner(rng: np.random.Generator, shape: Shape, focus: Focus, shell: np.ndarray) -> np.ndarray:
+    """Where the core does not enhance, by build."""
+    size = focus.radius
+    coarse = smooth_noise(rng, shape, max(4.0, 0.5 * size))
+    fine = smooth_noise(rng, shape, 4)
+    if focus.kind == "ring":
+        rim = np.clip(rng.uniform(0.14, 0.45) * size, 2.2, 9)
+        if rng.random() < 0.3:  # a broken rim, open on one side
+            rim = rim * (1 - 0.9 * (coarse > rng.uniform(0.4, 1.2)))
+        return (shell - rim * (1 + 0.45 * coarse + 0.2 * fine)).astype(np.float32)
+    if focus.kind == "solid":
+        return np.minimum(shell - 1.5, (0.7 * coarse + 0.5 * fine - rng.uniform(0.8, 1.8)) * 4).astype(np.float32)
+    threshold = rng.uniform(0.2, 1.3) if focus.kind == "patchy" else rng.uniform(1.4, 2.4)
+    return ((threshold - (0.8 * coarse + 0.6 * fine)) * 4).astype(np.float32)
+
+
+def _tidy(label: np.ndarray) -> np.ndarray:
+    """Drop specks that no expert would draw: isolated voxels of a class take what surrounds them."""
+    from scipy import ndimage
+
+    present = label > 0
+    whole = ndimage.binary_opening(present, iterations=1)
+    whole = ndimage.binary_fill_holes(whole)
+    label = np.where(whole, np.where(present, label, ED.value), 0).astype(np.uint8)
+    for value, instead in ((ET.value, NCR.value), (NCR.value, ET.value)):
+        mask = label == value
+        specks = mask & ~ndimage.binary_opening(mask, structure=np.ones((2, 2, 2)))
+        others = label[specks]
+        near = ndimage.uniform_filter((label == instead).astype(np.float32), 3)[specks]
+        label[specks] = np.where(near > 0.3, instead, others)
+    return label
+
+
+def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spread: float) -> dict[str, np.ndarray]:
+    from scipy import ndimage
+
+    blur = rng.uniform(0.4, 1.0)
+    core = ndimage.gaussian_filter(((label == NCR.value) | (label == ET.value)).astype(np.float32), blur)
+    enhancing = ndimage.gaussian_filter((label == ET.value).astype(np.float32), blur)
+    fade = rng.uniform(1.0, max(1.5, 0.5 * spread))
+    edema = smoothstep(edge / np.float32(fade) + np.float32(EDEMA_BORDER))
+    np.maximum(edema, core, out=edema)
+    edema *= ndimage.gaussian_filter((label > 0).astype(np.float32), 0.7)
+    return {"ed": edema, "ncr": core, "et": np.minimum(enhancing, core)}
+
+
+def _heart(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, kind: str) -> np.ndarray:
+    """Cover of the heart of a core in layers, as old blood and protein make them: two rings in five have one."""
+    from scipy import ndimage
+
+    if kind != "ring" or rng.random() > 0.4 or necrosis.max() <= 0:
+        return np.zeros(label.shape, np.float32)
+    from_where = np.float32(rng.uniform(0.15, 0.6)) * necrosis.max()
+    inside = (necrosis > from_where) & (label == NCR.value)
+    return ndimage.gaussian_filter(inside.astype(np.float32), rng.uniform(0.5, 1.2))
+
+
+def _drawn_generously(label: np.ndarray) -> np.ndarray:
+    """Close small gaps of the enhancing tumor and add its blurred rim, as experts and their algorithms draw it."""
+    from scipy import ndimage
+
+    enhancing = label == ET.value
+    closed = ndimage.binary_closing(enhancing, structure=ndimage.generate_binary_structure(3, 1), iterations=2)
+    wide = ndimage.gaussian_filter(closed.astype(np.float32), 1.0) > 0.36
+    return np.where((label > 0) & (wide | enhancing), ET.value, label).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""From a case and a model to a labelmap."""

@@ -1,0 +1,1 @@
+"""From four volumes to the array the network sees, and exactly back."""

@@ -1,0 +1,280 @@
+"""From four volumes to the network's array, and back: one canonicalization, one inverse.
+
+The network's array is RAS, isotropic, cropped to the brain and padded to the network's stride. It follows the axes
+of the reference volume (the nearest to RAS), so that a reference of about 1 mm is never interpolated: its way there
+and back is a permutation, a flip, a crop and a pad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from training.errors import InputError
+from training.images.grid import Grid, Volume, transform_points
+from training.images.resample import (
+    bounding_box,
+    index_map,
+    resample_labels,
+    resample_linear,
+    resample_mask,
+)
+from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
+from training.preparation.brain import Tissue, fill_holes, find_tissue, without_debris
+from training.preparation.grids import canonical_grid, centered, cropped, padded
+from training.preparation.input_warnings import doubts
+from training.preparation.normalize import zscore_channel
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The way between the reference volume's grid and the network's.
+
+    Attributes:
+        reference: The grid results lie on.
+        working: The network's grid: RAS, isotropic, cropped and padded.
+    """
+
+    reference: Grid
+    working: Grid
+
+    @cached_property
+    def _to_working(self) -> np.ndarray:
+        return index_map(self.working.affine, self.reference.affine)
+
+    @cached_property
+    def _to_reference(self) -> np.ndarray:
+        return index_map(self.reference.affine, self.working.affine)
+
+    def to_reference(self, labels: np.ndarray) -> Volume:
+        """Put the network's labels on the reference grid.
+
+        Args:
+            labels: ``(x, y, z)`` uint8 on the working grid.
+
+        Returns:
+            uint8 on exactly :attr:`reference`; background wherever the working grid does not reach.
+        """
+        self._check(labels)
+        return Volume(resample_labels(labels, self._to_working, self.reference.shape), self.reference)
+
+    def to_reference_map(self, values: np.ndarray) -> Volume:
+        """Put a float map of the network (a probability, say) on the reference grid, interpolated linearly.
+
+        Args:
+            values: ``(x, y, z)`` float on the working grid.
+
+        Returns:
+            float32 on exactly :attr:`reference`; 0 wherever the working grid does not reach.
+        """
+        self._check(values)
+        return Volume(resample_linear(values, self._to_working, self.reference.shape), self.reference)
+
+    def to_working(self, label: Volume) -> np.ndarray:
+        """Put a labelmap of the reference grid on the network's.
+
+        Returns:
+            uint8 on the working grid.
+
+        Raises:
+            InputError: If the label lies on another grid than the reference; the message says how they differ.
+        """
+        if not label.grid.matches(self.reference):
+            raise InputError(
+                f"The label does not lie on the grid of the reference volume: {label.grid.difference(self.reference)} "
+                "(label against reference). Resample it onto the reference, or choose that volume as reference.",
+                field="label",
+            )
+        return resample_labels(label.data.astype(np.uint8, copy=False), self._to_reference, self.working.shape)
+
+    def network_to_reference(self, ijk: np.ndarray) -> np.ndarray:
+        """Map voxel indices ``(..., 3)`` of the working grid to those of the reference, not rounded."""
+        return transform_points(self._to_reference, ijk)
+
+    def reference_to_network(self, ijk: np.ndarray) -> np.ndarray:
+        """Map voxel indices ``(..., 3)`` of the reference to those of the working grid, not rounded."""
+        return transform_points(self._to_working, ijk)
+
+    def _check(self, array: np.ndarray) -> None:
+        if tuple(array.shape) != tuple(self.working.shape):
+            raise ValueError(f"expected an array of {self.working.shape}, got {array.shape}")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the network sees of one case.
+
+    Attributes:
+        image: ``(x, y, z, 4)`` float32, channels in the order of :data:`training.modalities.ROLES`, z-scored
+            inside the brain, 0 outside.
+        brain: ``(x, y, z)`` bool.
+        frame: The way back.
+        warnings: What a reader of the result should know, one sentence each.
+        reference: The role on whose grid results lie.
+        missing: Roles that were not there; their channels are 0 throughout.
+    """
+
+    image: np.ndarray
+    brain: np.ndarray
+    frame: Frame
+    warnings: tuple[str, ...] = ()
+    reference: str = "t1ce"
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Channel:
+    """One modality on a grid common to all: its values, and where it shows tissue."""
+
+    values: np.ndarray
+    mask: np.ndarray
+
+
+def prepare(
+    volumes: Mapping[str, Volume],
+    *,
+    reference: str | None = None,
+    stride: int = 16,
+    spacing_mm: float = 1.0,
+    allow_missing: bool = False,
+) -> Prepared:
+    """Bring the volumes of one case into the form the network sees.
+
+    The brain is where at least two of them show tissue, so that one badly stripped or shorter volume neither
+    adds to it nor cuts it; it never leaves the reference's field of view.
+
+    Args:
+        volumes: The four modalities by role, each on its own grid; they must be registered to each other.
+        reference: The role on whose grid results will lie; ``None`` takes T1ce, or the first there is of T1, T2 and
+            FLAIR where T1ce is missing.
+        stride: The sides of the result are multiples of this.
+        spacing_mm: Voxel size of the result.
+        allow_missing: Take what there is, at least one volume. The channel of a missing modality is 0 throughout,
+            as training's modality dropout shows it (:mod:`training.fitting.augment`); a warning names it.
+
+    Raises:
+        InputError: If a modality is missing (and not allowed to be), empty or constant, the volumes do not overlap,
+            or the reference named is missing (``field`` is ``"reference"``).
+    """
+    reference = _checked_reference(volumes, reference, allow_missing)
+    present = [role for role in ROLES if role in volumes]
+    full = canonical_grid(volumes[reference].grid, spacing_mm)
+    with ThreadPoolExecutor(len(ROLES)) as pool:
+        tissues = dict(zip(present, pool.map(lambda role: _tissue(volumes[role], role), present), strict=True))
+        rough = cropped(full, _common_box(full, volumes, tissues))
+        found = pool.map(lambda role: _on_grid(volumes[role], tissues[role], rough), present)
+        channels = dict(zip(present, found, strict=True))
+        brain = _brain(list(channels.values()), rough)
+        box = bounding_box(brain)
+        assert box is not None
+        working = padded(cropped(rough, box), stride)
+        image = np.zeros((*working.shape, len(ROLES)), np.float32)
+        inner = centered(working.shape, tuple(part.stop - part.start for part in box))
+        inside = np.zeros(working.shape, bool)
+        inside[inner] = brain[box]
+
+        def fill(role: str) -> None:
+            channel = channels[role]
+            image[(*inner, ROLES.index(role))] = zscore_channel(channel.values[box], channel.mask[box] & brain[box])
+
+        list(pool.map(fill, present))
+    missing = tuple(role for role in ROLES if role not in volumes)
+    warnings = doubts(
+        volumes[reference].grid,
+        reference,
+        noisy=[role for role in present if tissues[role].background is None],
+        brain_ml=float(np.count_nonzero(brain)) * working.voxel_ml,
+        masks={role: channel.mask for role, channel in channels.items()},
+        missing=missing,
+    )
+    return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings, reference, missing)
+
+
+def matching_role(grid: Grid, volumes: Mapping[str, Volume]) -> str:
+    """Return the modality on whose grid a label lies, T1ce if there is a choice.
+
+    Args:
+        grid: Of the label.
+        volumes: By role, at least one.
+
+    Raises:
+        InputError: If it lies on none of them; ``field`` is ``"label"``.
+    """
+    present = [role for role in REFERENCE_ORDER if role in volumes]
+    for role in present:
+        if volumes[role].grid.matches(grid):
+            return role
+    raise InputError(
+        f"The label lies on the grid of none of the {len(present)} volumes; against {TITLES[present[0]]}, "
+        f"{grid.difference(volumes[present[0]].grid)} (label against {TITLES[present[0]]}).",
+        field="label",
+    )
+
+
+def _checked_reference(volumes: Mapping[str, Volume], reference: str | None, allow_missing: bool) -> str:
+    """Return the role of the reference, after a look at which volumes there are."""
+    missing = [role for role in ROLES if role not in volumes]
+    if missing and not allow_missing:
+        raise InputError(missing_message(missing, volumes), field=missing[0])
+    if len(missing) == len(ROLES):
+        raise InputError("There is no volume; at least one modality is needed.", field="image")
+    unknown = [role for role in volumes if role not in ROLES]
+    if unknown and missing:  # a misspelled role must not pass for a missing one
+        raise InputError(f"There is no modality {unknown[0]!r}; known are {', '.join(ROLES)}.", field=str(unknown[0]))
+    if reference is None:
+        return next(role for role in REFERENCE_ORDER if role in volumes)
+    if reference not in ROLES:
+        raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {reference!r}.", field="reference")
+    if reference in missing:
+        present = ", ".join(role for role in ROLES if role in volumes)
+        raise InputError(
+            f"The reference, {TITLES[reference]} ({reference}), is missing. Choose one of those there are: {present}.",
+            field="reference",
+        )
+    return reference
+
+
+def _tissue(volume: Volume, role: str) -> Tissue:
+    if volume.data.min() == volume.data.max():
+        raise InputError(f"{TITLES[role]} ({role}) holds one value everywhere; there is no brain in it.", field=role)
+    return find_tissue(volume.data)
+
+
+def _common_box(full: Grid, volumes: Mapping[str, Volume], tissues: Mapping[str, Tissue]) -> tuple[slice, ...]:
+    """Return the box on ``full`` that holds the tissue of all modalities, within its field of view."""
+    low, high = np.full(3, np.inf), np.full(3, -np.inf)
+    for role, tissue in tissues.items():
+        box = bounding_box(tissue.mask)
+        if box is None:
+            raise InputError(f"{TITLES[role]} ({role}) shows no tissue.", field=role)
+        ends = [(part.start - 0.5, part.stop - 0.5) for part in box]
+        corners = np.array([[x, y, z] for x in ends[0] for y in ends[1] for z in ends[2]])
+        moved = transform_points(index_map(full.affine, volumes[role].grid.affine), corners)
+        low, high = np.minimum(low, moved.min(axis=0)), np.maximum(high, moved.max(axis=0))
+    first = np.maximum(np.round(low + 0.5 - 0.25), 0).astype(int)
+    last = np.minimum(np.round(high + 0.5 + 0.25), full.shape).astype(int)
+    if np.any(first >= last):
+        raise InputError("The volumes do not overlap in space: their positions disagree.", field="image")
+    return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+
+
+def _on_grid(volume: Volume, tissue: Tissue, grid: Grid) -> _Channel:
+    to_input = index_map(volume.grid.affine, grid.affine)
+    mask = fill_holes(resample_mask(tissue.mask, to_input, grid.shape))
+    fill = float(volume.data.min()) if tissue.background is None else tissue.background
+    return _Channel(resample_linear(volume.data, to_input, grid.shape, fill), mask)
+
+
+def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
+    """Return where at least two volumes show tissue, or where the only one does."""
+    votes = np.zeros(grid.shape, np.uint8)
+    for channel in channels:
+        votes += channel.mask
+    brain = without_debris(fill_holes(votes >= min(2, len(channels))), grid.voxel_ml)
+    if not brain.any():
+        raise InputError("The volumes do not overlap in space: no two show tissue at one place.", field="image")
+    return brain

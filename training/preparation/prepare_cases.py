@@ -1,0 +1,69 @@
+"""Labeled cases on their way into training: prepared once, kept until a file of theirs changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from training.cases.case import Case
+from training.errors import InputError
+from training.preparation.prepare import matching_role, prepare
+from training.preparation.store import PreparedCase, PreparedStore
+
+#: Changes when preparation gives other arrays for the same files, so that old ones are not taken for new.
+PREPARATION_VERSION = 1
+
+
+def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> PreparedCase:
+    """Put one labeled case into a store, unless it is there already, made from the same bytes.
+
+    The volumes are prepared on the grid of the label: T1ce's, or that of another modality it was drawn on.
+
+    Args:
+        case: With a label.
+        store: Where it goes, under the case's id.
+        stride: Of the network.
+
+    Raises:
+        InputError: If a file cannot be used, or the label lies on none of the volumes' grids; names the case.
+    """
+    key = f"preparation {PREPARATION_VERSION} stride {stride} files {case.fingerprint()}"
+    if store.has(case.id, key):
+        return store.get(case.id)
+    try:
+        label = case.read_label()
+        volumes = case.read_all()
+        prepared = prepare(volumes, reference=matching_role(label.grid, volumes), stride=stride)
+        labels = prepared.frame.to_working(label)
+    except InputError as error:
+        raise InputError(f"{case.id}: {error.message}", field=error.field) from error
+    return store.put(case.id, prepared.image, labels, key=key)
+
+
+def prepare_cases(
+    cases: Sequence[Case],
+    store: PreparedStore,
+    *,
+    stride: int = 16,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[PreparedCase], dict[str, str]]:
+    """Put labeled cases into a store; those that cannot be used are told and do not stop the others.
+
+    Args:
+        cases: With labels.
+        store: Where they go.
+        stride: Of the network.
+        on_progress: Called with the number done and the total.
+
+    Returns:
+        The prepared cases, and id to message for the others.
+    """
+    ready: list[PreparedCase] = []
+    failures: dict[str, str] = {}
+    for number, case in enumerate(cases):
+        try:
+            ready.append(prepare_case(case, store, stride=stride))
+        except InputError as error:
+            failures[case.id] = error.message
+        if on_progress is not None:
+            on_progress(number + 1, len(cases))
+    return ready, failures

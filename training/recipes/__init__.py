@@ -1,0 +1,1 @@
+"""Recipes: trainings in stages, from nothing to a model that can be released."""

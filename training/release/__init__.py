@@ -1,0 +1,1 @@
+"""What is published with a model: benchmark, card, pictures of phantoms."""

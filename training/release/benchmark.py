@@ -1,0 +1,259 @@
+"""Everything a model card states, measured anew: phantoms, heads without tumor, labeled cases, missing modalities.
+
+Each part is a function that returns plain, JSON-ready data. Nothing that is measured here was trained on
+(:mod:`training.phantoms.fixed_seeds`); labeled cases are whatever the caller names. Dice is on the grid of the
+truth, with the
+conventions of :mod:`training.evaluation.metrics` for empty regions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from training import __version__
+from training.benchmark_summary import (
+    by_region,
+    calibration_summary,
+    ends,
+    kind_summary,
+    low_case,
+    region_summary,
+    rounded,
+    scores_of,
+)
+from training.cases.case import Case
+from training.clock import now
+from training.evaluation.calibration import Calibration
+from training.evaluation.evaluate import CaseResult, compare, evaluate_subject
+from training.evaluation.metrics import region_dice
+from training.evaluation.subjects import Subject, phantom_subjects, subject_of_case
+from training.labels import REGIONS
+from training.modalities import ROLES
+from training.phantoms.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
+from training.phantoms.generate import GENERATOR_VERSION
+from training.prediction import postprocess
+from training.prediction.segmenter import Segmenter
+from training.preparation.prepare import Prepared, matching_role
+
+#: Of a head without tumor, at most this much may be called tumor.
+TUMOR_FREE_BAR_ML = 0.3
+
+#: Told the name of each thing that is done.
+Done = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        phantoms: Of the fixed ones, from the first.
+        heads: Without tumor, and as many with every distractor.
+        cases: Labeled cases.
+        mirrored: Whether answers averaged over left-right mirror images are compared.
+    """
+
+    phantoms: int = len(FIXED_SEEDS)
+    heads: int = len(HEALTHY_SEEDS)
+    cases: Sequence[Case] = ()
+    mirrored: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many heads are segmented."""
+        with_truth = (self.phantoms + len(self.cases)) * (2 if self.mirrored else 1)
+        return with_truth + 2 * self.heads + len(ROLES) * len(self.cases)
+
+
+def run_benchmark(
+    segmenter: Segmenter,
+    plan: Plan,
+    *,
+    mirrored: Segmenter | None = None,
+    workers: int | None = None,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a model.
+
+    Args:
+        segmenter: The model.
+        plan: How much.
+        mirrored: The same model with ``mirror=True``, needed if the plan compares the two.
+        workers: Processes that make phantoms; ``None`` takes one per core.
+        on_progress: Told heads done, heads in all, and what was done last.
+
+    Returns:
+        What :attr:`training.models.store.ModelCard.metrics` keeps under ``"benchmark"``.
+
+    Raises:
+        InputError: If a labeled case cannot be read.
+    """
+    steps = 0
+
+    def done(what: str) -> None:
+        nonlocal steps
+        steps += 1
+        if on_progress is not None:
+            on_progress(steps, plan.steps, what)
+
+    second = mirrored if plan.mirrored else None
+    # Cases come first: one that cannot be used must not throw away an hour of phantoms.
+    of_patients = of_cases(segmenter, plan.cases, mirrored=second, done=done)
+    short = of_missing(segmenter, plan.cases, done=done)
+    return {
+        **_provenance(segmenter),
+        "phantoms": of_phantoms(segmenter, FIXED_SEEDS[: plan.phantoms], mirrored=second, workers=workers, done=done),
+        "tumor_free": of_tumor_free(segmenter, HEALTHY_SEEDS[: plan.heads], "some", workers=workers, done=done),
+        "every_distractor": of_tumor_free(segmenter, DISTRACTOR_SEEDS[: plan.heads], "all", workers=workers, done=done),
+        "cases": of_patients,
+        "missing": short,
+    }
+
+
+def of_phantoms(
+    segmenter: Segmenter,
+    seeds: Sequence[int],
+    *,
+    mirrored: Segmenter | None = None,
+    workers: int | None = None,
+    done: Done = lambda what: None,
+) -> dict[str, Any]:
+    """Measure Dice, by region and by build, and calibration on phantoms with tumor (and the few healthy among them).
+
+    Args:
+        segmenter: The model.
+        seeds: Of whole heads.
+        mirrored: The same with ``mirror=True``, for comparison.
+        workers: Processes that make the phantoms.
+        done: Told each head, once per model.
+    """
+    calibration = Calibration()
+    results: list[CaseResult] = []
+    others: list[CaseResult] = []
+    for subject in phantom_subjects(seeds, workers=workers):
+        results.append(_answered(segmenter, subject, calibration))
+        done(subject.id)
+        if mirrored is not None:
+            others.append(evaluate_subject(subject, mirrored)[1])
+            done(f"{subject.id}, mirrored")
+    results.sort(key=lambda result: result.case)
+    kinds = sorted({result.kind for result in results})
+    measured = {
+        "seeds": ends(seeds),
+        "count": len(results),
+        "regions": {region: region_summary(results, region) for region in REGIONS} if results else {},
+        "kinds": {kind: kind_summary([result for result in results if result.kind == kind]) for kind in kinds},
+        "low": [low_case(result) for result in results if result.why],
+        "calibration": calibration_summary(calibration),
+    }
+    if mirrored is not None and others:
+        measured["mirrored"] = {region: region_summary(others, region) for region in REGIONS}
+    return measured
+
+
+def of_tumor_free(
+    segmenter: Segmenter,
+    seeds: Sequence[int],
+    distractors: Literal["some", "all"],
+    *,
+    workers: int | None = None,
+    done: Done = lambda what: None,
+) -> dict[str, Any]:
+    """Measure how much tumor is seen where there is none, in mL per head.
+
+    Args:
+        segmenter: The model.
+        seeds: Of heads that are made without tumor.
+        distractors: ``"all"`` puts into each head everything that is not tumor but resembles it.
+        workers: Processes that make the phantoms.
+        done: Told each head.
+    """
+    found: dict[str, float] = {}
+    for subject in phantom_subjects(seeds, tumor=False, distractors=distractors, workers=workers):
+        found[subject.id] = segmenter.segment(subject.volumes).volumes_ml["WT"]
+        done(f"{subject.id}, no tumor")
+    volumes = [found[name] for name in sorted(found)]
+    return {
+        "seeds": ends(seeds),
+        "count": len(volumes),
+        "bar_ml": TUMOR_FREE_BAR_ML,
+        "mean_ml": rounded(np.mean(volumes)) if volumes else None,
+        "max_ml": rounded(max(volumes)) if volumes else None,
+        "over_bar": sum(volume > TUMOR_FREE_BAR_ML for volume in volumes),
+        "heads_ml": [rounded(volume) for volume in volumes],
+    }
+
+
+def of_cases(
+    segmenter: Segmenter, cases: Sequence[Case], *, mirrored: Segmenter | None = None, done: Done = lambda what: None
+) -> list[dict[str, Any]]:
+    """Measure Dice and volumes on labeled cases.
+
+    Raises:
+        InputError: If a case cannot be read, or its label lies on none of its volumes' grids.
+    """
+    rows = []
+    for case in cases:
+        subject = subject_of_case(case)
+        result = evaluate_subject(subject, segmenter)[1]
+        done(case.id)
+        row = {"case": case.id, **scores_of(result.dice, result.predicted_ml)}
+        row["true_ml"] = by_region(result.true_ml)
+        row["hd95_mm"] = result.hd95
+        if mirrored is not None:
+            other = evaluate_subject(subject, mirrored)[1]
+            row["mirrored"] = scores_of(other.dice, other.predicted_ml)
+            done(f"{case.id}, mirrored")
+        rows.append(row)
+    return rows
+
+
+def of_missing(segmenter: Segmenter, cases: Sequence[Case], *, done: Done = lambda what: None) -> list[dict[str, Any]]:
+    """Measure labeled cases again with each single modality left out.
+
+    Raises:
+        InputError: If a case cannot be read, or its label lies on the grid of the modality that is left out alone.
+    """
+    rows = []
+    for case in cases:
+        subject = subject_of_case(case)
+        for absent in ROLES:
+            volumes = {role: volume for role, volume in subject.volumes.items() if role != absent}
+            reference = matching_role(subject.truth.grid, volumes)
+            answer = segmenter.segment(volumes, reference=reference, allow_missing=True)
+            scores = region_dice(answer.labelmap.data, subject.truth.data)
+            rows.append({"case": case.id, "missing": absent, **scores_of(scores, answer.volumes_ml)})
+            done(f"{case.id} without {absent}")
+    return rows
+
+
+def _provenance(segmenter: Segmenter) -> dict[str, Any]:
+    version = segmenter.version
+    return {
+        "date": now(),
+        "code_version": __version__,
+        "generator_version": GENERATOR_VERSION,
+        "model": version.id,
+        "weights_sha256": version.weights_sha256(),
+        "parameters": sum(int(array.size) for array in version.load_weights().values()),
+        "mirror": segmenter.mirror,
+        "postprocessing": postprocess.settings(),
+    }
+
+
+def _answered(segmenter: Segmenter, subject: Subject, calibration: Calibration) -> CaseResult:
+    """Segment a head and compare; its probabilities are tallied on the way."""
+    started = time.perf_counter()
+    reference = matching_role(subject.truth.grid, subject.volumes)
+
+    def tally(probabilities: np.ndarray, prepared: Prepared) -> None:
+        truth = prepared.frame.to_working(subject.truth)
+        calibration.add(probabilities, truth, prepared.brain, spacing_mm=prepared.frame.working.spacing)
+
+    answer = segmenter.segment(subject.volumes, reference=reference, on_probabilities=tally)
+    return compare(subject, answer, reference=reference, seconds=time.perf_counter() - started)

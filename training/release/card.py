@@ -1,0 +1,134 @@
+"""The model card: what a version is for, what it was measured to do, and where it ends.
+
+Numbers live in one place, ``card.json`` of the version; the document for people is rendered from it
+(:mod:`training.release.card_text`), and the server tells a summary. The sections follow Mitchell et al. 2019, "Model
+Cards for Model Reporting", doi:10.1145/3287560.3287596.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from training.atomic import write_json, write_text
+from training.errors import InputError
+from training.labels import REGIONS
+from training.models.store import BUNDLED_ID, ModelVersion, read_version
+from training.release.card_text import FOR_SYNTHETIC, FOR_TRAINED_ON_CASES, INTENDED_USE, LIMITS, NOT_FOR, render
+from training.release.tables import Table, tables
+
+#: Key of :attr:`ModelCard.metrics` under which a card keeps its benchmark.
+BENCHMARK = "benchmark"
+_STORED = re.compile(r"v\d{4,}")
+
+
+def summary(version: ModelVersion) -> dict[str, Any]:
+    """Return what a client should show of a version, JSON-ready: no history, no case by case numbers.
+
+    Returns:
+        ``version``, ``parent``, ``created``, ``description``, ``research_only`` (always true), ``intended_use``,
+        ``not_for``, ``limits`` (sentences), ``cases_seen`` (labeled cases in this version's training) and ``metrics``.
+        The latter holds mean Dice by region under ``phantoms`` (the fixed ones, with ``count``), or under
+        ``judge`` for a retrained version; each only where the card has it.
+    """
+    card = version.card
+    synthetic = not card.data and card.parent is None
+    return {
+        "version": version.id,
+        "parent": card.parent,
+        "created": card.created,
+        "description": card.description,
+        "research_only": True,
+        "intended_use": INTENDED_USE,
+        "not_for": NOT_FOR,
+        "limits": [FOR_SYNTHETIC if synthetic else FOR_TRAINED_ON_CASES, *LIMITS],
+        "cases_seen": sum(seen.split == "train" for seen in card.data),
+        "metrics": _metrics(card.metrics),
+    }
+
+
+def record(folder: Path, benchmark: dict[str, Any]) -> ModelVersion:
+    """Put a benchmark into the card of a version that is to be released; the rest of the card stays.
+
+    Args:
+        folder: Of the version, as ``training/models/bundled``.
+        benchmark: Of :func:`training.release.benchmark.run_benchmark`.
+
+    Raises:
+        InputError: If the folder holds no version, lies in a store (whose cards never change), or the benchmark was
+            taken of other weights.
+    """
+    version = read_version(folder)
+    if _STORED.fullmatch(folder.resolve().name) and (folder.resolve().parent / "current.json").exists():
+        raise InputError(f"{folder} lies in a model store, and the cards there never change.", field="model")
+    if benchmark["weights_sha256"] != version.weights_sha256():
+        raise InputError(f"The weights in {folder} are not those that were measured.", field="model")
+    card = version.card.model_copy(update={"metrics": {**version.card.metrics, BENCHMARK: benchmark}})
+    write_json(folder / "card.json", card.model_dump(mode="json"))
+    return ModelVersion(version.id, folder, card)
+
+
+def write_document(folder: Path, document: Path) -> Path:
+    """Render the document of a version for people from its card.
+
+    Raises:
+        InputError: If the folder holds no version.
+    """
+    return write_text(document, render(released(folder)))
+
+
+def differences(folder: Path, document: Path) -> list[str]:
+    """Say what of a version's card, weights and document does not go together; nothing is computed anew.
+
+    Returns:
+        One sentence each; empty if all is well.
+
+    Raises:
+        InputError: If the folder holds no version.
+    """
+    version = released(folder)
+    found = []
+    try:
+        if document.read_text(encoding="utf-8") != render(version):
+            found.append(f"{document} is not what {folder / 'card.json'} says.")
+    except FileNotFoundError:
+        found.append(f"{document} is not there.")
+    benchmark = version.card.metrics.get(BENCHMARK)
+    if benchmark is not None and benchmark["weights_sha256"] != version.weights_sha256():
+        found.append(f"The numbers in {folder / 'card.json'} were measured with other weights than {folder} holds.")
+    return found
+
+
+def tables_of(version: ModelVersion) -> list[Table]:
+    """Return the tables of a version's benchmark; none if it has not been measured."""
+    return tables(version.card.metrics[BENCHMARK]) if BENCHMARK in version.card.metrics else []
+
+
+def released(folder: Path) -> ModelVersion:
+    """Read a version that is to be released; without an id of its own it is the bundled one.
+
+    Raises:
+        InputError: If the folder holds no version.
+    """
+    version = read_version(folder)
+    return ModelVersion(version.card.version or BUNDLED_ID, folder, version.card)
+
+
+def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    benchmark = metrics.get(BENCHMARK)
+    if benchmark is not None and benchmark["phantoms"]["count"]:
+        phantoms = benchmark["phantoms"]
+        told["phantoms"] = {
+            "count": phantoms["count"],
+            "mean_dice": {region: phantoms["regions"][region]["mean"] for region in REGIONS},
+            "median_dice": {region: phantoms["regions"][region]["median"] for region in REGIONS},
+        }
+    if benchmark is not None and benchmark["tumor_free"]["count"]:
+        told["largest_ml_without_tumor"] = max(
+            benchmark[part]["max_ml"] for part in ("tumor_free", "every_distractor") if benchmark[part]["count"]
+        )
+    if "candidate" in metrics:
+        told["judge"] = {"mean_dice": metrics["candidate"], "parent": metrics.get("parent")}
+    return told

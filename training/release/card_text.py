@@ -1,0 +1,200 @@
+"""The words of the model card, and the document they make with a version's numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.evaluation.calibration import DEFAULT_BINS
+from training.labels import LABELS
+from training.models.store import ModelCard, ModelVersion
+from training.phantoms.fixed_seeds import DISTRACTOR_SEEDS, FIXED_SEEDS, HEALTHY_SEEDS
+from training.prediction.postprocess import (
+    CORE_CLOSING_MM,
+    MIN_CORE_ML,
+    MIN_CORELESS_ML,
+    MIN_ENHANCING_ML,
+    MIN_LESION_ML,
+    MIN_PROBABILITY,
+)
+from training.recipes.recipe import phantoms_in
+from training.release.tables import tables
+
+INTENDED_USE = (
+    "Research on the segmentation of gliomas in MRI, as a first draft that a person corrects: necrotic core, "
+    "peritumoral edema and enhancing tumor in skull-stripped, registered T1, T1 with contrast, T2 and FLAIR of adults."
+)
+NOT_FOR = (
+    "Diagnosis, treatment planning, measuring response, or any other decision about a patient. It is not a medical "
+    "device and has not been clinically validated."
+)
+FOR_SYNTHETIC = "It was trained on synthetic heads only and has never seen a patient."
+FOR_TRAINED_ON_CASES = (
+    "Its training, or that of a version before it, included labeled cases of the people who run it; how it does "
+    "elsewhere is not known."
+)
+LIMITS: tuple[str, ...] = (
+    "How well its probabilities are calibrated was measured on synthetic heads alone.",
+    "Images must be skull-stripped and registered to each other; it does neither.",
+    "It does not know children's brains, cavities and scars after surgery or radiation, hemorrhage, other tumors, "
+    "metastases, or other diseases of white matter, and may call any of them glioma.",
+    f"Lesions below {MIN_LESION_ML:g} mL are not reported, nor are those below {MIN_CORELESS_ML:g} mL in which no "
+    "tumor core was found; small tumors may be missed.",
+    "With a modality missing it is less reliable; with more than one missing it was hardly trained.",
+)
+
+_UNMEASURED = (
+    "The numbers of this version have not been measured yet. `python -m training card --cases CASES --write` measures "
+    "them and writes this document."
+)
+
+
+def render(version: ModelVersion) -> str:
+    """Return the document of a version, Markdown, from nothing but its card."""
+    card = version.card
+    benchmark = card.metrics.get("benchmark")
+    parts = [
+        f"# Model card: TumorLoop {version.id}",
+        "> **Research use only.** Not a medical device; not clinically validated.",
+        "This document is generated from `card.json` of the version by `python -m training card`; do not edit it. Its "
+        "sections are those of Mitchell et al. 2019, [doi:10.1145/3287560.3287596]"
+        "(https://doi.org/10.1145/3287560.3287596).",
+        _section("Model details", _details(version, benchmark)),
+        _section("Intended use", f"{INTENDED_USE}\n\nNot for: {NOT_FOR[0].lower()}{NOT_FOR[1:]}"),
+        _section("Factors", _FACTORS),
+        _section("Metrics", _METRICS),
+        _section("Evaluation data", _EVALUATION_DATA),
+        _section("Training data", _training_data(card)),
+        _section("Quantitative analyses", _analyses(benchmark)),
+        _section("Ethical considerations", _ETHICS),
+        _section("Caveats and recommendations", _caveats(card)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_FACTORS = """What is expected to matter: the size of the tumor and how far it differs from the brain around it; its
+build (ring-enhancing, solid, low grade, patchy); slice thickness and the direction of slices; quality of skull
+stripping and registration; which modalities there are. The generator of the training data varies all of them
+(`training/phantom*.py`). Age, sex, ethnicity, scanner and site are not known of any synthetic head, so nothing can be
+said of differences between such groups."""
+
+_METRICS = f"""Dice of the whole tumor (WT, all labels), the tumor core (TC, necrotic and enhancing) and the enhancing
+tumor (ET), as BraTS has them, on the grid of the truth. A region that neither truth nor answer holds counts as 1, one
+that only one of them holds as 0. For heads without tumor: the volume that is called tumor. For probabilities: the
+expected calibration error (Guo et al. 2017, arXiv:1706.04599) with {DEFAULT_BINS} bins.
+
+A voxel is tumor where that has a probability of {MIN_PROBABILITY["WT"]:g} or more, within it core from
+{MIN_PROBABILITY["TC"]:g}, and within that enhancing from {MIN_PROBABILITY["ET"]:g}. Then connected lesions below
+{MIN_LESION_ML:g} mL are dropped (those with less than {MIN_CORE_ML:g} mL of core below {MIN_CORELESS_ML:g} mL: a
+glioma's edema surrounds a core), edema within the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes core,
+and enhancing tumor below {MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
+
+_EVALUATION_DATA = f"""Synthetic heads whose seeds training refuses: {FIXED_SEEDS[0]} to {FIXED_SEEDS[-1]} with tumor (a
+few without, as drawn), {HEALTHY_SEEDS[0]} to {HEALTHY_SEEDS[-1]} without tumor, and {DISTRACTOR_SEEDS[0]} to
+{DISTRACTOR_SEEDS[-1]} without tumor but with every structure that the generator knows to resemble one. They come from
+the same generator as the training data; they show what was learned, not how it transfers.
+
+Labeled cases of patients, where the tables name any, were given to the command by whoever ran it, and are no part of
+the repository. TCGA-FG-6692 and TCGA-DU-7294 are from the collection TCGA-LGG of The Cancer Imaging Archive (CC BY 3.0:
+Pedano et al. 2016, doi:10.7937/K9/TCIA.2016.L4LTD3TK; Clark et al. 2013, doi:10.1007/s10278-013-9622-7)."""
+
+_ETHICS = """No patient's image was needed to train a model that is bundled with TumorLoop, so none can be recovered
+from its weights. The tissue maps behind the synthetic heads are an average of 152 healthy adults (ICBM152). A
+segmentation that looks finished invites trust that it has not earned: a person must look at all of it and correct it. A
+version that was retrained on the cases of a site may carry traces of them, and should be shared no more freely than
+they are."""
+
+
+def _details(version: ModelVersion, benchmark: dict[str, Any] | None) -> str:
+    card = version.card
+    network = card.network
+    size = f", {benchmark['parameters'] / 1e6:.1f} million parameters" if benchmark else ""
+    lines = [
+        f"- Version {version.id}, created {card.created} with TumorLoop {card.code_version}.",
+        *([f"- {card.description.rstrip('.')}."] if card.description else []),
+        f"- A 3D U-Net in Keras 3: {network.levels} levels, {network.base_filters} filters at full resolution, at most "
+        f"{network.max_filters}{size}. In: {network.channels} modalities at 1 mm, z-scored in the brain. Out: "
+        + ", ".join(["background", *(label.name for label in LABELS)])
+        + ".",
+        "- License: Apache-2.0. Questions and problems: the issue tracker of the repository.",
+    ]
+    if benchmark:
+        lines.insert(1, f"- SHA-256 of the weights: `{benchmark['weights_sha256']}`.")
+    return "\n".join(lines)
+
+
+def _training_data(card: ModelCard) -> str:
+    told = []
+    if not card.data and card.parent is None:
+        told.append(
+            "Synthetic gliomas only: anatomy from the ICBM152 tissue maps, tumors, appearance and scanner effects from "
+            "a generator with strong domain randomization (the idea: Billot et al. 2023, "
+            "doi:10.1016/j.media.2023.102789)."
+        )
+    else:
+        count = sum(seen.split == "train" for seen in card.data)
+        parent = f"; parent: {card.parent}" if card.parent is not None else ""
+        told.append(f"{count} labeled cases, named by id and hash of the label in `card.json`{parent}.")
+    told += _stages(card.training)
+    return "\n\n".join(told)
+
+
+def _stages(training: dict[str, Any]) -> list[str]:
+    """Tell the stages of a recipe; of other trainings the phantom seeds, where the card has them."""
+    if isinstance(training.get("stages"), list):
+        recipe = training.get("recipe", {})
+        settings = {stage["name"]: stage for stage in recipe.get("stage", [])}
+        rows = ["| stage | phantoms (seeds) | generator | epochs x steps | patch | best mean Dice in validation |"]
+        rows.append("|---|---|---|---|---|---|")
+        for done in training["stages"]:
+            chosen = settings.get(done["name"], {})
+            seeds = phantoms_in(chosen) if chosen else [{}]
+            patch = " x ".join(str(side) for side in chosen.get("patch", []))
+            rows.append(
+                f"| {done['name']} | {'; '.join(_seeds(each) for each in seeds)} | "
+                f"{done.get('generator', '?')} | {done['epochs']} x "
+                f"{chosen.get('steps_per_epoch', '?')} | {patch} | {done['best_metric']:.3f} |"
+            )
+        kept = recipe.get("validation", {})
+        end = f"Validation: {kept['count']} phantoms from seed {kept['first']}." if kept else ""
+        return ["\n".join(rows), *([end] if end else [])]
+    if "phantom_seeds" in training:
+        return [f"Seeds of the phantoms: {training['phantom_seeds']}; validation: {training.get('validation_seeds')}."]
+    return []
+
+
+def _seeds(seeds: dict[str, Any]) -> str:
+    first, count = seeds.get("first", 0), seeds.get("count", 0)
+    kind = {True: "", False: ", without tumor", "small": ", small tumors"}[seeds.get("tumor", True)]
+    kind += ", every distractor" if seeds.get("distractors") == "all" else ""
+    return f"{count} ({first} to {first + count - 1}{kind})"
+
+
+def _analyses(benchmark: dict[str, Any] | None) -> str:
+    if benchmark is None:
+        return _UNMEASURED
+    told = [
+        f"Measured {benchmark['date']} with TumorLoop {benchmark['code_version']}, version "
+        f"{benchmark['generator_version']} of the generator"
+        f"{', answers averaged over mirror images' if benchmark['mirror'] else ''}."
+    ]
+    for table in tables(benchmark):
+        told += [f"### {table.title}", table.as_markdown()]
+    low = benchmark["phantoms"]["low"]
+    if low:
+        lines = [f"- {row['case']} ({row['kind']}), WT {row['dice']['WT']:.2f}: {row['why']}" for row in low]
+        told += ["### Phantoms whose whole tumor was found with a Dice below 0.6", "\n".join(lines)]
+    return "\n\n".join(told)
+
+
+def _caveats(card: ModelCard) -> str:
+    synthetic = not card.data and card.parent is None
+    limits = [FOR_SYNTHETIC if synthetic else FOR_TRAINED_ON_CASES, *LIMITS]
+    advice = (
+        "Measure it on labeled cases of your own before you rely on it for anything "
+        "(`python -m training evaluate --cases CASES`), correct what it gets wrong, and retrain."
+    )
+    return "\n".join(f"- {sentence}" for sentence in [*limits, advice])
+
+
+def _section(title: str, text: str) -> str:
+    return f"## {title}\n\n{text}"

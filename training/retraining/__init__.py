@@ -1,0 +1,1 @@
+"""Learning from corrections: the split, the training, and the promotion of a version."""

@@ -1,0 +1,155 @@
+"""Corrected cases, and the phantoms they are mixed with, made ready for a retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.cases.case import Case
+from training.errors import InputError
+from training.hashes import file_sha256
+from training.models.store import SeenCase
+
+if TYPE_CHECKING:
+    from training.preparation.store import PreparedCase, PreparedStore
+
+#: The replayed phantoms have the seeds from here on: far from those of other uses.
+REPLAY_SEED = 500_000_000
+#: The judging phantoms, none of which any training sees. Chosen because each holds all three labels in plenty: where a
+#: region is absent Dice is 0 or 1, and a single voxel would decide which model is promoted.
+_JUDGES = (3, 8, 11, 7, 6, 10, 4, 12, 24, 27, 30, 19, 18, 21, 1, 16)
+JUDGE_SEEDS = tuple(700_000_000 + number for number in _JUDGES)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A labeled case to learn from or to judge by.
+
+    Attributes:
+        case: The images.
+        label: A labelmap with TumorLoop's or BraTS's values, on the grid of one of the images.
+        split: ``train`` or ``validation``.
+        label_sha256: Hash that names this very label; default is that of the file.
+    """
+
+    case: Case
+    label: Path
+    split: str = "train"
+    label_sha256: str = ""
+
+    def digest(self) -> str:
+        """Return the hash that names the label."""
+        return self.label_sha256 or file_sha256(self.label)
+
+    def seen(self) -> SeenCase:
+        """Return what a model card says of it."""
+        return SeenCase(case=self.case.id, patient=self.case.patient, label_sha256=self.digest(), split=self.split)
+
+    def with_split(self, split: str) -> Correction:
+        """Return the same correction in another part."""
+        return replace(self, split=split)
+
+
+def check_corrections(corrections: Sequence[Correction]) -> None:
+    """Make sure that there is something to learn from.
+
+    Raises:
+        InputError: If no correction is for training.
+    """
+    if any(correction.split == "train" for correction in corrections):
+        return
+    if corrections:
+        raise InputError(
+            f"All {len(corrections)} labeled cases are of patients kept for validation, so there is nothing to train "
+            "on. Submit a corrected label of another patient.",
+            field="label",
+        )
+    raise InputError(
+        "There is nothing to train on: no case has a final label. Submit a corrected label first.", field="label"
+    )
+
+
+@dataclass(frozen=True)
+class RetrainCases:
+    """The prepared cases of one retraining.
+
+    Attributes:
+        train: Corrected cases, then phantoms.
+        sampling: How often each of them is drawn.
+        judge: What parent and candidate are judged on.
+        skipped: Corrected cases that could not be read, by id, and why.
+    """
+
+    train: list[PreparedCase]
+    sampling: list[float]
+    judge: list[PreparedCase]
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How corrections and phantoms are mixed.
+
+    Attributes:
+        replay: Number of phantoms to train on.
+        replay_share: Share of the patches that come from them.
+        judge_phantoms: Phantoms to judge on, while there are few labeled validation cases.
+        enough_validation: So many of those do without phantoms.
+        stride: Sides of a prepared case are multiples of this.
+    """
+
+    replay: int
+    replay_share: float
+    judge_phantoms: int
+    enough_validation: int
+    stride: int
+
+    def prepare(self, corrections: Sequence[Correction], work_dir: Path, tell: Callable[[str], None]) -> RetrainCases:
+        """Prepare what is not there yet; ``tell`` hears what is done.
+
+        A case that cannot be read is skipped: one damaged file must not keep the others from being learned.
+
+        Raises:
+            InputError: If no case is left to train on; names the skipped ones.
+        """
+        from training.preparation.store import PreparedStore, prepare_phantoms
+
+        phantoms = PreparedStore(work_dir / "phantoms")
+        parts, skipped = self._prepare_corrected(corrections, PreparedStore(work_dir / "prepared"), tell)
+        few = len(parts["validation"]) < self.enough_validation
+        replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
+        judged = list(JUDGE_SEEDS[: self.judge_phantoms]) if few else []
+        tell("making phantoms")
+        made = prepare_phantoms(
+            phantoms,
+            [*replayed, *judged],
+            on_progress=lambda done, total: tell(f"made phantom {done} of {total}"),
+        )
+        replay, judge = made[: len(replayed)], made[len(replayed) :]
+        train = parts["train"]
+        own = (1.0 - self.replay_share if replay else 1.0) / len(train)
+        sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
+        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *judge], skipped)
+
+    def _prepare_corrected(
+        self, corrections: Sequence[Correction], store: PreparedStore, tell: Callable[[str], None]
+    ) -> tuple[dict[str, list[PreparedCase]], dict[str, str]]:
+        """Return the prepared cases by their part, and those that had to be skipped, with the reason."""
+        from training.preparation.prepare_cases import prepare_case
+
+        parts: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
+        skipped: dict[str, str] = {}
+        for number, correction in enumerate(corrections, start=1):
+            tell(f"reading corrected case {number} of {len(corrections)}")
+            case = replace(correction.case, label=correction.label)
+            try:
+                parts[correction.split].append(prepare_case(case, store, stride=self.stride))
+            except InputError as error:
+                skipped[case.id] = error.message
+                tell(f"skipped {case.id}: {error.message}")
+        if not parts["train"]:
+            reasons = "; ".join(skipped.values()) or "none is kept for training"
+            raise InputError(f"No labeled case can be trained on: {reasons}. Mend or replace the files.", field="label")
+        return parts, skipped

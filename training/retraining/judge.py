@@ -1,0 +1,76 @@
+"""Judging a candidate against its parent, on exactly the same cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.evaluation.metrics import mean_dice
+from training.fitting.config import FitConfig
+from training.labels import REGIONS
+from training.models.store import PROMOTED
+from training.models.weights import Weights
+from training.network.unet import UNetConfig
+
+if TYPE_CHECKING:
+    from training.preparation.store import PreparedCase
+
+#: Dice by region, one entry per case.
+Scores = list[dict[str, float]]
+
+
+def scores_of(
+    weights: Weights,
+    network: UNetConfig,
+    config: FitConfig,
+    cases: Sequence[PreparedCase],
+    on_case: Callable[[], None] = lambda: None,
+) -> Scores:
+    """Return the Dice of each case, whole brains, under the precision of the training; tells after each case."""
+    from training.fitting.compile import compile_model
+    from training.fitting.score import score
+
+    return score(compile_model(config, network, weights), cases, on_case)
+
+
+def not_worse(before: Scores, after: Scores, tolerance: float) -> bool:
+    """Tell whether a candidate's mean Dice over cases and regions is at least its parent's minus ``tolerance``."""
+    return mean_dice(after) >= mean_dice(before) - tolerance
+
+
+def verdict_of(before: Scores, after: Scores, tolerance: float, moved_to: str | None = None) -> str:
+    """Say in one sentence whether a candidate is promoted, and why.
+
+    Args:
+        before: The parent's scores.
+        after: The candidate's, on the same cases.
+        tolerance: See :func:`not_worse`.
+        moved_to: The version that is served now, if it is no longer the parent.
+    """
+    old, new = mean_dice(before), mean_dice(after)
+    cases = "case" if len(before) == 1 else f"{len(before)} cases"
+    numbers = f"mean Dice {new:.4f} against {old:.4f} of its parent on the same {cases}"
+    if not not_worse(before, after, tolerance):
+        return f"Not promoted: {numbers}; more than {tolerance:g} is lost."
+    if moved_to is not None:
+        return f"Not promoted: {moved_to} became the served model while this one was trained. It has {numbers}."
+    return f"{PROMOTED}: {numbers} (not worse by more than {tolerance:g})."
+
+
+def metrics_of(cases: Sequence[PreparedCase], before: Scores, after: Scores) -> dict[str, Any]:
+    """Return what a model card keeps: means and every case, of parent and candidate."""
+
+    def rounded(scores: dict[str, float]) -> dict[str, float]:
+        return {region: round(value, 5) for region, value in scores.items()}
+
+    def means(scores: Scores) -> dict[str, float]:
+        by_region = {region: float(np.mean([case[region] for case in scores])) for region in REGIONS}
+        return rounded({**by_region, "mean": mean_dice(scores)})
+
+    per_case = {
+        case.id: {"parent": rounded(old), "candidate": rounded(new)}
+        for case, old, new in zip(cases, before, after, strict=True)
+    }
+    return {"parent": means(before), "candidate": means(after), "cases": per_case}
