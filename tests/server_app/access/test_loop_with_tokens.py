@@ -1,7 +1,7 @@
 """The tests of the loop with MONAI Label's unmodified client once more, against a server that asks for tokens.
 
-The tests are those of :mod:`tests.server_app.test_stock_client` and :mod:`tests.server_app.test_training_loop`; only
-their fixtures are others: every request bears the token of a trainer who is called ``dr-who``.
+The tests are those of :mod:`tests.server_app.api.test_stock_client` and
+:mod:`tests.server_app.retraining.test_training_loop`; only their fixtures are others: every request bears the token of a trainer who is called ``dr-who``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from monailabel.client.client import MONAILabelClient
 
 from server_app.access.users import Users
 from server_app.common.identity import Role
-from tests.server_app import test_stock_client, test_training_loop
 from tests.server_app.access.conftest import bearer
+from tests.server_app.api import test_stock_client
 from tests.server_app.conftest import Server, serving, voxels
+from tests.server_app.retraining import test_training_loop
 
 _LOOP = [
     *(test for name, test in vars(test_stock_client).items() if name.startswith("test_")),
