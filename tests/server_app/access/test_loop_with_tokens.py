@@ -1,7 +1,8 @@
 """The tests of the loop with MONAI Label's unmodified client once more, against a server that asks for tokens.
 
 The tests are those of :mod:`tests.server_app.api.test_stock_client` and
-:mod:`tests.server_app.retraining.test_training_loop`; only their fixtures are others: every request bears the token of a trainer who is called ``dr-who``.
+:mod:`tests.server_app.retraining.test_training_loop`; only their fixtures are others: every request bears the token of
+a trainer who is called ``dr-who``.
 """
 
 from __future__ import annotations
