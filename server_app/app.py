@@ -46,7 +46,7 @@ from server_app.operations.run_record import RunRecord
 from server_app.retraining.task import Retraining
 from server_app.retraining.trainings import Trainings, stop_task
 from server_app.settings import ServerSettings
-from server_app.spawning import before_signals
+from server_app.spawning import close_before_signals
 from server_app.workspace import Workspace
 from training import __version__
 from training.cases.case import Case
@@ -145,7 +145,7 @@ class TumorLoopApp(MONAILabelApp):
             self.worker.warm_up()
         if self.server_settings.resume_trainings:
             self.trainings.resume_all()
-        before_signals(self.close)
+        close_before_signals(self.close)
         # Labels are checked in threads beside the one that answers; it must not wait 5 ms for each of its steps.
         sys.setswitchinterval(0.0005)
         logger.info("Workspace: %s", self.workspace.root)

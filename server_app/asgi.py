@@ -24,7 +24,7 @@ def layers() -> list[Layer]:
     """Return the layers, outermost first."""
     from server_app.access.setup import access
     from server_app.common.request_id import request_ids
-    from server_app.limits.layer import limits
+    from server_app.limits.middleware import limits
     from server_app.operations.requests import RequestLog
 
     return [request_ids, RequestLog, limits, access]

@@ -17,14 +17,13 @@ from typing import Annotated, Any
 import typer
 
 from server_app.access import oidc
-from server_app.access.binding import check_tls, tokens_needed
-from server_app.access.gate import is_loopback
+from server_app.access.authentication import is_loopback
+from server_app.access.binding import check_tls, tokens_required
 from server_app.access.users import Users
-from server_app.common.cli_errors import told
-from server_app.common.limits_settings import Limits
+from server_app.common.cli_errors import exit_on_input_error
 from server_app.operations.logs import LogFormat, log_config
 from server_app.operations.run_record import RunRecord
-from server_app.settings import ServerSettings
+from server_app.settings import Limits, ServerSettings
 from server_app.workspace import Workspace
 from training.errors import InputError
 
@@ -58,7 +57,7 @@ def serve(
 
     Example: python -m server_app --studies ~/cases --port 8000
     """
-    with told():
+    with exit_on_input_error():
         settings = _settings(conf or [])
         if source_labels:
             settings["source_labels"] = "true"
@@ -66,7 +65,7 @@ def serve(
         settings["workspace"] = str(place.root)
         required = require_token or ServerSettings.from_conf(settings).require_token
         users = Users(place.users_file)
-        settings["require_token"] = str(tokens_needed(host, users, required=required, oidc=oidc.is_enabled()))
+        settings["require_token"] = str(tokens_required(host, users, required=required, oidc=oidc.is_enabled()))
         check_tls(tls_cert, tls_key)
         RunRecord(place.run_record).check()
     port = port or _free_port(host)

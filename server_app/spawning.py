@@ -27,7 +27,7 @@ _LOCK = threading.Lock()
 
 
 @contextmanager
-def light_main() -> Iterator[None]:
+def hidden_main() -> Iterator[None]:
     """Hide ``__main__`` from children that are started inside the block."""
     with _LOCK:
         main = sys.modules["__main__"]
@@ -38,7 +38,7 @@ def light_main() -> Iterator[None]:
             sys.modules["__main__"] = main
 
 
-def before_signals(close: Callable[[], None]) -> None:
+def close_before_signals(close: Callable[[], None]) -> None:
     """Call ``close`` when the process is asked to end, before the web server hears of it.
 
     The web server raises the signal again when it is done, and with that the process is gone, without any cleaning
@@ -59,7 +59,7 @@ def before_signals(close: Callable[[], None]) -> None:
         signal.signal(number, handle)
 
 
-def lives(record: Mapping[str, Any]) -> bool:
+def is_alive(record: Mapping[str, Any]) -> bool:
     """Tell whether the process lives that a record names by ``pid`` and ``process_started`` (seconds since 1970)."""
     try:
         process = psutil.Process(int(record["pid"]))
@@ -81,7 +81,7 @@ def end_with_parent() -> None:
     threading.Thread(target=follow, name="follow-parent", daemon=True).start()
 
 
-def become_child(niceness: int = 0, oom_score: int = 0) -> None:
+def init_child(niceness: int = 0, oom_score: int = 0) -> None:
     """Prepare a child process: Ctrl-C is the parent's business, and the child ends when the parent does.
 
     Args:

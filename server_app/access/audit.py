@@ -22,7 +22,7 @@ from typing import Any
 from training.atomic import fsync_folder
 
 #: The most refusals of unknown senders that are written in a minute, so that nobody can fill the disk by knocking.
-MOST_REFUSALS = 100
+MAX_REFUSALS = 100
 
 
 class AuditLog:
@@ -72,10 +72,10 @@ class AuditLog:
         with self._lock:
             minute, unwritten = int(time.monotonic() // 60), 0
             if minute != self._minute:
-                unwritten = max(0, self._refusals - MOST_REFUSALS)
+                unwritten = max(0, self._refusals - MAX_REFUSALS)
                 self._minute, self._refusals = minute, 0
             self._refusals += 1
-            if self._refusals > MOST_REFUSALS:
+            if self._refusals > MAX_REFUSALS:
                 return
         self.append({**entry, **({"unwritten_before": unwritten} if unwritten else {})}, durable=False)
 

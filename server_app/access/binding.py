@@ -5,12 +5,12 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from server_app.access.gate import ADVICE, is_loopback
+from server_app.access.authentication import ADVICE, is_loopback
 from server_app.access.users import Users
 from training.errors import InputError
 
 
-def tokens_needed(host: str, users: Users, *, required: bool, oidc: bool) -> bool:
+def tokens_required(host: str, users: Users, *, required: bool, oidc: bool) -> bool:
     """Tell whether the server asks everybody for a token.
 
     Args:

@@ -11,7 +11,7 @@ import typer
 
 from server_app.access.audit import AuditLog
 from server_app.access.users import Users
-from server_app.common.cli_errors import told
+from server_app.common.cli_errors import exit_on_input_error
 from server_app.common.identity import ROLES
 from server_app.workspace import Workspace
 from training.errors import InputError
@@ -36,7 +36,7 @@ def add(
 
     Example: python -m server_app users add anna --role annotator --studies ~/cases
     """
-    with told():
+    with exit_on_input_error():
         place = _place(studies, workspace)
         token = Users(place.users_file).add(name, ROLES[role.value], days=days)
         _record(place, "users add", name, role.value)
@@ -47,7 +47,7 @@ def add(
 @users.command(name="list")
 def list_users(studies: Studies = None, workspace: Place = None) -> None:
     """Print the users: name, role, state, when they were added and when their token ends."""
-    with told():
+    with exit_on_input_error():
         found = Users(_place(studies, workspace).users_file).all()
     for user in found:
         typer.echo("\t".join((user.name, user.role, user.state, user.created, user.revoked or user.expires or "never")))
@@ -58,7 +58,7 @@ def list_users(studies: Studies = None, workspace: Place = None) -> None:
 @users.command()
 def revoke(name: Name, studies: Studies = None, workspace: Place = None) -> None:
     """End a user's access token, from the next request on."""
-    with told():
+    with exit_on_input_error():
         place = _place(studies, workspace)
         Users(place.users_file).revoke(name)
         _record(place, "users revoke", name)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from server_app.access import oidc
 from server_app.access.audit import AuditLog
-from server_app.access.gate import Gate
-from server_app.access.layer import AccessLayer
+from server_app.access.authentication import Authenticator
+from server_app.access.middleware import AccessMiddleware
 from server_app.access.redact import hide_tokens
 from server_app.access.users import Users
 from server_app.api.mounting import put_first
@@ -28,7 +28,7 @@ def access(app: ASGIApp) -> ASGIApp:
 
     own = ServerSettings.from_conf(stock.MONAI_LABEL_APP_CONF)
     place = Workspace.for_studies(Path(stock.MONAI_LABEL_STUDIES), own.workspace)
-    gate = Gate(
+    gate = Authenticator(
         users=Users(place.users_file),
         required=own.require_token,
         origins=frozenset(str(origin).rstrip("/") for origin in stock.MONAI_LABEL_CORS_ORIGINS),
@@ -39,4 +39,4 @@ def access(app: ASGIApp) -> ASGIApp:
     if gate.oidc is None:
         put_first(login.router(gate))
     hide_tokens()
-    return AccessLayer(app, gate, AuditLog(place.audit))
+    return AccessMiddleware(app, gate, AuditLog(place.audit))

@@ -16,7 +16,7 @@ from server_app.api.replies import ENDINGS, checked_ending, labelmap_reply, map_
 from server_app.api.stock_inference import Annotator, Reader, Settings, Trainer, sessions_of, with_user
 from server_app.api.trainings import trainings
 from server_app.cases.samples import make_sample
-from server_app.common.presence import while_there
+from server_app.common.removal_lock import while_present
 from server_app.common.request_notes import note
 from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
@@ -172,7 +172,7 @@ def _case_of_session(app: TumorLoopApp, case_id: str, session_id: str, facts: di
     sessions, store = sessions_of(app), app.datastore()
     files = session_case(sessions.image(session_id), "session_id").sources.values()
     case = store.add_case(case_id, [source.path for source in files], facts)
-    with while_there(app.workspace, case):
+    with while_present(app.workspace, case):
         store.labels.answers.take_over(case.id, sessions.answers(session_id), SESSION_ANSWER)
     return case
 

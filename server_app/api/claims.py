@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from server_app.api.stock_inference import Annotator, Reader, Settings, with_user
-from server_app.cases.claims import LONGEST_MINUTES
+from server_app.cases.claims import MAX_CLAIM_MINUTES
 from server_app.common.identity import Role, require
 from server_app.common.params import user_of
 from server_app.disk import StoringRoute
@@ -52,8 +52,8 @@ def claims_router(app: TumorLoopApp) -> APIRouter:
 def _minutes(given: Any, default: float) -> float:
     if given is None:
         return default
-    if isinstance(given, bool) or not isinstance(given, int | float) or not 1 <= given <= LONGEST_MINUTES:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 1 <= given <= MAX_CLAIM_MINUTES:
         raise InputError(
-            f"minutes must be a number from 1 to {LONGEST_MINUTES}, not {str(given)[:40]!r}.", field="minutes"
+            f"minutes must be a number from 1 to {MAX_CLAIM_MINUTES}, not {str(given)[:40]!r}.", field="minutes"
         )
     return float(given)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from fastapi import HTTPException
 from fastapi.responses import FileResponse
 
-from server_app.common.limits_settings import Limits
 from server_app.errors import refusal
+from server_app.settings import Limits
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Request
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import User
 
-from server_app.access.gate import Gate
+from server_app.access.authentication import Authenticator
 from server_app.common.identity import Role, current
 from server_app.errors import refusal
 from training.errors import InputError
@@ -24,14 +24,14 @@ _STOCK_ROLES = {
 }
 
 
-def router(gate: Gate) -> APIRouter:
+def router(gate: Authenticator) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/auth", tags=["Auth"])
 
     @routes.get("/")
     async def enabled(request: Request) -> dict[str, Any]:
         """Tell whether a token is needed."""
-        return {"enabled": gate.asks(request.scope), "client_id": "tumorloop", "realm": ""}
+        return {"enabled": gate.requires_token(request.scope), "client_id": "tumorloop", "realm": ""}
 
     @routes.post("/token")
     async def log_in(username: Annotated[str, Form()] = "", password: Annotated[str, Form()] = "") -> dict[str, str]:

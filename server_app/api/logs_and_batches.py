@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from server_app.app import TumorLoopApp
 
 #: Most lines of the log in one answer.
-MOST_LINES = 10_000
+MAX_LINES = 10_000
 #: What a batch may be told. MONAI Label passes its request on to a subprocess's environment: all else stays out.
 _BATCH = frozenset({"images", "max_batch_size", "label_tag", "save_label", "reference", "allow_missing", "client_id"})
 #: What MONAI Label's clients send along and nobody needs here.
@@ -46,7 +46,7 @@ def _logs() -> APIRouter:
     router = APIRouter(prefix="/logs", tags=["Others"])
 
     @router.get("/", response_class=PlainTextResponse)
-    def show(user: Trainer, lines: Annotated[int, Query(ge=1, le=MOST_LINES)] = 300) -> str:
+    def show(user: Trainer, lines: Annotated[int, Query(ge=1, le=MAX_LINES)] = 300) -> str:
         """Return the last lines of the server's log."""
         log = Path(settings.MONAI_LABEL_APP_DIR) / "logs" / "app.log"
         try:
@@ -83,14 +83,14 @@ def _batches(app: TumorLoopApp) -> APIRouter:
         """Segment many cases and store the answers as labels; without ``save_label``, learn how unsure the model is."""
         app.require_model(model)
         with input_errors():
-            wishes = batch_wishes(params or {})
+            wishes = batch_params(params or {})
             flag(wishes, "save_label")
         return dict(batch_infer.run(model, images, with_user(wishes, user), run_sync))
 
     return router
 
 
-def batch_wishes(params: dict[str, Any]) -> dict[str, Any]:
+def batch_params(params: dict[str, Any]) -> dict[str, Any]:
     """Return what of a batch's parameters is passed on.
 
     Raises:

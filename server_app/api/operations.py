@@ -32,7 +32,7 @@ def _operations(app: TumorLoopApp) -> APIRouter:
 
         A coroutine, so that it answers while all threads are taken.
         """
-        ills = app.overview.ills()
+        ills = app.overview.problems()
         response.status_code = 503 if ills else 200
         return {"status": "failing" if ills else "ok", "problems": ills}
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from fastapi import UploadFile
 
-from server_app.common.limits_settings import Limits
+from server_app.common.strict_json import strict_json
 from server_app.errors import input_errors, refusal
 from server_app.limits.files import check_voxels
-from server_app.limits.strict_json import strict_json
+from server_app.settings import Limits
 from training.errors import InputError
 
 #: Most bytes of a file's name; the ending is kept.
-_MOST_NAME = 200
+_MAX_NAME = 200
 #: ``..`` between slashes of any kind, also as a code, and characters that no name has.
 _WAY_UP = re.compile(r"(^|[/\\]|%2f|%5c)(\.|%2e){2}([/\\]|%2f|%5c|$)|[\x00-\x1f\x7f]", re.IGNORECASE)
 
@@ -84,4 +84,4 @@ def _plain_name(name: str | None, field: str) -> str:
     plain = PureWindowsPath(PurePosixPath(name).name).name
     if plain in ("", "."):
         raise InputError("A file was sent without a name. Name it after its modality, as t1.nii.gz.", field=field)
-    return plain.encode("utf-8", "replace")[-_MOST_NAME:].decode("utf-8", "ignore")
+    return plain.encode("utf-8", "replace")[-_MAX_NAME:].decode("utf-8", "ignore")

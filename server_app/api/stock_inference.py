@@ -85,7 +85,7 @@ def _inference(app: TumorLoopApp) -> APIRouter:
         if wishes.get("save_label") in (True, "true"):
             require(Role.ANNOTATOR, "save_label", "store labels")
         request = with_user({name: value for name, value in wishes.items() if name not in _RESERVED}, user)
-        with app.jobs.following(wishes.get("job"), client_of(sent, wishes)) as ticket:
+        with app.jobs.tracked(wishes.get("job"), client_of(sent, wishes)) as ticket:
             result = _infer(app, {**request, "model": model, "image": image}, ticket, session_id, file)
         note(model_version=result["params"]["model_version"], answer_sha256=file_sha256(Path(result["file"])))
         return send_response(app.datastore(), result, output, background_tasks)

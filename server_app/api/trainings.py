@@ -24,7 +24,7 @@ def trainings(app: TumorLoopApp) -> APIRouter:
         """Tell what a training would start from, learn, take and need."""
         trainer, labels = app.trainer(model), app.datastore().labels
         with input_errors():
-            need = trainer.need(trainer.defaults)
+            need = trainer.memory_need(trainer.defaults)
             plan = plan_of(app.models, labels.corrections(), trainer.defaults)
         memory = {"bytes": need.bytes, "free_bytes": need.free_bytes, "batch_size": need.batch_size}
         return {**plan, "memory": memory, "resumable": trainer.unfinished() is not None}

@@ -24,7 +24,7 @@ from training.atomic import write_json
 logger = logging.getLogger(__name__)
 
 #: Minutes a claim may last.
-LONGEST_MINUTES = 24 * 60
+MAX_CLAIM_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Claims:
         with self._lock:
             return self._live().get(case)
 
-    def of_another(self, case: str, user: str | None) -> Claim | None:
+    def held_by_other(self, case: str, user: str | None) -> Claim | None:
         """Return a case's claim if somebody else than ``user`` has it."""
         claim = self.of(case)
         return claim if claim is not None and claim.user != user else None
@@ -109,7 +109,7 @@ class Claims:
         claim = self.claim(case, user, minutes)
         if claim is not None:
             return claim
-        other = self.of_another(case, user)
+        other = self.held_by_other(case, user)
         raise (
             taken(other) if other is not None else refusal(409, "claim", f"Case {case} was just given back; try again.")
         )

@@ -24,8 +24,8 @@ from server_app.cases.submissions import FINAL, Submissions
 from server_app.cases.uploads import Uploads, checked_id, conflict, same_or_conflict, whole_case
 from server_app.common.identity import current
 from server_app.common.params import user_of
-from server_app.common.presence import while_there
 from server_app.common.quarantine import Quarantine
+from server_app.common.removal_lock import while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal
 from server_app.labels.store import LabelStore
@@ -152,7 +152,7 @@ class CaseDatastore(Datastore):
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Remember what a client says of an image."""
         case = self.case(image_id)
-        with while_there(self.workspace, case):
+        with while_present(self.workspace, case):
             write_json(self.workspace.notes / f"{case.id}.json", {**self._notes(case.id), **info})
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
@@ -209,7 +209,7 @@ class CaseDatastore(Datastore):
 
     def submitted(self, case_id: str, tag: str, user: str | None) -> dict[str, Any]:
         """End the claim of whoever has submitted a final label; tell whose claim the case is under otherwise."""
-        other = self.claims.of_another(case_id, user)
+        other = self.claims.held_by_other(case_id, user)
         if other is None and tag == FINAL:
             with contextlib.suppress(OSError):  # the label is stored; the claim ends by itself in time
                 self.claims.release(case_id, user)
@@ -254,9 +254,9 @@ class CaseDatastore(Datastore):
         """Return the cases without a final label (or one of another tag)."""
         return [case.id for case in self.catalog.all().values() if not self.labels.is_labeled(case, label_tag)]
 
-    def waiting_for(self, user: str | None) -> list[str]:
+    def unlabeled_for(self, user: str | None) -> list[str]:
         """Return the cases without a final label that nobody else works on."""
-        return [case for case in self.get_unlabeled_images() if self.claims.of_another(case, user) is None]
+        return [case for case in self.get_unlabeled_images() if self.claims.held_by_other(case, user) is None]
 
     # === Parts ===
 

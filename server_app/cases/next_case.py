@@ -134,7 +134,7 @@ def _chosen(ranking: Sequence[str], request: dict[str, Any]) -> str:
 
 
 def _waiting(request: dict[str, Any], store: CaseDatastore) -> list[str]:
-    return store.waiting_for(user_of(request))
+    return store.unlabeled_for(user_of(request))
 
 
 def _cases(datastore: Datastore) -> CaseDatastore:

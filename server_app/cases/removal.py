@@ -13,8 +13,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from server_app.common.presence import REMOVING
 from server_app.common.quarantine import Quarantine
+from server_app.common.removal_lock import REMOVAL_LOCK
 from server_app.workspace import Workspace
 from training.atomic import fsync_folder, make_folder, write_json
 from training.clock import now
@@ -30,7 +30,7 @@ def remove_upload(workspace: Workspace, case_id: str, user: str) -> Path | None:
         case_id: Its id.
         user: Who wants it.
     """
-    with REMOVING:
+    with REMOVAL_LOCK:
         if not (workspace.uploads / case_id).is_dir():
             return None
         place = _begun(workspace, case_id)

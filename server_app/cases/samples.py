@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.phantoms.generate import Phantom
 
 #: The largest seed that may be asked for.
-MOST_SEED = 999_999
+MAX_SEED = 999_999
 #: Seeds of the generator begin here, far from those that models are trained and measured on. Each sample has several,
 #: because one head in twelve is healthy; the first is taken whose tumor has at least so many voxels of 1 mm.
 _FIRST, _EACH = 1_200_000_016, 16
@@ -41,7 +41,7 @@ def make_sample(store: CaseDatastore, incoming: Path, params: Mapping[str, Any])
     Args:
         store: Where to.
         incoming: For files under way.
-        params: ``seed``, 0 to :data:`MOST_SEED`; without it, the first from 1 on that is not there yet.
+        params: ``seed``, 0 to :data:`MAX_SEED`; without it, the first from 1 on that is not there yet.
 
     Returns:
         The case ``sample-<seed>``.
@@ -53,7 +53,7 @@ def make_sample(store: CaseDatastore, incoming: Path, params: Mapping[str, Any])
         seed = _checked(params.get("seed"))
     with _making:
         if seed is None:
-            seed = next(number for number in range(1, MOST_SEED) if store.catalog.find(f"sample-{number}") is None)
+            seed = next(number for number in range(1, MAX_SEED) if store.catalog.find(f"sample-{number}") is None)
         name = f"sample-{seed}"
         found = store.catalog.find(name)
         if found is not None and store.catalog.is_uploaded(found.id):
@@ -88,6 +88,6 @@ def sample_phantom(seed: int) -> Phantom:
 
 
 def _checked(seed: Any) -> int | None:
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MOST_SEED):
-        raise InputError(f"A seed is a whole number from 0 to {MOST_SEED}, not {str(seed)[:40]!r}.", field="seed")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED):
+        raise InputError(f"A seed is a whole number from 0 to {MAX_SEED}, not {str(seed)[:40]!r}.", field="seed")
     return seed

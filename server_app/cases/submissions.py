@@ -10,8 +10,8 @@ from typing import Any
 from server_app.cases.case_ids import images_digest
 from server_app.cases.catalog import Catalog
 from server_app.common.params import user_of
-from server_app.common.presence import mark_of, while_there
 from server_app.common.readers import reading
+from server_app.common.removal_lock import stamp_of, while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, unknown
 from server_app.labels.answers import Answers
@@ -32,7 +32,7 @@ FINAL = "final"
 SOURCE = "source"
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 #: The most submissions of one and the same label that are remembered.
-_MOST_SAID = 50
+_MAX_SAID = 50
 
 
 class Submissions:
@@ -70,7 +70,7 @@ class Submissions:
         Raises:
             HTTPException: 422 for a label that cannot be used, 404 if the case was removed meanwhile.
         """
-        mark = mark_of(self._workspace, case)
+        mark = stamp_of(self._workspace, case)
         with input_errors():
             _check_tag(tag)
             told = label_facts(params)
@@ -83,7 +83,7 @@ class Submissions:
                     allow_empty=params.get("allow_empty") is True,
                 )
             record = {"tag": tag, "user": user_of(params), **told, **self._origin(case, checked, told)}
-            with while_there(self._workspace, case, mark):
+            with while_present(self._workspace, case, mark):
                 if tag == FINAL:
                     record["split"] = self.split.assign([case.patient])[case.patient]
                 label, new = self.store.add(case.id, checked.volume, record)
@@ -117,16 +117,16 @@ class Submissions:
         history = [entry for entry in earlier if isinstance(entry, dict)] if isinstance(earlier, list) else []
         last = history[-1] if history else label.record
         if any(last.get(name) != value for name, value in said.items()):
-            self.store.note(label, {"said_again": [*history, {**said, "time": now()}][-_MOST_SAID:]})
+            self.store.note(label, {"said_again": [*history, {**said, "time": now()}][-_MAX_SAID:]})
 
     def note(self, case: Case, tag: str, info: dict[str, Any]) -> None:
         """Remember what a client says of the newest label of a tag; 404 if there is none."""
-        with while_there(self._workspace, case):
+        with while_present(self._workspace, case):
             self.store.note(self.newest(case, tag), info)
 
     def remove(self, case: Case, tag: str, user: str) -> LabelVersion:
         """Mark the newest label of a tag as removed and return it; 404 if there is none."""
-        with while_there(self._workspace, case):
+        with while_present(self._workspace, case):
             label = self.newest(case, tag)
             self.store.remove(case.id, tag, user)
             return label

@@ -11,7 +11,7 @@ from training.errors import InputError
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def exit_on_input_error() -> Iterator[None]:
     """End the program with exit code 2 and the sentence of an :class:`InputError` inside the block."""
     try:
         yield

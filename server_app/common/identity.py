@@ -45,12 +45,12 @@ class Identity:
 
 
 #: Who uses a server that asks nobody for a name.
-ANYBODY = Identity()
-_CURRENT: ContextVar[Identity] = ContextVar("tumorloop-identity", default=ANYBODY)
+ANONYMOUS = Identity()
+_CURRENT: ContextVar[Identity] = ContextVar("tumorloop-identity", default=ANONYMOUS)
 
 
 def current() -> Identity:
-    """Return who sends the request; :data:`ANYBODY` outside of one."""
+    """Return who sends the request; :data:`ANONYMOUS` outside of one."""
     return _CURRENT.get()
 
 
@@ -72,10 +72,10 @@ def require(role: Role, field: str, deed: str) -> None:
     """
     who = current()
     if who.role < role:
-        raise refusal(403, field, too_little(who, role, deed))
+        raise refusal(403, field, insufficient_role(who, role, deed))
 
 
-def too_little(who: Identity, needed: Role, deed: str = "do this") -> str:
+def insufficient_role(who: Identity, needed: Role, deed: str = "do this") -> str:
     """Return the sentence for a user whose role is too small."""
     return (
         f"{who.name} is {_a(who.role.title)} and may not {deed}: that takes {_a(needed.title)}. "

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 #: The most cases a line names; a download of the whole dataset has more.
-_MOST_CASES = 1000
+_MAX_CASES = 1000
 
 
 _NOTES: ContextVar[dict[str, Any] | None] = ContextVar("tumorloop-audit", default=None)
@@ -32,6 +32,6 @@ def note(**facts: Any) -> None:
     case = facts.pop("case", None)
     if case is not None:
         cases = notes.setdefault("cases", [])
-        if case not in cases and len(cases) < _MOST_CASES:
+        if case not in cases and len(cases) < _MAX_CASES:
             cases.append(case)
     notes.update({name: value for name, value in facts.items() if value is not None})

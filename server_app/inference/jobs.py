@@ -48,7 +48,7 @@ class Jobs:
         self._early: dict[str, float] = {}
 
     @contextmanager
-    def following(self, job_id: Any, client: str = "") -> Iterator[Ticket]:
+    def tracked(self, job_id: Any, client: str = "") -> Iterator[Ticket]:
         """Keep a record of the segmentation that the block computes with the ticket.
 
         Args:

@@ -40,7 +40,7 @@ class MapStore:
         self._filling: set[Path] = set()
 
     @contextlib.contextmanager
-    def making(self) -> Iterator[Path]:
+    def new_folder(self) -> Iterator[Path]:
         """Yield a new folder to be filled with ``<name>.nii.gz``; it is gone again if that fails.
 
         Older folders make room for it, but none that is still being filled: an inference may wait for long.

@@ -1,9 +1,9 @@
-"""One after the other: the queue in front of the inference process.
+"""The queue in front of the inference process: one inference computes, the others wait.
 
-Whoever wants to compute waits here, in its own thread, and only the one whose turn it is hands anything to the process.
-So a computation that is cancelled takes nothing with it but itself: the process is killed, and the others are still
-here. The turn goes to the client that had one longest ago, so that nobody waits behind more than one of another
-client's. One lock guards the queue; what :meth:`Turns.cancel` calls must not wait for anything.
+Each request waits here in its own thread, and only the one whose turn has come submits anything to the process. So
+cancelling a computation, which kills the process, ends no other one: the rest are still waiting here. The next slot goes
+to the client that was served longest ago, so nobody waits behind more than one inference of another client. One lock
+guards the queue; what :meth:`InferenceQueue.cancel` calls must not block.
 """
 
 from __future__ import annotations
@@ -16,58 +16,58 @@ from dataclasses import dataclass
 
 from server_app.errors import refusal
 
-#: The most that wait at a time: each holds one of the web server's forty threads, and the rest must go on answering.
-MOST = 24
-#: The most of them that one client may have, so that it cannot lock the others out.
-MOST_EACH = 16
-#: Clients whose last turn is remembered.
+#: Most inferences in the queue: each holds a thread of the web server, and the rest must stay free for other requests.
+MAX_WAITING = 24
+#: Most of them from one client, so that it cannot keep the others out.
+MAX_WAITING_PER_CLIENT = 16
+#: Clients for which the last time they were served is remembered.
 _REMEMBERED = 256
 
 
 @dataclass(eq=False)
 class Ticket:
-    """A place in the queue.
+    """One inference's entry in the queue.
 
     Attributes:
-        client: Who wants the result; the same for all that one client wants.
-        cancelled: Somebody does not want the result any more.
-        over: Computed, failed or given up: it cannot be cancelled any more.
+        client: Who wants the result; the same for everything that one client asks for.
+        cancelled: Whether it was cancelled.
+        finished: Whether it was computed, failed or was given up; it can no longer be cancelled.
     """
 
     client: str = ""
     cancelled: bool = False
-    over: bool = False
+    finished: bool = False
 
 
-class Turns:
-    """The queue: one of it computes, the others wait, in the order of their coming."""
+class InferenceQueue:
+    """The queue of one server. Safe for threads."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._queue: list[Ticket] = []
         self._computing: Ticket | None = None
-        self._served: dict[str, int] = {}
-        self._turns = 0
+        self._last_served: dict[str, int] = {}
+        self._count = 0
         self._closed = False
 
     @contextmanager
-    def turn(self, ticket: Ticket, give_up: float) -> Iterator[None]:
-        """Wait until it is this ticket's turn, and keep it for the block.
+    def slot(self, ticket: Ticket, deadline: float) -> Iterator[None]:
+        """Wait for the ticket's turn, and hold the slot for the duration of the block.
 
         Args:
             ticket: A new one.
-            give_up: When to stop waiting, on the clock of :func:`time.monotonic`.
+            deadline: When to stop waiting, on the clock of :func:`time.monotonic`.
 
         Raises:
-            HTTPException: 499 if the ticket was cancelled, before or inside the block, whatever came of the block; 503
-                if too many wait or the server ends; 504 if the turn did not come in time.
+            HTTPException: 499 if the ticket was cancelled, before or inside the block, whatever the block did; 503 if too
+                many wait or the server shuts down; 504 if the deadline passed.
         """
         try:
-            self._wait(ticket, give_up)
+            self._wait(ticket, deadline)
             yield
         finally:
             with self._changed:
-                ticket.over = True
+                ticket.finished = True
                 if self._computing is ticket:
                     self._computing = None
                 if ticket in self._queue:
@@ -77,7 +77,7 @@ class Turns:
                 raise _cancelled()
 
     def skip(self, ticket: Ticket) -> None:
-        """Let a ticket be over that needs no turn.
+        """Finish a ticket that needs no computation.
 
         Raises:
             HTTPException: 499 if it was cancelled before.
@@ -85,17 +85,17 @@ class Turns:
         with self._changed:
             if ticket.cancelled:
                 raise _cancelled()
-            ticket.over = True
+            ticket.finished = True
 
     def cancel(self, ticket: Ticket, end: Callable[[], None]) -> bool:
-        """Cancel a ticket; return whether it came in time.
+        """Cancel a ticket; return whether it was still in time.
 
         Args:
             ticket: Waiting, computing, or not in the queue yet.
-            end: Called to end the computation, if it is this ticket's.
+            end: Called to end the computation if it is this ticket's.
         """
         with self._changed:
-            if ticket.over:
+            if ticket.finished:
                 return False
             ticket.cancelled = True
             if self._computing is ticket:
@@ -103,40 +103,42 @@ class Turns:
             self._changed.notify_all()
             return True
 
-    def before(self, ticket: Ticket) -> int:
-        """Return how many are before a ticket; 0 if it computes or is over."""
+    def position(self, ticket: Ticket) -> int:
+        """Return how many are ahead of a ticket; 0 if it is computing or finished."""
         with self._changed:
-            if ticket.over:
+            if ticket.finished:
                 return 0
             return self._order().index(ticket) if ticket in self._queue else len(self._queue)
 
     def length(self) -> int:
-        """Return how many compute or wait."""
+        """Return how many are computing or waiting."""
         with self._changed:
             return len(self._queue)
 
     def close(self) -> None:
-        """Let nobody have another turn."""
+        """Give out no further slots."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def _wait(self, ticket: Ticket, give_up: float) -> None:
+    def _wait(self, ticket: Ticket, deadline: float) -> None:
         with self._changed:
             self._enter(ticket)
             while not self._closed and not ticket.cancelled and not self._is_next(ticket):
-                if not self._changed.wait(max(0.0, give_up - time.monotonic())) and time.monotonic() >= give_up:
-                    raise refusal(504, "", "Other segmentations took too long; the turn of this one did not come.")
-            if self._closed or ticket.cancelled:  # of a cancelled one, turn() makes its own error
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() >= deadline:
+                    raise refusal(504, "", "Other segmentations took too long; this one was not started in time.")
+            if self._closed or ticket.cancelled:  # slot() raises its own error for a cancelled one
                 raise refusal(503, "", "The server is shutting down.")
             self._computing = ticket
-            self._remember(ticket.client)
+            self._note_served(ticket.client)
 
     def _enter(self, ticket: Ticket) -> None:
-        if len(self._queue) >= MOST:
-            raise refusal(503, "", f"{MOST} segmentations wait already. Try again in some minutes.")
-        if sum(other.client == ticket.client for other in self._queue) >= MOST_EACH:
-            message = f"{MOST_EACH} of your segmentations wait already. Wait for some of them, or cancel them."
+        if len(self._queue) >= MAX_WAITING:
+            raise refusal(503, "", f"{MAX_WAITING} segmentations are waiting already. Try again in a few minutes.")
+        if sum(other.client == ticket.client for other in self._queue) >= MAX_WAITING_PER_CLIENT:
+            message = (
+                f"{MAX_WAITING_PER_CLIENT} of your segmentations are waiting already. Wait for some, or cancel them."
+            )
             raise refusal(503, "", message)
         self._queue.append(ticket)
 
@@ -144,25 +146,25 @@ class Turns:
         return self._computing is None and self._order()[0] is ticket
 
     def _order(self) -> list[Ticket]:
-        """Return the queue in the order in which it will compute, if nobody else comes."""
+        """Return the queue in the order in which it will be computed if nothing else is added."""
         waiting = [ticket for ticket in self._queue if ticket is not self._computing]
         order = [self._computing] if self._computing is not None else []
-        served, turn = dict(self._served), self._turns
+        served, count = dict(self._last_served), self._count
         while waiting:
-            # min() takes the first of equals: who never had a turn comes in the order of coming
+            # min() takes the first of equals: clients that were never served come in the order of arrival
             ticket = min(waiting, key=lambda other: served.get(other.client, 0))
-            turn += 1
-            served[ticket.client] = turn
+            count += 1
+            served[ticket.client] = count
             waiting.remove(ticket)
             order.append(ticket)
         return order
 
-    def _remember(self, client: str) -> None:
-        self._turns += 1
-        self._served.pop(client, None)
-        self._served[client] = self._turns
-        while len(self._served) > _REMEMBERED:
-            del self._served[next(iter(self._served))]
+    def _note_served(self, client: str) -> None:
+        self._count += 1
+        self._last_served.pop(client, None)
+        self._last_served[client] = self._count
+        while len(self._last_served) > _REMEMBERED:
+            del self._last_served[next(iter(self._last_served))]
 
 
 def _cancelled() -> Exception:

@@ -16,7 +16,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from server_app.cases.datastore import order_of
 from server_app.cases.uploads import whole_case
 from server_app.common.params import flag
-from server_app.common.presence import mark_of, while_there
+from server_app.common.removal_lock import stamp_of, while_present
 from server_app.errors import input_errors
 from server_app.inference.maps import MapStore
 from server_app.inference.queue import Ticket
@@ -88,11 +88,11 @@ class GliomaSegmentation(InferTask):
             case = request.get("case") or case_at(Path(request["image"]), request)
             ending = _choice(request, "result_extension", EXPORT_ENDINGS)
             reference = _choice(request, "reference", REFERENCE_ORDER)
-            mark = mark_of(self._workspace, case)
+            mark = stamp_of(self._workspace, case)
             allow_missing, with_maps = flag(request, "allow_missing"), flag(request, "output_maps")
             result = scratch / f"{case.id}-{uuid.uuid4().hex[:8]}{ending or EXPORT_ENDINGS[0]}"
             answer = request.get("answer")
-            with self._maps.making() if with_maps else nullcontext() as folder:
+            with self._maps.new_folder() if with_maps else nullcontext() as folder:
                 job = SegmentJob(
                     models=self._worker.models,
                     bundled=self._worker.bundled,
@@ -105,7 +105,7 @@ class GliomaSegmentation(InferTask):
                 )
                 facts = self._segment(job, request.get("ticket"))
             if job.answer is not None and answer is not None:
-                with while_there(self._workspace, case, mark):
+                with while_present(self._workspace, case, mark):
                     answer.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(job.answer, answer)
             place = self._workspace.incoming / result.name

@@ -1,10 +1,9 @@
-"""The inference worker: one long-lived process that owns TensorFlow, seen from the web process.
+"""The inference worker: one long-lived process that runs TensorFlow, as the web process uses it.
 
-Requests wait in :class:`server_app.inference.queue.Turns` and are computed one after the other. When the process
-dies (killed,
-out of memory), a new one is started and what was under way is tried once more; when a computation is cancelled, the
-process is killed and a new one made ready. One lock guards the pool; nothing is computed or waited for while it is
-held. The lock of the turns is taken before it, never after.
+Requests wait in :class:`server_app.inference.queue.InferenceQueue` and are computed one at a time. If the process dies
+(killed, out of memory), a new one is started and the computation is tried once more; if a computation is cancelled, the
+process is killed and a new one is prepared. One lock guards the pool; nothing is computed or waited for while it is held.
+The queue's lock is taken before it, never after.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from concurrent.futures import TimeoutError as TooLate
+from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,9 +23,9 @@ from typing import Any, TypeVar
 from server_app.common.metrics import INFERENCE_SECONDS, INFERENCES, WORKER_DEATHS
 from server_app.errors import refusal
 from server_app.inference import worker_child
-from server_app.inference.queue import Ticket, Turns
+from server_app.inference.queue import InferenceQueue, Ticket
 from server_app.inference.worker_child import STAGES, SegmentJob
-from server_app.spawning import light_main
+from server_app.spawning import hidden_main
 from training.clock import now
 from training.errors import InputError
 
@@ -48,30 +47,30 @@ class InferenceWorker:
         self.models = models
         self.bundled = bundled
         self._timeout = timeout
-        self._turns = Turns()
+        self._queue = InferenceQueue()
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._progress: Any = [0.0, 0.0]
         self._closed = False
-        self._died = 0
+        self._deaths = 0
         self._last_death: dict[str, str] | None = None
-        self._noted: int | None = None
-        self._noting = threading.Lock()
+        self._recorded: int | None = None
+        self._recording = threading.Lock()
 
     def segment(
         self,
         job: SegmentJob,
         ticket: Ticket | None = None,
-        instead: Callable[[], dict[str, Any] | None] = lambda: None,
-        afterwards: Callable[[dict[str, Any]], None] = lambda facts: None,
+        find: Callable[[], dict[str, Any] | None] = lambda: None,
+        keep: Callable[[dict[str, Any]], None] = lambda facts: None,
     ) -> dict[str, Any]:
         """Compute one inference and wait for it.
 
         Args:
             job: What to compute.
-            ticket: To follow and cancel it by.
-            instead: Asked when it is this one's turn: what it returns, if anything, is taken for the result.
-            afterwards: Told what was computed, before it is the next one's turn.
+            ticket: For its progress, and to cancel it.
+            find: Called when its turn has come; a result it returns is taken instead of computing one.
+            keep: Called with what was computed, before the next one's turn.
 
         Raises:
             InputError: As :func:`server_app.inference.worker_child.segment`.
@@ -80,7 +79,7 @@ class InferenceWorker:
         """
         outcome = "failed"
         try:
-            facts = self.call(worker_child.segment, job, ticket=ticket, instead=instead, afterwards=afterwards)
+            facts = self.call(worker_child.segment, job, ticket=ticket, find=find, keep=keep)
             outcome = "reused" if facts.get("reused") else "computed"
             if outcome == "computed":
                 INFERENCE_SECONDS.observe(facts["seconds"]["total"])
@@ -92,29 +91,29 @@ class InferenceWorker:
             INFERENCES.labels("cancelled" if ticket is not None and ticket.cancelled else outcome).inc()
 
     def reused(self, ticket: Ticket | None) -> None:
-        """Note an inference that needs no computing.
+        """Count an inference that needed no computation.
 
         Raises:
             HTTPException: 499 if it was cancelled before.
         """
-        self._turns.skip(ticket or Ticket())
+        self._queue.skip(ticket or Ticket())
         INFERENCES.labels("reused").inc()
 
-    def condition(self) -> dict[str, Any]:
-        """Tell how the process is.
+    def status(self) -> dict[str, Any]:
+        """Describe the process.
 
         Returns:
-            ``state``: ``ready`` (there is a process), ``idle`` (one is started for the next inference) or ``ended``;
-            ``queue``: how many compute or wait; ``deaths``: how often it died since the server was started, and
+            ``state``: ``ready`` (it is running), ``idle`` (one is started for the next inference) or ``ended``; ``queue``:
+            how many are computing or waiting; ``deaths``: how often it died since the server was started; and
             ``last_death``: ``time`` and ``message``, or ``None``.
         """
         pool, closed = self._pool, self._closed
         alive = pool is not None and not getattr(pool, "_broken", False)
         if pool is not None and not alive and not closed:
-            self._note_death(pool)
+            self._record_death(pool)
         state = "ended" if closed else "ready" if alive else "idle"
-        queue = self._turns.length()
-        return {"state": state, "queue": queue, "deaths": self._died, "last_death": self._last_death}
+        queue = self._queue.length()
+        return {"state": state, "queue": queue, "deaths": self._deaths, "last_death": self._last_death}
 
     def warm_up(self) -> None:
         """Start the process and load the network, without waiting for it."""
@@ -123,7 +122,7 @@ class InferenceWorker:
             try:
                 self.call(worker_child.warm_up, self.models, self.bundled)
                 logger.info("The inference process is ready.")
-            except Exception as error:  # noqa: BLE001 - the first inference tells its client what is wrong
+            except Exception as error:  # noqa: BLE001 - the first inference reports it to its client
                 logger.warning("The inference process could not be warmed up: %s", error)
 
         threading.Thread(target=load, name="tumorloop-warm-up", daemon=True).start()
@@ -133,68 +132,70 @@ class InferenceWorker:
         function: Callable[..., Result],
         *arguments: Any,
         ticket: Ticket | None = None,
-        instead: Callable[[], Result | None] = lambda: None,
-        afterwards: Callable[[Result], None] = lambda result: None,
+        find: Callable[[], Result | None] = lambda: None,
+        keep: Callable[[Result], None] = lambda result: None,
     ) -> Result:
-        """Run an importable function in the process, when its turn has come, and return what it returns."""
+        """Run an importable function in the process when its turn has come, and return its result."""
         ticket = ticket or Ticket()
-        give_up = time.monotonic() + self._timeout
-        with self._turns.turn(ticket, give_up):
-            known = instead()
-            if known is not None:
-                return known
+        deadline = time.monotonic() + self._timeout
+        with self._queue.slot(ticket, deadline):
+            found = find()
+            if found is not None:
+                return found
             for _ in (1, 2):
                 pool, future = self._submit(ticket, function, *arguments)
                 try:
-                    result = future.result(max(0.0, give_up - time.monotonic()))
-                    afterwards(result)
+                    result = future.result(max(0.0, deadline - time.monotonic()))
+                    keep(result)
                     return result
                 except (BrokenProcessPool, CancelledError):
                     if not ticket.cancelled and not self._closed:
-                        self._note_death(pool)
+                        self._record_death(pool)
                     self._drop(pool)
-                except TooLate:
+                except FutureTimeout:
                     self._drop(pool)
                     message = f"The inference took longer than {self._timeout:.0f} s and was ended."
                     raise refusal(504, "", message) from None
-            raise refusal(503, "", "The inference process died twice; perhaps the machine is out of memory.")
+            raise refusal(503, "", "The inference process died twice; the machine may be out of memory.")
 
     def cancel(self, ticket: Ticket) -> None:
-        """Cancel what a ticket stands for, also in the middle of its computation; too late does nothing."""
+        """Cancel a ticket, even while it is being computed; does nothing once it has finished."""
         computing: list[ProcessPoolExecutor | None] = []
-        self._turns.cancel(ticket, lambda: computing.append(self._take_pool()))
+        self._queue.cancel(ticket, lambda: computing.append(self._take_pool()))
         if computing:
             _kill(computing[0])
-            if self._turns.before(Ticket()) <= 1:  # nobody but the cancelled one: spare the next one the loading
+            if (
+                self._queue.position(Ticket()) <= 1
+            ):  # nothing else waits: load the network again before the next one comes
                 self.warm_up()
 
     def progress(self, ticket: Ticket) -> tuple[int, float, str]:
-        """Tell how far a ticket is.
+        """Return a ticket's progress.
 
         Returns:
-            How many are before it in the queue; the share of its computing that is done, 0 to 1; and the stage.
+            How many are ahead of it in the queue; the share of its computation that is done, 0 to 1; and the stage.
         """
-        before = self._turns.before(ticket)
-        if before:
-            return before, 0.0, "waiting"
+        ahead = self._queue.position(ticket)
+        if ahead:
+            return ahead, 0.0, "waiting"
         with self._lock:
             stage, share = self._progress
-        return (0, 1.0, STAGES[-1]) if ticket.over else (0, round(share, 3), STAGES[int(stage)])
+        return (0, 1.0, STAGES[-1]) if ticket.finished else (0, round(share, 3), STAGES[int(stage)])
 
     def close(self) -> None:
-        """End the process, also in the middle of a computation."""
-        self._turns.close()
+        """End the process, even in the middle of a computation."""
+        self._queue.close()
         with self._lock:
             self._closed = True
         _kill(self._take_pool())
 
-    def _note_death(self, pool: ProcessPoolExecutor | None) -> None:
-        """Write down that a pool's process died, and of what, unless that is known already."""
-        with self._noting:
+    def _record_death(self, pool: ProcessPoolExecutor | None) -> None:
+        """Record that a pool's process died, and why, unless that was recorded before."""
+        with self._recording:
             for process in _processes(pool):
-                if process.pid != self._noted:
-                    self._noted = process.pid
-                    self._died += 1
+                if process.pid != self._recorded:
+                    self._recorded = process.pid
+                    self._deaths += 1
                     self._last_death = {"time": now(), "message": _cause(process)}
                     WORKER_DEATHS.inc()
                     logger.warning("%s", self._last_death["message"])
@@ -203,16 +204,16 @@ class InferenceWorker:
         self, ticket: Ticket, function: Callable[..., Result], *arguments: Any
     ) -> tuple[ProcessPoolExecutor, Future[Result]]:
         with self._lock:
-            if self._closed or ticket.cancelled:  # of a cancelled one, turn() makes its own error
+            if self._closed or ticket.cancelled:  # slot() raises its own error for a cancelled one
                 raise refusal(503, "", "The server is shutting down.")
             if self._pool is not None:
                 self._progress[:] = [0.0, 0.0]
                 try:
                     return self._pool, self._pool.submit(function, *arguments)
                 except BrokenProcessPool:  # died while idle
-                    self._note_death(self._pool)
+                    self._record_death(self._pool)
                     self._pool = None
-            # Without a lock: a process that is killed while it holds one would keep it for ever.
+            # Without a lock: a process that is killed while holding one would never release it.
             self._progress = multiprocessing.get_context("spawn").RawArray("d", 2)
             self._pool = ProcessPoolExecutor(
                 1,
@@ -221,16 +222,18 @@ class InferenceWorker:
                 initargs=(self._progress,),
             )
             try:
-                with light_main():  # the first submission starts the process
+                with hidden_main():  # the first submission starts the process
                     return self._pool, self._pool.submit(function, *arguments)
             except OSError as error:  # no memory, too many processes
                 self._pool = None
                 logger.error("The inference process could not be started: %s", error)
-                message = "The inference process could not be started. Tell whoever runs the server; its log says why."
+                message = (
+                    "The inference process could not be started. Ask the server's administrator; its log says why."
+                )
                 raise refusal(503, "", message) from error
 
     def _take_pool(self) -> ProcessPoolExecutor | None:
-        """Return the pool, so that it can be ended, and have the next submission make a new one."""
+        """Return the pool, to be ended; the next submission makes a new one."""
         with self._lock:
             pool, self._pool = self._pool, None
             return pool
@@ -248,14 +251,14 @@ def _processes(pool: ProcessPoolExecutor | None) -> list[Any]:
 
 
 def _cause(process: Any) -> str:
-    """Say what a process died of."""
-    for _ in range(20):  # the pool's own thread may be the one that learns the exit code
+    """Return a sentence on why a process died."""
+    for _ in range(20):  # the pool's own thread may be the one to collect the exit code
         if process.exitcode is not None:
             break
         time.sleep(0.01)
     code = process.exitcode
-    how = "was killed; perhaps the machine is out of memory" if code == -signal.SIGKILL else f"ended with code {code}"
-    return f"The inference process {how}. It is started again for the next inference."
+    how = "was killed; the machine may be out of memory" if code == -signal.SIGKILL else f"ended with code {code}"
+    return f"The inference process {how}. A new one is started for the next inference."
 
 
 def _kill(pool: ProcessPoolExecutor | None) -> None:

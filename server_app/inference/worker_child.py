@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from server_app.spawning import become_child
+from server_app.spawning import init_child
 from training.cases.case import Case
 from training.models.store import ModelStore
 
@@ -61,7 +61,7 @@ def begin(progress: MutableSequence[float]) -> None:
         progress: Shared with the web process: the number of the present stage in :data:`STAGES`, and the share done.
     """
     global _progress
-    become_child(niceness=3, oom_score=300)
+    init_child(niceness=3, oom_score=300)
     _progress = progress
 
 

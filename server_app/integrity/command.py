@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from server_app.common.cli_errors import told
+from server_app.common.cli_errors import exit_on_input_error
 from training.errors import InputError
 
 _COLORS = {"error": "red", "warning": "yellow"}
@@ -31,7 +31,7 @@ def check(
     from server_app.workspace import Workspace
     from training.models.store import ModelStore
 
-    with told():
+    with exit_on_input_error():
         place = Workspace.for_studies(studies, workspace)
         if not place.labels.is_dir():
             raise InputError(f"There is no workspace at {place.root}. Say where it is with --workspace.")

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from server_app.common.presence import REMOVING
+from server_app.common.removal_lock import REMOVAL_LOCK
 from training.atomic import write_json, write_with
 from training.errors import InputError
 from training.evaluation.metrics import region_dice
@@ -45,7 +45,7 @@ class Answers:
             uncertainty: How unsure the model was, 0-1; ``None`` if that is not known.
             weights: SHA-256 of the version's weights: another release may bring another model by the same id.
         """
-        with REMOVING:
+        with REMOVAL_LOCK:
             if not self.path(case).exists():
                 return  # the case was taken away, and its answer with it
             facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}

@@ -1,6 +1,6 @@
-"""What one client may ask of the server, so that there is enough of it for the others.
+"""Limits on what one client may use of the server.
 
-:mod:`server_app.limits.layer` stands before all routes: addresses and names in their allowed form, bodies of limited
-size that arrive in time, a limited number of requests at once. :mod:`server_app.limits.connections` does the same for
-what uvicorn handles before there is a request. :mod:`server_app.limits.files` looks at the volumes that were sent.
+:mod:`server_app.limits.middleware` runs before all routes. It checks the form of addresses and names, the size of a body
+and the time it takes to arrive, and the number of requests in progress. :mod:`server_app.limits.connections` limits what
+uvicorn handles before there is a request.
 """

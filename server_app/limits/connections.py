@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from server_app.common.limits_settings import Limits
+from server_app.settings import Limits
 
 if TYPE_CHECKING:
     from uvicorn.config import Config

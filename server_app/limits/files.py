@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import FormData
 
 #: Most files and other fields of one form: four modalities, a label, and what belongs to them.
-MOST_FILES, MOST_FIELDS = 16, 32
+MAX_FILES, MAX_FIELDS = 16, 32
 
 
 def check_endings(files: Iterable[Path]) -> None:
@@ -61,7 +61,7 @@ class FewParts(Request):
     """A request whose form may have a few files only: each of a thousand small ones would be held in memory."""
 
     def form(
-        self, *, max_files: float = MOST_FILES, max_fields: float = MOST_FIELDS, max_part_size: int = 2**20
+        self, *, max_files: float = MAX_FILES, max_fields: float = MAX_FIELDS, max_part_size: int = 2**20
     ) -> AwaitableOrContextManager[FormData]:
         """Read the form, as Starlette does."""
         return super().form(max_files=max_files, max_fields=max_fields, max_part_size=max_part_size)

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 from training.errors import InputError
 
 #: Most bytes of a path and of a query.
-MOST_PATH, MOST_QUERY = 2048, 8192
+MAX_PATH, MAX_QUERY = 2048, 8192
 #: Most characters of a name.
-MOST_NAME = 200
-_MOST_PARAMETERS = 64
+MAX_NAME = 200
+_MAX_PARAMETERS = 64
 
 #: Control characters, slashes, and what stands where bytes were no text.
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
@@ -30,7 +30,7 @@ _ENCODED_SLASH = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
 def is_plain_name(name: str) -> bool:
     """Tell whether a name can be no path, on whatever system, however often it is decoded."""
     return (
-        len(name) <= MOST_NAME
+        len(name) <= MAX_NAME
         and not _FORBIDDEN.search(name)
         and not _FORBIDDEN_START.match(name)
         and not _CODE.search(name)
@@ -47,8 +47,8 @@ def check_path(raw: bytes, path: str) -> None:
     Raises:
         InputError: If a part of it is no plain name; ``field`` is ``"path"``.
     """
-    if len(raw) > MOST_PATH:
-        raise InputError(f"The address is longer than {MOST_PATH} bytes.", field="path")
+    if len(raw) > MAX_PATH:
+        raise InputError(f"The address is longer than {MAX_PATH} bytes.", field="path")
     parts = [part for part in path.split("/") if part]
     wrong = next((part for part in parts if not is_plain_name(part)), None)
     if wrong is None and _ENCODED_SLASH.search(raw):
@@ -63,12 +63,12 @@ def check_query(query: bytes) -> None:
     Raises:
         InputError: If one has not the form it must have; ``field`` is its name.
     """
-    if len(query) > MOST_QUERY:
-        raise InputError(f"The address has more than {MOST_QUERY} bytes of parameters.", field="query")
+    if len(query) > MAX_QUERY:
+        raise InputError(f"The address has more than {MAX_QUERY} bytes of parameters.", field="query")
     try:
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
-        raise InputError(f"The address has more than {_MOST_PARAMETERS} parameters.", field="query") from None
+        raise InputError(f"The address has more than {_MAX_PARAMETERS} parameters.", field="query") from None
     for name, value in pairs:
         accepts, form = _FORMS.get(name, _ANY)
         if not accepts(value):

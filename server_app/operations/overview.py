@@ -36,10 +36,10 @@ class Overview:
         return {
             "started": self._record.started,
             "accident": self._record.accident,
-            "inference": self._app.worker.condition(),
+            "inference": self._app.worker.status(),
         }
 
-    def ills(self) -> dict[str, str]:
+    def problems(self) -> dict[str, str]:
         """Return what is wrong, by the part's name, in sentences that everybody may read; empty if all is well."""
         found = {}
         try:
@@ -51,13 +51,13 @@ class Overview:
             self._app.models.current()
         except (InputError, OSError):
             found["model"] = "There is no model that can be served."
-        if self._app.worker.condition()["state"] == "ended":
+        if self._app.worker.status()["state"] == "ended":
             found["inference"] = "The server is shutting down."
         return found
 
     def gauges(self) -> dict[str, float]:
         """Return the values of :class:`server_app.common.metrics.StateCollector`."""
-        values = {"inference_queue": float(self._app.worker.condition()["queue"])}
+        values = {"inference_queue": float(self._app.worker.status()["queue"])}
         for name in self._app.trainer_names():
             trainer = self._app.trainer(name)
             stats = trainer.stats()

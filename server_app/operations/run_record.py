@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from server_app.operations import workspace_lock
-from server_app.spawning import lives
+from server_app.spawning import is_alive
 from training.atomic import write_json
 from training.clock import now
 from training.errors import InputError
@@ -52,7 +52,7 @@ class RunRecord:
             raise _used_by(workspace_lock.holder(self._lock))
         # Where there are no locks, this is all there is.
         earlier = self._read()
-        if earlier.get("pid") != os.getpid() and not earlier.get("ended") and lives(earlier):
+        if earlier.get("pid") != os.getpid() and not earlier.get("ended") and is_alive(earlier):
             raise _used_by(str(earlier["pid"]))
 
     def begin(self) -> None:

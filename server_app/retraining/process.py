@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server_app.retraining.progress import read_progress
-from server_app.spawning import become_child, light_main
+from server_app.spawning import hidden_main, init_child
 from training.errors import InputError
 from training.models.store import ModelStore
 from training.retraining.corrections import Correction
@@ -96,7 +96,7 @@ def _epoch(job: RetrainJob) -> int:
 def run_in_own_process(job: RetrainJob) -> int:
     """Run a training in a process of its own and wait for it; return its exit code."""
     process = multiprocessing.get_context("spawn").Process(target=run, args=(job,), name="tumorloop-retrain")
-    with light_main():
+    with hidden_main():
         process.start()
     process.join()
     return process.exitcode or 0
@@ -107,7 +107,7 @@ def run(job: RetrainJob) -> None:
 
     Exits with 2 if the input cannot be used, 3 if the disk is full, 1 on any other error; the progress file says why.
     """
-    become_child(niceness=5, oom_score=600)  # somebody waits for an inference, nobody for an epoch
+    init_child(niceness=5, oom_score=600)  # somebody waits for an inference, nobody for an epoch
     from server_app.disk import is_disk_full
     from server_app.retraining.progress import ProgressWriter
     from training.retraining.retrain import retrain

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from server_app.errors import without_folders
-from server_app.spawning import lives
+from server_app.spawning import is_alive
 from training.atomic import write_json
 from training.fitting.config import FitProgress
 from training.labels import REGIONS
@@ -122,7 +122,7 @@ def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]
         content = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
-    if content.get("state") in RUNNING_STATES and not lives(content):
+    if content.get("state") in RUNNING_STATES and not is_alive(content):
         epoch, total = content.get("epoch"), content.get("total_epochs")
         content.update(state="stopped", message=f"Stopped after {epoch} of {total} epochs.", eta=None)
     elif content.get("state") in RUNNING_STATES:

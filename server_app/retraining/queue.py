@@ -20,7 +20,7 @@ import psutil
 logger = logging.getLogger(__name__)
 
 #: The most trainings that may wait.
-MOST = 8
+MAX_WAITING = 8
 
 
 class TrainingQueue(ThreadPoolExecutor):

@@ -63,10 +63,10 @@ class Retraining(TrainTask):
         """
         config = training_settings(self._settings.retrain, request, self._name)
         check_corrections(datastore.labels.corrections())
-        self.need(config, must_fit=True)
+        self.memory_need(config, must_fit=True)
         return config
 
-    def need(self, config: RetrainConfig, *, must_fit: bool = False) -> MemoryNeed:
+    def memory_need(self, config: RetrainConfig, *, must_fit: bool = False) -> MemoryNeed:
         """Estimate the memory that a training needs.
 
         Args:
@@ -88,14 +88,14 @@ class Retraining(TrainTask):
 
     def unfinished(self) -> Unfinished | None:
         """Return the training that was cut off and can go on; ``None`` if there is none."""
-        training = self._unfinished.recall()
+        training = self._unfinished.load()
         return training if training is not None and not self.busy() else None
 
     def stopped(self) -> None:
         """Note that somebody has stopped the training under way."""
         self._unfinished.stop()
 
-    def to_resume(self) -> Unfinished:
+    def training_to_resume(self) -> Unfinished:
         """Return the training that is to go on.
 
         Raises:
@@ -121,7 +121,7 @@ class Retraining(TrainTask):
         """Return how many trainings wait for their turn."""
         return sum(task.get("status") == "SUBMITTED" for task in self._submitted)
 
-    def submitted(self, task: dict[str, Any]) -> None:
+    def track(self, task: dict[str, Any]) -> None:
         """Remember a training that was handed to MONAI Label, whose record of it is live."""
         self._submitted.append(task)
 
@@ -167,7 +167,7 @@ class Retraining(TrainTask):
             raise
         code = run_until_done(job)
         if code in (0, UNUSABLE):
-            self._unfinished.forget(job.run)
+            self._unfinished.delete(job.run)
         outcome = read_progress(self._workspace.progress_file)
         if code < 0:
             raise RuntimeError(
@@ -186,16 +186,16 @@ class Retraining(TrainTask):
         run = str(request.get("run") or uuid.uuid4().hex)
         notes: tuple[str, ...] = ()
         if request.get("resume") is True:
-            training = replace(self.to_resume(), run=run, stopped=False)
+            training = replace(self.training_to_resume(), run=run, stopped=False)
             notes = ("It goes on where an earlier training was cut off.",)
         else:
             config = self.check(request, datastore)
             parent = ModelStore(self._workspace.models, self._settings.model).current().id
             training = Unfinished(run, parent, config, tuple(datastore.labels.corrections()))
-        need = self.need(training.config, must_fit=True)
+        need = self.memory_need(training.config, must_fit=True)
         if need.batch_size < training.config.batch_size:
             notes += (f"There is memory for {need.batch_size} patches per batch only.",)
-        self._unfinished.remember(training)
+        self._unfinished.save(training)
         return RetrainJob(
             run=run,
             models=self._workspace.models,

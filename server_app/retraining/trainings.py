@@ -14,7 +14,7 @@ from monailabel.utils.async_tasks.task import AsyncTask
 
 from server_app.common.params import flag, user_of
 from server_app.errors import input_errors, refusal, unknown
-from server_app.retraining.queue import MOST, TrainingQueue
+from server_app.retraining.queue import MAX_WAITING, TrainingQueue
 from server_app.retraining.task import Retraining
 from training.errors import InputError
 from training.retraining.retrain import RetrainConfig
@@ -65,14 +65,14 @@ class Trainings:
                 config = _resumed(trainer, params) if resume else trainer.check(params, self._app.datastore())
             if not enqueue and trainer.busy():
                 raise refusal(429, "model", "A training is running already. Wait for it, or stop it.")
-            if len(self._queue.waiting()) >= MOST:
-                raise refusal(429, "model", f"{MOST} trainings wait already. Withdraw one of them first.")
+            if len(self._queue.waiting()) >= MAX_WAITING:
+                raise refusal(429, "model", f"{MAX_WAITING} trainings wait already. Withdraw one of them first.")
             request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
             request["user"] = user_of(params)
             if resume:
                 request["resume"] = True
             task, _ = AsyncTask.run("train", request=request, enqueue=True)  # its own check knows running ones only
-            trainer.submitted(task)  # the very object: MONAI Label keeps its status up to date
+            trainer.track(task)  # the very object: MONAI Label keeps its status up to date
         return dict(task)
 
     def resume_all(self) -> None:
@@ -151,8 +151,8 @@ def _resumed(trainer: Retraining, params: dict[str, Any]) -> RetrainConfig:
             "one without resume.",
             field=others[0],
         )
-    training = trainer.to_resume()
-    trainer.need(training.config, must_fit=True)
+    training = trainer.training_to_resume()
+    trainer.memory_need(training.config, must_fit=True)
     return training.config
 
 

@@ -47,7 +47,7 @@ class UnfinishedFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def remember(self, training: Unfinished) -> None:
+    def save(self, training: Unfinished) -> None:
         """Write a training down, in place of any other."""
         content = {
             "run": training.run,
@@ -58,7 +58,7 @@ class UnfinishedFile:
         }
         write_json(self._path, content)
 
-    def recall(self) -> Unfinished | None:
+    def load(self) -> Unfinished | None:
         """Return the training that can go on; ``None`` if there is none, or the file cannot be read."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
@@ -74,13 +74,13 @@ class UnfinishedFile:
 
     def stop(self) -> None:
         """Note that somebody has stopped the training."""
-        training = self.recall()
+        training = self.load()
         if training is not None:
-            self.remember(replace(training, stopped=True))
+            self.save(replace(training, stopped=True))
 
-    def forget(self, run: str) -> None:
+    def delete(self, run: str) -> None:
         """Let a training be over; another one's record stays."""
-        training = self.recall()
+        training = self.load()
         if training is not None and training.run == run:
             self._path.unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.errors import NotAuthorized, ServerUnreachable
 
-from server_app.access.binding import check_tls, tokens_needed
+from server_app.access.binding import check_tls, tokens_required
 from server_app.access.users import Users
 from server_app.common.identity import Role
 from tests.server_app.access.conftest import bearer
@@ -60,28 +60,28 @@ def certificate(folder: Path, password: bytes | None = None) -> tuple[Path, Path
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_on_loopback_no_user_is_needed(tmp_path: Path, host: str) -> None:
-    assert not tokens_needed(host, Users(tmp_path / "users.json"), required=False, oidc=False)
+    assert not tokens_required(host, Users(tmp_path / "users.json"), required=False, oidc=False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "server.hospital.example", ""])
 def test_elsewhere_users_are_needed(tmp_path: Path, host: str) -> None:
     users = Users(tmp_path / "users.json")
     with pytest.raises(InputError, match="users add"):
-        tokens_needed(host, users, required=False, oidc=False)
+        tokens_required(host, users, required=False, oidc=False)
     users.add("anna", Role.READER)
-    assert tokens_needed(host, users, required=False, oidc=False)
+    assert tokens_required(host, users, required=False, oidc=False)
     users.revoke("anna")
     with pytest.raises(InputError, match="users add"):
-        tokens_needed(host, users, required=False, oidc=False)
+        tokens_required(host, users, required=False, oidc=False)
 
 
 def test_where_tokens_were_asked_for_users_are_needed_on_loopback_too(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="users add"):
-        tokens_needed("127.0.0.1", Users(tmp_path / "users.json"), required=True, oidc=False)
+        tokens_required("127.0.0.1", Users(tmp_path / "users.json"), required=True, oidc=False)
 
 
 def test_monai_labels_own_oidc_setting_needs_no_users(tmp_path: Path) -> None:
-    assert not tokens_needed("0.0.0.0", Users(tmp_path / "users.json"), required=False, oidc=True)
+    assert not tokens_required("0.0.0.0", Users(tmp_path / "users.json"), required=False, oidc=True)
 
 
 def test_a_certificate_and_its_key_are_accepted(tmp_path: Path) -> None:

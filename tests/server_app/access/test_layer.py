@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from server_app.access import audit
-from server_app.access.audit import MOST_REFUSALS, AuditLog
-from server_app.access.gate import Gate
-from server_app.access.layer import AccessLayer
+from server_app.access.audit import MAX_REFUSALS, AuditLog
+from server_app.access.authentication import Authenticator
+from server_app.access.middleware import AccessMiddleware
 from server_app.access.redact import TokenFilter, hide_tokens, redacted
 from server_app.access.users import Users
 from server_app.common.identity import Role, current
@@ -135,7 +135,7 @@ class Small:
 
         self.folder = folder / "audit"
         self.users = Users(folder / "users.json")
-        layer = AccessLayer(web, Gate(self.users, required=True), AuditLog(self.folder))
+        layer = AccessMiddleware(web, Authenticator(self.users, required=True), AuditLog(self.folder))
         self.client = TestClient(layer, raise_server_exceptions=False)
         self.token = self.users.add("tom", Role.TRAINER)
 
@@ -188,7 +188,7 @@ def test_a_change_that_is_broken_off_is_in_the_log_as_such(small: Small) -> None
         note(case="case-3")
         raise ConnectionResetError
 
-    layer = AccessLayer(fail, Gate(small.users, required=True), AuditLog(small.folder))
+    layer = AccessMiddleware(fail, Authenticator(small.users, required=True), AuditLog(small.folder))
     client = TestClient(layer, raise_server_exceptions=False)
     client.put("/cases/case-3", headers=bearer(small.token))
     begin, end = lines(small.folder)
@@ -230,9 +230,9 @@ def test_knocking_cannot_fill_the_disk(small: Small, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(audit.time, "monotonic", lambda: clock[0])
     log = AuditLog(small.folder)
     entry = {"event": "refused", "user": "", "status": 401}
-    for _ in range(MOST_REFUSALS + 25):
+    for _ in range(MAX_REFUSALS + 25):
         log.append_refusal(entry)
-    assert len(lines(small.folder)) == MOST_REFUSALS
+    assert len(lines(small.folder)) == MAX_REFUSALS
     clock[0] = 61.0
     log.append_refusal(entry)
     assert lines(small.folder)[-1]["unwritten_before"] == 25

@@ -40,7 +40,7 @@ def claims(tmp_path: Path, clock: Clock) -> Claims:
 def test_a_claimed_case_is_taken_for_others_until_the_lease_is_over(claims: Claims, clock: Clock) -> None:
     assert claims.claim("c1", "dr-a", 30) is not None
     assert claims.claim("c1", "dr-b", 30) is None
-    assert claims.of_another("c1", "dr-a") is None
+    assert claims.held_by_other("c1", "dr-a") is None
     clock.now += 30 * 60
     assert claims.of("c1") is None
     taken = claims.claim("c1", "dr-b", 30)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server_app.api.logs_and_batches import batch_wishes
+from server_app.api.logs_and_batches import batch_params
 from tests.server_app.conftest import Server, eventually
 from training.errors import InputError
 
@@ -18,17 +18,17 @@ OURS |= {"reference": "t1ce", "allow_missing": True, "client_id": "anna"}
 
 
 def test_what_a_batch_takes_is_passed_on() -> None:
-    assert batch_wishes(OURS) == OURS
+    assert batch_params(OURS) == OURS
 
 
 def test_what_stock_clients_send_besides_is_taken_and_dropped() -> None:
-    assert batch_wishes(STOCK) == {"save_label": True, "label_tag": "original", "max_batch_size": 0}
+    assert batch_params(STOCK) == {"save_label": True, "label_tag": "original", "max_batch_size": 0}
 
 
 @pytest.mark.parametrize("name", ["bundle_path", "model", "image", "answer", "case", "ticket", "Gpus", ""])
 def test_anything_else_is_refused_by_its_name(name: str) -> None:
     with pytest.raises(InputError) as caught:
-        batch_wishes({**OURS, name: "/tmp"})
+        batch_params({**OURS, name: "/tmp"})
     assert caught.value.field == name
     assert repr(name) in caught.value.message
 
@@ -36,7 +36,7 @@ def test_anything_else_is_refused_by_its_name(name: str) -> None:
 @pytest.mark.parametrize("most", ["many", -1, 1.5, True, [2]])
 def test_a_number_of_cases_that_is_none_is_refused(most: Any) -> None:
     with pytest.raises(InputError) as caught:
-        batch_wishes({**OURS, "max_batch_size": most})
+        batch_params({**OURS, "max_batch_size": most})
     assert caught.value.field == "max_batch_size"
 
 

@@ -22,7 +22,7 @@ def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
 
 def ended(registry: Jobs, *names: str) -> None:
     for name in names:
-        with registry.following(name):
+        with registry.tracked(name):
             pass
 
 
@@ -37,7 +37,7 @@ def known(registry: Jobs, *names: str) -> list[bool]:
 
 
 def test_only_the_last_jobs_are_remembered_and_those_under_way(forgetful: Jobs) -> None:
-    with forgetful.following("underway0"):
+    with forgetful.tracked("underway0"):
         ended(forgetful, "aaaaaaaa", "bbbbbbbb", "cccccccc")
         assert known(forgetful, "underway0", "aaaaaaaa", "bbbbbbbb", "cccccccc") == [True, False, True, True]
 
@@ -55,5 +55,5 @@ def test_cancellations_of_unknown_jobs_do_not_pile_up(forgetful: Jobs, monkeypat
             forgetful.cancel(name)
     assert sorted(forgetful._early) == ["aaaaaaaa", "bbbbbbbb"]
     monkeypatch.setattr(jobs, "EARLY_SECONDS", 0.0)
-    with forgetful.following("aaaaaaaa") as ticket:
+    with forgetful.tracked("aaaaaaaa") as ticket:
         assert not ticket.cancelled

@@ -213,7 +213,7 @@ def test_a_map_of_another_name_is_not_found_and_the_refusal_says_so(server: Serv
 
 
 def fill(store: MapStore, seconds_ago: float = 0.0) -> Path:
-    with store.making() as folder:
+    with store.new_folder() as folder:
         (folder / "entropy.nii.gz").write_bytes(b"x")
     for path in (folder / "entropy.nii.gz", folder):
         os.utime(path, (time.time() - seconds_ago,) * 2)
@@ -230,7 +230,7 @@ def test_the_maps_of_the_last_inferences_are_kept_and_older_ones_make_room(tmp_p
 
 def test_maps_of_an_inference_that_still_waits_are_not_pushed_out(tmp_path: Path) -> None:
     store = MapStore(tmp_path / "maps", keep=1)
-    with store.making() as waiting:
+    with store.new_folder() as waiting:
         os.utime(waiting, (time.time() - 7200,) * 2)
         first, second = fill(store, 20), fill(store, 10)
         assert waiting.is_dir()
@@ -256,7 +256,7 @@ def test_maps_of_an_inference_that_failed_are_gone(tmp_path: Path) -> None:
         (folder / "entropy.nii.gz").write_bytes(b"x")
         raise RuntimeError
 
-    with pytest.raises(RuntimeError), store.making() as folder:
+    with pytest.raises(RuntimeError), store.new_folder() as folder:
         fail(folder)
     assert not folder.exists()
 

@@ -12,7 +12,7 @@ import pytest
 from fastapi import HTTPException
 
 from server_app.inference import queue as turns
-from server_app.inference.queue import Ticket, Turns
+from server_app.inference.queue import InferenceQueue, Ticket
 from tests.server_app.conftest import eventually
 
 
@@ -28,7 +28,7 @@ class Computer:
     """Computes nothing, one after the other, each until it is let go."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = InferenceQueue()
         self.begun: list[Ticket] = []
         self.release = threading.Event()
         self.threads = ThreadPoolExecutor(8)
@@ -37,7 +37,7 @@ class Computer:
         """Start a computation; it is in the queue when this returns."""
 
         def work() -> str:
-            with self.turns.turn(ticket, give_up or soon()):
+            with self.turns.slot(ticket, give_up or soon()):
                 self.begun.append(ticket)
                 assert self.release.wait(20)
             return "result"
@@ -65,12 +65,12 @@ def status_of(call: Callable[[], Any]) -> tuple[int, str]:
 def test_they_compute_in_the_order_of_their_coming(computer: Computer) -> None:
     tickets = [Ticket() for _ in range(4)]
     futures = [computer.compute(ticket) for ticket in tickets]
-    assert [computer.turns.before(ticket) for ticket in tickets] == [0, 1, 2, 3]
+    assert [computer.turns.position(ticket) for ticket in tickets] == [0, 1, 2, 3]
     assert computer.begun == tickets[:1]
     computer.release.set()
     assert [future.result(20) for future in futures] == ["result"] * 4
     assert computer.begun == tickets
-    assert all(ticket.over for ticket in tickets)
+    assert all(ticket.finished for ticket in tickets)
 
 
 def test_one_that_is_cancelled_while_it_waits_never_begins_and_ends_nothing(computer: Computer) -> None:
@@ -78,7 +78,7 @@ def test_one_that_is_cancelled_while_it_waits_never_begins_and_ends_nothing(comp
     futures = [computer.compute(ticket) for ticket in (first, second, third)]
     assert computer.turns.cancel(second, lambda: pytest.fail("another one computes"))
     assert status_of(lambda: futures[1].result(20)) == (499, "job")
-    assert computer.turns.before(third) == 1
+    assert computer.turns.position(third) == 1
     computer.release.set()
     assert futures[0].result(20) == futures[2].result(20) == "result"
     assert computer.begun == [first, third]
@@ -111,7 +111,7 @@ def test_one_that_was_cancelled_before_it_came_does_not_begin(computer: Computer
 
 def test_an_error_leaves_the_turn_to_the_next(computer: Computer) -> None:
     def fail() -> None:
-        with computer.turns.turn(Ticket(), soon()):
+        with computer.turns.slot(Ticket(), soon()):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -131,7 +131,7 @@ def test_whose_turn_does_not_come_in_time_is_told_so_and_the_rest_goes_on(comput
 
 
 def test_too_many_are_turned_away(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "MOST", 2)
+    monkeypatch.setattr(turns, "MAX_WAITING", 2)
     futures = [computer.compute(Ticket()) for _ in range(2)]
     assert status_of(lambda: computer.compute(Ticket()).result(20)) == (503, "")
     computer.release.set()
@@ -150,6 +150,6 @@ def test_nobody_has_a_turn_after_the_end(computer: Computer) -> None:
 
 def test_tickets_that_look_alike_are_different() -> None:
     assert Ticket() != Ticket()
-    queue = Turns()
-    assert queue.before(Ticket()) == 0
+    queue = InferenceQueue()
+    assert queue.position(Ticket()) == 0
     assert queue.cancel(Ticket(), nothing)

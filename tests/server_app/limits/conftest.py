@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
-from server_app.common.limits_settings import Limits
 from server_app.limits.connections import uvicorn_options
-from server_app.limits.layer import LimitsLayer
+from server_app.limits.middleware import LimitsMiddleware
+from server_app.settings import Limits
 from tests.server_app.conftest import free_port
 
 SMALL = Limits(
@@ -103,7 +103,7 @@ def _app(seen: list[str], gate: threading.Event) -> FastAPI:
 def _running(limits: Limits) -> Iterator[Small]:
     seen: list[str] = []
     gate, port = threading.Event(), free_port()
-    app = LimitsLayer(_app(seen, gate), limits)
+    app = LimitsMiddleware(_app(seen, gate), limits)
     config = uvicorn.Config(app, port=port, log_level="critical", lifespan="off", **uvicorn_options(limits))
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server_app.limits.layer import LimitsLayer
+from server_app.limits.middleware import LimitsMiddleware
 from tests.server_app.limits.conftest import SMALL
 
 PART = {"type": "http.request", "body": b"{}", "more_body": True}
@@ -24,7 +24,7 @@ class Run:
         self.calls = 0
         self._messages = list(messages)
         scope = {"type": "http", "method": "PUT", "path": path, "raw_path": path.encode(), "query_string": b""}
-        asyncio.run(LimitsLayer(self._app, SMALL)({**scope, "headers": []}, self._receive, self._send))
+        asyncio.run(LimitsMiddleware(self._app, SMALL)({**scope, "headers": []}, self._receive, self._send))
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls += 1

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from server_app.common.limits_settings import Limits
-from server_app.settings import ServerSettings
+from server_app.settings import Limits, ServerSettings
 from tests.server_app.conftest import eventually
 from tests.server_app.limits.conftest import Small, read_all
 from training.errors import InputError

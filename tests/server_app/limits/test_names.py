@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from server_app.common.strict_json import MAX_NESTING, strict_json
 from server_app.limits.names import check_path, check_query, is_plain_name
-from server_app.limits.strict_json import MOST_NESTED, strict_json
 from training.errors import InputError
 
 
@@ -109,7 +109,7 @@ def test_json_that_others_could_not_read_is_refused(text: str) -> None:
         strict_json(text)
 
 
-@pytest.mark.parametrize("depth", [MOST_NESTED + 2, 100_000])
+@pytest.mark.parametrize("depth", [MAX_NESTING + 2, 100_000])
 def test_json_nested_too_deep_is_refused(depth: int) -> None:
     for begin, end in (("[", "]"), ('{"a":', "}")):
         with pytest.raises(ValueError, match="deeper"):
@@ -118,4 +118,4 @@ def test_json_nested_too_deep_is_refused(depth: int) -> None:
 
 def test_ordinary_json_is_read() -> None:
     assert strict_json('{"a": [1, 2.5, null, true, "\\u00e4\\ud83d\\ude00"]}') == {"a": [1, 2.5, None, True, "ä😀"]}
-    assert strict_json(b"[" * MOST_NESTED + b"]" * MOST_NESTED)
+    assert strict_json(b"[" * MAX_NESTING + b"]" * MAX_NESTING)

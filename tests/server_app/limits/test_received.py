@@ -12,9 +12,9 @@ from fastapi import HTTPException, UploadFile
 
 from server_app.api import received as module
 from server_app.api.received import parsed, received
-from server_app.common.limits_settings import Limits
+from server_app.common import readers
 from server_app.common.readers import reading
-from server_app.limits import crowd
+from server_app.settings import Limits
 from tests import synthetic
 
 
@@ -99,7 +99,7 @@ def test_what_is_left_of_a_disk_is_for_labels(tmp_path: Path, limits: Callable[.
 
 
 def test_only_a_few_read_volumes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crowd, "_READ_WAIT", 0.05)
+    monkeypatch.setattr(readers, "_READ_WAIT", 0.05)
     with reading(), reading(), reading():
         assert refused(lambda: reading().__enter__())["status"] == 503
     with reading():

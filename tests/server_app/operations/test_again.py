@@ -137,8 +137,8 @@ def training(tmp_path: Path) -> Unfinished:
 
 def test_an_unfinished_training_is_recalled_exactly(workspace: Workspace, training: Unfinished) -> None:
     file = UnfinishedFile(workspace.unfinished_file)
-    file.remember(training)
-    found = file.recall()
+    file.save(training)
+    found = file.load()
     assert found is not None
     assert (found.run, found.parent, found.config, found.stopped) == ("a run", "v0001", training.config, False)
     (before,), (after,) = training.corrections, found.corrections
@@ -146,23 +146,23 @@ def test_an_unfinished_training_is_recalled_exactly(workspace: Workspace, traini
     assert (after.split, after.label, after.case.patient) == (before.split, before.label, before.case.patient)
     assert after.case.sources == before.case.sources
     file.stop()
-    assert file.recall() == replace(found, stopped=True)
+    assert file.load() == replace(found, stopped=True)
 
 
 def test_it_is_forgotten_when_it_is_over_not_when_another_one_is(workspace: Workspace, training: Unfinished) -> None:
     file = UnfinishedFile(workspace.unfinished_file)
-    file.remember(training)
-    file.forget("another run")
-    assert file.recall() is not None
-    file.forget("a run")
-    file.forget("a run")
-    assert file.recall() is None
+    file.save(training)
+    file.delete("another run")
+    assert file.load() is not None
+    file.delete("a run")
+    file.delete("a run")
+    assert file.load() is None
 
 
 @pytest.mark.parametrize("content", ["", "{half", "[]", '{"run": "x"}', '{"run": 1, "parent": 2, "config": 3}'])
 def test_a_damaged_record_is_none(workspace: Workspace, content: str) -> None:
     workspace.unfinished_file.write_text(content)
-    assert UnfinishedFile(workspace.unfinished_file).recall() is None
+    assert UnfinishedFile(workspace.unfinished_file).load() is None
 
 
 # === What the server says ===
@@ -177,17 +177,17 @@ def test_a_training_that_starts_from_a_version_that_is_not_served_any_more_canno
     task: Retraining, workspace: Workspace, training: Unfinished
 ) -> None:
     with pytest.raises(InputError, match="no training that could go on"):
-        task.to_resume()
-    UnfinishedFile(workspace.unfinished_file).remember(training)
+        task.training_to_resume()
+    UnfinishedFile(workspace.unfinished_file).save(training)
     with pytest.raises(InputError, match="started from v0001, but v0000 is served"):
-        task.to_resume()
+        task.training_to_resume()
 
 
 def test_too_little_memory_is_told_before_the_start(task: Retraining, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server_app.retraining.task.need_of", lambda *_: MemoryNeed(5_000_000_000, 1_000_000_000, 0))
-    assert task.need(RetrainConfig()).batch_size == 0
+    assert task.memory_need(RetrainConfig()).batch_size == 0
     with pytest.raises(InputError, match=r"5\.0 GB.*1\.0 GB are free.*smaller patch") as caught:
-        task.need(RetrainConfig(), must_fit=True)
+        task.memory_need(RetrainConfig(), must_fit=True)
     assert caught.value.field == "patch"
 
 
@@ -198,7 +198,7 @@ def test_the_last_words_of_a_training_are_told_also_when_its_file_could_not_be_w
     content = workspace.progress_file.read_text()
     workspace.progress_file.write_text(content.replace('"process_started": ', '"process_started": 1'))
     details = ["Traceback", f"training.errors.InputError: {DISK_FULL_MESSAGE}", "More output"]
-    task.submitted({"status": "ERROR", "request": {"run": "a"}, "details": details})
+    task.track({"status": "ERROR", "request": {"run": "a"}, "details": details})
     assert (task.stats()["state"], task.stats()["message"]) == ("failed", DISK_FULL_MESSAGE)
 
 
@@ -206,7 +206,7 @@ def test_one_whose_process_is_started_again_is_under_way(task: Retraining, works
     ProgressWriter(workspace.progress_file, "a", 5)
     content = workspace.progress_file.read_text()
     workspace.progress_file.write_text(content.replace('"process_started": ', '"process_started": 1'))
-    task.submitted({"status": "RUNNING", "request": {"run": "a"}})
+    task.track({"status": "RUNNING", "request": {"run": "a"}})
     assert task.stats()["state"] == "preparing"
     assert "started again" in task.stats()["message"]
 

@@ -42,7 +42,7 @@ def task(tmp_path: Path) -> Retraining:
 
 def started(task: Retraining) -> dict[str, Any]:
     submitted = utils.run_background_task({"model": "tumorloop", "run": "a", "max_epochs": 5}, "train")
-    task.submitted(submitted)
+    task.track(submitted)
     return dict(submitted)
 
 

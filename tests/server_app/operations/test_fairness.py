@@ -10,7 +10,7 @@ import pytest
 from fastapi import HTTPException
 
 from server_app.inference import queue as turns
-from server_app.inference.queue import Ticket, Turns
+from server_app.inference.queue import InferenceQueue, Ticket
 from tests.server_app.conftest import eventually
 
 
@@ -18,7 +18,7 @@ class Line:
     """A queue whose computations last until they are let go, one by one."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = InferenceQueue()
         self.begun: list[Ticket] = []
         self.step = threading.Semaphore(0)
         self.threads = ThreadPoolExecutor(24)
@@ -29,7 +29,7 @@ class Line:
         ticket = Ticket(client)
 
         def work() -> None:
-            with self.turns.turn(ticket, time.monotonic() + 30):
+            with self.turns.slot(ticket, time.monotonic() + 30):
                 self.begun.append(ticket)
                 assert self.step.acquire(timeout=30)
 
@@ -62,7 +62,7 @@ def test_a_client_that_comes_late_waits_behind_one_of_a_client_that_asked_for_ma
         line.ask("many")
     eventually(lambda: line.begun)
     late = line.ask("late")
-    assert line.turns.before(late) == 1
+    assert line.turns.position(late) == 1
     assert line.let_all_go() == ["many", "late", "many", "many", "many", "many"]
 
 
@@ -76,7 +76,7 @@ def test_two_clients_that_ask_for_many_take_turns(line: Line) -> None:
 def test_positions_are_those_in_which_they_will_compute(line: Line) -> None:
     tickets = [line.ask(client) for client in ("a", "a", "b", "c", "b")]
     eventually(lambda: line.begun)
-    expected = [line.turns.before(ticket) for ticket in tickets]
+    expected = [line.turns.position(ticket) for ticket in tickets]
     assert expected == [0, 3, 1, 2, 4]
     line.let_all_go()
     assert [line.begun.index(ticket) for ticket in tickets] == expected
@@ -94,21 +94,21 @@ def test_who_had_a_turn_just_now_comes_after_those_who_had_none_lately(line: Lin
 
 
 def test_one_client_cannot_take_all_places(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "MOST_EACH", 2)
+    monkeypatch.setattr(turns, "MAX_WAITING_PER_CLIENT", 2)
     line.ask("greedy")
     line.ask("greedy")
     line.ask("greedy")
     with pytest.raises(HTTPException) as caught:
         line.futures[2].result(10)
     assert caught.value.status_code == 503
-    assert "of your segmentations wait already" in str(caught.value.detail)
+    assert "of your segmentations are waiting already" in str(caught.value.detail)
     other = line.ask("other")
     eventually(lambda: line.begun)
-    assert line.turns.before(other) == 1
+    assert line.turns.position(other) == 1
 
 
 def test_a_ticket_that_needs_no_turn_is_over_unless_it_was_cancelled() -> None:
-    queue = Turns()
+    queue = InferenceQueue()
     ticket = Ticket("a")
     queue.skip(ticket)
     assert not queue.cancel(ticket, lambda: pytest.fail("nothing computes"))
@@ -119,8 +119,8 @@ def test_a_ticket_that_needs_no_turn_is_over_unless_it_was_cancelled() -> None:
 
 def test_the_queue_remembers_a_bounded_number_of_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_REMEMBERED", 3)
-    queue = Turns()
+    queue = InferenceQueue()
     for number in range(10):
-        with queue.turn(Ticket(f"client {number}"), time.monotonic() + 5):
+        with queue.slot(Ticket(f"client {number}"), time.monotonic() + 5):
             pass
-    assert list(queue._served) == ["client 7", "client 8", "client 9"]
+    assert list(queue._last_served) == ["client 7", "client 8", "client 9"]

@@ -119,7 +119,7 @@ def test_after_the_server_itself_was_killed_the_next_one_tells_and_the_training_
 
 
 def test_what_is_over_cannot_go_on(folder: Path, tiny_model: Path) -> None:
-    UnfinishedFile(folder / "workspace" / "training" / "job.json").forget("another run")
+    UnfinishedFile(folder / "workspace" / "training" / "job.json").delete("another run")
     assert (folder / "workspace" / "training" / "job.json").is_file()
     with serving(folder / "studies", folder / "workspace", tiny_model, patch="16", steps_per_epoch="1") as server:
         assert server.get("/info/")["server"]["accident"] is None

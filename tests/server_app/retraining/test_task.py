@@ -45,13 +45,13 @@ def test_the_numbers_of_the_last_training_do_not_pass_for_those_of_a_new_one(
     task: Retraining, workspace: Workspace
 ) -> None:
     ProgressWriter(workspace.progress_file, "old", 3)
-    task.submitted(submission("RUNNING", "new"))
+    task.track(submission("RUNNING", "new"))
     stats = task.stats()
     assert (stats["state"], stats["epoch"], stats["total_epochs"]) == ("starting", 0, 5)
 
 
 def test_live_numbers_have_the_keys_stock_clients_read(task: Retraining, workspace: Workspace) -> None:
-    task.submitted(submission("RUNNING"))
+    task.track(submission("RUNNING"))
     writer = ProgressWriter(workspace.progress_file, "a", 5)
     writer.update(RetrainProgress("training", "epoch 1 of 5", fit_progress(0, float("nan"))))
     assert task.stats()["train"] == {"loss": None}
@@ -73,7 +73,7 @@ def test_a_training_whose_process_is_gone_is_stopped_or_dead(task: Retraining, w
     write_json(workspace.progress_file, {**content, "process_started": 1.0})  # another process has the number now
     assert read_progress(workspace.progress_file)["state"] == "stopped"
     current = submission("STOPPED")
-    task.submitted(current)
+    task.track(current)
     assert task.stats()["message"] == "Stopped after 1 of 5 epochs."
     current["status"] = "ERROR"
     assert task.stats()["state"] == "failed"
@@ -81,14 +81,14 @@ def test_a_training_whose_process_is_gone_is_stopped_or_dead(task: Retraining, w
 
 
 def test_a_training_that_never_began_says_why(task: Retraining) -> None:
-    task.submitted(submission("ERROR", details=["Traceback", "ImportError: no module"]))
+    task.track(submission("ERROR", details=["Traceback", "ImportError: no module"]))
     assert task.stats()["state"] == "failed"
     assert task.stats()["message"] == "ImportError: no module"
 
 
 def test_of_several_trainings_the_running_one_is_shown(task: Retraining, workspace: Workspace) -> None:
-    task.submitted(submission("RUNNING", "first"))
-    task.submitted(submission("SUBMITTED", "second"))
+    task.track(submission("RUNNING", "first"))
+    task.track(submission("SUBMITTED", "second"))
     ProgressWriter(workspace.progress_file, "first", 5)
     assert task.stats()["run"] == "first"
 
@@ -101,7 +101,7 @@ def test_a_damaged_progress_file_is_no_progress(workspace: Workspace) -> None:
 def test_cases_that_cannot_be_read_are_named_without_the_servers_folders(
     task: Retraining, workspace: Workspace
 ) -> None:
-    task.submitted(submission("RUNNING"))
+    task.track(submission("RUNNING"))
     writer = ProgressWriter(workspace.progress_file, "a", 5)
     why = "case-2: /home/server/labels/case-2/v0001/label.nii.gz is cut off."
     writer.update(RetrainProgress("preparing", f"skipped {why}"))

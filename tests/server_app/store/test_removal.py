@@ -13,8 +13,8 @@ from fastapi import HTTPException
 
 from server_app.cases import removal
 from server_app.cases.datastore import CaseDatastore
-from server_app.common import presence
-from server_app.common.presence import mark_of, while_there
+from server_app.common import removal_lock as presence
+from server_app.common.removal_lock import stamp_of, while_present
 from server_app.inference.maps import MapStore
 from server_app.inference.results import Results
 from server_app.inference.task import GliomaSegmentation
@@ -187,7 +187,7 @@ def test_what_is_said_of_a_case_that_is_just_removed_is_not_kept_for_the_next(
 
 def test_a_case_of_the_studies_needs_no_mark(place: Place) -> None:
     case = place.open().case("BraTS20_Training_001")
-    assert mark_of(place.workspace, case) is None
-    with while_there(place.workspace, case):
-        assert presence.REMOVING.acquire(blocking=False)
-        presence.REMOVING.release()
+    assert stamp_of(place.workspace, case) is None
+    with while_present(place.workspace, case):
+        assert presence.REMOVAL_LOCK.acquire(blocking=False)
+        presence.REMOVAL_LOCK.release()

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server_app.access.users import Users
-from server_app.common.identity import ANYBODY, Identity
+from server_app.common.identity import ANONYMOUS, Identity
 from server_app.errors import input_errors, refusal
 
 #: How to get in, for whoever runs the server.
@@ -27,7 +27,7 @@ _NO_USERS = f"This server has no users, so nobody is let in from elsewhere. Whoe
 
 
 @dataclass(frozen=True)
-class Gate:
+class Authenticator:
     """Tells who sends a request.
 
     Attributes:
@@ -53,8 +53,8 @@ class Gate:
             HTTPException: 401 if a token is needed and there is none, or not a good one; 503 if the file of users
                 cannot be read.
         """
-        if not self.asks(scope):
-            return ANYBODY  # whatever it sends: a panel may remember another server's token
+        if not self.requires_token(scope):
+            return ANONYMOUS  # whatever it sends: a panel may remember another server's token
         token = _token_of(scope)
         if token is None:
             raise refusal(401, "token", self._sentence(_NO_TOKEN))
@@ -63,14 +63,14 @@ class Gate:
             raise refusal(401, "token", self._sentence(_BAD_TOKEN))
         return found
 
-    def asks(self, scope: Mapping[str, Any]) -> bool:
+    def requires_token(self, scope: Mapping[str, Any]) -> bool:
         """Tell whether a request needs a token.
 
         Raises:
             HTTPException: 503 if the file of users cannot be read.
         """
         always = self.required or self.oidc is not None
-        return always or not is_from_here(scope, self.origins) or self._ever_had_users()
+        return always or not is_local_request(scope, self.origins) or self._ever_had_users()
 
     def _identify(self, token: str) -> Identity | None:
         with input_errors(503):
@@ -89,7 +89,7 @@ class Gate:
         return otherwise if self.oidc is not None or self._has_users() else _NO_USERS
 
 
-def is_from_here(scope: Mapping[str, Any], origins: frozenset[str] = frozenset()) -> bool:
+def is_local_request(scope: Mapping[str, Any], origins: frozenset[str] = frozenset()) -> bool:
     """Tell whether a request can only come from a program on this machine.
 
     It does if it arrived at the loopback interface, was not passed on by a proxy, and no web page is behind it: neither

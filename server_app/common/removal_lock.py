@@ -17,13 +17,13 @@ from server_app.workspace import Workspace
 from training.cases.case import Case
 
 #: Held while a case is taken away, and while something is stored for one. Taken before the lock of any store.
-REMOVING = threading.RLock()
+REMOVAL_LOCK = threading.RLock()
 
 #: What tells an upload from a later one under its name: the inode and time (ns) of its record.
 Mark = tuple[int, int]
 
 
-def mark_of(workspace: Workspace, case: Case) -> Mark | None:
+def stamp_of(workspace: Workspace, case: Case) -> Mark | None:
     """Return what tells a case from one that comes later under its name; ``None`` for one that cannot be taken away.
 
     Raises:
@@ -39,7 +39,7 @@ def mark_of(workspace: Workspace, case: Case) -> Mark | None:
 
 
 @contextmanager
-def while_there(workspace: Workspace, case: Case, mark: Mark | None = None) -> Iterator[None]:
+def while_present(workspace: Workspace, case: Case, mark: Mark | None = None) -> Iterator[None]:
     """Let nobody take a case away inside the block.
 
     Args:
@@ -50,8 +50,8 @@ def while_there(workspace: Workspace, case: Case, mark: Mark | None = None) -> I
     Raises:
         HTTPException: 404 if it is not there any more, also if another came under its name.
     """
-    with REMOVING:
-        found = mark_of(workspace, case)
+    with REMOVAL_LOCK:
+        found = stamp_of(workspace, case)
         if mark is not None and found != mark:
             raise _gone(case)
         yield

@@ -14,12 +14,12 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
-from server_app.common.limits_settings import Limits
+from server_app.common.strict_json import strict_json
 from server_app.errors import input_errors, refusal
 from server_app.limits.body import Body, too_much
-from server_app.limits.crowd import Crowd
+from server_app.limits.concurrency import ConcurrencyLimit
 from server_app.limits.names import check_path, check_query
-from server_app.limits.strict_json import strict_json
+from server_app.settings import Limits
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,7 +35,7 @@ _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _JSON = re.compile(r"application/([^;]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
-class LimitsLayer:
+class LimitsMiddleware:
     """Lets a request pass that is within the limits, and answers the others itself.
 
     Args:
@@ -46,7 +46,7 @@ class LimitsLayer:
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
         self._limits = limits
-        self._crowd = Crowd(limits.max_requests)
+        self._crowd = ConcurrencyLimit(limits.max_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,7 +58,7 @@ class LimitsLayer:
             return
         try:
             route, takes_files = self._check(scope)
-            with self._crowd.admitted(slow=takes_files or _SLOW.fullmatch(route) is not None):
+            with self._crowd.admit(slow=takes_files or _SLOW.fullmatch(route) is not None):
                 await self._answer(scope, receive, send, takes_files)
         except HTTPException as error:  # of the layer's own; the app answers its own itself
             await _refuse(error, scope, receive, send)
@@ -100,7 +100,7 @@ class LimitsLayer:
 
 def limits(app: ASGIApp) -> ASGIApp:
     """Make the layer, with the settings that MONAI Label was started with."""
-    return LimitsLayer(app, Limits.of_server())
+    return LimitsMiddleware(app, Limits.of_server())
 
 
 class _Replies:

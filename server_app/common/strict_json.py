@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 #: Most levels of lists and objects in each other.
-MOST_NESTED = 50
+MAX_NESTING = 50
 #: Most digits of a number; Python's own limit for whole numbers, beyond which reading takes long, is 4,300.
-_MOST_DIGITS = 400
+_MAX_DIGITS = 400
 
 
 def strict_json(text: str | bytes) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: If it is none, nested deeper than :data:`MOST_NESTED`, or holds NaN, an infinite number, one of more
+        ValueError: If it is none, nested deeper than :data:`MAX_NESTING`, or holds NaN, an infinite number, one of more
             digits than anybody means, or half a character.
     """
     try:
@@ -23,7 +23,7 @@ def strict_json(text: str | bytes) -> Any:
         _check_depth(content)
         json.dumps(content, ensure_ascii=False).encode()
     except RecursionError:
-        raise ValueError(f"it is nested deeper than {MOST_NESTED} levels") from None
+        raise ValueError(f"it is nested deeper than {MAX_NESTING} levels") from None
     except UnicodeEncodeError:
         raise ValueError("it holds half a character (a lone surrogate)") from None
     return content
@@ -31,12 +31,12 @@ def strict_json(text: str | bytes) -> Any:
 
 def _check_depth(content: Any) -> None:
     level = [content]
-    for _ in range(MOST_NESTED + 1):
+    for _ in range(MAX_NESTING + 1):
         inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
         level = [item for part in inner for item in part]
         if not level:
             return
-    raise ValueError(f"it is nested deeper than {MOST_NESTED} levels")
+    raise ValueError(f"it is nested deeper than {MAX_NESTING} levels")
 
 
 def _refuse(constant: str) -> Any:
@@ -51,6 +51,6 @@ def _finite(digits: str) -> float:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError(f"a number has {len(digits)} digits")
     return int(digits)

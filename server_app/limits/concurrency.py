@@ -15,7 +15,7 @@ from anyio.to_thread import current_default_thread_limiter
 from server_app.common.readers import busy
 
 
-class Crowd:
+class ConcurrencyLimit:
     """The requests under way; for one event loop.
 
     Args:
@@ -28,7 +28,7 @@ class Crowd:
         self._all = self._slow = 0
 
     @contextmanager
-    def admitted(self, *, slow: bool) -> Iterator[None]:
+    def admit(self, *, slow: bool) -> Iterator[None]:
         """Count a request while it is under way.
 
         Args:

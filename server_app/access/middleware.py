@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse
 
 from server_app.access import audit
 from server_app.access.audit import AuditLog
-from server_app.access.gate import Gate
+from server_app.access.authentication import Authenticator
 from server_app.access.rules import Rule, Trace, methods_of, rule_for
 from server_app.common import identity, request_id
-from server_app.common.identity import ANYBODY, Identity, too_little
+from server_app.common.identity import ANONYMOUS, Identity, insufficient_role
 from server_app.disk import is_disk_full
 from server_app.errors import refusal, unknown
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class AccessLayer:
+class AccessMiddleware:
     """Lets a request pass, or answers it itself.
 
     Args:
@@ -39,7 +39,7 @@ class AccessLayer:
         log: Where it is written down.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, log: AuditLog) -> None:
+    def __init__(self, app: ASGIApp, gate: Authenticator, log: AuditLog) -> None:
         self._app = app
         self._gate = gate
         self._log = log
@@ -78,7 +78,7 @@ class AccessLayer:
         path, method = _path_of(scope), scope["method"]
         rule = rule_for(method, path)
         entry.update(request=request_id.current(), user="", role="", method=method, route=rule.path if rule else "")
-        who = ANYBODY
+        who = ANONYMOUS
         if rule is None or rule.role is not None:
             who = await self._identify(scope)
         entry.update(user=who.name, role=who.role.title if who.name else "")
@@ -86,7 +86,7 @@ class AccessLayer:
         if rule is None:
             raise _no_rule(path)
         if rule.role is not None and who.role < rule.role:
-            raise refusal(403, "role", too_little(who, rule.role))
+            raise refusal(403, "role", insufficient_role(who, rule.role))
         return rule
 
     async def _identify(self, scope: Scope) -> Identity:
@@ -136,7 +136,7 @@ class _End:
     """
 
     def __init__(
-        self, layer: AccessLayer, rule: Rule, entry: dict[str, Any], notes: dict[str, Any], send: Send
+        self, layer: AccessMiddleware, rule: Rule, entry: dict[str, Any], notes: dict[str, Any], send: Send
     ) -> None:
         self._layer = layer
         self._trace = rule.trace
