@@ -1,9 +1,9 @@
 """The queue in front of the inference process: one inference computes, the others wait.
 
 Each request waits here in its own thread, and only the one whose turn has come submits anything to the process. So
-cancelling a computation, which kills the process, ends no other one: the rest are still waiting here. The next slot goes
-to the client that was served longest ago, so nobody waits behind more than one inference of another client. One lock
-guards the queue; what :meth:`InferenceQueue.cancel` calls must not block.
+cancelling a computation, which kills the process, ends no other one: the rest are still waiting here. The next slot
+goes to the client that was served longest ago, so nobody waits behind more than one inference of another client. One
+lock guards the queue; what :meth:`InferenceQueue.cancel` calls must not block.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class InferenceQueue:
             deadline: When to stop waiting, on the clock of :func:`time.monotonic`.
 
         Raises:
-            HTTPException: 499 if the ticket was cancelled, before or inside the block, whatever the block did; 503 if too
-                many wait or the server shuts down; 504 if the deadline passed.
+            HTTPException: 499 if the ticket was cancelled, before or inside the block, whatever the block did; 503 if
+                too many wait or the server shuts down; 504 if the deadline passed.
         """
         try:
             self._wait(ticket, deadline)
@@ -134,11 +134,9 @@ class InferenceQueue:
 
     def _enter(self, ticket: Ticket) -> None:
         if len(self._queue) >= MAX_WAITING:
-            raise refusal(503, "", f"{MAX_WAITING} segmentations are waiting already. Try again in a few minutes.")
+            raise refusal(503, "", f"{MAX_WAITING} segmentations wait already. Try again in a few minutes.")
         if sum(other.client == ticket.client for other in self._queue) >= MAX_WAITING_PER_CLIENT:
-            message = (
-                f"{MAX_WAITING_PER_CLIENT} of your segmentations are waiting already. Wait for some, or cancel them."
-            )
+            message = f"{MAX_WAITING_PER_CLIENT} of your segmentations wait already. Wait for some, or cancel them."
             raise refusal(503, "", message)
         self._queue.append(ticket)
 

@@ -2,8 +2,8 @@
 
 Requests wait in :class:`server_app.inference.queue.InferenceQueue` and are computed one at a time. If the process dies
 (killed, out of memory), a new one is started and the computation is tried once more; if a computation is cancelled, the
-process is killed and a new one is prepared. One lock guards the pool; nothing is computed or waited for while it is held.
-The queue's lock is taken before it, never after.
+process is killed and a new one is prepared. One lock guards the pool; nothing is computed or waited for while it is
+held. The queue's lock is taken before it, never after.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class InferenceWorker:
         """Describe the process.
 
         Returns:
-            ``state``: ``ready`` (it is running), ``idle`` (one is started for the next inference) or ``ended``; ``queue``:
-            how many are computing or waiting; ``deaths``: how often it died since the server was started; and
-            ``last_death``: ``time`` and ``message``, or ``None``.
+            ``state``: ``ready`` (it is running), ``idle`` (one is started for the next inference) or ``ended``;
+            ``queue``: how many are computing or waiting; ``deaths``: how often it died since the server was started;
+            and ``last_death``: ``time`` and ``message``, or ``None``.
         """
         pool, closed = self._pool, self._closed
         alive = pool is not None and not getattr(pool, "_broken", False)
@@ -164,9 +164,7 @@ class InferenceWorker:
         self._queue.cancel(ticket, lambda: computing.append(self._take_pool()))
         if computing:
             _kill(computing[0])
-            if (
-                self._queue.position(Ticket()) <= 1
-            ):  # nothing else waits: load the network again before the next one comes
+            if self._queue.position(Ticket()) <= 1:  # nothing waits: load the network before the next one
                 self.warm_up()
 
     def progress(self, ticket: Ticket) -> tuple[int, float, str]:
@@ -227,9 +225,7 @@ class InferenceWorker:
             except OSError as error:  # no memory, too many processes
                 self._pool = None
                 logger.error("The inference process could not be started: %s", error)
-                message = (
-                    "The inference process could not be started. Ask the server's administrator; its log says why."
-                )
+                message = "The inference process could not be started. The server's log says why."
                 raise refusal(503, "", message) from error
 
     def _take_pool(self) -> ProcessPoolExecutor | None:

@@ -101,7 +101,7 @@ def test_one_client_cannot_take_all_places(line: Line, monkeypatch: pytest.Monke
     with pytest.raises(HTTPException) as caught:
         line.futures[2].result(10)
     assert caught.value.status_code == 503
-    assert "of your segmentations are waiting already" in str(caught.value.detail)
+    assert "of your segmentations wait already" in str(caught.value.detail)
     other = line.ask("other")
     eventually(lambda: line.begun)
     assert line.turns.position(other) == 1
