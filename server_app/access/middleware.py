@@ -15,12 +15,12 @@ from anyio.to_thread import run_sync
 from fastapi import HTTPException
 from starlette.responses import JSONResponse
 
-from server_app.access import audit
 from server_app.access.audit import AuditLog
 from server_app.access.authentication import Authenticator
 from server_app.access.rules import Rule, Trace, methods_of, rule_for
 from server_app.common import identity, request_id
 from server_app.common.identity import ANONYMOUS, Identity, insufficient_role
+from server_app.common.request_notes import begin_notes
 from server_app.disk import is_disk_full
 from server_app.errors import refusal, unknown
 
@@ -63,7 +63,7 @@ class AccessMiddleware:
         except HTTPException as error:
             await self._refuse(error, entry, scope, receive, send)
             return
-        end = _End(self, rule, entry, audit.begin_notes(), send)
+        end = _End(self, rule, entry, begin_notes(), send)
         try:
             await self._app(scope, receive, end.send)
         finally:

@@ -123,8 +123,8 @@ class GliomaSegmentation(InferTask):
         return self._worker.segment(
             job,
             ticket,
-            instead=lambda: self._results.find(key, job),
-            afterwards=lambda computed: self._results.keep(key, job, computed),
+            find=lambda: self._results.find(key, job),
+            keep=lambda computed: self._results.keep(key, job, computed),
         )
 
     @contextmanager

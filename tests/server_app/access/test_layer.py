@@ -20,7 +20,7 @@ from server_app.access.middleware import AccessMiddleware
 from server_app.access.redact import TokenFilter, hide_tokens, redacted
 from server_app.access.users import Users
 from server_app.common.identity import Role, current
-from server_app.common.request_notes import note
+from server_app.common.request_notes import begin_notes, note
 from tests.server_app.access.conftest import CASE, Guarded, bearer
 
 
@@ -239,7 +239,7 @@ def test_knocking_cannot_fill_the_disk(small: Small, monkeypatch: pytest.MonkeyP
 
 
 def test_several_cases_are_named_in_one_line(small: Small) -> None:
-    notes = audit.begin_notes()
+    notes = begin_notes()
     for case in ("a", "b", "a"):
         note(case=case)
     assert notes == {"cases": ["a", "b"]}
