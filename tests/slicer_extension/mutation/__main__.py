@@ -1,52 +1,123 @@
-"""``python -m tests.slicer_extension.mutation [words]``: run all mutants, or those with the words in their names."""
+"""Seeded faults: ``python -m tests.slicer_extension.mutation [words]`` says which of them no test notices.
+
+Each mistake in ``faults.txt`` is made in a copy of the extension, and the few tests that must notice it are run.
+"""
 
 from __future__ import annotations
 
-import argparse
+import os
+import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from tests.slicer_extension.mutation.catalog import MUTANTS
-from tests.slicer_extension.mutation.mutant import StaleMutant
-from tests.slicer_extension.mutation.runner import Outcome, RunFailed, check_healthy, run_mutant
+REPOSITORY = Path(__file__).resolve().parents[3]
+TESTS = "tests/slicer_extension"
+LIBRARY = "slicer_extension/TumorLoop/TumorLoopLib"
+WORKERS = 2
+#: Seconds for the tests of one fault; tests that hang have noticed it.
+TIMEOUT = 300
+_PYTEST = ("-m", "pytest", "-x", "-q", "-rfE", "--no-header", "--tb=no", "-p", "no:cacheprovider", "--timeout=120")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run mutants and print a table; return 0 if each was caught."""
-    parser = argparse.ArgumentParser(prog="python -m tests.slicer_extension.mutation", description=__doc__)
-    parser.add_argument("words", nargs="*", help="run only mutants whose name holds one of these")
-    parser.add_argument("--list", action="store_true", help="list the mutants and stop")
-    parser.add_argument("--no-check", action="store_true", help="do not run the tests without a fault first")
-    options = parser.parse_args(arguments)
-    words = [word.lower() for word in options.words]
-    mutants = [one for one in MUTANTS if not words or any(word in one.name.lower() for word in words)]
-    if options.list:
-        print("\n".join(f"{one.name:58s} {one.file}" for one in mutants))
-        return 0
-    if not mutants:
-        print("no mutant has such a name", file=sys.stderr)
-        return 2
-    outcomes: list[Outcome] = []
+class RunFailed(Exception):
+    """The run itself went wrong: a fault does not fit the code, healthy tests fail, or pytest ran nothing."""
+
+
+@dataclass
+class Fault:
+    """A mistake: ``old``, which the file below ``TumorLoopLib`` holds once, becomes ``new``; ``tests`` must notice."""
+
+    name: str
+    file: str
+    tests: list[str]
+    old: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+    def changed(self) -> str:
+        """Return the text of the file with the mistake in it."""
+        old, text = "\n".join(self.old), (REPOSITORY / LIBRARY / self.file).read_text("utf-8")
+        if text.count(old) != 1 or self.old == self.new:
+            raise RunFailed(f"{self.name}: {self.file} holds this {text.count(old)} times, not once:\n{old}")
+        return text.replace(old, "\n".join(self.new))
+
+
+def read_faults(text: str) -> list[Fault]:
+    """Read the list of faults; its first lines describe the format."""
+    faults, tests = list[Fault](), list[str]()
+    for line in text.splitlines():
+        if line.startswith("@"):
+            tests = [f"{TESTS}/{test}" for test in line[1:].split()]
+        elif line.startswith("-"):
+            faults[-1].old.append(line[1:])
+        elif line.startswith("+"):
+            faults[-1].new.append(line[1:])
+        elif not line.startswith("#"):
+            file, name = line.split(": ", 1)
+            faults.append(Fault(name, file, tests))
+    return faults
+
+
+FAULTS = read_faults(Path(__file__).with_name("faults.txt").read_text("utf-8"))
+
+
+def failing_test(tests: Iterable[str], fault: Fault | None = None, timeout: float = TIMEOUT) -> str:
+    """Run tests on a copy, with a fault or without, and return the first that fails; an empty text if none does."""
+    with tempfile.TemporaryDirectory(prefix="tumorloop-fault-") as folder:
+        for name in ("CMakeLists.txt", "pyproject.toml"):
+            shutil.copy(REPOSITORY / name, folder)
+        shutil.copytree(REPOSITORY / "slicer_extension", Path(folder) / "slicer_extension")
+        if fault is not None:
+            (Path(folder) / LIBRARY / fault.file).write_text(fault.changed(), "utf-8")
+        module = str((Path(folder) / LIBRARY).parent)
+        # TMPDIR: a test that looks for files left behind must not find those of another run.
+        own = {"TUMORLOOP_EXTENSION": module, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": folder}
+        command, env = [sys.executable, *_PYTEST, *tests], {**os.environ, **own}
+        try:
+            done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return f"(hung for {timeout:.0f} s)"
+    if done.returncode in (1, 2) and (failed := re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)):
+        return failed.group(1)
+    if done.returncode < 0 or (done.returncode > 2 and "Fatal" in done.stderr):
+        return f"(crashed, code {done.returncode})"
+    if done.returncode:
+        raise RunFailed(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return ""
+
+
+def missed_faults(faults: Sequence[Fault]) -> int:
+    """Try each fault, two at a time, print a line when its tests have ended, and return how many went unnoticed."""
+    started, missed = time.monotonic(), 0
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = pool.map(lambda fault: failing_test(fault.tests, fault), faults)
+        for done, (fault, failed) in enumerate(zip(faults, results, strict=True), start=1):
+            missed += not failed
+            left = (time.monotonic() - started) / done * (len(faults) - done) / 60
+            verdict = f"{'caught' if failed else 'MISSED'}  {fault.name:62s} {failed.rpartition('/')[2]}"
+            print(f"{done:2d}/{len(faults)}, {left:4.1f} min left  {verdict}", flush=True)
+    return missed
+
+
+def main(words: Sequence[str] = ()) -> int:
+    """Run the faults with one of the words in their names, or all; return 0 if each was caught."""
+    faults = [one for one in FAULTS if not words or any(word in one.name for word in words)]
     try:
-        if not options.no_check:
-            check_healthy(mutants)
-        for mutant in mutants:
-            outcomes.append(run_mutant(mutant))
-            print(row(outcomes[-1]), flush=True)
-    except (RunFailed, StaleMutant) as error:
+        if failed := failing_test(sorted({test for one in faults for test in one.tests}), timeout=6 * TIMEOUT):
+            raise RunFailed(f"without any fault there is one already: {failed}")
+        missed = missed_faults(faults)
+    except RunFailed as error:
         print(error, file=sys.stderr)
         return 2
-    missed = [outcome for outcome in outcomes if not outcome.caught_by]
-    print(f"\n{len(outcomes)} faults, {len(outcomes) - len(missed)} caught, {len(missed)} missed")
+    print(f"\n{len(faults)} faults, {len(faults) - missed} caught, {missed} missed")
     return 1 if missed else 0
 
 
-def row(outcome: Outcome) -> str:
-    """Return one line of the table."""
-    verdict = "caught" if outcome.caught_by else "MISSED"
-    by = outcome.caught_by.rpartition("/")[2]
-    return f"{verdict}  {outcome.mutant.name:58s} {outcome.seconds:5.1f} s  {by}"
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
