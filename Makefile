@@ -35,7 +35,7 @@ help:
 	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make soak                 eight clients for five minutes: errors, times of the answers, memory"
-	@echo "make lint                 ruff and mypy"
+	@echo "make lint                 ruff, mypy, and the direction of imports"
 	@echo "make gpu                  the same with TensorFlow's CUDA libraries"
 	@echo "make setup                the virtual environment in $(VENV) (the others call it)"
 
@@ -65,7 +65,7 @@ gpu: setup
 	@$(BIN)/python -m pip uninstall --quiet --yes sam2
 
 demo: setup
-	@$(BIN)/python -m tests.end_to_end.demo --out "$(OUT)" $(if $(CASES),--cases "$(CASES)")
+	@$(BIN)/python -m docs.demo --out "$(OUT)" $(if $(CASES),--cases "$(CASES)")
 
 run: setup
 	@$(BIN)/python -m server_app --studies "$(STUDIES)" --port $(PORT)
@@ -74,6 +74,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=slicer_extension/TumorLoop $(BIN)/lint-imports --no-logo --no-cache
 
 test: lint test-mrml
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

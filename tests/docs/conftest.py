@@ -1,70 +1,52 @@
-"""Small cases and a server that plays a script, for testing the demo itself."""
+"""A small case and a scripted server, for testing the demo itself."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
 
+from tests import synthetic
 from tests.slicer_extension.odd_server import Handler, OddServer, odd_server, result_answer, result_body
 from training.cases.case import Case
 from training.cases.find import case_from_folder
-
-SHAPE = (48, 56, 40)
-AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])
-
-
-def save(data: np.ndarray, path: Path, affine: np.ndarray = AFFINE) -> Path:
-    """Write an array as NIfTI."""
-    nibabel.save(nibabel.Nifti1Image(data, affine), path)
-    return path
+from training.images.grid import Volume
 
 
 @pytest.fixture
 def small_case(tmp_path) -> Case:
-    """An ellipsoid head with a round tumor, and its label, in a folder ``studies/small``."""
-    folder = tmp_path / "studies" / "small"
-    folder.mkdir(parents=True)
-    grid = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1)
-    head = (((grid - [24, 28, 20]) / [20, 24, 17]) ** 2).sum(-1) < 1
-    distance = np.linalg.norm(grid - [32, 20, 24], axis=-1)
-    label = np.select([distance < 2, distance < 4, distance < 7], [1, 4, 2]).astype(np.uint8)
-    for number, role in enumerate(("t1", "t1ce", "t2", "flair")):
-        save((head * (300 + 40 * number) + 90 * (label > 0)).astype(np.int16), folder / f"{role}.nii.gz")
-    save(label, folder / "seg.nii.gz")
-    return case_from_folder(folder)
+    """A small case with its label, in a folder ``studies/small``."""
+    return case_from_folder(synthetic.write_case(tmp_path / "studies", "small"))
 
 
 class Script:
-    """What a played server answers; a test changes the one thing that shall go wrong.
+    """The behavior of a scripted server; a test changes the one thing that is to go wrong.
 
     Attributes:
-        answers: The labelmaps of the inferences by model version.
-        affine: The grid they lie on.
+        labelmaps: The results of the inferences by model version.
+        grid: Where they lie.
         promotes: Whether the training makes a new version current.
         keeps: Whether submitted labels are kept.
         train_status: The status the training ends with.
     """
 
     def __init__(self, case: Case) -> None:
-        truth = case.read_label().data
+        truth = case.read_label()
         self.case = case
-        self.answers = {"v0000": np.roll(truth, 4, axis=0), "v0001": np.roll(truth, 1, axis=0)}
-        self.affine = AFFINE
+        self.labelmaps = {"v0000": np.roll(truth.data, 4, axis=0), "v0001": np.roll(truth.data, 1, axis=0)}
+        self.grid = truth.grid
         self.promotes = True
         self.keeps = True
         self.train_status = "DONE"
         self._labels: list[dict[str, Any]] = []
         self._trained = False
 
-    def play(self, handler: Handler) -> None:
-        """Answer one request."""
+    def reply(self, handler: Handler) -> None:
+        """Reply to one request."""
         name = f"{handler.command} {handler.path.split('?')[0]}"
         for pattern, action in self._actions().items():
             if re.fullmatch(pattern, name):
@@ -92,11 +74,8 @@ class Script:
 
     def _infer(self, handler: Handler) -> None:
         version = "v0001" if self._trained and self.promotes else "v0000"
-        path = save(
-            self.answers[version].astype(np.uint8),
-            self.case.sources["t1"].path.parent.parent / "answer.nii.gz",
-            self.affine,
-        )
+        path = self.case.sources["t1"].path.parent.parent / "result.nii.gz"
+        synthetic.save(Volume(self.labelmaps[version].astype(np.uint8), self.grid), path)
         params = {"model_version": version, "seconds": {"network": 0.1}}
         result_answer(result_body(path.read_bytes(), params))(handler)
         path.unlink()
@@ -113,14 +92,14 @@ class Script:
 
 @pytest.fixture
 def script(small_case) -> Script:
-    """The script of a server that does everything right."""
+    """The behavior of a server that does everything right."""
     return Script(small_case)
 
 
 @pytest.fixture
-def played(script) -> Iterator[OddServer]:
-    """A server that plays ``script``."""
-    with odd_server(script.play) as server:
+def scripted_server(script) -> Iterator[OddServer]:
+    """A server that behaves as ``script`` says."""
+    with odd_server(script.reply) as server:
         yield server
 
 

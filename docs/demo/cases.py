@@ -1,4 +1,4 @@
-"""The cases of the demo: phantoms made for it, or a folder of real ones that is only read."""
+"""The cases of the demo: phantoms generated for it, or a folder of real ones that is only read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from training.errors import InputError
 #: Marks a folder as one that the demo made, so that it may empty it.
 MARKER = ".tumorloop-demo"
 #: What the demo writes into its folder.
-OWN = ("studies", "phantoms", "workspace", "results", "pictures")
+FOLDERS = ("studies", "phantoms", "workspace", "results", "pictures")
 
 
 @dataclass(frozen=True)
-class Studies:
+class DemoCases:
     """What is served, and what is known about it.
 
     Attributes:
         folder: The studies folder.
-        labeled: The cases whose truth is known, to be corrected.
+        labeled: The cases whose true label is known, to be corrected.
         unlabeled: Cases that are only segmented.
-        notes: Words about cases that cannot be used.
+        notes: Why cases were left out.
     """
 
     folder: Path
@@ -34,26 +34,29 @@ class Studies:
     notes: list[str] = field(default_factory=list)
 
 
-def prepare_out(out: Path, cases: Path | None) -> None:
-    """Make the output folder, or empty the one of an earlier demo.
+def prepare_folder(out: Path, cases: Path | None) -> None:
+    """Create the output folder, or empty the one of an earlier demo.
 
     Raises:
         InputError: If ``out`` holds something that is not the demo's, or lies inside of ``cases``.
     """
+    problem = ""
     if cases is not None and out.resolve().is_relative_to(cases.resolve()):
-        raise InputError(f"{out} lies in {cases}, which is only read. Choose another --out.", field="out")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is not a folder. Choose another --out.", field="out")
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).exists():
-        raise InputError(f"{out} holds files that are not the demo's. Choose another --out.", field="out")
+        problem = f"lies in {cases}, which is only read"
+    elif out.exists() and not out.is_dir():
+        problem = "is not a folder"
+    elif out.is_dir() and any(out.iterdir()) and not (out / MARKER).exists():
+        problem = "holds files that are not the demo's"
+    if problem:
+        raise InputError(f"{out} {problem}. Choose another --out.", field="out")
     out.mkdir(parents=True, exist_ok=True)
     (out / MARKER).touch()
-    for name in OWN:
+    for name in FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
 
 
-def make_phantoms(out: Path, count: int, seed: int, on_progress: Callable[[int, int], None]) -> Studies:
-    """Make phantom patients; the served folder gets the images alone, so that the server cannot know the truth."""
+def make_phantoms(out: Path, count: int, seed: int, on_progress: Callable[[int, int], None]) -> DemoCases:
+    """Generate phantoms; the served folder gets the images alone, so that the server cannot know the true labels."""
     from training.phantoms.files import write_cases
 
     write_cases(out / "phantoms", count, seed=seed, on_progress=on_progress)
@@ -65,21 +68,19 @@ def make_phantoms(out: Path, count: int, seed: int, on_progress: Callable[[int, 
             shutil.copy2(source.path, folder / source.path.name)
     served = {case.id: case for case in find_cases(out / "studies")[0]}
     labeled = [replace(served[case.id], label=case.label) for case in cases if case.label is not None]
-    return Studies(out / "studies", labeled)
+    return DemoCases(out / "studies", labeled)
 
 
-def adopt(folder: Path) -> Studies:
-    """Take real cases from ``folder`` where they are.
+def labeled_cases(folder: Path) -> DemoCases:
+    """Use the cases of a folder where they are.
 
     Raises:
-        InputError: If there is no labeled case.
+        InputError: If none of them has a label.
     """
     cases, problems = find_cases(folder)
     notes = [f"{problem.path.name}: {problem.message}" for problem in problems]
     labeled = [case for case in cases if case.label is not None]
     if not labeled:
-        raise InputError(
-            f"No case in {folder} has a label (a file like seg.nii.gz), so there is nothing to correct by.",
-            field="cases",
-        )
-    return Studies(folder, labeled, [case for case in cases if case.label is None], notes)
+        text = f"No case in {folder} has a label (a file like seg.nii.gz), so there is nothing to correct by."
+        raise InputError(text, field="cases")
+    return DemoCases(folder, labeled, [case for case in cases if case.label is None], notes)

@@ -18,30 +18,35 @@ import psutil
 import pytest
 from rich.console import Console
 from TumorLoopLib.client import TumorLoopClient
+from TumorLoopLib.client.errors import ServerFailed
+from TumorLoopLib.jobs.jobs import Reporter
 from typer.testing import CliRunner
 
-from tests.end_to_end.demo.__main__ import app
-from tests.end_to_end.demo.errors import DemoFailed
-from tests.end_to_end.demo.loop import Loop
-from tests.end_to_end.demo.record import Answer
-from tests.end_to_end.demo.report import write_report
-from tests.end_to_end.demo.server import REPOSITORY, ServerProcess
-from tests.end_to_end.demo.studies import Studies, adopt, prepare_out
-from tests.end_to_end.demo.teller import Teller, describe_training
+from docs.demo.__main__ import app
+from docs.demo.cases import DemoCases, labeled_cases, prepare_folder
+from docs.demo.loop import DemoFailed, Loop
+from docs.demo.record import Segmentation
+from docs.demo.report import write_report
+from docs.demo.server import running_server
+from docs.demo.terminal import Terminal, describe_training
+from tests import synthetic
 from training.errors import InputError
 from training.images.grid import Grid, Volume
 
-COMMAND = [sys.executable, "-m", "tests.end_to_end.demo"]
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "docs.demo"]
+ANOTHER_GRID = synthetic.oblique_grid((1, 1, 1), (64, 72, 60))
 
 
-def walk(script, played, tmp_path: Path) -> Loop:
-    studies = Studies(tmp_path / "studies", [script.case])
-    teller = Teller(Console(file=io.StringIO()))
-    return Loop(TumorLoopClient(played.url), studies, tmp_path / "out", teller, corrections=1)
+@pytest.fixture
+def loop(script, scripted_server, tmp_path: Path) -> Loop:
+    cases = DemoCases(tmp_path / "studies", [script.case])
+    terminal = Terminal(Console(file=io.StringIO()))
+    return Loop(TumorLoopClient(scripted_server.url), cases, tmp_path / "out", terminal, 1, {})
 
 
-def test_a_loop_in_which_all_goes_well_is_recorded_step_by_step(script, played, tmp_path):
-    record = walk(script, played, tmp_path).run()
+def test_a_loop_in_which_all_goes_well_is_recorded_step_by_step(loop, scripted_server):
+    record = loop.run()
     (case,) = record.cases
     assert case.improved
     assert case.after is not None
@@ -55,7 +60,7 @@ def test_a_loop_in_which_all_goes_well_is_recorded_step_by_step(script, played, 
         "Retrained the network on the corrections",
         "Segmented",
     ]
-    assert [request.path for request in played.requests if request.method == "PUT"] == [
+    assert [request.path for request in scripted_server.requests if request.method == "PUT"] == [
         "/session/",
         "/datastore/label?image=small&tag=final",
     ]
@@ -65,30 +70,33 @@ def test_a_loop_in_which_all_goes_well_is_recorded_step_by_step(script, played, 
     ("change", "words"),
     [
         (
-            lambda script: script.answers.update(v0001=script.answers["v0000"]),
+            lambda script: script.labelmaps.update(v0001=script.labelmaps["v0000"]),
             r"Dice is 0\.\d+ after .* was 0\.\d+ before",
         ),
         (lambda script: setattr(script, "promotes", False), "still segmented by v0000"),
         (lambda script: setattr(script, "keeps", False), "keeps 0 labels"),
-        (lambda script: setattr(script, "affine", np.diag([-2.0, 2.0, 2.0, 1.0])), "not on the grid of T1ce"),
-        (lambda script: script.answers.update(v0000=script.answers["v0000"] + 5), "unknown values"),
+        (
+            lambda script: setattr(script, "grid", ANOTHER_GRID),
+            "not on the grid of T1ce",
+        ),
+        (lambda script: script.labelmaps.update(v0000=script.labelmaps["v0000"] + 5), "unknown values"),
         (lambda script: setattr(script, "train_status", "ERROR"), "(?s)ended with ERROR.*last words"),
     ],
     ids=["no better", "not promoted", "label lost", "grid flipped", "odd values", "training fails"],
 )
-def test_a_loop_in_which_something_goes_wrong_fails_and_says_what(script, played, tmp_path, change, words):
+def test_a_loop_in_which_something_goes_wrong_fails_and_says_what(loop, script, change, words):
     change(script)
     with pytest.raises(DemoFailed, match=words):
-        walk(script, played, tmp_path).run()
+        loop.run()
 
 
 def test_a_network_that_finds_nothing_is_not_praised_for_regions_the_truth_lacks():
     grid = Grid((4, 4, 4), np.eye(4))
     truth = Volume(np.full((4, 4, 4), 2, np.uint8), grid)
-    answer = Answer(Path("x"), Volume(np.zeros((4, 4, 4), np.uint8), grid), "v0001", 1.0, {}, {})
-    answer.compare(truth)
-    assert answer.dice == {"WT": 0.0, "TC": 1.0, "ET": 1.0}
-    assert answer.mean_dice == 0.0
+    result = Segmentation(Volume(np.zeros((4, 4, 4), np.uint8), grid), "v0001", 1.0, {})
+    result.compare(truth)
+    assert result.dice == {"WT": 0.0, "TC": 1.0, "ET": 1.0}
+    assert result.mean_dice == 0.0
 
 
 class Addresses(HTMLParser):
@@ -102,8 +110,8 @@ class Addresses(HTMLParser):
         self.found += [value for name, value in attrs if name in ("src", "href", "srcset", "data")]
 
 
-def test_the_report_needs_no_network_and_holds_pictures_and_numbers(script, played, tmp_path):
-    record = walk(script, played, tmp_path).run()
+def test_the_report_needs_no_network_and_holds_pictures_and_numbers(loop, tmp_path):
+    record = loop.run()
     page = write_report(record, tmp_path / "out", failure="", seconds=61).read_text("utf-8")
     assert record.cases[0].after is not None
     addresses = Addresses()
@@ -118,9 +126,8 @@ def test_the_report_needs_no_network_and_holds_pictures_and_numbers(script, play
     assert facts["cases"][0]["improved"]
 
 
-def test_a_failed_demo_has_a_report_too_and_shows_the_reason(script, played, tmp_path):
+def test_a_failed_demo_has_a_report_too_and_shows_the_reason(loop, script, tmp_path):
     script.train_status = "ERROR"
-    loop = walk(script, played, tmp_path)
     with pytest.raises(DemoFailed):
         loop.run()
     page = write_report(loop.record, tmp_path / "out", failure="a <reason>", seconds=1).read_text("utf-8")
@@ -130,7 +137,7 @@ def test_a_failed_demo_has_a_report_too_and_shows_the_reason(script, played, tmp
 
 def test_live_numbers_become_a_line():
     stats = {"train": {"loss": 0.5}, "eval": {"mean": 0.7}, "eta": 61.2}
-    assert describe_training(stats) == "loss 0.500 · validation Dice 0.700 · 61 s to go"
+    assert describe_training(stats) == "loss 0.500 · validation Dice 0.700 · 61 s left"
     assert describe_training({"message": "preparing"}) == "preparing"
     assert describe_training({}) == "starting"
 
@@ -145,18 +152,18 @@ def test_a_folder_with_files_that_are_not_the_demo_s_is_left_alone(tmp_path):
 
 def test_nothing_is_ever_written_among_the_cases(small_case, tmp_path):
     with pytest.raises(InputError, match="only read"):
-        prepare_out(tmp_path / "studies" / "demo", tmp_path / "studies")
+        prepare_folder(tmp_path / "studies" / "demo", tmp_path / "studies")
 
 
 def test_the_folder_of_an_earlier_demo_is_used_again(tmp_path):
-    prepare_out(tmp_path / "demo", None)
+    prepare_folder(tmp_path / "demo", None)
     (tmp_path / "demo" / "workspace").mkdir()
-    prepare_out(tmp_path / "demo", None)
+    prepare_folder(tmp_path / "demo", None)
     assert [path.name for path in (tmp_path / "demo").iterdir()] == [".tumorloop-demo"]
 
 
 def test_cases_without_any_label_cannot_be_corrected(small_case, tmp_path):
-    assert [case.id for case in adopt(tmp_path / "studies").labeled] == ["small"]
+    assert [case.id for case in labeled_cases(tmp_path / "studies").labeled] == ["small"]
     small_case.label.unlink()
     result = CliRunner().invoke(app, ["--cases", str(tmp_path / "studies"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
@@ -164,10 +171,9 @@ def test_cases_without_any_label_cannot_be_corrected(small_case, tmp_path):
 
 
 def test_a_server_that_cannot_start_is_reported_with_its_own_words(tmp_path):
-    server = ServerProcess(tmp_path, tmp_path / "workspace", tmp_path / "log", arguments=["--no-such-option"])
-    with server, pytest.raises(DemoFailed, match="ended with exit code 2"):
-        server.wait_until_ready(TumorLoopClient(server.url))
-    assert "no-such-option" in server.log_tail()
+    starting = running_server(tmp_path, tmp_path / "workspace", tmp_path / "log", arguments=["--no-such-option"])
+    with starting as server, pytest.raises(ServerFailed, match="no-such-option"):
+        server.wait_until_ready(Reporter())
 
 
 def test_an_interrupted_demo_stops_its_server(small_case, tmp_path):

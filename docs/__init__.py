@@ -1,0 +1,1 @@
+"""The documents, and the demo: a tutorial that runs."""
