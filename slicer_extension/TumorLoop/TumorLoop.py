@@ -130,7 +130,7 @@ class TumorLoopTest(ScriptedLoadableModuleTest):
         array = np.zeros((20, 24, 28), np.uint8)
         array[5:9, 6:12, 7:15], array[9:12, 6:12, 7:15] = 1, 3
         ijk_to_ras = slicer.util.arrayFromVTKMatrix(reference_matrix(reference))
-        node = segments.show_labelmap(array, ijk_to_ras, labels, reference, "Test")
+        node = segments.add_segmentation(array, ijk_to_ras, labels, reference, "Test")
         node.GetSegmentation().GetNthSegment(0).SetName("something else")
         assert np.array_equal(segments.labelmap_of(node, reference, labels).array, array)
 

@@ -153,7 +153,7 @@ def test_a_map_that_was_not_made_is_refused_before_anything_is_sent(tmp_path):
 )
 def test_an_address_or_name_of_a_map_that_leads_elsewhere_is_refused(tmp_path, name, address):
     result = InferResult(tmp_path, {"maps": {name: address}})
-    with pytest.raises(BadReply, match="address that is none"):
+    with pytest.raises(BadReply, match="invalid address for a map"):
         TumorLoopClient("http://127.0.0.1:1").download_map(result, name, tmp_path)
 
 
@@ -206,7 +206,7 @@ def test_lists_are_accepted_bare_or_under_their_name():
     for content in ([{"id": "v0000"}], {"versions": [{"id": "v0000"}], "current": "v0000"}):
         with odd_server(json_answer(content)) as server:
             assert TumorLoopClient(server.url).versions() == [{"id": "v0000"}]
-    with odd_server(json_answer({"other": 1})) as server, pytest.raises(BadReply, match="without a list of cases"):
+    with odd_server(json_answer({"other": 1})) as server, pytest.raises(BadReply, match="has no list of cases"):
         TumorLoopClient(server.url).cases()
 
 
@@ -236,9 +236,8 @@ def test_an_address_that_is_none_is_refused(url):
 
 def test_the_client_runs_on_the_standard_library_alone_and_reads_as_python_3_9():
     library = Path(TumorLoopLib.__file__).parent
-    calls = ("image_calls", "segmentation_calls", "training_calls")
-    for name in ("address", "caller", "client", *calls, "errors", "multipart", "replies", "sockets", "transport"):
-        ast.parse((library / f"{name}.py").read_text("utf-8"), feature_version=(3, 9))
+    for path in (library / "client").glob("*.py"):
+        ast.parse(path.read_text("utf-8"), feature_version=(3, 9))
     # -S leaves the installed packages out, -I the surroundings.
     code = f"import sys; sys.path.insert(0, {str(library.parent)!r}); import TumorLoopLib.client"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=60)

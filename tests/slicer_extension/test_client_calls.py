@@ -170,5 +170,5 @@ def test_the_same_statuses_without_a_sentence_still_have_one(status):
 
 @pytest.mark.parametrize("call", ["training_plan", "make_sample"])
 def test_an_answer_that_is_no_object_is_a_bad_reply(call):
-    with odd_server(json_answer([1])) as server, pytest.raises(BadReply, match="something else than an object"):
+    with odd_server(json_answer([1])) as server, pytest.raises(BadReply, match="is not a JSON object"):
         getattr(TumorLoopClient(server.url), call)()

@@ -74,7 +74,7 @@ def labelmap(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
     return array
 
 
-def add_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: np.ndarray | None = None) -> Any:
+def make_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: np.ndarray | None = None) -> Any:
     """Add a scalar volume to the scene."""
     import slicer
     from TumorLoopLib.scene import geometry

@@ -9,20 +9,20 @@ import slicer
 import vtk
 from TumorLoopLib.scene import geometry, segments
 
-from tests.slicer_extension.mrml.making import LABELS, add_transform, add_volume, labelmap, moved_by, oblique
+from tests.slicer_extension.mrml.making import LABELS, add_transform, labelmap, make_volume, moved_by, oblique
 
-NCR, ED, ET = "NCR", "ED", "ET"  # ids of the segments that show_labelmap makes
+NCR, ED, ET = "NCR", "ED", "ET"  # ids of the segments that add_segmentation makes
 
 
 def case(*, transformed: bool = True, array: np.ndarray | None = None) -> tuple[Any, Any]:
     """Add an oblique volume, under a transform, and a segmentation of it; return both."""
-    volume = add_volume()
+    volume = make_volume()
     world = oblique()
     if transformed:
         add_transform(moved_by(), volume)
         world = moved_by() @ world
     shown = labelmap() if array is None else array
-    return volume, segments.show_labelmap(shown, world, LABELS, volume, "answer")
+    return volume, segments.add_segmentation(shown, world, LABELS, volume, "answer")
 
 
 def back(segmentation: Any, volume: Any) -> Any:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from TumorLoopLib.scene.boxes import NOWHERE, content_box
+from TumorLoopLib.scene.bounding_box import EMPTY_BOX, bounding_box
 from TumorLoopLib.scene.comparison import compare, volumes_ml
 
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, labelmap, oblique
@@ -74,5 +74,5 @@ def test_labelmaps_of_other_grids_are_not_compared():
 def test_the_box_of_one_voxel_is_that_voxel():
     array = np.zeros(SHAPE, bool)
     array[-1, 0, 7] = True
-    assert content_box(array) == (slice(19, 20), slice(0, 1), slice(7, 8))
-    assert content_box(np.zeros(SHAPE)) == NOWHERE
+    assert bounding_box(array) == (slice(19, 20), slice(0, 1), slice(7, 8))
+    assert bounding_box(np.zeros(SHAPE)) == EMPTY_BOX

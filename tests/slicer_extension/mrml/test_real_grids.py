@@ -26,7 +26,7 @@ def test_a_real_case_is_found_and_its_labels_come_back(real_cases, tmp_path, cas
     for role, node in nodes.items():
         taken = snapshot(node, role)
         shown = labelmap(geometry.shape_kji(node))
-        report = back(segments.show_labelmap(shown, taken.ijk_to_ras, LABELS, node, "answer"), node)
+        report = back(segments.add_segmentation(shown, taken.ijk_to_ras, LABELS, node, "answer"), node)
         assert np.array_equal(report.array, shown)
         assert (report.problems, report.notices) == ([], [])
     taken = snapshot(nodes["flair"], "flair")

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from TumorLoopLib.scene import segments
 from TumorLoopLib.scene.labels import LabelSet
-from TumorLoopLib.scene.volumes import digest, show_volume, snapshot
+from TumorLoopLib.scene.volumes import add_volume, digest, snapshot
 
 from tests.slicer_extension.harness import slicer_python
 from tests.slicer_extension.mrml.making import LABELS, SHAPE, image, labelmap
@@ -99,10 +99,10 @@ def fill(Parameters):
     module.SetModuleName("TumorLoop")
     parameters = Parameters(module)
     parameters.t1ce = volume
-    parameters.flair = show_volume(image(seed=5), world, "case FLAIR", "flair")
+    parameters.flair = add_volume(image(seed=5), world, "case FLAIR", "flair")
     parameters.segmentation = node
     parameters.answer = segments.keep_answer(labelmap(), world, volume, node.GetName())
-    parameters.uncertainty = show_volume(image(seed=6).astype(np.float32) / 7, world, "Uncertainty of case")
+    parameters.uncertainty = add_volume(image(seed=6).astype(np.float32) / 7, world, "Uncertainty of case")
     parameters.case_id, parameters.model_version = "TCGA-01", "m0003"
     parameters.comment = 'unsure: "cyst?" <ok> ä\nsecond line'
     parameters.label_set = LABELS.to_json()

@@ -5,7 +5,7 @@ import pytest
 import slicer
 from TumorLoopLib.scene import geometry, segments
 
-from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_transform, add_volume, labelmap, moved_by, oblique
+from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_transform, labelmap, make_volume, moved_by, oblique
 from tests.slicer_extension.mrml.segmenting import ED, back, ball, case, mask_of
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -45,8 +45,8 @@ def centers_outside(array, array_to_world, shape, shape_to_world):
 
 @pytest.mark.parametrize("start", [(0, 0, 0), (3, 5, 7), (-3, -5, -7), (-15, 20, 30)])
 def test_whole_voxel_shifts_are_moved_exactly_and_what_sticks_out_is_counted(start):
-    volume = add_volume()
-    node = segments.show_labelmap(labelmap(), shifted(*start), LABELS, volume, "a")
+    volume = make_volume()
+    node = segments.add_segmentation(labelmap(), shifted(*start), LABELS, volume, "a")
     wide = np.zeros([side + 120 for side in SHAPE], np.uint8)
     k, j, i = (60 + offset for offset in start)
     wide[k : k + SHAPE[0], j : j + SHAPE[1], i : i + SHAPE[2]] = labelmap()
@@ -61,8 +61,8 @@ def test_whole_voxel_shifts_are_moved_exactly_and_what_sticks_out_is_counted(sta
 
 
 def test_a_segmentation_wholly_outside_is_empty_and_counted():
-    volume = add_volume()
-    node = segments.show_labelmap(labelmap(), shifted(0, 0, 500), LABELS, volume, "a")
+    volume = make_volume()
+    node = segments.add_segmentation(labelmap(), shifted(0, 0, 500), LABELS, volume, "a")
     report = back(node, volume)
     assert report.empty
     assert report.outside_voxels == np.count_nonzero(labelmap())
@@ -72,7 +72,7 @@ def test_a_segmentation_wholly_outside_is_empty_and_counted():
 def test_a_segment_painted_beyond_the_reference_by_the_editor_is_cut_and_counted():
     volume, node = case()
     wide_shape = tuple(side + 8 for side in SHAPE)
-    wide = add_volume("wide", np.zeros(wide_shape, np.int16), shifted(-4, -4, -4))
+    wide = make_volume("wide", np.zeros(wide_shape, np.int16), shifted(-4, -4, -4))
     wide.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
     painted = ball(wide_shape, (2, 16, 20), 6)
     slicer.util.updateSegmentBinaryLabelmapFromArray(painted.astype(np.uint8), node, ED, wide)
@@ -95,8 +95,8 @@ def test_a_segment_painted_beyond_the_reference_by_the_editor_is_cut_and_counted
     ids=["finer", "coarser", "much coarser", "upright", "half a voxel off"],
 )
 def test_another_grid_is_resampled_by_the_nearest_voxel_and_said(grid):
-    volume = add_volume()
-    node = segments.show_labelmap(labelmap(), grid, LABELS, volume, "a")
+    volume = make_volume()
+    node = segments.add_segmentation(labelmap(), grid, LABELS, volume, "a")
     report = back(node, volume)
     assert np.array_equal(report.array, nearest(labelmap(), grid, SHAPE, oblique()))
     assert report.array.any()

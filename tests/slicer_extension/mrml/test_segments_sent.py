@@ -7,7 +7,16 @@ from TumorLoopLib.scene import segments
 from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.volumes import UnusableVolume
 
-from tests.slicer_extension.mrml.making import INFO, LABELS, SHAPE, add_bending, add_volume, labelmap, moved_by, oblique
+from tests.slicer_extension.mrml.making import (
+    INFO,
+    LABELS,
+    SHAPE,
+    add_bending,
+    labelmap,
+    make_volume,
+    moved_by,
+    oblique,
+)
 from tests.slicer_extension.mrml.segmenting import ED, ET, NCR, add_segment, back, ball, case, mask_of, paint, world_of
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -62,7 +71,7 @@ def test_a_deleted_segment_does_not_renumber_the_others():
     node.GetSegmentation().RemoveSegment(NCR)
     report = back(node, volume)
     assert np.array_equal(report.array, np.where(labelmap() == 1, 0, labelmap()))
-    assert report.notices == ["There is no segment for necrotic core; it is sent without any."]
+    assert report.notices == ["There is no segment for necrotic core, so none is sent."]
     assert report.problems == []
 
 
@@ -166,8 +175,8 @@ def test_a_segment_of_the_users_own_is_named_and_not_sent():
     assert report.unknown_segments == ["cyst"]
     assert np.array_equal(report.array, labelmap())
     assert report.problems == [
-        'The segment "cyst" is none of necrotic core, peritumoral edema, enhancing tumor and is not sent. '
-        "Rename it to one of them if it is one."
+        'The segment "cyst" is not one of necrotic core, peritumoral edema, enhancing tumor, so it is not sent. '
+        "Rename it if it should be one of them."
     ]
 
 
@@ -194,8 +203,8 @@ def test_a_segment_that_bears_another_labels_name_is_sent_by_its_tag_and_named()
     report = back(node, volume)
     assert np.array_equal(report.array, labelmap())
     assert report.problems == [
-        'The segment "Enhancing tumor" is sent as peritumoral edema, which it was made for. If it is enhancing tumor '
-        "now, copy it into a new segment of that name and delete this one."
+        'The segment "Enhancing tumor" is sent as peritumoral edema, which it was created for. If it is enhancing '
+        "tumor now, copy it into a new segment of that name and delete this one."
     ]
 
 
@@ -263,14 +272,14 @@ def test_surfaces_are_refused_with_the_remedy():
     volume, node = case()
     node.CreateClosedSurfaceRepresentation()
     node.GetSegmentation().SetSourceRepresentationName("Closed surface")
-    with pytest.raises(UnusableVolume, match=r'"answer" is made of surfaces.*click "Make source"'):
+    with pytest.raises(UnusableVolume, match=r'"answer" consists of surfaces.*click "Make source"'):
         segments.extract(node, volume, LABELS)
 
 
 def test_a_bending_transform_is_refused_with_the_remedy():
     volume, node = case(transformed=False)
     add_bending(node)
-    with pytest.raises(UnusableVolume, match=r'"answer" lies under a transform that bends it. Harden it first'):
+    with pytest.raises(UnusableVolume, match=r'"answer" is under a nonlinear transform. Harden it first'):
         segments.extract(node, volume, LABELS)
 
 
@@ -287,7 +296,7 @@ def test_what_is_gone_is_refused():
 
 def test_the_reference_may_be_another_volume_of_the_same_grid():
     volume, node = case()
-    other = add_volume("T2", ijk_to_ras=world_of(volume))
+    other = make_volume("T2", ijk_to_ras=world_of(volume))
     report = back(node, other)
     assert np.array_equal(report.array, labelmap())
     assert report.notices == []

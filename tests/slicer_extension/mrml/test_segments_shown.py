@@ -5,7 +5,7 @@ from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.scene import geometry, segments
 from TumorLoopLib.scene.volumes import UnusableVolume
 
-from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_bending, add_volume, labelmap, oblique
+from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_bending, labelmap, make_volume, oblique
 from tests.slicer_extension.mrml.segmenting import answer_of, back, case, mask_of, tag_of, world_of
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -53,10 +53,10 @@ def test_the_segmentation_shares_the_references_transform_and_geometry():
 
 
 def test_a_labelmap_on_another_grid_is_shown_where_it_lies_in_the_world():
-    volume = add_volume()
+    volume = make_volume()
     coarse = oblique((3.0, 3.0, 3.0), (0.0, 0.0, 0.0))
     array = labelmap((12, 13, 14))
-    node = segments.show_labelmap(array, coarse, LABELS, volume, "older")
+    node = segments.add_segmentation(array, coarse, LABELS, volume, "older")
     picture = inside(node)[0].GetRepresentation("Binary labelmap")
     matrix = geometry.matrix_of(np.eye(4))
     picture.GetImageToWorldMatrix(matrix)
@@ -75,7 +75,7 @@ def test_a_manual_segmentation_is_never_touched():
     names = [one.GetName() for one in inside(first)]
     other = np.zeros(SHAPE, np.uint8)
     other[4:9, 4:9, 4:9] = 1
-    second = segments.show_labelmap(other, world_of(volume), LABELS, volume, "answer")
+    second = segments.add_segmentation(other, world_of(volume), LABELS, volume, "answer")
     assert second is not first
     assert second.GetName() != first.GetName() == "answer"
     assert np.array_equal(back(first, volume).array, before)
@@ -86,7 +86,7 @@ def test_a_manual_segmentation_is_never_touched():
 def test_showing_is_undone_by_the_scene():
     slicer.mrmlScene.SetUndoOn()
     volume, first = case()
-    second = segments.show_labelmap(labelmap(), world_of(volume), LABELS, volume, "second")
+    second = segments.add_segmentation(labelmap(), world_of(volume), LABELS, volume, "second")
     assert second.GetScene() is slicer.mrmlScene
     slicer.mrmlScene.Undo()
     assert slicer.mrmlScene.GetFirstNodeByName("second") is None
@@ -95,23 +95,23 @@ def test_showing_is_undone_by_the_scene():
 
 
 def test_values_that_are_no_labels_are_refused_and_leave_nothing_behind():
-    volume = add_volume()
+    volume = make_volume()
     odd = labelmap()
     odd[0, 0, 0], odd[0, 0, 1] = 9, 4
     count = slicer.mrmlScene.GetNumberOfNodes()
-    with pytest.raises(BadReply, match=r"values that are no labels: 4, 9\."):
-        segments.show_labelmap(odd, oblique(), LABELS, volume, "odd")
+    with pytest.raises(BadReply, match=r"values without a label: 4, 9\."):
+        segments.add_segmentation(odd, oblique(), LABELS, volume, "odd")
     assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
 def test_a_reference_that_is_gone_or_bent_is_refused():
-    volume = add_volume()
+    volume = make_volume()
     add_bending(volume)
-    with pytest.raises(UnusableVolume, match="bends it"):
-        segments.show_labelmap(labelmap(), oblique(), LABELS, volume, "a")
+    with pytest.raises(UnusableVolume, match="nonlinear"):
+        segments.add_segmentation(labelmap(), oblique(), LABELS, volume, "a")
     slicer.mrmlScene.RemoveNode(volume)
     with pytest.raises(UnusableVolume, match="no longer there"):
-        segments.show_labelmap(labelmap(), oblique(), LABELS, volume, "a")
+        segments.add_segmentation(labelmap(), oblique(), LABELS, volume, "a")
 
 
 def test_the_answer_is_kept_as_it_came_and_stays_with_its_volume():
@@ -133,8 +133,8 @@ def test_an_answer_on_another_grid_is_not_compared():
     volume, node = case()
     kept = segments.keep_answer(labelmap(), world_of(volume), volume, "a")
     assert segments.answer_of(None, volume) is None
-    assert segments.answer_of(kept, add_volume("elsewhere")) is None
-    assert segments.answer_of(kept, add_volume("smaller", labelmap()[:-1])) is None
+    assert segments.answer_of(kept, make_volume("elsewhere")) is None
+    assert segments.answer_of(kept, make_volume("smaller", labelmap()[:-1])) is None
     slicer.mrmlScene.RemoveNode(kept)
     assert segments.answer_of(kept, volume) is None
     assert node.GetScene() is slicer.mrmlScene

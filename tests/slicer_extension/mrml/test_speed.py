@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import slicer
 from TumorLoopLib.scene import comparison, segments
-from TumorLoopLib.scene.volumes import problem_of, show_volume, snapshot
+from TumorLoopLib.scene.volumes import add_volume, problem_of, snapshot
 
-from tests.slicer_extension.mrml.making import LABELS, add_volume
+from tests.slicer_extension.mrml.making import LABELS, make_volume
 from tests.slicer_extension.mrml.segmenting import ED, ET, ball, mask_of, paint, world_of
 
 SHAPE = (155, 240, 240)
@@ -33,7 +33,7 @@ def tumor():
 
 def volume():
     values = np.random.default_rng(0).normal(300, 80, SHAPE).astype(np.float32)
-    return add_volume("T1ce", values, np.diag([-1.0, -1.0, 1.0, 1.0]))
+    return make_volume("T1ce", values, np.diag([-1.0, -1.0, 1.0, 1.0]))
 
 
 def least_of(name, call, repeats=7):
@@ -59,16 +59,16 @@ def test_showing_what_the_server_sent():
     node, array = volume(), tumor()
     world = world_of(node)
     image = slicer.util.arrayFromVolume(node).copy()
-    assert least_of("show_labelmap", lambda: segments.show_labelmap(array, world, LABELS, node, "a")) < BOUND
+    assert least_of("add_segmentation", lambda: segments.add_segmentation(array, world, LABELS, node, "a")) < BOUND
     assert least_of("keep_answer", lambda: segments.keep_answer(array, world, node, "a")) < BOUND
-    assert least_of("show_volume", lambda: show_volume(image, world, "a", "t1"), 5) < BOUND
+    assert least_of("add_volume", lambda: add_volume(image, world, "a", "t1"), 5) < BOUND
 
 
 @pytest.mark.parametrize("edited", [False, True], ids=["as it came", "edited over the whole grid"])
 def test_taking_a_segmentation_and_comparing_it(edited):
     node, array = volume(), tumor()
     world = world_of(node)
-    segmentation = segments.show_labelmap(array, world, LABELS, node, "a")
+    segmentation = segments.add_segmentation(array, world, LABELS, node, "a")
     kept = segments.keep_answer(array, world, node, "a")
     if edited:
         for segment_id in (ET, ED):  # each gets an array of its own, as large as the volume

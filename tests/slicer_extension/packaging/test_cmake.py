@@ -93,17 +93,17 @@ def test_the_packaged_panel_opens(built, tmp_path):
 
 
 def test_a_file_that_is_listed_but_missing_stops_the_build(copied, tmp_path):
-    (copied / "slicer_extension/TumorLoop/TumorLoopLib/client.py").unlink()
-    with pytest.raises(CMakeFailed, match=r"there is no file TumorLoopLib/client\.py"):
+    (copied / "slicer_extension/TumorLoop/TumorLoopLib/i18n.py").unlink()
+    with pytest.raises(CMakeFailed, match=r"there is no file TumorLoopLib/i18n\.py"):
         configure(copied, tmp_path / "build")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("  TumorLoopLib/client.py\n", "  TumorLoopLib/client.py\n" * 2, "listed twice"),
-        ("  TumorLoopLib/client.py\n", "  TumorLoopLib\n", "there is no file TumorLoopLib"),
-        ("  TumorLoopLib/client.py\n", "  ../TumorLoop.json\n", "does not lie in the module's folder"),
+        ("  TumorLoopLib/i18n.py\n", "  TumorLoopLib/i18n.py\n" * 2, "listed twice"),
+        ("  TumorLoopLib/i18n.py\n", "  TumorLoopLib\n", "there is no file TumorLoopLib"),
+        ("  TumorLoopLib/i18n.py\n", "  ../TumorLoop.json\n", "does not lie in the module's folder"),
         ("  WITH_GENERIC_TESTS\n", "  WITH_GENERIC_TEST\n", "WITH_GENERIC_TEST"),
     ],
     ids=["doubled file", "folder for its files", "file from elsewhere", "unknown keyword"],

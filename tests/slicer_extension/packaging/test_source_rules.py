@@ -102,7 +102,8 @@ def python_3_9() -> str | None:
 @pytest.mark.skipif(python_3_9() is None, reason="there is no Python 3.9 on this machine")
 def test_every_module_can_be_imported_by_a_real_python_3_9():
     """Run-time use of newer syntax (``int | None`` in a value) shows only there; what Slicer brings is played."""
-    names = [path.stem for path in MODULES if path.parent.name == "TumorLoopLib" and path.stem != "__init__"]
+    library = [path.relative_to(EXTENSION).with_suffix("") for path in MODULES if path.stem != "__init__"]
+    names = [".".join(path.parts) for path in library if path.parts[0] == "TumorLoopLib"]
     code = f"""
 import importlib, sys
 from unittest import mock
@@ -112,7 +113,7 @@ for name in ("numpy", "slicer", "slicer.i18n", "slicer.parameterNodeWrapper", "s
 sys.modules["slicer.util"].VTKObservationMixin = type("VTKObservationMixin", (), {{}})
 sys.path.insert(0, {str(EXTENSION)!r})
 for name in {names!r}:
-    importlib.import_module("TumorLoopLib." + name)
+    importlib.import_module(name)
 """
     interpreter = python_3_9()
     assert interpreter is not None

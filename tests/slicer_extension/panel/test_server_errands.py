@@ -7,7 +7,7 @@ import re
 
 import pytest
 from TumorLoopLib.client import TumorLoopClient
-from TumorLoopLib.client.diagnosis import diagnose, fits
+from TumorLoopLib.client.diagnosis import diagnose, is_compatible
 from TumorLoopLib.client.errors import BadReply, ConnectionLost, NotAuthorized
 from TumorLoopLib.jobs import open_case as case_errands
 from TumorLoopLib.jobs import server_status as server_errands
@@ -153,4 +153,4 @@ class TestConnection:
 
     @pytest.mark.parametrize(("version", "good"), [("0.1.0", True), ("0.2", True), ("1.0", False), ("0.0.9", False)])
     def test_versions_that_fit(self, version, good):
-        assert fits(version) == good
+        assert is_compatible(version) == good

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import slicer
 
-from tests.slicer_extension.mrml.making import add_transform, add_volume, image, moved_by, oblique
+from tests.slicer_extension.mrml.making import add_transform, image, make_volume, moved_by, oblique
 from tests.slicer_extension.panel.user import User, at_the_panel
 from tests.slicer_extension.played.case import LEVELS, NAMES, SHAPE
 from tests.slicer_extension.played.server import PlayedServer, played_server
@@ -31,7 +31,7 @@ def played() -> Iterator[PlayedServer]:
 def case(desktop: Any) -> dict[str, Any]:
     """Four volumes in the scene, oblique and under a transform; T1ce holds something of each label."""
     nodes = {
-        role: add_volume(NAMES[role], image(SHAPE, seed) % 90, oblique()) for seed, role in enumerate(NAMES, start=1)
+        role: make_volume(NAMES[role], image(SHAPE, seed) % 90, oblique()) for seed, role in enumerate(NAMES, start=1)
     }
     array = slicer.util.arrayFromVolume(nodes["t1ce"])
     for level, k in zip(LEVELS, (3, 7, 11), strict=True):

@@ -1,4 +1,4 @@
-"""The client of the TumorLoop server. It needs the standard library only, so scripts may use it as well."""
+"""The client of the TumorLoop server. It needs only the standard library, so scripts can use it as well."""
 
 from TumorLoopLib.client.caller import DEFAULT_MODEL
 from TumorLoopLib.client.client import TumorLoopClient

@@ -11,14 +11,14 @@ from TumorLoopLib.i18n import _
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds of silence after which a step is given up.
+    """Longest silence of each step, in seconds.
 
     Attributes:
-        connect: Until the connection stands.
+        connect: Until the connection is established.
         answer: Until a quick request is answered.
-        transfer: Between two pieces of a file on its way.
-        check: Until the server has looked at files it was sent.
-        infer: Until a segmentation is computed; a cold server loads its model first.
+        transfer: Between two chunks of a file.
+        check: Until the server has checked uploaded files.
+        infer: Until a segmentation is computed; a server that just started loads its model first.
     """
 
     connect: float = 5.0
@@ -30,7 +30,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server is: taken apart from what a user typed."""
+    """The parts of a server's address."""
 
     scheme: str
     host: str
@@ -39,7 +39,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read an address such as ``127.0.0.1:8000`` or ``https://seg.example.org/tumorloop``.
+        """Parse an address such as ``127.0.0.1:8000`` or ``https://seg.example.org/tumorloop``.
 
         Raises:
             ServerUnreachable: If it is not an http or https address.

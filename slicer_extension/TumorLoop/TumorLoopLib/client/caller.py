@@ -1,4 +1,4 @@
-"""What every call of the client has in common: address, token, timeouts, and the shape of the answer."""
+"""What all calls of the client share: address, token, timeouts, and the shape of the answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_MODEL = "tumorloop"
 
 
 class Caller:
-    """Sends requests to one server and returns decoded answers; :class:`TumorLoopClient` gives them names."""
+    """Sends requests to one server and returns decoded answers; base class of :class:`TumorLoopClient`."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Caller:
         self._transport = Transport(Address.parse(server_url), self._timeouts, tls)
         self._user = user
         if token and (not token.isascii() or not token.isprintable()):
-            raise NotAuthorized(401, "token", _("The access token holds characters that no token has."))
+            raise NotAuthorized(401, "token", _("The access token contains characters that are not allowed in one."))
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     @property
@@ -46,7 +46,7 @@ class Caller:
         """The address in full, for display."""
         return str(self._transport.address)
 
-    def _who(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         return {"client_id": self._user} if self._user else {}
 
     def _json(
@@ -56,11 +56,11 @@ class Caller:
         body: Body | None = None,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
-        patience: float | None = None,
+        timeout: float | None = None,
     ) -> Any:
         uploads = body is not None and body.content_type.startswith("multipart/")
-        patience = patience or (self._timeouts.check if uploads else self._timeouts.answer)
-        request = Request(method, target, body, self._headers, patience)
+        timeout = timeout or (self._timeouts.check if uploads else self._timeouts.answer)
+        request = Request(method, target, body, self._headers, timeout)
         with self._transport.exchange(request, cancel=cancel, progress=progress) as response:
             return replies.read_json(response)
 
@@ -71,14 +71,12 @@ class Caller:
         body: Body | None = None,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
-        patience: float | None = None,
+        timeout: float | None = None,
     ) -> dict[str, Any]:
-        answer = self._json(method, target, body, progress, cancel, patience)
+        answer = self._json(method, target, body, progress, cancel, timeout)
         if not isinstance(answer, dict):
             raise BadReply(
-                _("The server answered {request} with something else than an object.").format(
-                    request=f"{method} {target}"
-                )
+                _("The server's answer to {request} is not a JSON object.").format(request=f"{method} {target}")
             )
         return answer
 
@@ -87,7 +85,7 @@ class Caller:
         found = answer.get(key) if isinstance(answer, dict) else answer
         if not isinstance(found, list):
             raise BadReply(
-                _("The server answered {request} without a list of {key}.").format(
+                _("The server's answer to {request} has no list of {key}.").format(
                     request=f"{method} {target}", key=key
                 )
             )
@@ -100,16 +98,16 @@ class Caller:
         name: str,
         progress: Progress | None,
         cancel: threading.Event | None,
-        patience: float | None = None,
+        timeout: float | None = None,
     ) -> Path:
-        request = Request("GET", target, None, self._headers, patience or self._timeouts.answer)
+        request = Request("GET", target, None, self._headers, timeout or self._timeouts.answer)
         with self._transport.exchange(request, cancel=cancel) as response:
             return replies.read_file(response, Path(folder), name, progress)
 
-    def _known(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-        """Return what ``ask`` returns, or None where the server knows nothing of that name."""
+    def _none_if_unknown(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """Return what ``call`` returns, or None if the server does not know the name (404)."""
         try:
-            return ask()
+            return call()
         except RequestRejected as error:
             if error.status == 404:
                 return None
@@ -123,27 +121,27 @@ def json_body(content: Mapping[str, Any]) -> Body:
 
 
 def quoted(name: str) -> str:
-    """Return a name as one step of a path."""
+    """Return a name as one segment of a URL path."""
     return quote(name, safe="")
 
 
 def with_ending(target: str, ending: str) -> str:
-    """Return an address that asks for another format than the usual one."""
+    """Return a URL that asks for another format than NIfTI."""
     return target if ending == ".nii.gz" else f"{target}?{urlencode({'ending': ending})}"
 
 
-def part(field_name: str, path: PathLike, name: str) -> multipart.FilePart:
-    """Return a file of a form, under a name that tells nothing but its kind."""
+def file_part(field_name: str, path: PathLike, name: str) -> multipart.FilePart:
+    """Return a file of a form, under a name that reveals only its kind."""
     return multipart.FilePart(field_name, Path(path), f"{name}{replies.volume_ending(os.fspath(path))}")
 
 
 def volumes_form(volumes: Mapping[str, PathLike]) -> Body:
     """Return a form with the files of some modalities."""
-    return multipart.form({}, [part("files", path, role) for role, path in volumes.items()])
+    return multipart.form({}, [file_part("files", path, role) for role, path in volumes.items()])
 
 
-def text_of(answer: Mapping[str, Any], key: str) -> str:
-    """Return a text of an answer; BadReply if it has none."""
+def text_value(answer: Mapping[str, Any], key: str) -> str:
+    """Return a text of an answer; BadReply without one."""
     value = answer.get(key)
     if not isinstance(value, str) or not value:
         raise BadReply(_('The server\'s answer lacks "{key}".').format(key=key))

@@ -1,8 +1,8 @@
-"""The TumorLoop server, as Python calls: what the panel, the demo and the tests use.
+"""The client of the TumorLoop server, for the panel, the demo and the tests.
 
-Needs the standard library only, and Python 3.9 or newer, so that it runs inside 3D Slicer as it is. A client holds no
-connection and no thread; its methods block and belong into a worker thread of whoever has a user interface.
-Methods that move files take ``progress(bytes_done, bytes_total)``, called on the calling thread, and ``cancel``, a
+It needs only the standard library and Python 3.9, so it runs inside 3D Slicer as it is. A client keeps no connection
+and no thread; its methods block, so a program with a user interface calls them in a worker thread.
+Methods that transfer files take ``progress(bytes_done, bytes_total)``, called on the calling thread, and ``cancel``, a
 :class:`threading.Event` that ends them with :class:`~TumorLoopLib.client.errors.Cancelled` within a second.
 
 For example::
@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from TumorLoopLib.client import multipart
-from TumorLoopLib.client.caller import DEFAULT_MODEL, PathLike, json_body, part, quoted, with_ending
+from TumorLoopLib.client.caller import DEFAULT_MODEL, PathLike, file_part, json_body, quoted, with_ending
 from TumorLoopLib.client.image_calls import ImageCalls
 from TumorLoopLib.client.segmentation_calls import InferResult, SegmentationCalls, new_job_id
 from TumorLoopLib.client.training_calls import TrainingCalls
@@ -38,9 +38,9 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
     Args:
         server_url: For example ``http://127.0.0.1:8000``; a path prefix and https are fine.
         token: Access token, sent as ``Authorization: Bearer``.
-        user: Who is working, for the history of the labels.
-        timeouts: Seconds of silence tolerated per step.
-        tls: TLS settings for https, when the system's certificate store is not enough.
+        user: Name of the user, for the labels' history.
+        timeouts: Longest silence of each step.
+        tls: TLS settings for https, if the system's certificate store is not enough.
 
     Every method raises a :class:`~TumorLoopLib.client.errors.ClientError`: ``ServerUnreachable``, ``ConnectionLost``,
     ``ServerTimeout``, ``RequestRejected``, ``NotAuthorized``, ``ServerFailed``, ``BadReply``, ``LocalFileError`` or
@@ -56,17 +56,17 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
         return self._list("GET", "/cases", "cases")
 
     def next_sample(self, strategy: str = "first", after: str = "") -> dict[str, Any] | None:
-        """Return the case to work on next, or None when every case has a label.
+        """Return the case to label next, or None if every case has a label.
 
         Args:
-            strategy: ``first``, ``random``, or ``uncertainty``: the case of which the model is least sure.
-            after: The case that is open, to go on from there although it was not labeled.
+            strategy: ``first``, ``random``, or ``uncertainty``: the case about which the model is least certain.
+            after: The open case, to continue after it although it has no label.
 
         Returns:
-            ``id`` and more; with ``uncertainty`` also ``reason``, a sentence, and ``uncertainty``, 0 (sure) to 1, or
-            None if the served model has not segmented the case.
+            ``id`` and more; with ``uncertainty`` also ``reason``, a sentence, and ``uncertainty``, 0 (certain) to 1,
+            or None if the served model has not segmented the case.
         """
-        body = json_body({**self._who(), **({"after": after} if after else {})})
+        body = json_body({**self._identity(), **({"after": after} if after else {})})
         return self._object("POST", f"/activelearning/{quoted(strategy)}", body=body) or None
 
     def save_label(
@@ -81,22 +81,24 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
         """Submit a corrected labelmap; the server keeps every version.
 
         Args:
-            case_id: The case it belongs to.
+            case_id: Its case.
             path: A labelmap on the case's reference grid.
             params: ``label_info`` (``[{"name": ..., "idx": ...}]``), ``comment``, ``model_version`` ...
-            tag: ``final`` labels are trained on.
+            tag: Only ``final`` labels are used for training.
             progress: See the module.
             cancel: See the module.
 
         Returns:
             The server's record of the label.
         """
-        body = multipart.form({"params": json.dumps({**self._who(), **(params or {})})}, [part("label", path, "label")])
+        body = multipart.form(
+            {"params": json.dumps({**self._identity(), **(params or {})})}, [file_part("label", path, "label")]
+        )
         target = f"/datastore/label?{urlencode({'image': case_id, 'tag': tag})}"
         return self._object("PUT", target, body, progress, cancel)
 
     def labels(self, case_id: str) -> list[dict[str, Any]]:
-        """Return the versions of a case's label, with who and when."""
+        """Return the versions of a case's label, with author and date."""
         return self._list("GET", f"/cases/{quoted(case_id)}/labels", "labels")
 
     def download_label(
@@ -108,6 +110,6 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
         *,
         ending: str = ".nii.gz",
     ) -> Path:
-        """Save one version of a case's label as ``folder/<version><ending>``, the ending .nii.gz or .nrrd."""
+        """Save one version of a case's label as ``folder/<version><ending>``; the ending is .nii.gz or .nrrd."""
         target = with_ending(f"/cases/{quoted(case_id)}/labels/{quoted(version)}", ending)
         return self._file(target, folder, version, None, cancel)

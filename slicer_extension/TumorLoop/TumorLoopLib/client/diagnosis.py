@@ -1,7 +1,7 @@
 """Test connection, step by step: name, TCP, HTTP, token, version, model.
 
-Each step tells whether it went well; the first that did not ends the test, so that the one thing to mend is the last
-line the clinician reads. Runs on a worker thread; :mod:`TumorLoopLib.panel.sentences` says it in words.
+The first step that fails ends the test, so that what needs fixing is the last line the clinician reads. Runs on a
+worker thread; :mod:`TumorLoopLib.panel.sentences` words the steps.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from TumorLoopLib.client.sockets import connect
 
 #: The steps, in order.
 NAME, TCP, HTTP, TOKEN, VERSION, MODEL = STEPS = ("name", "tcp", "http", "token", "version", "model")
-#: The server's version that this panel was written for, up to the last number; see :func:`fits`.
-FITS = (0, 1)
+#: The oldest server version (major, minor) that works with this panel; see :func:`is_compatible`.
+OLDEST_VERSION = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Step:
 
     Attributes:
         step: One of :data:`STEPS`.
-        ok: Whether it went well.
-        detail: What was found or what went wrong: an address, a version, the error's sentence.
+        ok: Whether it succeeded.
+        detail: What was found or what failed: an address, a version, the error's message.
     """
 
     step: str
@@ -47,7 +47,7 @@ def diagnose(address: str, token: str, cancel: threading.Event | None = None) ->
         cancel: Ends the test with :class:`~TumorLoopLib.client.errors.Cancelled`.
 
     Yields:
-        The steps as they are done; the last one is the first that failed, or the last of all.
+        Each step when it is done; the last one is the first that failed, or the last of all.
     """
     timeouts = Timeouts(answer=10.0)
     try:
@@ -67,10 +67,10 @@ def diagnose(address: str, token: str, cancel: threading.Event | None = None) ->
         yield Step(TCP, False, error.message)
         return
     yield Step(TCP, True, str(where.port))
-    yield from _talk(address, token, timeouts)
+    yield from _test_server(address, token, timeouts)
 
 
-def _talk(address: str, token: str, timeouts: Timeouts) -> Iterator[Step]:
+def _test_server(address: str, token: str, timeouts: Timeouts) -> Iterator[Step]:
     try:
         info = TumorLoopClient(address, token or None, timeouts=timeouts).info()
     except NotAuthorized as error:
@@ -86,7 +86,7 @@ def _talk(address: str, token: str, timeouts: Timeouts) -> Iterator[Step]:
     if not info.get("label_details") or DEFAULT_MODEL not in (info.get("models") or {}):
         yield Step(VERSION, False, name)
         return
-    if not fits(version):
+    if not is_compatible(version):
         yield Step(VERSION, False, f"{name} {version}")
         return
     yield Step(VERSION, True, f"{name} {version}")
@@ -94,22 +94,22 @@ def _talk(address: str, token: str, timeouts: Timeouts) -> Iterator[Step]:
     yield Step(MODEL, bool(model), model)
 
 
-def fits(version: str) -> bool:
-    """Tell whether a server's version goes with this panel: the same first number, and not older.
+def is_compatible(version: str) -> bool:
+    """Return whether a server's version works with this panel: the same major version, and not older.
 
     Examples:
-        >>> fits("0.1.0"), fits("0.3.2"), fits("1.0"), fits("odd")
+        >>> is_compatible("0.1.0"), is_compatible("0.3.2"), is_compatible("1.0"), is_compatible("odd")
         (True, True, False, False)
     """
     try:
         major, minor = (int(number) for number in version.split(".")[:2])
     except ValueError:
         return False
-    return major == FITS[0] and minor >= FITS[1]
+    return major == OLDEST_VERSION[0] and minor >= OLDEST_VERSION[1]
 
 
 def _owner(info: Mapping[str, Any]) -> str:
-    """Return whose token the server takes it for, and what they may do; "-" if it does not say."""
+    """Return the user and role of the token according to the server; "-" if it does not say."""
     access = info.get("access")
     if not isinstance(access, dict) or not access.get("user"):
         return "-"

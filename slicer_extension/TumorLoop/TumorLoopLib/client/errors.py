@@ -1,4 +1,4 @@
-"""What can go wrong between the panel and the server, as exceptions whose text a clinician can read.
+"""The exceptions of the client, with messages for clinicians.
 
 Every exception that the client raises is a :class:`ClientError`; ``str(error)`` is one or two plain sentences.
 """
@@ -9,7 +9,7 @@ from TumorLoopLib.i18n import _
 
 
 class ClientError(Exception):
-    """Anything that kept a request from being answered; ``message`` is written for people."""
+    """A request failed; ``message`` is written for users."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class ClientError(Exception):
 
 
 class Cancelled(ClientError):
-    """The caller set its cancel event and the connection was closed, or the server's job was cancelled."""
+    """The cancel event was set and the connection closed, or the server's job was cancelled."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or _("Cancelled."))
@@ -28,7 +28,7 @@ class ServerUnreachable(ClientError):
 
 
 class ConnectionLost(ServerUnreachable):
-    """The connection broke in the middle of a request or of its answer."""
+    """The connection broke during a request or its answer."""
 
 
 class ServerTimeout(ClientError):
@@ -36,20 +36,20 @@ class ServerTimeout(ClientError):
 
 
 class LocalFileError(ClientError):
-    """A file on this machine cannot be read, changed while it was sent, or cannot be written."""
+    """A local file cannot be read or written, or changed while it was sent."""
 
 
 class BadReply(ClientError):
-    """An answer arrived, but it is incomplete or not what a TumorLoop server sends."""
+    """The answer is incomplete or not what a TumorLoop server sends."""
 
 
 class RequestRejected(ClientError):
-    """The server refused what was asked (HTTP 4xx).
+    """The server rejected the request (HTTP 4xx).
 
     Attributes:
-        status: The HTTP status: 404 for an unknown name, 422 for unusable input, 429 when busy ...
-        field: The argument, file or modality the server complains about; empty when it named none.
-        message: The server's own sentence.
+        status: The HTTP status: 404 for an unknown name, 422 for unusable input, 429 if busy ...
+        field: The argument, file or modality that the server rejected; empty if it named none.
+        message: The server's own message.
     """
 
     def __init__(self, status: int, field: str, message: str) -> None:
@@ -63,7 +63,7 @@ class NotAuthorized(RequestRejected):
 
 
 class ServerFailed(ClientError):
-    """The server broke while answering (HTTP 5xx); ``status`` is the HTTP status, 507 when its disk is full."""
+    """The server failed (HTTP 5xx); ``status`` is the HTTP status, 507 if its disk is full."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The calls of the client that send and fetch images: cases, sessions, samples."""
+"""Calls of the client that upload and download images: cases, sessions, samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from TumorLoopLib.client import multipart
-from TumorLoopLib.client.caller import Caller, PathLike, json_body, part, quoted, text_of, volumes_form
+from TumorLoopLib.client.caller import Caller, PathLike, file_part, json_body, quoted, text_value, volumes_form
 from TumorLoopLib.client.transport import Progress
 
 
@@ -38,7 +38,7 @@ class ImageCalls(Caller):
         return self._object("PUT", f"/cases/{quoted(case_id)}", volumes_form(volumes), progress, cancel)
 
     def case_from_session(self, case_id: str, session_id: str, cancel: threading.Event | None = None) -> dict[str, Any]:
-        """Store the volumes of a session as a case, so that they are not sent twice.
+        """Store the volumes of a session as a case, without uploading them again.
 
         Args:
             case_id: Letters, digits, ``-`` and ``_``.
@@ -46,12 +46,12 @@ class ImageCalls(Caller):
             cancel: See :mod:`TumorLoopLib.client.client`.
 
         Returns:
-            The server's description of the case. The same volumes under the same id are the same case; other
-            volumes under an id that is taken are refused (409, field ``image``); so is a session that the server
-            has forgotten (404, field ``session_id``).
+            The server's description of the case. The same volumes under the same id are the same case. Other
+            volumes under an existing id are rejected (409, field ``image``), and so is an expired session (404, field
+            ``session_id``).
         """
-        target = f"/cases/{quoted(case_id)}?{urlencode({'session_id': session_id, **self._who()})}"
-        return self._object("PUT", target, cancel=cancel, patience=self._timeouts.check)
+        target = f"/cases/{quoted(case_id)}?{urlencode({'session_id': session_id, **self._identity()})}"
+        return self._object("PUT", target, cancel=cancel, timeout=self._timeouts.check)
 
     def create_session(
         self,
@@ -62,15 +62,15 @@ class ImageCalls(Caller):
         allow_missing: bool = False,
         base: str | None = None,
     ) -> str:
-        """Send four volumes for segmentation only; the server forgets them after an hour.
+        """Upload four volumes for segmentation only; the server deletes them after an hour.
 
         Args:
             volumes: The file of each role.
             progress: See :mod:`TumorLoopLib.client.client`.
             cancel: See :mod:`TumorLoopLib.client.client`.
-            allow_missing: Send fewer than four, at least one; :meth:`infer` must then allow it, too.
-            base: An earlier session; the volumes of the roles that are not sent are taken from it. One that the
-                server has forgotten is refused (404, field ``base``): send all volumes again.
+            allow_missing: Accept fewer than four, at least one; :meth:`infer` must then allow it, too.
+            base: An earlier session that supplies the roles missing in ``volumes``. An expired one is rejected (404,
+                field ``base``): upload all volumes again.
 
         Returns:
             The session's id, for :meth:`infer` and :meth:`case_from_session`.
@@ -78,7 +78,7 @@ class ImageCalls(Caller):
         query = {**({"allow_missing": "true"} if allow_missing else {}), **({"base": base} if base else {})}
         target = f"/session/?{urlencode(query)}" if query else "/session/"
         answer = self._object("PUT", target, volumes_form(volumes), progress, cancel)
-        return text_of(answer, "session_id")
+        return text_value(answer, "session_id")
 
     def upload_image(
         self,
@@ -87,10 +87,10 @@ class ImageCalls(Caller):
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
     ) -> str:
-        """Store one 4D file (NIfTI or NRRD with all modalities) as a case; return the id the server gave it."""
-        body = multipart.form({"params": json.dumps(self._who())}, [part("file", path, "volume")])
+        """Store one 4D file (NIfTI or NRRD with all modalities) as a case; return its id on the server."""
+        body = multipart.form({"params": json.dumps(self._identity())}, [file_part("file", path, "volume")])
         answer = self._object("PUT", f"/datastore/?{urlencode({'image': case_id})}", body, progress, cancel)
-        return text_of(answer, "image")
+        return text_value(answer, "image")
 
     def download_image(
         self,
@@ -99,7 +99,7 @@ class ImageCalls(Caller):
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
     ) -> Path:
-        """Save the volume that stands for a case (T1ce) in ``folder``, in the format it has on the server."""
+        """Save the reference volume of a case (T1ce) in ``folder``, in the format it has on the server."""
         target = f"/datastore/image?{urlencode({'image': case_id})}"
         return self._file(target, folder, "image", progress, cancel)
 
@@ -111,7 +111,7 @@ class ImageCalls(Caller):
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
     ) -> Path:
-        """Save one volume of a case as ``folder/<role>.nrrd``, whatever format it has on the server.
+        """Save one volume of a case as ``folder/<role>.nrrd``, regardless of its format on the server.
 
         Args:
             case_id: A case of the server.
@@ -124,14 +124,14 @@ class ImageCalls(Caller):
         return self._file(target, folder, role, progress, cancel, self._timeouts.check)
 
     def make_sample(self, seed: int | None = None, cancel: threading.Event | None = None) -> dict[str, Any]:
-        """Have the server make a synthetic case with a tumor, to try things out on; takes some seconds.
+        """Have the server generate a synthetic case with a tumor, to try things out; takes some seconds.
 
         Args:
-            seed: The same seed gives the same case; None takes the next that is not there yet.
+            seed: The same seed gives the same case; None uses the next one without a case.
             cancel: See :mod:`TumorLoopLib.client.client`.
 
         Returns:
             The server's description of the case; its ``id`` is ``sample-<seed>``.
         """
-        body = json_body({**self._who(), **({} if seed is None else {"seed": seed})})
-        return self._object("POST", "/samples", body, cancel=cancel, patience=self._timeouts.infer)
+        body = json_body({**self._identity(), **({} if seed is None else {"seed": seed})})
+        return self._object("POST", "/samples", body, cancel=cancel, timeout=self._timeouts.infer)

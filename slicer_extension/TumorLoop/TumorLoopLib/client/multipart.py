@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578), both ways, without holding a volume in memory."""
+"""multipart/form-data (RFC 7578), written and read without holding a volume in memory."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class FilePart:
 
     Attributes:
         name: The form field.
-        path: The file on this machine.
-        filename: The name the server sees: synthetic and ASCII, so that no patient's name travels in it.
+        path: The local file.
+        filename: The name that is sent: synthetic and ASCII, so that it contains no patient's name.
     """
 
     name: str
@@ -33,7 +33,7 @@ class FilePart:
 
 
 def form(fields: Mapping[str, str], files: Sequence[FilePart] = ()) -> Body:
-    """Return a request body whose length is known and whose files are read only while they are sent.
+    """Return a request body of known length whose files are read only while they are sent.
 
     Raises:
         LocalFileError: If a file does not exist; while sending, if it cannot be read or changed its size.
@@ -58,7 +58,7 @@ def form(fields: Mapping[str, str], files: Sequence[FilePart] = ()) -> Body:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a received form: where its content lies in the spooled body."""
+    """One part of a received form: where its content is in the spooled body."""
 
     name: str
     filename: str
@@ -66,7 +66,7 @@ class Part:
     end: int
 
     def read(self, spool: Path) -> bytes:
-        """Return the content, for small parts."""
+        """Return the content; for small parts."""
         with open(spool, "rb") as source:
             source.seek(self.start)
             return source.read(self.end - self.start)
@@ -88,8 +88,8 @@ def parse(spool: Path, content_type: str) -> dict[str, Part]:
     """Find the parts of a form that was received into a file.
 
     Args:
-        spool: The body, byte for byte.
-        content_type: The Content-Type header it came with.
+        spool: The body.
+        content_type: Its Content-Type header.
 
     Returns:
         The parts by field name.
@@ -101,23 +101,23 @@ def parse(spool: Path, content_type: str) -> dict[str, Part]:
     message["Content-Type"] = content_type
     boundary = message.get_param("boundary")
     if not isinstance(boundary, str) or not boundary:
-        raise BadReply(_("The server's answer cannot be taken apart; it may be another program's."))
+        raise BadReply(_("The server's answer cannot be parsed. It may come from another program."))
     if spool.stat().st_size == 0:
         raise BadReply(_("The server's answer is empty."))
-    mark = b"--" + boundary.encode()
+    delimiter = b"--" + boundary.encode()
     with open(spool, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data[: len(mark)] != mark:
-            raise BadReply(_("The server's answer does not begin as a form does."))
-        return _parts(data, mark)
+        if data[: len(delimiter)] != delimiter:
+            raise BadReply(_("The server's answer is not a valid form."))
+        return _parts(data, delimiter)
 
 
-def _parts(data: mmap.mmap, mark: bytes) -> dict[str, Part]:
+def _parts(data: mmap.mmap, delimiter: bytes) -> dict[str, Part]:
     parts: dict[str, Part] = {}
-    position = len(mark)
+    position = len(delimiter)
     while data[position : position + 2] != b"--":
         begin = position + 2
         header_end = data.find(b"\r\n\r\n", begin)
-        end = data.find(b"\r\n" + mark, begin)
+        end = data.find(b"\r\n" + delimiter, begin)
         if header_end < 0 or end < header_end:
             raise BadReply(_("The server's answer was cut off before its end."))
         headers = BytesHeaderParser().parsebytes(data[begin : header_end + 4])
@@ -125,7 +125,7 @@ def _parts(data: mmap.mmap, mark: bytes) -> dict[str, Part]:
         if not isinstance(name, str):
             raise BadReply(_("A part of the server's answer has no name."))
         parts[name] = Part(name, headers.get_filename() or "", header_end + 4, end)
-        position = end + 2 + len(mark)
+        position = end + 2 + len(delimiter)
     return parts
 
 

@@ -1,4 +1,4 @@
-"""Reading what a server answered: JSON, files, and errors in all the forms they come in."""
+"""Reading the server's answers: JSON, files, and errors in all their forms."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from TumorLoopLib.i18n import _
 #: Endings of volume files, longest first.
 VOLUME_ENDINGS = (".seg.nrrd", ".nii.gz", ".nrrd", ".nii", ".mha", ".nhdr")
 _LONGEST_ERROR = 400
-#: Statuses with a meaning of their own on a TumorLoop server: a job that was cancelled, and a full disk.
+#: Statuses with a special meaning on a TumorLoop server: a cancelled job, and a full disk.
 _CANCELLED, _DISK_FULL = 499, 507
 
 
@@ -52,14 +52,14 @@ def read_json(response: http.client.HTTPResponse) -> Any:
         return json.loads(content)
     except ValueError as error:
         raise BadReply(
-            _("What answers there is no TumorLoop server: it sends {kind}. Check the address.").format(
-                kind=_kind(response)
+            _("There is no TumorLoop server at that address: the answer is {kind}. Check the address.").format(
+                kind=_content_type(response)
             )
         ) from error
 
 
 def read_error(response: http.client.HTTPResponse) -> None:
-    """Raise the error that a response carries; do nothing, and read nothing, when it is a success."""
+    """Raise the error of a response; do nothing, and read nothing, if it is a success."""
     if 200 <= response.status < 300:
         return
     pieces: list[bytes] = []
@@ -68,7 +68,7 @@ def read_error(response: http.client.HTTPResponse) -> None:
 
 
 def raise_for_status(response: http.client.HTTPResponse, content: bytes) -> None:
-    """Raise the typed error for any status but 2xx."""
+    """Raise the matching error for any status but 2xx."""
     status = response.status
     if 200 <= status < 300:
         return
@@ -78,7 +78,7 @@ def raise_for_status(response: http.client.HTTPResponse, content: bytes) -> None
                 address=response.getheader("Location")
             )
         )
-    field, message = _explanation(content)
+    field, message = _field_and_message(content)
     if status == _CANCELLED:
         raise Cancelled(message or _("Cancelled."))
     if status == _DISK_FULL and message:
@@ -95,54 +95,54 @@ def raise_for_status(response: http.client.HTTPResponse, content: bytes) -> None
 def read_file(response: http.client.HTTPResponse, folder: Path, name: str, progress: Progress | None = None) -> Path:
     """Save a response's body as ``folder/name<ending>``, complete or not at all.
 
-    The ending is that of the file name which the server announces; nothing else of that name is used.
+    Only the ending of the server's file name is used.
     """
     read_error(response)
-    ending = volume_ending(_announced_name(response))
-    with receiving(folder) as spool:
-        target = spool / f"file{ending}"
+    ending = volume_ending(_filename_of(response))
+    with temporary_folder(folder) as temporary:
+        target = temporary / f"file{ending}"
         with open(target, "wb") as sink:
             read_body(response, sink.write, progress)
             sink.flush()
             os.fsync(sink.fileno())
-        return settle(target, folder / f"{name}{ending}")
+        return move_into_place(target, folder / f"{name}{ending}")
 
 
 def read_result(
     response: http.client.HTTPResponse, folder: Path, name: str, progress: Progress | None = None
 ) -> tuple[Path, dict[str, Any]]:
-    """Save the segmentation of an inference reply; return its path and the ``params`` beside it."""
+    """Save the segmentation of an inference reply; return its path and its ``params``."""
     content_type = response.getheader("Content-Type") or ""
     if not content_type.startswith("multipart/"):
         answer = read_json(response)
         raise BadReply(_("The server answered without a segmentation: {answer}").format(answer=str(answer)[:200]))
     read_error(response)
-    with receiving(folder) as spool:
-        body = spool / "body"
+    with temporary_folder(folder) as temporary:
+        body = temporary / "body"
         with open(body, "wb") as sink:
             read_body(response, sink.write, progress)
         parts = multipart.parse(body, content_type)
         if "image" not in parts or "params" not in parts:
             raise BadReply(
-                _("The server's answer lacks a part; it holds: {parts}.").format(parts=", ".join(sorted(parts)) or "–")
+                _("The server's answer lacks a part; it has: {parts}.").format(parts=", ".join(sorted(parts)) or "–")
             )
         try:
             params = json.loads(parts["params"].read(body))
         except ValueError as error:
-            raise BadReply(_("What the server says beside the segmentation cannot be read.")) from error
+            raise BadReply(_("The server's description of the segmentation cannot be read.")) from error
         if not isinstance(params, dict):
-            raise BadReply(_("What the server says beside the segmentation cannot be read."))
+            raise BadReply(_("The server's description of the segmentation cannot be read."))
         ending = volume_ending(parts["image"].filename)
-        target = spool / f"image{ending}"
+        target = temporary / f"image{ending}"
         parts["image"].copy(body, target)
-        return settle(target, folder / f"{name}{ending}"), params
+        return move_into_place(target, folder / f"{name}{ending}"), params
 
 
-def settle(temporary: Path, target: Path) -> Path:
-    """Check a received file and move it to its name.
+def move_into_place(temporary: Path, target: Path) -> Path:
+    """Check a received file and rename it to ``target``.
 
     Raises:
-        BadReply: If the file is empty, or gzip data that does not end as it should.
+        BadReply: If the file is empty, or damaged gzip data.
     """
     size = temporary.stat().st_size
     if size == 0:
@@ -161,8 +161,8 @@ def settle(temporary: Path, target: Path) -> Path:
 
 
 @contextmanager
-def receiving(folder: Path) -> Iterator[Path]:
-    """Yield a scratch folder inside ``folder``, gone afterwards; local disk trouble becomes LocalFileError."""
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder inside ``folder``; errors of the local disk become LocalFileError."""
     scratch: str | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -182,24 +182,24 @@ def receiving(folder: Path) -> Iterator[Path]:
 
 
 def volume_ending(name: str) -> str:
-    """Return the ending of a volume's file name, in lower case; ``.nii.gz`` when it has none we know."""
+    """Return the ending of a volume's file name, in lower case; ``.nii.gz`` if it is unknown."""
     lowered = name.lower()
     return next((ending for ending in VOLUME_ENDINGS if lowered.endswith(ending)), ".nii.gz")
 
 
-def _announced_name(response: http.client.HTTPResponse) -> str:
+def _filename_of(response: http.client.HTTPResponse) -> str:
     header = response.getheader("Content-Disposition") or ""
     found = re.search(r"filename\*?=(?:UTF-8'')?\"?([^\";]+)", header, re.IGNORECASE)
     return found.group(1) if found else ""
 
 
-def _explanation(content: bytes) -> tuple[str, str]:
+def _field_and_message(content: bytes) -> tuple[str, str]:
     """Return the field and the message of an error body: FastAPI's three forms, plain text, or HTML."""
     text = content.decode("utf-8", "replace").strip()
     try:
         answer = json.loads(text)
     except ValueError:
-        return "", _plain(text)
+        return "", _one_line(text)
     detail = answer.get("detail", answer) if isinstance(answer, dict) else answer
     if isinstance(detail, dict):
         message = detail.get("message") or detail.get("msg") or json.dumps(detail)
@@ -209,15 +209,15 @@ def _explanation(content: bytes) -> tuple[str, str]:
         fields = [".".join(str(step) for step in item.get("loc", ())[1:]) for item in items]
         texts = [f"{name}: {item.get('msg', '')}" for name, item in zip(fields, items)]
         return (fields[0] if fields else ""), "; ".join(texts) or str(detail)
-    return "", _plain(str(detail))
+    return "", _one_line(str(detail))
 
 
-def _plain(text: str) -> str:
-    """Turn an HTML page (a proxy's or a web server's) into one short line."""
+def _one_line(text: str) -> str:
+    """Convert an HTML page (a proxy's or a web server's) to one short line."""
     text = re.sub(r"(?is)<(script|style).*?</\1>", " ", text)
     text = html.unescape(re.sub(r"<[^>]*>", " ", text))
     return " ".join(text.split())[:_LONGEST_ERROR]
 
 
-def _kind(response: http.client.HTTPResponse) -> str:
-    return (response.getheader("Content-Type") or "something without a type").split(";")[0]
+def _content_type(response: http.client.HTTPResponse) -> str:
+    return (response.getheader("Content-Type") or "of unknown type").split(";")[0]

@@ -1,4 +1,4 @@
-"""The calls of the client that have the server segment: results, jobs, maps."""
+"""Calls of the client for segmentation: results, jobs, maps."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.client.transport import Progress, Request
 from TumorLoopLib.i18n import _
 
-#: What a server may name as a map and its address: both become part of a path.
+#: Accepted names and URL paths of maps: both are used in paths here.
 _MAP_NAME = re.compile(r"[a-z0-9_]{1,40}")
-_MAP_ADDRESS = re.compile(r"/maps/[0-9a-z]{1,64}/[a-z0-9_]{1,40}\.nii\.gz")
+_MAP_PATH = re.compile(r"/maps/[0-9a-z]{1,64}/[a-z0-9_]{1,40}\.nii\.gz")
 
 
 @dataclass(frozen=True)
 class InferResult:
-    """A segmentation that arrived whole.
+    """A complete segmentation.
 
     Attributes:
         path: The labelmap file.
-        params: What the server says about it: ``label_names``, ``volumes_ml``, ``model_version``, ``seconds``,
+        params: The server's description of it: ``label_names``, ``volumes_ml``, ``model_version``, ``seconds``,
             ``warnings``, ``reference``, ``missing`` (modalities), ``maps`` (see :meth:`TumorLoopClient.download_map`).
     """
 
@@ -38,7 +38,7 @@ class InferResult:
 
 
 def new_job_id() -> str:
-    """Return an id for a segmentation that nobody else has."""
+    """Return a unique id for a segmentation job."""
     return uuid.uuid4().hex
 
 
@@ -67,52 +67,52 @@ class SegmentationCalls(Caller):
             case_id: A case of the server; or
             session_id: what :meth:`create_session` returned.
             params: For example ``{"result_extension": ".seg.nrrd", "reference": "flair"}``.
-            allow_missing: Do without the modalities that are missing; ``params["missing"]`` of the result names them.
-            output_maps: Make maps of how sure the model is, for :meth:`download_map`.
-            job: An id of the caller's own, by which :meth:`job` and :meth:`cancel_job` know this segmentation.
+            allow_missing: Segment without the missing modalities; ``params["missing"]`` of the result names them.
+            output_maps: Compute maps of the model's certainty, for :meth:`download_map`.
+            job: An id chosen by the caller, for :meth:`job` and :meth:`cancel_job`.
             folder: Where to save the result; created if missing.
             name: File name of the result without its ending.
-            progress: Bytes of the result received; the first call marks the end of the computing.
+            progress: Bytes of the result received; the first call marks the end of the computation.
             cancel: See :mod:`TumorLoopLib.client.client`.
 
         Returns:
-            The complete labelmap file and the facts beside it.
+            The complete labelmap file and its description.
 
         Raises:
             Cancelled: If ``cancel`` was set, or the job was cancelled on the server.
         """
         if (case_id is None) == (session_id is None):
             raise ValueError("give either case_id or session_id")
-        where = {"image": case_id} if session_id is None else {"session_id": session_id}
-        wishes = {"allow_missing": allow_missing, "output_maps": output_maps}
-        facts = {**self._who(), **(params or {}), **{wish: True for wish, wanted in wishes.items() if wanted}}
+        source = {"image": case_id} if session_id is None else {"session_id": session_id}
+        flags = {"allow_missing": allow_missing, "output_maps": output_maps}
+        sent = {**self._identity(), **(params or {}), **{flag: True for flag, value in flags.items() if value}}
         if job is not None:
-            facts["job"] = job
-        body = multipart.form({"params": json.dumps(facts)})
-        target = f"/infer/{quoted(model)}?{urlencode({**where, 'output': 'all'})}"
+            sent["job"] = job
+        body = multipart.form({"params": json.dumps(sent)})
+        target = f"/infer/{quoted(model)}?{urlencode({**source, 'output': 'all'})}"
         request = Request("POST", target, body, self._headers, self._timeouts.infer)
         with self._transport.exchange(request, cancel=cancel) as response:
             return InferResult(*replies.read_result(response, Path(folder), name, progress))
 
     def job(self, job_id: str) -> dict[str, Any] | None:
-        """Tell how far a segmentation is that was started with ``infer(..., job=job_id)``.
+        """Return the progress of a segmentation that was started with ``infer(..., job=job_id)``.
 
         Returns:
-            ``id``; ``state``: waiting, computing, done, failed or cancelled; ``position``: how many are before it in
-            the queue, 0 once it is computed; ``share``: of the computing, 0 to 1; ``stage``: waiting, loading,
-            reading, preparing, computing, restoring or writing. None when the server does not know the id: the
-            request has not arrived yet, or ended some minutes ago.
+            ``id``; ``state``: waiting, computing, done, failed or cancelled; ``position``: number of jobs before it
+            in the queue, 0 while it is computed; ``share``: of the computation, 0 to 1; ``stage``: waiting, loading,
+            reading, preparing, computing, restoring or writing. None if the server does not know the id: the request
+            has not arrived yet, or ended some minutes ago.
         """
-        return self._known(lambda: self._object("GET", f"/jobs/{quoted(job_id)}"))
+        return self._none_if_unknown(lambda: self._object("GET", f"/jobs/{quoted(job_id)}"))
 
     def cancel_job(self, job_id: str) -> dict[str, Any] | None:
         """Cancel a segmentation, waiting or being computed; the server ends it within a second.
 
         Returns:
-            As :meth:`job`, afterwards: a job that had ended before stays as it is. None when the server does not know
-            the id; should the request arrive a little later, it is refused as cancelled.
+            As :meth:`job`; a job that had already ended is unchanged. None if the server does not know the id; if the
+            request arrives a little later, it is rejected as cancelled.
         """
-        return self._known(lambda: self._object("DELETE", f"/jobs/{quoted(job_id)}"))
+        return self._none_if_unknown(lambda: self._object("DELETE", f"/jobs/{quoted(job_id)}"))
 
     def download_map(
         self,
@@ -138,6 +138,6 @@ class SegmentationCalls(Caller):
         if name not in maps:
             raise ValueError(f"this result has no map {name!r}; it has {', '.join(sorted(maps)) or 'none'}")
         target = maps[name]
-        if not isinstance(target, str) or not _MAP_ADDRESS.fullmatch(target) or not _MAP_NAME.fullmatch(name):
-            raise BadReply(_("The server names a map's address that is none."))
+        if not isinstance(target, str) or not _MAP_PATH.fullmatch(target) or not _MAP_NAME.fullmatch(name):
+            raise BadReply(_("The server gave an invalid address for a map."))
         return self._file(with_ending(target, ending), folder, name, progress, cancel)

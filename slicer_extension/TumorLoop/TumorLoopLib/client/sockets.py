@@ -1,8 +1,7 @@
-"""Sockets whose every wait can be cancelled, alike on every platform.
+"""Sockets that can be cancelled while they wait, on every platform.
 
-The calling thread itself wakes up five times a second to look at the cancel event and the clock; no thread is started
-and no socket is closed under a call that uses it. The name lookup of the operating system is the one wait that
-cannot be cut short.
+The calling thread wakes up five times a second to check the cancel event and the clock; no thread is started, and no
+socket is closed while a call uses it. Only the operating system's name lookup cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -24,113 +23,113 @@ from TumorLoopLib.i18n import _
 
 #: Bytes per read and write.
 CHUNK = 1 << 16
-#: Longest time in seconds between two looks at the cancel event.
-TICK = 0.2
+#: Seconds between two checks of the cancel event.
+POLL_INTERVAL = 0.2
 
 
-class PatientSocket:
-    """A connected socket that waits in short slices, so that it sees a cancel event.
+class PollingSocket:
+    """A connected socket that waits in short intervals and checks a cancel event between them.
 
-    It offers what :class:`http.client.HTTPConnection` asks of a socket. Trouble on the line is raised as a
-    :class:`ClientError` here, at the bottom, so that errors of local files are never taken for it.
+    It has the methods that :class:`http.client.HTTPConnection` needs. Network errors are raised as
+    :class:`ClientError` here, so that they cannot be confused with errors of local files.
 
     Attributes:
-        patience: Seconds of silence that are tolerated.
+        timeout: Longest silence in seconds.
     """
 
-    def __init__(self, sock: socket.socket, cancel: threading.Event | None, patience: float, name: str) -> None:
-        sock.settimeout(TICK)
+    def __init__(self, sock: socket.socket, cancel: threading.Event | None, timeout: float, name: str) -> None:
+        sock.settimeout(POLL_INTERVAL)
         self._socket = sock
         self._cancel = cancel
         self._name = name
-        self.patience = patience
+        self.timeout = timeout
 
     def sendall(self, data: bytes) -> None:
         """Send all of ``data``."""
         view = memoryview(data).cast("B")
         while len(view):
-            view = view[self._patiently(lambda view=view: self._socket.send(view), _("sending to it")) :]  # type: ignore[misc]
+            view = view[self._wait(lambda view=view: self._socket.send(view), _("sending to it")) :]  # type: ignore[misc]
 
     def recv_into(self, buffer: Any) -> int:
         """Receive at least one byte into ``buffer``; 0 at the end of the stream."""
-        return self._patiently(lambda: self._socket.recv_into(buffer), _("waiting for it"))
+        return self._wait(lambda: self._socket.recv_into(buffer), _("waiting for it"))
 
     def handshake(self) -> None:
         """Finish the TLS handshake of a wrapped socket."""
-        self._patiently(lambda: self._socket.do_handshake() or 0, _("connecting to it"))  # type: ignore[attr-defined]
+        self._wait(lambda: self._socket.do_handshake() or 0, _("connecting to it"))  # type: ignore[attr-defined]
 
     def makefile(self, *_args: Any, **_kwargs: Any) -> io.BufferedReader:
-        """Return the readable end, as :class:`http.client.HTTPResponse` wants it."""
+        """Return a readable file, for :class:`http.client.HTTPResponse`."""
         return io.BufferedReader(_Reader(self), CHUNK)
 
     def close(self) -> None:
-        """Do nothing: http.client closes early while its answer is still read; :func:`exchange` closes."""
+        """Do nothing: http.client closes before the answer is read; ``Transport.exchange`` closes."""
 
-    def _patiently(self, step: Callable[[], int], doing: str) -> int:
-        give_up = time.monotonic() + self.patience
+    def _wait(self, step: Callable[[], int], doing: str) -> int:
+        deadline = time.monotonic() + self.timeout
         while True:
             _raise_if_cancelled(self._cancel)
             try:
                 return step()
             except socket.timeout:
-                if time.monotonic() > give_up:
+                if time.monotonic() > deadline:
                     raise ServerTimeout(
                         _(
-                            "{server} did not react for {seconds:.0f} seconds ({doing}). "
+                            "{server} did not respond for {seconds:.0f} seconds ({doing}). "
                             "It may be busy or the network slow; try again."
-                        ).format(server=self._name, seconds=self.patience, doing=doing)
+                        ).format(server=self._name, seconds=self.timeout, doing=doing)
                     ) from None
             except ssl.SSLCertVerificationError as error:
                 raise ServerUnreachable(_certificate_sentence(self._name, error)) from error
             except ssl.SSLError as error:
                 raise ConnectionLost(
                     _("No secure connection to {server} ({reason}). Does the server speak https there?").format(
-                        server=self._name, reason=_why(error)
+                        server=self._name, reason=_reason(error)
                     )
                 ) from error
             except OSError as error:
                 raise ConnectionLost(
                     _("The connection to {server} broke while {doing} ({reason}).").format(
-                        server=self._name, doing=doing, reason=_why(error)
+                        server=self._name, doing=doing, reason=_reason(error)
                     )
                 ) from error
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, sock: PatientSocket) -> None:
-        self._patient = sock
+    def __init__(self, sock: PollingSocket) -> None:
+        self._socket = sock
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self._patient.recv_into(buffer)
+        return self._socket.recv_into(buffer)
 
 
-def connect(address: Address, patience: float, cancel: threading.Event | None) -> socket.socket:
+def connect(address: Address, timeout: float, cancel: threading.Event | None) -> socket.socket:
     """Return a socket connected to the first of the host's addresses that accepts.
 
     Args:
-        address: Where to.
-        patience: Seconds, for all addresses together.
-        cancel: Ends the attempt with :class:`Cancelled` when set.
+        address: The server's address.
+        timeout: Seconds, for all addresses together.
+        cancel: Ends the attempt with :class:`Cancelled` if set.
 
     Raises:
         ServerUnreachable: Unknown name, refused, no route.
-        ServerTimeout: No reaction within ``patience``.
+        ServerTimeout: No response within ``timeout``.
     """
     _raise_if_cancelled(cancel)
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        text = _("No machine of the name {name} is known. Check the address.")
+        text = _("No computer named {name} was found. Check the address.")
         raise ServerUnreachable(text.format(name=address.host)) from error
-    give_up = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     problem: ClientError = ServerUnreachable(_("{name} has no network address.").format(name=address.host))
     for family, kind, protocol, _name, target in found:
         sock = socket.socket(family, kind, protocol)
         try:
-            _connect_patiently(sock, target, give_up, cancel)
+            _connect_before(sock, target, deadline, cancel)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
         except TimeoutError:
@@ -138,12 +137,12 @@ def connect(address: Address, patience: float, cancel: threading.Event | None) -
                 _(
                     "{server} did not accept a connection within {seconds:.0f} seconds. "
                     "Check the address, the network and the firewall."
-                ).format(server=address, seconds=patience)
+                ).format(server=address, seconds=timeout)
             )
         except OSError as error:
             problem = ServerUnreachable(
                 _("No server answers at {server} ({reason}). Is it running, and is the address right?").format(
-                    server=address, reason=_why(error)
+                    server=address, reason=_reason(error)
                 )
             )
         except Cancelled:
@@ -153,16 +152,16 @@ def connect(address: Address, patience: float, cancel: threading.Event | None) -
     raise problem
 
 
-def _connect_patiently(sock: socket.socket, target: Any, give_up: float, cancel: threading.Event | None) -> None:
+def _connect_before(sock: socket.socket, target: Any, deadline: float, cancel: threading.Event | None) -> None:
     sock.setblocking(False)
     code = sock.connect_ex(target)
     if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)):
         raise OSError(code, os.strerror(code))
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_WRITE)
-        while not selector.select(TICK):
+        while not selector.select(POLL_INTERVAL):
             _raise_if_cancelled(cancel)
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise TimeoutError
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
@@ -179,5 +178,5 @@ def _certificate_sentence(name: str, error: ssl.SSLCertVerificationError) -> str
     return text.format(server=name, reason=error.verify_message)
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()

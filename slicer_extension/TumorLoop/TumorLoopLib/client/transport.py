@@ -1,7 +1,7 @@
 """One HTTP request at a time, each over a connection of its own.
 
-Built on :mod:`http.client` rather than on ``requests``: a call of ``requests`` that waits for an answer can only be
-interrupted by closing its socket from another thread, which no two platforms treat alike. No connection outlives its
+Built on :mod:`http.client` rather than ``requests``: a ``requests`` call that waits for an answer can only be
+interrupted by closing its socket from another thread, which differs between platforms. No connection outlives its
 request, and two threads may use one client.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from TumorLoopLib.client.address import Address, Timeouts
 from TumorLoopLib.client.errors import BadReply, Cancelled, ClientError, ConnectionLost
-from TumorLoopLib.client.sockets import CHUNK, PatientSocket, connect
+from TumorLoopLib.client.sockets import CHUNK, PollingSocket, connect
 from TumorLoopLib.i18n import _
 
 Progress = Callable[[int, int], None]
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Body:
-    """What is sent: ``chunks`` must yield exactly ``length`` bytes."""
+    """A request body; ``chunks`` must yield exactly ``length`` bytes."""
 
     content_type: str
     length: int
@@ -34,13 +34,13 @@ class Body:
 
 @dataclass(frozen=True)
 class Request:
-    """One request; ``patience`` is how long its answer may take to begin, in seconds."""
+    """One request; ``timeout`` is how long its answer may take to begin, in seconds."""
 
     method: str
     target: str
     body: Body | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    patience: float = 30.0
+    timeout: float = 30.0
 
 
 class Transport:
@@ -48,7 +48,7 @@ class Transport:
 
     Args:
         address: Where the server is.
-        timeouts: How long each step may be silent.
+        timeouts: Longest silence of each step.
         tls: The TLS settings for https; by default certificates are verified against the system's store.
     """
 
@@ -65,34 +65,38 @@ class Transport:
 
         Args:
             request: What to send.
-            cancel: When set, the exchange ends with :class:`Cancelled` within a quarter of a second.
+            cancel: If set, the exchange ends with :class:`Cancelled` within a quarter of a second.
             progress: Called with the bytes of the body sent so far and in total.
         """
         raw = connect(self.address, self.timeouts.connect, cancel)
         try:
-            sock = PatientSocket(raw, cancel, self.timeouts.connect, str(self.address))
+            sock = PollingSocket(raw, cancel, self.timeouts.connect, str(self.address))
             if self.address.scheme == "https":
                 context = self._tls or ssl.create_default_context()
                 raw = context.wrap_socket(raw, server_hostname=self.address.host, do_handshake_on_connect=False)
-                sock = PatientSocket(raw, cancel, self.timeouts.connect, str(self.address))
+                sock = PollingSocket(raw, cancel, self.timeouts.connect, str(self.address))
                 sock.handshake()
             connection = http.client.HTTPConnection(self.address.host, self.address.port)
             connection.sock = sock
-            sock.patience = self.timeouts.transfer
-            response = self._converse(connection, sock, request, progress)
-            sock.patience = self.timeouts.transfer
+            sock.timeout = self.timeouts.transfer
+            response = self._perform(connection, sock, request, progress)
+            sock.timeout = self.timeouts.transfer
             yield response
         finally:
             raw.close()
 
-    def _converse(
-        self, connection: http.client.HTTPConnection, sock: PatientSocket, request: Request, progress: Progress | None
+    def _perform(
+        self,
+        connection: http.client.HTTPConnection,
+        sock: PollingSocket,
+        request: Request,
+        progress: Progress | None,
     ) -> http.client.HTTPResponse:
         try:
             self._send(connection, request, progress)
         except ConnectionLost:
-            # A server that refuses a request early answers, then hangs up while we are still sending.
-            sock.patience = 1.0
+            # A server that rejects a request early answers, then closes the connection while we are still sending.
+            sock.timeout = 1.0
             try:
                 response = connection.getresponse()
             except Cancelled:
@@ -102,14 +106,14 @@ class Transport:
             if response is None or response.status < 400:
                 raise
             return response
-        sock.patience = request.patience
+        sock.timeout = request.timeout
         try:
             return connection.getresponse()
         except http.client.RemoteDisconnected as error:
             text = _("{server} closed the connection without an answer.")
             raise ConnectionLost(text.format(server=self.address)) from error
         except http.client.HTTPException as error:
-            text = _("Something answers at {server}, but no web server does. Is the address right?")
+            text = _("Something answers at {server}, but it is not a web server. Is the address right?")
             raise BadReply(text.format(server=self.address)) from error
 
     def _send(self, connection: http.client.HTTPConnection, request: Request, progress: Progress | None) -> None:
@@ -139,8 +143,8 @@ def read_body(
 
     Args:
         response: A response whose body is unread.
-        write: Called with each piece.
-        progress: Called with the bytes received so far and in total (0 when the server does not say).
+        write: Called with each chunk.
+        progress: Called with the bytes received so far and in total (0 if the server does not say).
 
     Returns:
         The number of bytes.

@@ -88,9 +88,9 @@ class Panel(VTKObservationMixin):
         self.desk = Desk(ui, Settings(slicer.app.userSettings()), Path(slicer.app.temporaryPath))
         self.server = ServerSection(self.desk)
         self.case = CaseSection(self.desk)
-        self.segment = SegmentSection(self.desk, self.case.gathering)
+        self.segment = SegmentSection(self.desk, self.case.snapshots)
         self.correct = CorrectSection(self.desk)
-        self.submit = SubmitSection(self.desk, self.case.gathering)
+        self.submit = SubmitSection(self.desk, self.case.snapshots)
         self.retrain = RetrainSection(self.desk)
         self.sections: tuple[Section, ...] = (
             self.server, self.case, self.segment, self.correct, self.submit, self.retrain
@@ -149,7 +149,7 @@ class Panel(VTKObservationMixin):
         if (self._entered or training) and time.monotonic() >= self._next_pulse:
             self._next_pulse = time.monotonic() + (PULSE_WHILE_TRAINING if training else PULSE_AT_REST)
             self._ask_pulse()
-        at_work = self.desk.jobs.running() or self.case.loading or self.case.gathering.kinds
+        at_work = self.desk.jobs.running() or self.case.loading or self.case.snapshots.pending
         interval = AT_WORK if at_work else AT_REST
         if self._timer.interval != interval:
             self._timer.interval = interval
@@ -196,7 +196,7 @@ class Panel(VTKObservationMixin):
         return PanelState(
             address=desk.address,
             connected=known is not None,
-            busy=desk.jobs.kinds() | self.case.gathering.kinds | ({CASE} if self.case.loading else frozenset()),
+            busy=desk.jobs.kinds() | self.case.snapshots.pending | ({CASE} if self.case.loading else frozenset()),
             volumes_problem=self.case.inputs.problem(parameters) if parameters is not None else _("The scene closes."),
             case_id=parameters.case_id if parameters is not None else "",
             has_segmentation=segmentation is not None,
@@ -249,7 +249,7 @@ class Panel(VTKObservationMixin):
         parameters = self.desk.parameters
         if parameters is None:
             return
-        ended |= self.case.gathering.kinds | ({CASE} if self.case.loading else frozenset())
+        ended |= self.case.snapshots.pending | ({CASE} if self.case.loading else frozenset())
         parameters.disconnectGui(self._gui_tag)
         self.removeObserver(parameters, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
         self.desk.parameters = None

@@ -23,10 +23,10 @@ from TumorLoopLib.panel.state import CASE, DIGEST, PanelState
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, allow, show_bar, show_line, show_text
 from TumorLoopLib.scene import segments, views
 from TumorLoopLib.scene.case_folder import find_volumes
-from TumorLoopLib.scene.gathering import Gathering, Snapshots
 from TumorLoopLib.scene.inputs import Inputs, mark_origin, origin_of
 from TumorLoopLib.scene.roles import ROLES, TITLES
-from TumorLoopLib.scene.volumes import came_from_server, digest, show_volume
+from TumorLoopLib.scene.snapshot_queue import SnapshotQueue, Snapshots
+from TumorLoopLib.scene.volumes import add_volume, came_from_server, digest
 
 
 class CaseSection(Section):
@@ -34,13 +34,13 @@ class CaseSection(Section):
 
     Attributes:
         inputs: The chosen volumes.
-        gathering: Copies them.
+        snapshots: Copies them.
     """
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk)
         self.inputs = Inputs()
-        self.gathering = Gathering(self.inputs)
+        self.snapshots = SnapshotQueue(self.inputs)
         self._waiting: list[tuple[str, Callable[[], Any]]] = []
         self._when_loaded: Callable[[], None] = lambda: None
         self._look_again = False
@@ -79,7 +79,7 @@ class CaseSection(Section):
 
     def tick(self) -> None:
         """Load the next file of a folder, or look for modalities among volumes that are new in the scene."""
-        if self.gathering.step():
+        if self.snapshots.take_next():
             self.desk.changed()
         elif self._waiting:
             self._load_one()
@@ -96,7 +96,7 @@ class CaseSection(Section):
     def leave_scene(self) -> None:
         """Forget what was to be loaded."""
         self._waiting, self._look_again, self._others = [], False, set()
-        self.gathering.drop()
+        self.snapshots.clear()
 
     def recognize(self, *, replace: bool = False) -> None:
         """Fill the selectors by name.
@@ -200,7 +200,7 @@ class CaseSection(Section):
         self._clear_case(case.case_id)
         self.desk.show_history(case.history, address)
         self._waiting = [
-            (role, functools.partial(show_volume, array, ijk_to_ras, f"{case.case_id} {TITLES[role]}", role))
+            (role, functools.partial(add_volume, array, ijk_to_ras, f"{case.case_id} {TITLES[role]}", role))
             for role, (array, ijk_to_ras) in case.volumes.items()
         ]
         self._when_loaded = lambda: self._opened(case, reason)
@@ -226,7 +226,7 @@ class CaseSection(Section):
         def remember(digests: dict[str, str]) -> None:
             self.desk.served = ServedCase(case.server, case.case_id, digests)
 
-        self.gathering.begin(DIGEST, self.desk.parameters, look, lambda error: None)
+        self.snapshots.request(DIGEST, self.desk.parameters, look, lambda error: None)
 
     def _clear_case(self, case_id: str) -> None:
         """Make room for another case; what was not submitted stays in the scene, out of sight."""

@@ -19,10 +19,10 @@ from TumorLoopLib.panel.state import SEGMENT, PanelState
 from TumorLoopLib.panel.texts import duration
 from TumorLoopLib.panel.widgets import BUSY, GOOD, allow, show_bar, show_text
 from TumorLoopLib.scene import segments, views
-from TumorLoopLib.scene.gathering import Gathering, Snapshots
 from TumorLoopLib.scene.inputs import MAP_ATTRIBUTE
 from TumorLoopLib.scene.labels import LabelSet
-from TumorLoopLib.scene.volumes import show_volume
+from TumorLoopLib.scene.snapshot_queue import SnapshotQueue, Snapshots
+from TumorLoopLib.scene.volumes import add_volume
 
 
 class SegmentSection(Section):
@@ -30,12 +30,12 @@ class SegmentSection(Section):
 
     Args:
         desk: Shared.
-        gathering: Copies the volumes.
+        snapshots: Copies the volumes.
     """
 
-    def __init__(self, desk: Desk, gathering: Gathering) -> None:
+    def __init__(self, desk: Desk, snapshots: SnapshotQueue) -> None:
         super().__init__(desk)
-        self._gathering = gathering
+        self._snapshots = snapshots
         self.ui.segmentButton.connect("clicked(bool)", self._segment)
         self.ui.segmentCancelButton.connect("clicked(bool)", self._cancel)
 
@@ -74,7 +74,7 @@ class SegmentSection(Section):
         def send(volumes: Snapshots) -> None:
             self._send(volumes, labels, connection)
 
-        self._gathering.begin(SEGMENT, self.desk.parameters, send, self._fail, self._cancelled)
+        self._snapshots.request(SEGMENT, self.desk.parameters, send, self._fail, self._cancelled)
         self.desk.changed()
 
     def _send(self, snapshots: Snapshots, labels: LabelSet, connection: Connection) -> None:
@@ -96,7 +96,7 @@ class SegmentSection(Section):
         self.desk.say(_("The segmentation was cancelled; nothing was changed."))
 
     def _cancel(self) -> None:
-        self._gathering.cancel(SEGMENT)
+        self._snapshots.cancel(SEGMENT)
         self.desk.jobs.cancel(SEGMENT)
         self.desk.changed()
 
@@ -112,7 +112,7 @@ class SegmentSection(Section):
             return
         parameters = self.desk.parameters
         name = _("{case} by {model}").format(case=parameters.case_id or reference.GetName(), model=answer.model_version)
-        segmentation = segments.show_labelmap(answer.array, answer.ijk_to_ras, labels, reference, name)
+        segmentation = segments.add_segmentation(answer.array, answer.ijk_to_ras, labels, reference, name)
         with slicer.util.NodeModify(parameters):  # one change, and so one look at everything instead of four
             parameters.label_set = labels.to_json()
             parameters.model_version = answer.model_version
@@ -130,7 +130,7 @@ class SegmentSection(Section):
             views.show_map(None, 0.0)
             return
         array, ijk_to_ras = answer.uncertainty
-        node = show_volume(array, ijk_to_ras, _("Uncertainty of {name}").format(name=name), "")
+        node = add_volume(array, ijk_to_ras, _("Uncertainty of {name}").format(name=name), "")
         node.SetAttribute(MAP_ATTRIBUTE, "entropy")
         views.style_map(node, float(array.max()))
         parameters.uncertainty = node

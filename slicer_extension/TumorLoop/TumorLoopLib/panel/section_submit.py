@@ -24,10 +24,10 @@ from TumorLoopLib.panel.tables import Table
 from TumorLoopLib.panel.texts import moment, ratio
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, allow, show_bar, show_line, show_text
 from TumorLoopLib.scene import geometry, segments
-from TumorLoopLib.scene.gathering import Gathering, Snapshots
 from TumorLoopLib.scene.inputs import mark_origin, origin_of
 from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.segment_copy import SegmentationReport, combine
+from TumorLoopLib.scene.snapshot_queue import SnapshotQueue, Snapshots
 
 FINAL, DRAFT = "final", "draft"
 
@@ -47,12 +47,12 @@ class SubmitSection(Section):
 
     Args:
         desk: Shared.
-        gathering: Copies the volumes.
+        snapshots: Copies the volumes.
     """
 
-    def __init__(self, desk: Desk, gathering: Gathering) -> None:
+    def __init__(self, desk: Desk, snapshots: SnapshotQueue) -> None:
         super().__init__(desk)
-        self._gathering = gathering
+        self._snapshots = snapshots
         headers = [_("Version"), _("Who"), _("When"), _("Status"), _("Dice")]
         self._table = Table(self.ui.historyTable, headers, stretch=1, on_choice=desk.changed)
         self._asked = ("", "")
@@ -149,7 +149,7 @@ class SubmitSection(Section):
 
         self.desk.say(_("The segmentation is being checked …"), BUSY)
         self.ui.submitText.text = ""
-        self._gathering.begin(SUBMIT, parameters, check, self._fail, self._cancelled)
+        self._snapshots.request(SUBMIT, parameters, check, self._fail, self._cancelled)
         self.desk.changed()
 
     def _fail(self, error: ClientError) -> None:
@@ -221,7 +221,7 @@ class SubmitSection(Section):
         self.desk.say(_("Nothing was submitted; your segmentation is as it was."))
 
     def _cancel(self) -> None:
-        self._gathering.cancel(SUBMIT)
+        self._snapshots.cancel(SUBMIT)
         self.desk.jobs.cancel(SUBMIT)
         self.desk.changed()
 
@@ -248,7 +248,7 @@ class SubmitSection(Section):
         parameters, labels = self.desk.parameters, self.desk.label_set()
         array, ijk_to_ras = image
         name = _("{case} {version}").format(case=parameters.case_id, version=entry.get("version"))
-        segmentation = segments.show_labelmap(array.astype(np.uint8), ijk_to_ras, labels, parameters.t1ce, name)
+        segmentation = segments.add_segmentation(array.astype(np.uint8), ijk_to_ras, labels, parameters.t1ce, name)
         parameters.label_set = labels.to_json()
         parameters.segmentation = segmentation
         if parameters.answer is None:  # otherwise that answer is what a correction of this label is compared with

@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Union
 
 from TumorLoopLib.i18n import _
-from TumorLoopLib.scene.roles import ROLES, TITLES, doubled_sentence, is_derived, role_of
+from TumorLoopLib.scene.roles import ROLES, TITLES, duplicate_message, is_derived, role_of
 
 PathLike = Union[str, "os.PathLike[str]"]
 
 _ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
-_SHOWN = 6  # names in a sentence
-_PEEKED = 20  # files opened to see whether a folder without images holds DICOM
+_NAMES_SHOWN = 6  # in a message
+_DICOM_CHECKS = 20  # files opened to see whether a folder without images contains DICOM
 
 
 def find_volumes(folder: PathLike) -> tuple[dict[str, Path], list[str]]:
     """Look for T1, T1 with contrast, T2 and FLAIR among the files of a folder, not below it.
 
-    Hidden files (and the ``._`` files of macOS), segmentations and masks are passed over.
+    Hidden files (and the ``._`` files of macOS), segmentations and masks are ignored.
 
     Args:
-        folder: With NIfTI, NRRD or MetaImage files.
+        folder: A folder with NIfTI, NRRD or MetaImage files.
 
     Returns:
-        The file of each role that was found; and a sentence for each role that was not, or was found twice, and for
-        what is wrong with the folder.
+        The file of each role; and a sentence for each problem: a role without a file or with several, an empty file,
+        an unusable folder.
     """
     folder = Path(folder)
     try:
@@ -51,7 +51,7 @@ def find_volumes(folder: PathLike) -> tuple[dict[str, Path], list[str]]:
             claims[role].append(image)
     for role, files in claims.items():
         if len(files) > 1:
-            problems.append(doubled_sentence(role, [file.name for file in files]))
+            problems.append(duplicate_message(role, [file.name for file in files]))
     missing = [TITLES[role] for role in ROLES if not claims[role]]
     if missing:
         problems.append(_missing(missing, images))
@@ -69,9 +69,9 @@ def _missing(titles: Sequence[str], images: Sequence[Path]) -> str:
 
 
 def _without_images(folder: Path, names: Sequence[str]) -> str:
-    """Say what a folder holds instead of images."""
+    """Say what a folder contains instead of images."""
     folders = [name for name in names if (folder / name).is_dir()]
-    if any(_looks_like_dicom(folder / name) for name in names[:_PEEKED]):
+    if any(_looks_like_dicom(folder / name) for name in names[:_DICOM_CHECKS]):
         return _(
             "{folder} holds DICOM files. Import them with Slicer's DICOM module, and choose the volumes there."
         ).format(folder=folder.name)
@@ -83,7 +83,7 @@ def _without_images(folder: Path, names: Sequence[str]) -> str:
 
 
 def _looks_like_dicom(path: Path) -> bool:
-    """Tell a DICOM file by its mark, since its name may be anything."""
+    """Recognize a DICOM file by its magic number, since its name may be anything."""
     if not path.is_file():
         return False
     try:
@@ -94,7 +94,6 @@ def _looks_like_dicom(path: Path) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return (
-        shown if len(names) <= _SHOWN else _("{names} and {count} more").format(names=shown, count=len(names) - _SHOWN)
-    )
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    more = len(names) - _NAMES_SHOWN
+    return _("{names} and {count} more").format(names=shown, count=more) if more > 0 else shown

@@ -1,8 +1,8 @@
 """How large a tumor is, and what a correction changed.
 
 Everything follows from one table: how many voxels have value ``a`` in the model's answer and ``e`` after editing.
-Empty regions count as in the server's metrics: Dice is 1 when neither labelmap holds the region, 0 when one does.
-Only the box around the tumor is looked at, which keeps the live display fast.
+Empty regions count as in the server's metrics: Dice is 1 if neither labelmap contains the region, 0 if one does.
+Only the tumor's bounding box is read, which keeps the live display fast.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from TumorLoopLib.scene.boxes import content_box, union
+from TumorLoopLib.scene.bounding_box import bounding_box, union
 from TumorLoopLib.scene.labels import LabelSet
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What an edited segmentation holds more and less than the model's answer.
+    """What an edited segmentation has more and less than the model's answer.
 
     Attributes:
-        added_ml: Milliliters that belong to a label or region now and did not before; keys of both, ``NCR``, ``WT``.
-        removed_ml: Milliliters that did before and do not now; the same keys.
+        added_ml: Milliliters that belong to a label or region now and did not before, by key (``NCR``, ``WT``).
+        removed_ml: Milliliters that did before and do not now, by key.
         dice: Overlap of each region (``WT``, ``TC``, ``ET``), 0-1.
         changed_voxels: How many voxels have another value.
     """
@@ -38,16 +38,16 @@ def volumes_ml(array_kji: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet) 
 
     Args:
         array_kji: Labelmap ``(k, j, i)`` of integers 0-255.
-        ijk_to_ras: 4x4, voxel index to millimeters; the size of a voxel follows from it.
-        labels: What the values mean.
+        ijk_to_ras: 4x4, voxel index to millimeters, for the size of a voxel.
+        labels: The labels.
 
     Returns:
         One number for each key: ``NCR``, ``ED``, ``ET`` and ``WT``, ``TC`` (``ET`` is both).
     """
-    part = array_kji[content_box(array_kji)]
+    part = array_kji[bounding_box(array_kji)]
     counts = np.bincount(part[part != 0], minlength=256)
-    one = _voxel_ml(ijk_to_ras)
-    return {key: float(counts[list(values)].sum() * one) for key, values in _values_by_key(labels).items()}
+    voxel_ml = _voxel_ml(ijk_to_ras)
+    return {key: float(counts[list(values)].sum() * voxel_ml) for key, values in _values_by_key(labels).items()}
 
 
 def compare(answer_kji: np.ndarray, edited_kji: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet) -> Comparison:
@@ -57,7 +57,7 @@ def compare(answer_kji: np.ndarray, edited_kji: np.ndarray, ijk_to_ras: np.ndarr
         answer_kji: Labelmap ``(k, j, i)`` of the model, integers 0-255.
         edited_kji: The same after editing, on the same grid.
         ijk_to_ras: 4x4 of that grid, voxel index to millimeters.
-        labels: What the values mean.
+        labels: The labels.
 
     Raises:
         ValueError: If the grids differ.
@@ -65,21 +65,21 @@ def compare(answer_kji: np.ndarray, edited_kji: np.ndarray, ijk_to_ras: np.ndarr
     if answer_kji.shape != edited_kji.shape:
         raise ValueError(f"labelmaps of {answer_kji.shape} and {edited_kji.shape} voxels cannot be compared")
     table = _table(answer_kji, edited_kji)
-    one = _voxel_ml(ijk_to_ras)
+    voxel_ml = _voxel_ml(ijk_to_ras)
     added: dict[str, float] = {}
     removed: dict[str, float] = {}
     for key, values in _values_by_key(labels).items():
         inside = np.zeros(256, bool)
         inside[list(values)] = True
-        added[key] = float(table[~inside][:, inside].sum() * one)
-        removed[key] = float(table[inside][:, ~inside].sum() * one)
+        added[key] = float(table[~inside][:, inside].sum() * voxel_ml)
+        removed[key] = float(table[inside][:, ~inside].sum() * voxel_ml)
     dice = {region.key: _dice(table, region.values) for region in labels.regions}
     return Comparison(added, removed, dice, int(table.sum() - np.trace(table)))
 
 
 def _table(answer: np.ndarray, edited: np.ndarray) -> np.ndarray:
-    """Return 256x256 voxel counts, answer by edited value; voxels that are background in both are left out."""
-    box = union(content_box(answer), content_box(edited))
+    """Return 256x256 voxel counts, answer by edited value; voxels that are background in both do not count."""
+    box = union(bounding_box(answer), bounding_box(edited))
     before, after = answer[box], edited[box]
     tumor = (before != 0) | (after != 0)
     pairs = before[tumor].astype(np.uint16) * np.uint16(256) + after[tumor].astype(np.uint16)
@@ -97,7 +97,7 @@ def _voxel_ml(ijk_to_ras: np.ndarray) -> float:
 
 
 def _values_by_key(labels: LabelSet) -> dict[str, tuple[int, ...]]:
-    """Return the voxel values of each label and region; a region that is one label (``ET``) is the same."""
+    """Return the voxel values of each label and region; a region of one label shares its key (``ET``)."""
     by_key: dict[str, tuple[int, ...]] = {label.key: (label.value,) for label in labels.labels}
     by_key.update({region.key: region.values for region in labels.regions})
     return by_key

@@ -1,7 +1,7 @@
 """The embedded Segment Editor: its own parameter node, and what has to happen when scenes and modules change.
 
-The editor has a node of its own, so that the tool and segment chosen here and in the Segment Editor module do not
-disturb each other. It must let go of its nodes before a scene is closed.
+With a node of its own, the tool and segment selected here are independent of those in the Segment Editor module. The
+editor must release its nodes before a scene is closed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Editor:
         widget.setSegmentationNodeSelectorVisible(False)  # the other selector stays: edema is thresholded on FLAIR
 
     def attach(self) -> None:
-        """Use the node of the present scene; made if it has none."""
+        """Use the node of the current scene, creating it if necessary."""
         scene = slicer.mrmlScene
         node = scene.GetSingletonNode(_TAG, "vtkMRMLSegmentEditorNode")
         if node is None:
@@ -35,29 +35,29 @@ class Editor:
             node.UnRegister(None)  # the scene keeps it
             node.SetSingletonTag(_TAG)
             node = scene.AddNode(node)
-        # A tool that was in hand when the scene was saved would paint at once, whichever module is shown.
+        # A tool that was active when the scene was saved would paint at once, whichever module is shown.
         node.SetActiveEffectName("")
         self._widget.setMRMLSegmentEditorNode(node)
 
     def detach(self) -> None:
-        """Let go of everything in the scene."""
+        """Release everything in the scene."""
         self._widget.setActiveEffect(None)
         self._widget.setSegmentationNode(None)
         self._widget.setSourceVolumeNode(None)
         self._widget.setMRMLSegmentEditorNode(None)
 
     def enter(self) -> None:
-        """Come to life: the panel is shown."""
+        """Activate the editor: the panel is shown."""
         self._widget.setupViewObservations()
         self._widget.updateWidgetFromMRML()
 
     def exit(self) -> None:
-        """Put the tool down: another module is shown, whose clicks in the views must not paint."""
+        """Deactivate the tool: another module is shown, and clicks in its views must not paint."""
         self._widget.setActiveEffect(None)
         self._widget.removeViewObservations()
 
     def edit(self, segmentation: Any, source: Any) -> None:
-        """Edit a segmentation, ``None`` for none; another source volume than ``source`` may be chosen in the widget."""
+        """Edit a segmentation, ``None`` for none; the user may select another source volume than ``source``."""
         changed = self._widget.segmentationNode() is not segmentation
         if changed:
             self._widget.setSegmentationNode(segmentation)
@@ -65,9 +65,9 @@ class Editor:
             self._widget.setSourceVolumeNode(source)
 
     def undo(self) -> None:
-        """Take back the last edit."""
+        """Undo the last edit."""
         self._widget.undo()
 
     def redo(self) -> None:
-        """Do again what was taken back."""
+        """Redo the edit that was undone."""
         self._widget.redo()

@@ -1,7 +1,7 @@
-"""Where a node's voxels lie, as 4x4 numpy affines in millimeters of the RAS world. UI thread only.
+"""Geometry of nodes as 4x4 numpy affines in RAS millimeters. UI thread only.
 
-A parent transform moves a node in the world without changing the node's own matrix, so every affine that leaves the
-panel includes it. Only linear transforms can be written as an affine.
+A parent transform moves a node in world space without changing the node's own matrix, so every affine that leaves the
+panel includes it. Only linear transforms can be expressed as an affine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def matrix_of(array: np.ndarray) -> Any:
 
 
 def parent_to_world(node: Any) -> np.ndarray | None:
-    """Return what a node's parent transforms do, 4x4; the identity without any, ``None`` if they are not linear."""
+    """Return a node's parent transforms, 4x4; the identity without any, ``None`` if they are not linear."""
     transform = node.GetParentTransformNode()
     if transform is None:
         return np.eye(4)
@@ -62,5 +62,5 @@ def shape_kji(volume: Any) -> tuple[int, int, int]:
 
 
 def in_scene(node: Any) -> bool:
-    """Tell whether a node is (still) part of the scene."""
+    """Return whether a node is (still) part of the scene."""
     return node is not None and node.GetScene() is slicer.mrmlScene

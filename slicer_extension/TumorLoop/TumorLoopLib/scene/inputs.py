@@ -1,4 +1,4 @@
-"""The four volumes of the panel: which are chosen, whether they can be used, which could be chosen. UI thread only."""
+"""The four volumes of the panel: which are selected, whether they can be used, which could be. UI thread only."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from TumorLoopLib.scene.volumes import VolumeSnapshot, problem_of, snapshot, tex
 
 #: Attribute of a reference volume that came from a server: the server's address and the case's id.
 _ORIGIN_ATTRIBUTE = "TumorLoop.origin"
-#: Seconds that one look at the volumes may take: the user interface waits meanwhile.
-_PATIENCE = 0.03
-#: Attribute of the volumes that the panel itself makes and that are no image of the patient.
+#: Seconds that one check of the volumes may take: it blocks the user interface.
+_CHECK_TIME = 0.03
+#: Attribute of the maps that the panel adds, which are no images of the patient.
 MAP_ATTRIBUTE = "TumorLoop.map"
 
 
 def mark_origin(reference: Any, server: str, case_id: str) -> None:
-    """Note on a reference volume which case of which server it is; the scene keeps it."""
+    """Record on a reference volume which case of which server it is; saved with the scene."""
     reference.SetAttribute(_ORIGIN_ATTRIBUTE, f"{server} {case_id}")
 
 
 def origin_of(parameters: Any) -> str:
-    """Return the address of the server that the present case came from; empty for volumes of the scene's own.
+    """Return the address of the server that the current case came from; empty for the user's own volumes.
 
-    A case that got another name, or another reference volume, is no longer the server's.
+    A case with a new name or another reference volume is no longer the server's.
     """
     reference = parameters.t1ce
     server, _space, case_id = ((reference.GetAttribute(_ORIGIN_ATTRIBUTE) or "") if reference else "").partition(" ")
@@ -38,19 +38,19 @@ def origin_of(parameters: Any) -> str:
 class Inputs:
     """The volumes in the four selectors.
 
-    Looking at the voxels of a volume takes a while, so what was found is kept until its image changes, and a call of
-    :meth:`problem` stops looking when its time is over.
+    Checking the voxels of a volume is slow, so the result is kept until its image changes, and :meth:`problem` stops
+    when its time is up.
 
     Attributes:
-        unfinished: Whether :meth:`problem` has to be asked again.
+        unfinished: Whether :meth:`problem` must be called again.
     """
 
     def __init__(self) -> None:
         self.unfinished = False
-        self._good_voxels: dict[str, int] = {}
+        self._checked_voxels: dict[str, int] = {}
 
     def chosen(self, parameters: Any) -> dict[str, Any]:
-        """Return the chosen node of each role, without the roles that have none."""
+        """Return the selected node of each role, without the roles that have none."""
         nodes = {role: getattr(parameters, role) for role in ROLES}
         return {role: node for role, node in nodes.items() if node is not None}
 
@@ -62,15 +62,15 @@ class Inputs:
             return _("Choose the four volumes, or load a case.")
         if missing:
             return _("Missing: {volumes}. Choose it above, or load it.").format(volumes=", ".join(missing))
-        doubled = self._doubled(nodes)
-        if doubled:
-            return doubled
+        duplicate = self._duplicate(nodes)
+        if duplicate:
+            return duplicate
         began = time.monotonic()
         self.unfinished = False
         for node in nodes.values():
-            if time.monotonic() - began > _PATIENCE and not self._voxels_known(node):
+            if time.monotonic() - began > _CHECK_TIME and not self._is_checked(node):
                 self.unfinished = True
-                return _("The volumes are being looked at …")
+                return _("Checking the volumes …")
             problem = self._problem(node)
             if problem:
                 return problem
@@ -82,13 +82,13 @@ class Inputs:
         Raises:
             UnusableVolume: If it cannot be used.
         """
-        return snapshot(node, role, voxels_known=self._voxels_known(node))
+        return snapshot(node, role, voxels_known=self._is_checked(node))
 
     def recognize(self, leave_out: Set[str]) -> Recognition[str]:
-        """Tell from their names which volumes of the scene are which modality, by node id.
+        """Recognize the modalities of the scene's volumes by their names; volumes are given by node id.
 
         Args:
-            leave_out: Ids of nodes that are not looked at.
+            leave_out: Ids of nodes to ignore.
         """
         names = {}
         for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
@@ -101,16 +101,16 @@ class Inputs:
         if node.GetAttribute(MAP_ATTRIBUTE):
             text = _('"{name}" shows where the model is unsure; it is no image of the patient. Choose another volume.')
             return text.format(name=node.GetName())
-        problem = problem_of(node, voxels_known=self._voxels_known(node))
+        problem = problem_of(node, voxels_known=self._is_checked(node))
         if not problem:
-            self._good_voxels[node.GetID()] = node.GetImageData().GetMTime()
+            self._checked_voxels[node.GetID()] = node.GetImageData().GetMTime()
         return problem
 
-    def _voxels_known(self, node: Any) -> bool:
+    def _is_checked(self, node: Any) -> bool:
         image = node.GetImageData()
-        return image is not None and self._good_voxels.get(node.GetID()) == image.GetMTime()
+        return image is not None and self._checked_voxels.get(node.GetID()) == image.GetMTime()
 
-    def _doubled(self, nodes: Mapping[str, Any]) -> str:
+    def _duplicate(self, nodes: Mapping[str, Any]) -> str:
         by_id: dict[str, list[str]] = {}
         for role, node in nodes.items():
             by_id.setdefault(node.GetID(), []).append(TITLES[role])

@@ -1,8 +1,8 @@
-"""The labels of a segmentation, as the server describes them; the panel knows none of its own.
+"""The labels of a segmentation, as the server describes them; the panel defines none of its own.
 
-A server's ``/info`` names each label with its voxel value, color and codes, and the regions that are sets of labels
-(whole tumor, tumor core, enhancing tumor). A :class:`LabelSet` is that description. It never changes, so that worker
-threads may read it, and it has a JSON form in which the scene keeps it.
+A server's ``/info`` lists each label with its voxel value, color and codes, and the regions that are sets of labels
+(whole tumor, tumor core, enhancing tumor). A :class:`LabelSet` is that description. It is immutable, so that worker
+threads may read it, and it has a JSON form that is saved with the scene.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Label:
 
     Attributes:
         value: The voxel value, 1 to 255.
-        name: Full name, shown to people and given to the segment.
+        name: Full name, shown to users and used for the segment.
         color: Red, green, blue in 0-1.
         code: What it is (DICOM's segmented property type).
         category: What kind of thing that is (DICOM's segmented property category).
@@ -46,7 +46,7 @@ class Label:
 
     @property
     def terminology_entry(self) -> str:
-        """The codes in the form in which 3D Slicer keeps them in a segment's tag, with the brain as their place.
+        """The codes as 3D Slicer stores them in a segment's tag, with the brain as the anatomic region.
 
         Examples:
             >>> edema = ("SCT", "79654002", "Edema")
@@ -77,7 +77,7 @@ class LabelSet:
     """All labels and regions of one server.
 
     Attributes:
-        labels: By rising value; values, keys and names are unique.
+        labels: By ascending value; values, keys and names are unique.
         regions: In the server's order.
     """
 
@@ -92,7 +92,7 @@ class LabelSet:
             info: Holds ``label_details`` (name, value, key, color in 0-255, category, type) and ``regions``.
 
         Raises:
-            BadReply: If it describes no labels, or describes them in a way that cannot be used.
+            BadReply: If it describes no labels, or describes them in an unusable way.
         """
         try:
             labels = tuple(sorted((_label(entry) for entry in info["label_details"]), key=lambda label: label.value))
@@ -135,7 +135,7 @@ class LabelSet:
         return _checked(cls(labels, regions))
 
     def to_json(self) -> str:
-        """Return a text from which :meth:`from_json` makes an equal set."""
+        """Return JSON text for :meth:`from_json`."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def by_value(self, value: int) -> Label | None:
@@ -143,7 +143,7 @@ class LabelSet:
         return next((label for label in self.labels if label.value == value), None)
 
     def by_name(self, name: str) -> Label | None:
-        """Return the label that goes by a full or short name in whatever case, ``None`` if there is none."""
+        """Return the label with a full or short name in any case, ``None`` if there is none."""
         wanted = name.strip().casefold()
         for label in self.labels:
             if wanted and wanted in (label.name.casefold(), label.key.casefold()):
@@ -151,7 +151,7 @@ class LabelSet:
         return None
 
     def by_terminology(self, entry: str) -> Label | None:
-        """Return the label whose type code stands in a segment's terminology entry, ``None`` if there is none."""
+        """Return the label whose type code is in a segment's terminology entry, ``None`` if there is none."""
         parts = entry.split("~")
         if len(parts) < 3:
             return None
@@ -160,10 +160,10 @@ class LabelSet:
 
     @property
     def by_priority(self) -> tuple[Label, ...]:
-        """The labels from the weakest to the strongest claim on a voxel that several of them cover.
+        """The labels by ascending priority for a voxel that several of them cover.
 
-        The label that lies in more regions wins, because it says more: enhancing tumor (in all three) before
-        necrotic core (in two) before edema (in one). Between equals the higher value wins.
+        The label in more regions wins, because it is more specific: enhancing tumor (in all three) over necrotic
+        core (in two) over edema (in one). Between equals the higher value wins.
         """
 
         def depth(label: Label) -> tuple[int, int]:
@@ -201,7 +201,7 @@ def _joined(code: Code) -> str:
 
 
 def _checked(labels: LabelSet) -> LabelSet:
-    """Return ``labels``; raise if two could be taken for each other or a value does not fit a voxel."""
+    """Return ``labels``; raise if two could be confused or a value does not fit into a voxel."""
     values = [label.value for label in labels.labels]
     names = [label.name.casefold() for label in labels.labels]
     if not values:
@@ -210,6 +210,6 @@ def _checked(labels: LabelSet) -> LabelSet:
     known = all(value in values for region in labels.regions for value in region.values)
     if not unique or not known or min(values) < 1 or max(values) > 255:
         raise BadReply(
-            _("This server's labels cannot be used: two are alike, a region holds an unknown one, or a value is odd.")
+            _("This server's labels cannot be used: two are the same, a region has an unknown one, or a value is odd.")
         )
     return labels

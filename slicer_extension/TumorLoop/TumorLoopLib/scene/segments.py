@@ -1,8 +1,8 @@
 """Labelmaps as segmentations of 3D Slicer, and back. UI thread only.
 
-A segment remembers its label value in a tag, because nothing else is stable: Slicer's export calls number segments
-anew, its color table is matched by names that users change, and a ``.seg.nrrd`` file renumbers after edits. So no
-export or import call of Slicer is used here; voxels are handed over array by array.
+The label value of a segment is kept in a tag, because nothing else is stable: Slicer's export functions renumber
+segments, its color table is matched by names that users change, and a ``.seg.nrrd`` file renumbers after edits. So no
+export or import function of Slicer is used here; voxels are copied array by array.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.i18n import _
 from TumorLoopLib.scene import geometry
-from TumorLoopLib.scene.boxes import NOWHERE, content_box
+from TumorLoopLib.scene.bounding_box import EMPTY_BOX, bounding_box
 from TumorLoopLib.scene.labels import Label, LabelSet
 from TumorLoopLib.scene.segment_copy import LayerCopy, SegmentationCopy, SegmentationReport, SegmentCopy, combine
-from TumorLoopLib.scene.volumes import UnusableVolume, bent
+from TumorLoopLib.scene.volumes import UnusableVolume, nonlinear_transform
 
 #: The segment tag that holds the label value.
 LABEL_TAG = "TumorLoop.label"
@@ -28,23 +28,22 @@ LABEL_TAG = "TumorLoop.label"
 _LABELMAP = "Binary labelmap"
 
 
-def show_labelmap(array: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet, reference: Any, name: str) -> Any:
+def add_segmentation(array: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet, reference: Any, name: str) -> Any:
     """Add a labelmap to the scene as a new segmentation, one segment per label, empty ones included.
 
     Args:
         array: ``(k, j, i)`` of integers, 0 or values of ``labels``.
-        ijk_to_ras: 4x4, voxel index to millimeters in the world.
-        labels: What the values mean.
+        ijk_to_ras: 4x4, voxel index to millimeters in world space.
+        labels: The labels.
         reference: The volume it belongs to; the segmentation gets its geometry and its parent transform.
-        name: Of the new node; a number is added when the scene has that name already.
+        name: Of the new node; a number is appended if the scene has that name already.
 
     Returns:
-        The ``vtkMRMLSegmentationNode``. No other node is changed. It is undone with the scene's undo, where that is
-        switched on, or by removing the node.
+        The ``vtkMRMLSegmentationNode``. No other node is changed. The scene's undo, if it is enabled, takes it back.
 
     Raises:
-        BadReply: If the labelmap holds a value that is no label.
-        UnusableVolume: If the reference has gone or lies under a transform that bends it.
+        BadReply: If the labelmap contains a value without a label.
+        UnusableVolume: If the reference is gone or under a nonlinear transform.
     """
     _refuse_unknown_values(array, labels)
     to_world = _parent_of_reference(reference)
@@ -53,8 +52,8 @@ def show_labelmap(array: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet, r
     node.CreateDefaultDisplayNodes()
     for added in (node, node.GetDisplayNode()):
         added.SetUndoEnabled(True)
-    # The transform comes first: Slicer notes the reference's grid as seen from the segmentation, and resamples to that
-    # grid when it saves, so the other order would store a segmentation turned by the transform.
+    # The transform comes first: Slicer stores the reference's grid relative to the segmentation, and resamples to that
+    # grid on saving, so the other order would save a segmentation turned by the transform.
     node.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
     node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
     segmentation = node.GetSegmentation()
@@ -67,16 +66,16 @@ def show_labelmap(array: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet, r
 
 
 def keep_answer(array: np.ndarray, ijk_to_ras: np.ndarray, reference: Any, name: str) -> Any:
-    """Keep the model's answer in the scene as it arrived, to compare corrections with; it is saved with the scene.
+    """Keep the model's answer in the scene as it arrived, for comparison with corrections; saved with the scene.
 
-    Not hidden from editors: Slicer's Save dialog passes over nodes that are, and the answer would be lost. It is only
-    left out of the Data module's tree.
+    It is not hidden from editors, because Slicer's Save dialog skips hidden nodes and the answer would be lost, but
+    it is left out of the Data module's tree.
 
     Args:
         array: uint8 labels, ``(k, j, i)``.
-        ijk_to_ras: 4x4, voxel index to millimeters in the world.
-        reference: The volume it belongs to, whose parent transform it gets.
-        name: Of the segmentation made of it.
+        ijk_to_ras: 4x4, voxel index to millimeters in world space.
+        reference: The volume it belongs to; it gets the same parent transform.
+        name: Of its segmentation.
 
     Returns:
         The ``vtkMRMLLabelMapVolumeNode``, which no view shows.
@@ -98,42 +97,41 @@ def answer_of(node: Any, reference: Any) -> np.ndarray | None:
 
     Args:
         node: From :func:`keep_answer`, or ``None``.
-        reference: The volume on whose grid it is wanted.
+        reference: The volume whose grid it must have.
 
     Returns:
-        uint8 ``(k, j, i)``; ``None`` if there is none, or it lies on another grid.
+        uint8 ``(k, j, i)``; ``None`` if there is none, or it has another grid.
     """
     if not geometry.in_scene(node) or geometry.shape_kji(node) != geometry.shape_kji(reference):
         return None
-    own, wanted = geometry.world_ijk_to_ras(node), geometry.world_ijk_to_ras(reference)
-    if own is None or wanted is None or not np.allclose(own, wanted, atol=1e-3):
+    own, required = geometry.world_ijk_to_ras(node), geometry.world_ijk_to_ras(reference)
+    if own is None or required is None or not np.allclose(own, required, atol=1e-3):
         return None
     return np.array(slicer.util.arrayFromVolume(node), np.uint8, copy=True)
 
 
 def labelmap_of(segmentation: Any, reference: Any, labels: LabelSet) -> SegmentationReport:
-    """Make one labelmap of a segmentation on a reference volume's grid: :func:`extract`, then ``combine``."""
+    """Convert a segmentation to one labelmap on a reference volume's grid: :func:`extract`, then ``combine``."""
     return combine(extract(segmentation, reference, labels))
 
 
 def extract(segmentation: Any, reference: Any, labels: LabelSet) -> SegmentationCopy:
-    """Copy a segmentation's voxels and what they stand for, to be combined in any thread.
+    """Copy a segmentation's voxels and labels, to be combined in any thread.
 
     Args:
         segmentation: A ``vtkMRMLSegmentationNode`` of the scene.
-        reference: The volume whose grid is wanted.
-        labels: What the labels are. A segment stands for the label in its tag; without a tag for the one whose name it
-            bears, or whose code it has.
+        reference: The volume whose grid the labelmap should have.
+        labels: The labels. A segment has the label of its tag; without a tag, the one with its name or its code.
 
     Raises:
-        UnusableVolume: If a node has gone, lies under a transform that bends it, or the segments are surfaces.
+        UnusableVolume: If a node is gone or under a nonlinear transform, or the segments are surfaces.
     """
     if not geometry.in_scene(segmentation):
         raise UnusableVolume(_("No segmentation is chosen."))
     reference_to_world = _parent_of_reference(reference) @ geometry.local_ijk_to_ras(reference)
     segments_to_world = geometry.parent_to_world(segmentation)
     if segments_to_world is None:
-        raise UnusableVolume(bent(segmentation))
+        raise UnusableVolume(nonlinear_transform(segmentation))
     _refuse_surfaces(segmentation)
     to_reference = np.linalg.inv(reference_to_world) @ segments_to_world
     layers, segments = _copied(segmentation.GetSegmentation(), to_reference, labels)
@@ -149,13 +147,13 @@ def extract(segmentation: Any, reference: Any, labels: LabelSet) -> Segmentation
 
 
 def only_labels(segmentation: Any) -> bool:
-    """Tell whether every segment was made for a label, so that a submitted segmentation holds nothing else."""
+    """Return whether every segment was created for a label, so that all of it is in the labelmap that was submitted."""
     inner = segmentation.GetSegmentation()
     return all(_tag(inner.GetNthSegment(number), LABEL_TAG) for number in range(inner.GetNumberOfSegments()))
 
 
 def label_of(segment: Any, labels: LabelSet) -> Label | None:
-    """Return the label a ``vtkSegment`` stands for: by tag, else by name, else by code; ``None`` for none."""
+    """Return the label of a ``vtkSegment``: by tag, else by name, else by code; ``None`` without one."""
     tag = _tag(segment, LABEL_TAG)
     tagged = labels.by_value(int(tag)) if tag.isdigit() else None
     code = _tag(segment, segment.GetTerminologyEntryTagName())
@@ -216,10 +214,10 @@ def _segment(label: Label, image: Any) -> Any:
 
 
 def _oriented_image(array: np.ndarray, ijk_to_ras: np.ndarray) -> Any:
-    """Return the part of a labelmap that holds something, as ``vtkOrientedImageData`` in the segmentation's space."""
-    box = content_box(array)
-    if box == NOWHERE:
-        box = (slice(0, 1), slice(0, 1), slice(0, 1))  # an image without voxels is none for Slicer
+    """Return the nonzero part of a labelmap as ``vtkOrientedImageData`` in the segmentation's space."""
+    box = bounding_box(array)
+    if box == EMPTY_BOX:
+        box = (slice(0, 1), slice(0, 1), slice(0, 1))  # Slicer does not take an image without voxels
     part = np.ascontiguousarray(array[box], np.uint8)
     scalars = numpy_to_vtk(part.reshape(-1), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
     scalars.SetName("ImageScalars")
@@ -236,12 +234,12 @@ def _tag(segment: Any, name: str) -> str:
 
 
 def _refuse_unknown_values(array: np.ndarray, labels: LabelSet) -> None:
-    part = array[content_box(array)]
+    part = array[bounding_box(array)]
     known = {0, *(label.value for label in labels.labels)}
     unknown = sorted(int(value) for value in np.unique(part) if value not in known)
     if unknown:
         raise BadReply(
-            _("This labelmap holds values that are no labels: {values}. It is not of this server.").format(
+            _("This labelmap contains values without a label: {values}. It is not from this server.").format(
                 values=", ".join(str(value) for value in unknown[:5])
             )
         )
@@ -252,7 +250,7 @@ def _refuse_surfaces(segmentation: Any) -> None:
     if inner.GetNumberOfSegments() and inner.GetSourceRepresentationName() != _LABELMAP:
         raise UnusableVolume(
             _(
-                '"{name}" is made of surfaces, not of voxels. In the Segmentations module, under Representations, '
+                '"{name}" consists of surfaces, not of voxels. In the Segmentations module, under Representations, '
                 'click "Make source" beside "Binary labelmap".'
             ).format(name=segmentation.GetName())
         )
@@ -260,8 +258,8 @@ def _refuse_surfaces(segmentation: Any) -> None:
 
 def _parent_of_reference(reference: Any) -> np.ndarray:
     if not geometry.in_scene(reference) or reference.GetImageData() is None:
-        raise UnusableVolume(_("The volume this segmentation belongs to is no longer there. Choose the volumes again."))
+        raise UnusableVolume(_("The volume of this segmentation is no longer there. Choose the volumes again."))
     to_world = geometry.parent_to_world(reference)
     if to_world is None:
-        raise UnusableVolume(bent(reference))
+        raise UnusableVolume(nonlinear_transform(reference))
     return to_world

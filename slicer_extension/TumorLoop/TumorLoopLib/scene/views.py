@@ -15,11 +15,11 @@ MAP_THRESHOLD = 0.1
 
 
 def show_volume(node: Any, *, fit: bool = False) -> None:
-    """Show a volume in all slice views, keeping what lies over it.
+    """Show a volume in all slice views, below what they already overlay.
 
     Args:
         node: A volume node.
-        fit: Move the views so that all of it is seen.
+        fit: Adjust the field of view to the whole volume.
     """
     for composite in _composites():
         composite.SetBackgroundVolumeID(node.GetID())
@@ -36,10 +36,10 @@ def shown_volume() -> str:
 
 
 def show_map(node: Any, opacity: float) -> None:
-    """Lay a map over the images.
+    """Overlay a map on the images.
 
     Args:
-        node: A scalar volume; ``None`` takes the map away, and nothing that others laid there.
+        node: A scalar volume; ``None`` removes the map, but no other overlay.
         opacity: 0 to 1.
     """
     for composite in _composites():
@@ -69,7 +69,7 @@ def show_overlay(segmentation: Any, visible: bool) -> None:
 
 
 def overlay_shown(segmentation: Any) -> bool:
-    """Tell whether a segmentation is shown."""
+    """Return whether a segmentation is shown."""
     display = segmentation.GetDisplayNode() if segmentation is not None else None
     return bool(display is not None and display.GetVisibility())
 

@@ -1,7 +1,7 @@
-"""Image volumes on their way out of the scene and into it. UI thread only, except :func:`digest`.
+"""Image volumes of the scene: checks, copies, and new ones. UI thread only, except :func:`digest`.
 
-A volume is looked at with :func:`problem_of`, copied with :func:`snapshot`, and everything slow is then done with the
-copy in a worker thread. What the user changes afterwards in the scene does not reach the copy.
+A volume is checked with :func:`problem_of` and copied with :func:`snapshot`; everything slow is then done with the copy
+in a worker thread. Later edits in the scene do not affect the copy.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
 from TumorLoopLib.scene import geometry
 
-#: Voxels that a side needs at least: the network halves an image four times.
+#: Fewest voxels along a side: the network halves an image four times.
 SMALLEST_SIDE = 16
 
-#: Attribute of a volume whose modality is known because the server said it.
+#: Attribute of a volume from the server: its modality.
 ROLE_ATTRIBUTE = "TumorLoop.role"
 
 _SERIES_DESCRIPTION = "0008,103E"
@@ -37,10 +37,10 @@ class VolumeSnapshot:
 
     Attributes:
         role: Its modality: ``t1``, ``t1ce``, ``t2`` or ``flair``.
-        node_id: Of the node it was copied from.
-        name: Of that node.
+        node_id: The node it was copied from.
+        name: That node's name.
         array: ``(k, j, i)``, in the type of the volume.
-        ijk_to_ras: 4x4 float64, voxel index to millimeters in the world, parent transforms included.
+        ijk_to_ras: 4x4 float64, voxel index to millimeters in world space, parent transforms included.
     """
 
     role: str
@@ -54,13 +54,12 @@ def problem_of(node: Any, *, voxels_known: bool = False) -> str:
     """Say why a node cannot be segmented; an empty string if it can.
 
     Args:
-        node: Of the scene, or ``None``.
-        voxels_known: Its voxels were found to be good since they last changed, so that the one check that takes long
-            for four large volumes in a row need not be made again.
+        node: A node of the scene, or ``None``.
+        voxels_known: Its voxels were checked since they last changed, so the one slow check can be skipped.
     """
     if not geometry.in_scene(node):
         return _("No volume is chosen.")
-    problem = _problem_of_kind(node) or _problem_of_image(node) or _problem_of_place(node)
+    problem = _problem_of_kind(node) or _problem_of_image(node) or _problem_of_geometry(node)
     return problem or ("" if voxels_known else _problem_of_values(node))
 
 
@@ -73,7 +72,7 @@ def snapshot(node: Any, role: str, *, voxels_known: bool = False) -> VolumeSnaps
         voxels_known: See :func:`problem_of`.
 
     Raises:
-        UnusableVolume: With the sentence of :func:`problem_of`.
+        UnusableVolume: With the message of :func:`problem_of`.
     """
     problem = problem_of(node, voxels_known=voxels_known)
     ijk_to_ras = None if problem else geometry.world_ijk_to_ras(node)
@@ -83,23 +82,23 @@ def snapshot(node: Any, role: str, *, voxels_known: bool = False) -> VolumeSnaps
     return VolumeSnapshot(role, node.GetID(), node.GetName() or "", array, ijk_to_ras)
 
 
-def show_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str = "") -> Any:
-    """Add an image to the scene as a new volume, with brightness and contrast that show it.
+def add_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str = "") -> Any:
+    """Add an image to the scene as a new volume, with a window that suits it.
 
     Args:
         array: ``(k, j, i)``, real numbers.
-        ijk_to_ras: 4x4, voxel index to millimeters in the world.
-        name: Of the new node; a number is added when the scene has that name already.
-        role: Its modality, by which it is recognized again whatever it is called later; none for a map.
+        ijk_to_ras: 4x4, voxel index to millimeters in world space.
+        name: Of the new node; a number is appended if the scene has that name already.
+        role: Its modality, kept as an attribute and so independent of later names; empty for a map.
 
     Returns:
         The ``vtkMRMLScalarVolumeNode``; no view shows it yet.
     """
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", slicer.mrmlScene.GenerateUniqueName(name))
     node.CreateDefaultDisplayNodes()
-    # Slicer would look at every voxel for them, which takes longer than the user interface may stand still.
+    # Slicer would look at every voxel to set the window, and so block the user interface for too long.
     node.GetDisplayNode().AutoWindowLevelOff()
-    node.GetDisplayNode().SetWindowLevelMinMax(*_brightness_of(array))
+    node.GetDisplayNode().SetWindowLevelMinMax(*_window_of(array))
     node.SetIJKToRASMatrix(geometry.matrix_of(ijk_to_ras))
     slicer.util.updateVolumeFromArray(node, array)
     if role:
@@ -108,27 +107,26 @@ def show_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str 
 
 
 def came_from_server(node: Any) -> bool:
-    """Tell whether the panel fetched a volume from a server, which has it still."""
+    """Return whether the panel downloaded a volume from a server."""
     return bool(node.GetAttribute(ROLE_ATTRIBUTE))
 
 
-def bent(node: Any) -> str:
-    """Say that a node's transform cannot be written as a matrix, and what to do."""
+def nonlinear_transform(node: Any) -> str:
+    """Say that a node's transform is not linear, so no matrix can express it, and what to do."""
     return _(
-        '"{name}" lies under a transform that bends it. Harden it first: Data module, right-click it, '
-        '"Harden transform".'
+        '"{name}" is under a nonlinear transform. Harden it first: Data module, right-click it, "Harden transform".'
     ).format(name=node.GetName())
 
 
 def digest(volume: VolumeSnapshot) -> str:
-    """Return a SHA-256 of voxels, type, shape and place, in hex; any thread.
+    """Return a SHA-256 of voxels, type, shape and geometry, in hex; any thread.
 
-    The role and the name do not count, so that the same image is known again under another name.
+    Role and name are left out, so the same image is recognized under another name.
     """
     array = np.ascontiguousarray(volume.array)
-    # A thousandth of a micrometer: what only rounding makes different is the same place.
-    place = np.round(np.asarray(volume.ijk_to_ras, np.float64), 6) + 0.0
-    sha = hashlib.sha256(f"{array.dtype.str} {array.shape} {place.tolist()}".encode("ascii"))
+    # To a thousandth of a micrometer, so that rounding errors make no difference.
+    affine = np.round(np.asarray(volume.ijk_to_ras, np.float64), 6) + 0.0
+    sha = hashlib.sha256(f"{array.dtype.str} {array.shape} {affine.tolist()}".encode("ascii"))
     sha.update(array.reshape(-1).view(np.uint8).data)
     return sha.hexdigest()
 
@@ -136,7 +134,7 @@ def digest(volume: VolumeSnapshot) -> str:
 def texts_of(node: Any) -> list[str]:
     """Return what may tell a volume's role: name, DICOM series description, file name; empty ones are left out.
 
-    A volume that came from the server has its role on record, which is then all that counts.
+    For a volume from the server it is the role that the server gave, and nothing else.
     """
     role = node.GetAttribute(ROLE_ATTRIBUTE)
     if role:
@@ -177,12 +175,12 @@ def _problem_of_image(node: Any) -> str:
     return ""
 
 
-def _problem_of_place(node: Any) -> str:
+def _problem_of_geometry(node: Any) -> str:
     ijk_to_ras = geometry.world_ijk_to_ras(node)
     if ijk_to_ras is None:
-        return bent(node)
+        return nonlinear_transform(node)
     if not np.all(np.isfinite(ijk_to_ras)) or abs(np.linalg.det(ijk_to_ras[:3, :3])) < 1e-9:
-        return _('"{name}" has no place in space: its spacing or its axes are zero. Correct them in Volumes.').format(
+        return _('"{name}" has no valid geometry: its spacing or an axis is zero. Correct it in Volumes.').format(
             name=node.GetName()
         )
     return ""
@@ -190,9 +188,9 @@ def _problem_of_place(node: Any) -> str:
 
 def _problem_of_values(node: Any) -> str:
     array = slicer.util.arrayFromVolume(node)
-    low, high = array.min(), array.max()  # either is NaN when any voxel is
+    low, high = array.min(), array.max()  # NaN if any voxel is
     if not np.isfinite(low) or not np.isfinite(high):
-        return _('"{name}" holds voxels that are not numbers (NaN or infinite). Load the original again.').format(
+        return _('"{name}" contains voxels that are not numbers (NaN or infinite). Load the original again.').format(
             name=node.GetName()
         )
     if low == high:
@@ -202,8 +200,8 @@ def _problem_of_values(node: Any) -> str:
     return ""
 
 
-def _brightness_of(array: np.ndarray) -> tuple[float, float]:
-    """Return the values to show as black and white, from every fourth voxel along each side, background left out."""
+def _window_of(array: np.ndarray) -> tuple[float, float]:
+    """Return the values to show as black and white, from every fourth voxel along each side without the background."""
     sample = array[::4, ::4, ::4]
     inside = sample[sample > sample.min()]
     if inside.size == 0:
@@ -213,7 +211,7 @@ def _brightness_of(array: np.ndarray) -> tuple[float, float]:
 
 
 def _series_description(node: Any) -> str:
-    """Return what the scanner called the series, for a volume loaded from Slicer's DICOM database."""
+    """Return the scanner's name of the series, for a volume loaded from Slicer's DICOM database."""
     instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
     database = getattr(slicer, "dicomDatabase", None)
     if not instances or database is None:

@@ -1,4 +1,4 @@
-"""Copies of the four volumes for worker threads, made one per tick: all at once would keep the interface waiting."""
+"""Copies of the four volumes for worker threads, one per timer tick: copying all at once would freeze the interface."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class _Request:
     taken: Snapshots = field(default_factory=dict)
 
 
-class Gathering:
-    """Makes copies of the chosen volumes, in the order in which they were asked for.
+class SnapshotQueue:
+    """Copies the selected volumes, first request first.
 
     Args:
         inputs: The volumes.
@@ -35,11 +35,11 @@ class Gathering:
         self._requests: list[_Request] = []
 
     @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of the jobs that wait for copies."""
+    def pending(self) -> frozenset[str]:
+        """The kinds of the jobs that are waiting for copies."""
         return frozenset(request.kind for request in self._requests)
 
-    def begin(
+    def request(
         self,
         kind: str,
         parameters: Any,
@@ -47,30 +47,30 @@ class Gathering:
         failed: Callable[[ClientError], None],
         cancelled: Callable[[], None] = lambda: None,
     ) -> None:
-        """Ask for copies of the volumes that are chosen now.
+        """Request copies of the volumes that are selected now.
 
         Args:
-            kind: Of the job that is to follow.
+            kind: The kind of job that needs them.
             parameters: The parameter node.
-            done: Takes the copies by role.
-            failed: Takes the reason why a volume cannot be used.
+            done: Called with the copies by role.
+            failed: Called with the reason why a volume cannot be used.
             cancelled: Called by :meth:`cancel`.
         """
         waiting = list(self._inputs.chosen(parameters).items())
         self._requests.append(_Request(kind, waiting, done, failed, cancelled))
 
     def cancel(self, kind: str) -> None:
-        """Forget what was asked for, for one kind of job, and tell those who asked."""
+        """Cancel the requests of one kind of job, and call their ``cancelled``."""
         dropped = [request for request in self._requests if request.kind == kind]
         self._requests = [request for request in self._requests if request.kind != kind]
         for request in dropped:
             request.cancelled()
 
-    def drop(self) -> None:
-        """Forget all that was asked for."""
+    def clear(self) -> None:
+        """Drop all requests without a call."""
         self._requests = []
 
-    def step(self) -> bool:
+    def take_next(self) -> bool:
         """Copy one volume; return whether there was anything to do."""
         if not self._requests:
             return False
