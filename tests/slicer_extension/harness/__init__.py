@@ -8,5 +8,5 @@ The panel's code runs unchanged on it, clicked with the mouse, in seconds and wi
   They look like PythonQt does and are strict where PythonQt is: a misspelled property, signal, widget or enum fails.
 
 Where PythonQt only warns (an unknown signal, a slot that raises) the harness raises or fails the test, since nobody
-reads the warnings in a console. What it cannot prove is listed in the README's developer part.
+reads the warnings in a console. What it cannot prove is listed in docs/slicer-checks.md.
 """
