@@ -80,7 +80,7 @@ test: lint test-mrml
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-mrml: setup-slicer512
-	$(VENV512)/bin/python -m pytest tests/slicer_extension/mrml
+	$(VENV512)/bin/python -m pytest tests/slicer_extension/scene tests/slicer_extension/files
 
 panel-screenshots: setup
 	@$(BIN)/python -m tests.slicer_extension.panel.screenshots "$(SCREENSHOTS)"

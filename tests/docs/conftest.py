@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests import synthetic
-from tests.slicer_extension.odd_server import Handler, OddServer, odd_server, result_answer, result_body
+from tests.slicer_extension.client.http_server import Handler, HttpServer, http_server, result_answer, result_body
 from training.cases.case import Case
 from training.cases.find import case_from_folder
 from training.images.grid import Volume
@@ -97,9 +97,9 @@ def script(small_case) -> Script:
 
 
 @pytest.fixture
-def scripted_server(script) -> Iterator[OddServer]:
+def scripted_server(script) -> Iterator[HttpServer]:
     """A server that behaves as ``script`` says."""
-    with odd_server(script.reply) as server:
+    with http_server(script.reply) as server:
         yield server
 
 

@@ -9,7 +9,7 @@ from TumorLoopLib.scene import comparison, roles
 from TumorLoopLib.scene.labels import LabelSet
 
 from server_app import description
-from tests.slicer_extension.mrml.making import INFO, SHAPE, image, labelmap, oblique
+from tests.slicer_extension.scene.nodes import INFO, SHAPE, image, labelmap, oblique
 from training import modalities
 from training.cases.find import is_label
 from training.evaluation.metrics import region_dice

@@ -12,8 +12,8 @@ from TumorLoopLib.scene.roles import ROLES
 
 from tests import synthetic
 from tests.server_app.conftest import Server, serving, tiny_model
+from tests.slicer_extension.client.proxy import FaultyProxy, proxy_of
 from tests.slicer_extension.panel.user import User, at_the_panel
-from tests.slicer_extension.proxy import FaultyProxy, proxy_of
 
 __all__ = ["tiny_model"]
 

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from tests import synthetic
 from tests.server_app.conftest import Server, serving
-from tests.slicer_extension.faults import broken_server, wrong_token
+from tests.slicer_extension.client.proxy import FaultyProxy, broken_server, proxy_of, wrong_token
 from tests.slicer_extension.panel.user import User, at_the_panel
-from tests.slicer_extension.proxy import FaultyProxy, proxy_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EPOCHS = 6

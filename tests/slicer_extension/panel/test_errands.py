@@ -17,7 +17,7 @@ from TumorLoopLib.jobs.segment_and_submit import SegmentOrder, ServedCase, Submi
 from TumorLoopLib.jobs.sending import Sent
 from TumorLoopLib.scene.volumes import VolumeSnapshot, digest
 
-from tests.slicer_extension.faults import (
+from tests.slicer_extension.client.proxy import (
     broken_server,
     cut_request,
     cut_response,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import slicer
 
-from tests.slicer_extension.faults import (
+from tests.slicer_extension.client.proxy import (
     Fault,
     broken_server,
     cut_request,

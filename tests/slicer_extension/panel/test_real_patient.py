@@ -13,8 +13,8 @@ import slicer
 from tests import synthetic
 from tests.server_app.conftest import Server, load, serving
 from tests.slicer_extension.harness import watchdog
-from tests.slicer_extension.mrml.making import add_transform, moved_by
 from tests.slicer_extension.panel.user import User, segment_tag
+from tests.slicer_extension.scene.nodes import add_transform, moved_by
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PATIENT = "TCGA-FG-6692"

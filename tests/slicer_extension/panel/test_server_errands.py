@@ -14,8 +14,8 @@ from TumorLoopLib.jobs import server_status as server_errands
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.open_case import Counts
 
-from tests.slicer_extension.faults import answer_json, broken_server, cut_response, wrong_token
-from tests.slicer_extension.odd_server import odd_server
+from tests.slicer_extension.client.http_server import http_server
+from tests.slicer_extension.client.proxy import answer_json, broken_server, cut_response, wrong_token
 from tests.slicer_extension.panel.conftest import CASES
 
 
@@ -148,7 +148,7 @@ class TestConnection:
             handler.record()
             handler.reply(200, json.dumps({**info, "model_version": model}).encode(), "application/json")
 
-        with odd_server(answer) as played:
+        with http_server(answer) as played:
             assert self.failed_at(played.url) == step
 
     @pytest.mark.parametrize(("version", "good"), [("0.1.0", True), ("0.2", True), ("1.0", False), ("0.0.9", False)])

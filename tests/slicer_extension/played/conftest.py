@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import slicer
 
-from tests.slicer_extension.mrml.making import add_transform, image, make_volume, moved_by, oblique
 from tests.slicer_extension.panel.user import User, at_the_panel
 from tests.slicer_extension.played.case import LEVELS, NAMES, SHAPE
 from tests.slicer_extension.played.server import PlayedServer, played_server
+from tests.slicer_extension.scene.nodes import add_transform, image, make_volume, moved_by, oblique
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 import nrrd
 import numpy as np
 
-from tests.slicer_extension.mrml.making import INFO
-from tests.slicer_extension.odd_server import Handler, odd_server, result_answer, result_body
+from tests.slicer_extension.client.http_server import Handler, http_server, result_answer, result_body
+from tests.slicer_extension.scene.nodes import INFO
 
 #: Brightness from which on a voxel of the reference gets the labels 1, 2 and 3.
 LEVELS = (100, 200, 300)
@@ -240,7 +240,7 @@ class PlayedServer:
 def played_server() -> Iterator[PlayedServer]:
     """Run a played server."""
     played = PlayedServer()
-    with odd_server(played.answer) as server:
+    with http_server(played.answer) as server:
         played.url = server.url
         yield played
 

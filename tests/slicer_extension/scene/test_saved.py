@@ -10,8 +10,8 @@ from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.volumes import add_volume, digest, snapshot
 
 from tests.slicer_extension.harness import slicer_python
-from tests.slicer_extension.mrml.making import LABELS, SHAPE, image, labelmap
-from tests.slicer_extension.mrml.segmenting import (
+from tests.slicer_extension.scene.nodes import LABELS, SHAPE, image, labelmap
+from tests.slicer_extension.scene.segmentations import (
     ET,
     NCR,
     add_segment,

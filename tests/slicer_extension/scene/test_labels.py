@@ -4,7 +4,7 @@ import pytest
 from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.scene.labels import LabelSet
 
-from tests.slicer_extension.mrml.making import INFO, LABELS
+from tests.slicer_extension.scene.nodes import INFO, LABELS
 
 
 def changed(**fields):

@@ -3,7 +3,7 @@ import pytest
 from TumorLoopLib.scene.bounding_box import EMPTY_BOX, bounding_box
 from TumorLoopLib.scene.comparison import compare, volumes_ml
 
-from tests.slicer_extension.mrml.making import LABELS, SHAPE, labelmap, oblique
+from tests.slicer_extension.scene.nodes import LABELS, SHAPE, labelmap, oblique
 
 #: One voxel is 0.9 x 1.3 x 3.1 mm.
 VOXEL_ML = 0.9 * 1.3 * 3.1 / 1000

@@ -19,7 +19,7 @@ Answer = Callable[["Handler"], None]
 class Handler(BaseHTTPRequestHandler):
     """One request; ``server.answer`` decides what happens to it."""
 
-    server: OddServer
+    server: HttpServer
 
     def handle_any(self) -> None:
         self.server.answer(self)
@@ -33,10 +33,10 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def record(self) -> None:
-        """Read the request to its end and remember it, if it has one."""
+        """Read the request to its end and record it, if it has one."""
         body = self.body()
         if len(body) == int(self.headers.get("Content-Length", 0)):
-            self.server.requests.append(Seen(self.command, self.path, self.headers, body))
+            self.server.requests.append(Received(self.command, self.path, self.headers, body))
 
     def reply(self, status: int, content: bytes, content_type: str, length: int | None = None, **headers: str) -> None:
         """Send ``content``; a ``length`` other than its own makes an answer that breaks off."""
@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @dataclass
-class Seen:
+class Received:
     """A request that arrived whole."""
 
     method: str
@@ -59,16 +59,22 @@ class Seen:
     body: bytes
 
 
-class OddServer(ThreadingHTTPServer):
+class HttpServer(ThreadingHTTPServer):
     """A threaded server on a free loopback port."""
 
     daemon_threads = True
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.start(answer)
+
+    def start(self, answer: Answer) -> None:
+        """Begin anew with another answer."""
         self.answer = answer
-        self.requests: list[Seen] = []
-        #: Set when the test is over, so that sleeping answers end.
+        self.requests: list[Received] = []
+        #: Set when a request arrived that :func:`wait_forever` does not answer.
+        self.busy = threading.Event()
+        #: Set when the test is over, so that waiting answers end.
         self.over = threading.Event()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -80,10 +86,10 @@ class OddServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def odd_server(answer: Answer) -> Iterator[OddServer]:
+def http_server(answer: Answer) -> Iterator[HttpServer]:
     """Run a server that treats every request with ``answer``."""
-    server = OddServer(answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="odd-server")
+    server = HttpServer(answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="http-server")
     thread.start()
     try:
         yield server
@@ -94,22 +100,30 @@ def odd_server(answer: Answer) -> Iterator[OddServer]:
         thread.join()
 
 
+def wait_forever(handler: Handler) -> None:
+    """Leave a request unread and unanswered."""
+    handler.server.busy.set()
+    handler.server.over.wait(30)
+
+
 def json_answer(content: Any, status: int = 200) -> Answer:
     """Answer every request with ``content``."""
+    return file_answer(json.dumps(content).encode(), "application/json", status)
+
+
+def refusal(status: int, field: str, message: str) -> Answer:
+    """Answer as the TumorLoop server does when it rejects a request."""
+    return json_answer({"detail": {"field": field, "message": message}}, status)
+
+
+def file_answer(
+    content: bytes, content_type: str, status: int = 200, length: int | None = None, **headers: str
+) -> Answer:
+    """Answer every request with a file or a page."""
 
     def answer(handler: Handler) -> None:
         handler.record()
-        handler.reply(status, json.dumps(content).encode(), "application/json")
-
-    return answer
-
-
-def text_answer(status: int, text: str, content_type: str = "text/html") -> Answer:
-    """Answer every request with a text."""
-
-    def answer(handler: Handler) -> None:
-        handler.record()
-        handler.reply(status, text.encode(), content_type)
+        handler.reply(status, content, content_type, length, **headers)
 
     return answer
 
@@ -126,12 +140,7 @@ def result_body(image: bytes, params: Any, filename: str = "../../etc/evil.nii.g
 
 def result_answer(body: bytes, length: int | None = None) -> Answer:
     """Answer with an inference reply, or with the beginning of one."""
-
-    def answer(handler: Handler) -> None:
-        handler.record()
-        handler.reply(200, body, f"multipart/form-data; boundary={BOUNDARY}", length)
-
-    return answer
+    return file_answer(body, f"multipart/form-data; boundary={BOUNDARY}", length=length)
 
 
 def files_in(folder: Path) -> list[str]:

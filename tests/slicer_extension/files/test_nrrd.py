@@ -8,7 +8,7 @@ import pytest
 from TumorLoopLib.client.errors import Cancelled, LocalFileError
 from TumorLoopLib.files.nrrd import read_nrrd, write_nrrd
 
-from tests.slicer_extension.mrml.making import SHAPE, image, oblique
+from tests.slicer_extension.scene.nodes import SHAPE, image, oblique
 
 TYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
 PLAIN = (

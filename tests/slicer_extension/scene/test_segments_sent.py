@@ -7,7 +7,7 @@ from TumorLoopLib.scene import segments
 from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.volumes import UnusableVolume
 
-from tests.slicer_extension.mrml.making import (
+from tests.slicer_extension.scene.nodes import (
     INFO,
     LABELS,
     SHAPE,
@@ -17,7 +17,18 @@ from tests.slicer_extension.mrml.making import (
     moved_by,
     oblique,
 )
-from tests.slicer_extension.mrml.segmenting import ED, ET, NCR, add_segment, back, ball, case, mask_of, paint, world_of
+from tests.slicer_extension.scene.segmentations import (
+    ED,
+    ET,
+    NCR,
+    add_segment,
+    back,
+    ball,
+    case,
+    mask_of,
+    paint,
+    world_of,
+)
 
 pytestmark = pytest.mark.usefixtures("scene")
 

@@ -9,7 +9,7 @@ import slicer
 import vtk
 from TumorLoopLib.scene import geometry, segments
 
-from tests.slicer_extension.mrml.making import LABELS, add_transform, labelmap, make_volume, moved_by, oblique
+from tests.slicer_extension.scene.nodes import LABELS, add_transform, labelmap, make_volume, moved_by, oblique
 
 NCR, ED, ET = "NCR", "ED", "ET"  # ids of the segments that add_segmentation makes
 

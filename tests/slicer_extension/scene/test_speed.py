@@ -13,8 +13,8 @@ import slicer
 from TumorLoopLib.scene import comparison, segments
 from TumorLoopLib.scene.volumes import add_volume, problem_of, snapshot
 
-from tests.slicer_extension.mrml.making import LABELS, make_volume
-from tests.slicer_extension.mrml.segmenting import ED, ET, ball, mask_of, paint, world_of
+from tests.slicer_extension.scene.nodes import LABELS, make_volume
+from tests.slicer_extension.scene.segmentations import ED, ET, ball, mask_of, paint, world_of
 
 SHAPE = (155, 240, 240)
 BOUND = 0.3

@@ -13,7 +13,7 @@ from TumorLoopLib.scene.volumes import (
     texts_of,
 )
 
-from tests.slicer_extension.mrml.making import add_bending, add_transform, image, make_volume, moved_by, oblique
+from tests.slicer_extension.scene.nodes import add_bending, add_transform, image, make_volume, moved_by, oblique
 
 pytestmark = pytest.mark.usefixtures("scene")
 

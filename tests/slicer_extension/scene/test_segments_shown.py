@@ -5,8 +5,8 @@ from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.scene import geometry, segments
 from TumorLoopLib.scene.volumes import UnusableVolume
 
-from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_bending, labelmap, make_volume, oblique
-from tests.slicer_extension.mrml.segmenting import answer_of, back, case, mask_of, tag_of, world_of
+from tests.slicer_extension.scene.nodes import LABELS, SHAPE, add_bending, labelmap, make_volume, oblique
+from tests.slicer_extension.scene.segmentations import answer_of, back, case, mask_of, tag_of, world_of
 
 pytestmark = pytest.mark.usefixtures("scene")
 

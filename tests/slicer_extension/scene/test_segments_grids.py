@@ -5,8 +5,8 @@ import pytest
 import slicer
 from TumorLoopLib.scene import geometry, segments
 
-from tests.slicer_extension.mrml.making import LABELS, SHAPE, add_transform, labelmap, make_volume, moved_by, oblique
-from tests.slicer_extension.mrml.segmenting import ED, back, ball, case, mask_of
+from tests.slicer_extension.scene.nodes import LABELS, SHAPE, add_transform, labelmap, make_volume, moved_by, oblique
+from tests.slicer_extension.scene.segmentations import ED, back, ball, case, mask_of
 
 pytestmark = pytest.mark.usefixtures("scene")
 

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from TumorLoopLib.client import TumorLoopClient
+
+from tests.slicer_extension.client.http_server import HttpServer, http_server, json_answer
+
+
+@pytest.fixture(scope="session")
+def one_server() -> Iterator[HttpServer]:
+    with http_server(json_answer({})) as running:
+        yield running
+
+
+@pytest.fixture
+def server(one_server) -> Iterator[HttpServer]:
+    """A server whose ``answer`` the test sets; afterwards neither it nor the client may leave a thread behind."""
+    one_server.start(json_answer({}))
+    before = set(threading.enumerate())
+    yield one_server
+    one_server.over.set()
+    deadline = time.monotonic() + 5
+    while left := set(threading.enumerate()) - before:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def client(server) -> TumorLoopClient:
+    return TumorLoopClient(server.url, user="ann")

@@ -1,0 +1,308 @@
+"""The client against a real server over a real socket: what it sends, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import tracemalloc
+from email.message import Message
+from email.parser import BytesParser
+from pathlib import Path
+
+import pytest
+import TumorLoopLib
+from TumorLoopLib.client import InferResult, TumorLoopClient, new_job_id
+from TumorLoopLib.client.address import Address
+from TumorLoopLib.client.errors import BadReply, ServerUnreachable
+
+from tests.slicer_extension.client.http_server import (
+    Handler,
+    Received,
+    file_answer,
+    files_in,
+    json_answer,
+    refusal,
+    result_answer,
+    result_body,
+)
+
+ROLES = ("t1", "t1ce", "t2", "flair")
+LABELMAP = gzip.compress(os.urandom(100_000) + b"\r\n--" + bytes(1000))
+NRRD = b"NRRD0004\n" + bytes(100)
+MAP = "/maps/0123456789abcdef0123456789abcdef/entropy.nii.gz"
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """Four files whose names reveal a patient."""
+    paths = {role: tmp_path / f"Müller_Änne_{role}.nii.gz" for role in ROLES}
+    for path in paths.values():
+        path.write_bytes(os.urandom(200_000))
+    return paths
+
+
+def form_parts(request: Received) -> dict[str, Message]:
+    """Read a request's form with the standard library's own parser."""
+    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+    message = BytesParser().parsebytes(head + request.body)
+    assert not message.defects
+    parts = [part for part in message.walk() if part is not message]
+    return {str(part.get_filename() or part.get_param("name", header="content-disposition")): part for part in parts}
+
+
+def params_in(request: Received):
+    return json.loads(str(form_parts(request)["params"].get_payload()))
+
+
+def targets(server):
+    return [f"{request.method} {request.path}" for request in server.requests]
+
+
+# === Images ===
+
+
+def test_four_volumes_arrive_byte_for_byte_under_names_that_reveal_nothing(server, client, volumes):
+    seen: list[tuple[int, int]] = []
+    server.answer = json_answer({"session_id": "abc", "session_info": {}})
+    assert client.create_session(volumes, lambda sent, total: seen.append((sent, total))) == "abc"
+    assert targets(server) == ["PUT /session/"]
+    request = server.requests[0]
+    parts = form_parts(request)
+    assert list(parts) == [f"{role}.nii.gz" for role in ROLES]
+    assert all(parts[f"{role}.nii.gz"].get_payload(decode=True) == path.read_bytes() for role, path in volumes.items())
+    assert b"ller" not in request.body[:200]
+    assert seen[-1] == (len(request.body), len(request.body))
+    assert [sent for sent, _ in seen] == sorted({sent for sent, _ in seen})
+
+
+def test_a_session_may_lack_modalities_or_build_on_an_earlier_one(server, client, volumes):
+    server.answer = json_answer({"session_id": "new"})
+    three = {role: volumes[role] for role in ("t1", "t1ce", "flair")}
+    assert client.create_session(three, allow_missing=True) == "new"
+    assert client.create_session({"flair": volumes["flair"]}, base="old & gone") == "new"
+    assert client.create_session({"flair": volumes["flair"]}, base="old", allow_missing=True) == "new"
+    queries = ["allow_missing=true", "base=old+%26+gone", "allow_missing=true&base=old"]
+    assert targets(server) == [f"PUT /session/?{query}" for query in queries]
+    sent = [list(form_parts(request)) for request in server.requests]
+    assert sent == [["t1.nii.gz", "t1ce.nii.gz", "flair.nii.gz"], ["flair.nii.gz"], ["flair.nii.gz"]]
+
+
+def test_a_session_becomes_a_case_without_sending_anything_again(server, client):
+    server.answer = json_answer({"id": "my case"})
+    assert client.case_from_session("my case", "0f-1") == {"id": "my case"}
+    assert targets(server) == ["PUT /cases/my%20case?session_id=0f-1&client_id=ann"]
+    assert server.requests[0].body == b""
+
+
+def test_a_large_upload_is_not_held_in_memory(server, client, tmp_path):
+    big = tmp_path / "big.nii"
+    with open(big, "wb") as handle:
+        handle.truncate(64 << 20)
+
+    def discard(handler: Handler) -> None:
+        remaining = int(handler.headers["Content-Length"])
+        while remaining:
+            remaining -= len(handler.rfile.read(min(remaining, 1 << 16)))
+        handler.reply(200, b'{"image": "x"}', "application/json")
+
+    server.answer = discard
+    tracemalloc.start()
+    client.upload_image("x", big)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
+
+
+def test_files_are_saved_under_names_that_the_server_cannot_choose(server, tmp_path):
+    server.answer = file_answer(
+        NRRD, "application/octet-stream", Content_Disposition='attachment; filename="../x.nrrd"'
+    )
+    client = TumorLoopClient(server.url + "/prefix")
+    result = InferResult(tmp_path / "a.nrrd", {"maps": {"entropy": MAP}})
+    progress: list[int] = []
+    paths = [
+        client.download_image("case", tmp_path),
+        client.download_volume("a/b", "t1ce", tmp_path, lambda done, total: progress.append(done)),
+        client.download_label("case", "v0001", tmp_path),
+        client.download_label("case", "v0002", tmp_path, ending=".nrrd"),
+        client.download_map(result, "entropy", tmp_path / "new folder"),
+        client.download_map(result, "entropy", tmp_path, ending=".nrrd"),
+    ]
+    names = ["image.nrrd", "t1ce.nrrd", "v0001.nrrd", "v0002.nrrd", "new folder/entropy.nrrd", "entropy.nrrd"]
+    assert paths == [tmp_path / name for name in names]
+    assert all(path.read_bytes() == NRRD for path in paths)
+    assert progress[-1] == len(NRRD)
+    assert targets(server) == [
+        "GET /prefix/datastore/image?image=case",
+        "GET /prefix/cases/a%2Fb/volumes/t1ce",
+        "GET /prefix/cases/case/labels/v0001",
+        "GET /prefix/cases/case/labels/v0002?ending=.nrrd",
+        f"GET /prefix{MAP}",
+        f"GET /prefix{MAP}?ending=.nrrd",
+    ]
+
+
+def test_a_sample_is_made_with_a_seed_or_without(server, client):
+    server.answer = json_answer({"id": "sample-0"})
+    assert client.make_sample() == client.make_sample(seed=0) == {"id": "sample-0"}
+    assert targets(server) == ["POST /samples"] * 2
+    assert [json.loads(seen.body) for seen in server.requests] == [
+        {"client_id": "ann"},
+        {"client_id": "ann", "seed": 0},
+    ]
+
+
+# === Segmentation ===
+
+
+def test_a_result_is_saved_whole_with_the_parameters_of_the_server(server, client, tmp_path):
+    params = {"model_version": "v0000", "volumes_ml": {"whole tumor": 1.5}}
+    server.answer = result_answer(result_body(LABELMAP, params))
+    result = client.infer(case_id="a b/ü", params={"reference": "t1ce"}, folder=tmp_path / "out")
+    assert (result.path, result.params) == (tmp_path / "out" / "segmentation.nii.gz", params)
+    assert result.path.read_bytes() == LABELMAP
+    assert files_in(tmp_path / "out") == ["segmentation.nii.gz"]
+    assert targets(server) == ["POST /infer/tumorloop?image=a+b%2F%C3%BC&output=all"]
+    assert params_in(server.requests[0]) == {"client_id": "ann", "reference": "t1ce"}
+
+
+def test_parameters_of_an_inference_are_sent_only_if_they_are_given(server, tmp_path):
+    server.answer = result_answer(result_body(LABELMAP, {}))
+    client = TumorLoopClient(server.url)
+    client.infer(case_id="a", folder=tmp_path)
+    client.infer(
+        session_id="s", folder=tmp_path, allow_missing=True, output_maps=True, job="j", params={"reference": "t1"}
+    )
+    given = {"reference": "t1", "allow_missing": True, "output_maps": True, "job": "j"}
+    assert [params_in(request) for request in server.requests] == [{}, given]
+    assert targets(server)[1] == "POST /infer/tumorloop?session_id=s&output=all"
+    for case, session in ((None, None), ("a", "s")):
+        with pytest.raises(ValueError, match="either case_id or session_id"):
+            client.infer(folder=tmp_path, case_id=case, session_id=session)
+
+
+def test_a_job_is_watched_and_cancelled_by_its_id_and_unknown_ones_are_none(server, client):
+    state = {"id": "job12345", "state": "computing", "position": 0, "share": 0.5, "stage": "computing"}
+    server.answer = json_answer(state)
+    assert client.job("job12345") == client.cancel_job("job12345") == state
+    server.answer = refusal(404, "job", "There is no job.")
+    assert client.job("job12345") is client.cancel_job("job12345") is None
+    assert targets(server) == ["GET /jobs/job12345", "DELETE /jobs/job12345"] * 2
+
+
+def test_the_ids_of_jobs_are_valid_and_unique():
+    ids = {new_job_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(r"[a-z0-9]{8,64}", job) for job in ids)
+
+
+def test_a_map_that_was_not_computed_is_refused_before_anything_is_sent(tmp_path):
+    with pytest.raises(ValueError, match="no map 'entropy'; it has none"):
+        TumorLoopClient("http://127.0.0.1:1").download_map(InferResult(tmp_path, {}), "entropy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("entropy", "http://elsewhere.example/maps/0a/entropy.nii.gz"),
+        ("entropy", "/maps/../datastore/entropy.nii.gz"),
+        ("entropy", 7),
+        ("../entropy", "/maps/0a/entropy.nii.gz"),
+    ],
+)
+def test_an_address_or_name_of_a_map_that_leads_elsewhere_is_refused(tmp_path, name, address):
+    result = InferResult(tmp_path, {"maps": {name: address}})
+    with pytest.raises(BadReply, match="invalid address for a map"):
+        TumorLoopClient("http://127.0.0.1:1").download_map(result, name, tmp_path)
+
+
+# === Labels and training ===
+
+
+def test_a_label_is_submitted_with_its_params_and_tag(server, client, tmp_path):
+    label = tmp_path / "Änne.seg.nrrd"
+    label.write_bytes(b"NRRD0004")
+    server.answer = json_answer({"image": "case", "label": "v0001"})
+    assert client.save_label("case", label, {"comment": "ok"}, tag="draft")["label"] == "v0001"
+    assert targets(server) == ["PUT /datastore/label?image=case&tag=draft"]
+    assert params_in(server.requests[0]) == {"client_id": "ann", "comment": "ok"}
+    assert form_parts(server.requests[0])["label.seg.nrrd"].get_payload(decode=True) == b"NRRD0004"
+
+
+def test_training_is_planned_and_started_with_its_parameters_in_the_body(server):
+    plan = {"parent": "v0001", "new": 1, "total": 2, "cases": ["a"], "max_epochs": 3, "expected_seconds": None}
+    client = TumorLoopClient(server.url)
+    server.answer = json_answer(plan)
+    assert client.training_plan() == client.training_plan("a/b") == plan
+    client.train(params={"max_epochs": 2})
+    plans = ["GET /train/tumorloop/plan", "GET /train/a%2Fb/plan"]
+    assert targets(server) == [*plans, "POST /train/tumorloop"]
+    started = server.requests[2]
+    assert json.loads(started.body) == {"max_epochs": 2}
+    assert started.headers["Content-Type"] == "application/json"
+
+
+def test_nothing_left_to_label_and_nothing_trained_yet_are_none(server, client):
+    assert client.next_sample() is None
+    server.answer = json_answer({"detail": "No Train Tasks Found"}, 404)
+    assert client.train_status() is None
+
+
+def test_train_stats_are_those_of_the_model(server, client):
+    server.answer = json_answer({"train_stats": {"tumorloop": {"epoch": 3}}})
+    assert (client.train_stats(), client.train_stats("other")) == ({"epoch": 3}, {})
+
+
+@pytest.mark.parametrize("content", [[{"id": "v0000"}], {"versions": [{"id": "v0000"}], "current": "v0000"}])
+def test_lists_are_accepted_bare_or_under_their_name(server, client, content):
+    server.answer = json_answer(content)
+    assert client.versions() == [{"id": "v0000"}]
+
+
+@pytest.mark.parametrize(
+    ("call", "content", "words"),
+    [
+        ("cases", {"other": 1}, "has no list of cases"),
+        ("training_plan", [1], "is not a JSON object"),
+        ("make_sample", [1], "is not a JSON object"),
+    ],
+)
+def test_an_answer_of_another_kind_is_a_bad_reply(server, client, call, content, words):
+    server.answer = json_answer(content)
+    with pytest.raises(BadReply, match=words):
+        getattr(client, call)()
+
+
+# === The server's address, and what the client needs ===
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("localhost:8000/", "http://localhost:8000"),
+        (" https://seg.example.org/loop/ ", "https://seg.example.org:443/loop"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_addresses_are_understood_as_people_type_them(text, full):
+    assert str(Address.parse(text)) == full
+
+
+@pytest.mark.parametrize("url", ["ftp://somewhere", "http://", "http://host:port", "http://[::1", ""])
+def test_an_invalid_address_is_refused(url):
+    with pytest.raises(ServerUnreachable, match="not a server address"):
+        TumorLoopClient(url)
+
+
+def test_the_client_runs_on_the_standard_library_alone_and_reads_as_python_3_9():
+    library = Path(TumorLoopLib.__file__).parent
+    for path in (library / "client").glob("*.py"):
+        ast.parse(path.read_text("utf-8"), feature_version=(3, 9))
+    # -S leaves the installed packages out, -I the surroundings.
+    code = f"import sys; sys.path.insert(0, {str(library.parent)!r}); import TumorLoopLib.client"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, timeout=60)

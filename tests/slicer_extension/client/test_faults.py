@@ -1,0 +1,319 @@
+"""The client against a server that rejects, breaks, stalls or vanishes, with TLS and without."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from TumorLoopLib.client import TumorLoopClient, new_job_id
+from TumorLoopLib.client.address import Timeouts
+from TumorLoopLib.client.errors import (
+    BadReply,
+    Cancelled,
+    ConnectionLost,
+    LocalFileError,
+    NotAuthorized,
+    RequestRejected,
+    ServerFailed,
+    ServerTimeout,
+    ServerUnreachable,
+)
+
+from tests.slicer_extension.client.http_server import (
+    Handler,
+    file_answer,
+    files_in,
+    http_server,
+    json_answer,
+    result_answer,
+    result_body,
+    wait_forever,
+)
+
+IMPATIENT = Timeouts(connect=0.3, answer=0.2, transfer=0.2, check=0.2, infer=0.2)
+LABELMAP = gzip.compress(os.urandom(100_000) + b"\r\n--" + bytes(1000))
+RESULT = result_body(LABELMAP, {})
+PAGE = b"<html><head><style>b{}</style><title>502</title></head><body><h1>Bad &amp; Gateway</h1></body></html>"
+
+
+@pytest.fixture
+def big(tmp_path):
+    """A file larger than all buffers between client and server."""
+    path = tmp_path / "big.nii"
+    with open(path, "wb") as handle:
+        handle.truncate(64 << 20)
+    return path
+
+
+def stall(handler: Handler) -> None:
+    """Begin to send a result, and stop."""
+    result_answer(RESULT[:1000], 10**6)(handler)
+    wait_forever(handler)
+
+
+# === Answers ===
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "error", "words"),
+    [
+        (RESULT[:50_000], len(RESULT), ConnectionLost, "broke off after 50000"),
+        (RESULT[:50_000], None, BadReply, "cut off"),
+        (result_body(LABELMAP[:-20], {}), None, BadReply, "damaged"),
+        (result_body(b"", {}), None, BadReply, "empty"),
+        (result_body(LABELMAP, [1]), None, BadReply, "cannot be read"),
+        (b"", None, BadReply, "empty"),
+    ],
+    ids=["connection drops", "form cut off", "file cut off", "no file content", "odd params", "nothing"],
+)
+def test_an_incomplete_result_leaves_the_old_one_alone(server, client, tmp_path, body, length, error, words):
+    (tmp_path / "segmentation.nii.gz").write_bytes(b"old")
+    server.answer = result_answer(body, length)
+    with pytest.raises(error, match=words):
+        client.infer(case_id="x", folder=tmp_path)
+    assert files_in(tmp_path) == ["segmentation.nii.gz"]
+    assert (tmp_path / "segmentation.nii.gz").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "error", "field", "message"),
+    [
+        (422, "Image 'x' not found", RequestRejected, "", "Image 'x' not found"),
+        (422, {"field": "t2", "message": "It is not NIfTI."}, RequestRejected, "t2", "It is not NIfTI."),
+        (422, [{"loc": ["body", "files"], "msg": "Required"}], RequestRejected, "files", "files: Required"),
+        (404, {"field": "base", "message": "No such session."}, RequestRejected, "base", "No such session."),
+        (401, "Invalid token", NotAuthorized, "", "The server refuses access: Invalid token"),
+        (499, {"field": "job", "message": "It was cancelled."}, Cancelled, None, "It was cancelled."),
+        (499, b"", Cancelled, None, "Cancelled."),
+        (507, {"field": "disk", "message": "The disk is full."}, ServerFailed, None, "The disk is full."),
+        (507, b"", ServerFailed, None, "The server failed: Insufficient Storage (HTTP 507)."),
+        (502, PAGE, ServerFailed, None, "The server failed: 502 Bad & Gateway (HTTP 502)."),
+    ],
+)
+def test_a_refusal_is_a_typed_error_in_the_servers_own_words(server, tmp_path, status, detail, error, field, message):
+    page = isinstance(detail, bytes)
+    server.answer = file_answer(detail, "text/html", status) if page else json_answer({"detail": detail}, status)
+    client = TumorLoopClient(server.url, "s3cret")
+    with pytest.raises(error) as caught:
+        client.info()
+    assert (str(caught.value), getattr(caught.value, "field", None)) == (message, field)
+    assert getattr(caught.value, "status", 499) == status
+    assert server.requests[0].headers["Authorization"] == "Bearer s3cret"
+    with pytest.raises(error):
+        client.infer(case_id="a", job=new_job_id(), folder=tmp_path)
+    assert files_in(tmp_path) == []
+
+
+def test_a_token_with_characters_that_no_header_carries_is_refused():
+    with pytest.raises(NotAuthorized, match="not allowed in one"):
+        TumorLoopClient("http://127.0.0.1:1", "s3crét")
+
+
+def test_another_web_server_is_recognized_as_such(server, client):
+    server.answer = file_answer(b"<html>It works!</html>", "text/html")
+    with pytest.raises(BadReply, match="text/html"):
+        client.info()
+
+
+def test_something_that_does_not_speak_http_is_recognized():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+            connection.recv(1000)
+            connection.close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(BadReply, match="not a web server"):
+            TumorLoopClient(f"127.0.0.1:{listener.getsockname()[1]}").info()
+        thread.join()
+
+
+def test_nobody_listening_is_unreachable():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ServerUnreachable, match=r"No server answers at .*refused"):
+        TumorLoopClient(f"127.0.0.1:{port}").info()
+
+
+# === Connections that break or stall ===
+
+
+@pytest.mark.parametrize("answer", [wait_forever, stall], ids=["before its answer", "during its answer"])
+def test_a_silent_server_times_out_in_words(server, tmp_path, answer):
+    server.answer = answer
+    started = time.monotonic()
+    with pytest.raises(ServerTimeout, match="did not respond"):
+        TumorLoopClient(server.url, timeouts=IMPATIENT).infer(case_id="x", folder=tmp_path)
+    assert time.monotonic() - started < 1.5
+    assert files_in(tmp_path) == []
+
+
+def test_a_server_that_hangs_up_during_the_upload_is_a_lost_connection(server, client, big):
+    def hang_up(handler: Handler) -> None:
+        handler.rfile.read(1 << 16)
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+    server.answer = hang_up
+    with pytest.raises(ConnectionLost):
+        client.upload_image("x", big)
+
+
+def test_a_refusal_during_an_upload_is_heard(server, client, big):
+    def refuse(handler: Handler) -> None:
+        handler.rfile.read(1 << 16)
+        handler.reply(413, b'{"detail": "too large"}', "application/json")
+        handler.connection.shutdown(socket.SHUT_WR)
+        handler.server.over.wait(0.5)
+
+    server.answer = refuse
+    with pytest.raises(RequestRejected, match="too large"):
+        client.upload_image("x", big)
+
+
+# === Cancelling ===
+
+
+@contextmanager
+def cancelled_at_once(begun: threading.Event) -> Iterator[threading.Event]:
+    """Yield an event that is set once ``begun`` is, and expect the block to end as cancelled within a second."""
+    cancel, times = threading.Event(), []
+
+    def set_it() -> None:
+        begun.wait(10)
+        times.append(time.monotonic())
+        cancel.set()
+
+    thread = threading.Thread(target=set_it)
+    thread.start()
+    with pytest.raises(Cancelled):
+        yield cancel
+    thread.join()
+    assert time.monotonic() - times[0] < 1
+
+
+@pytest.mark.parametrize("answer", [wait_forever, stall], ids=["while it computes", "while it answers"])
+def test_cancel_ends_an_inference_within_a_second(server, client, tmp_path, answer):
+    server.answer = answer
+    with cancelled_at_once(server.busy) as cancel:
+        client.infer(case_id="x", folder=tmp_path / "out", cancel=cancel)
+    assert files_in(tmp_path / "out") == []
+
+
+def test_cancel_ends_an_upload_within_a_second(server, client, big):
+    server.answer = wait_forever
+    with cancelled_at_once(server.busy) as cancel:
+        client.upload_image("x", big, cancel=cancel)
+
+
+def test_a_connection_attempt_can_be_cancelled_and_times_out(big):
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # fills the queue of a listener that never accepts
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        client = TumorLoopClient(f"127.0.0.1:{listener.getsockname()[1]}", timeouts=IMPATIENT)
+        with pytest.raises(ServerTimeout, match="did not accept a connection within 0 seconds"):
+            client.info()
+        client = TumorLoopClient(client.server_url)
+        soon = threading.Event()
+        threading.Timer(0.05, soon.set).start()
+        with cancelled_at_once(soon) as cancel:
+            client.upload_image("x", big, cancel=cancel)
+
+
+def test_a_call_that_was_cancelled_before_it_began_sends_nothing(server, client, big):
+    cancel = threading.Event()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        client.upload_image("x", big, cancel=cancel)
+    assert server.requests == []
+
+
+# === Local files ===
+
+
+def test_a_file_that_is_not_there_is_named_before_anything_is_sent(server, client, tmp_path):
+    with pytest.raises(LocalFileError, match=r"absent\.nii"):
+        client.upload_image("x", tmp_path / "absent.nii")
+    assert server.requests == []
+
+
+def test_a_file_that_grows_while_it_is_sent_is_reported(server, client, big):
+    def grow(sent: int, total: int) -> None:
+        if sent < 1 << 17:
+            with open(big, "ab") as handle:
+                handle.write(b"more")
+
+    with pytest.raises(LocalFileError, match="changed while it was being sent"):
+        client.upload_image("x", big, grow)
+    assert server.requests == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_local_error(server, client, tmp_path):
+    (tmp_path / "out").write_text("a file, not a folder")
+    server.answer = result_answer(RESULT)
+    with pytest.raises(LocalFileError, match="saved in"):
+        client.infer(case_id="x", folder=tmp_path / "out")
+
+
+# === TLS ===
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl program is not here to make a certificate")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", path.with_suffix(".crt")]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
+
+
+@pytest.fixture
+def secured(certificate):
+    """A server that speaks https, its address, and a client that trusts its certificate."""
+    with http_server(json_answer({"image": "x", "pad": "y" * 300_000})) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        url = server.url.replace("http://", "https://")
+        trust = ssl.create_default_context(cafile=certificate.with_suffix(".crt"))
+        yield server, url, TumorLoopClient(url, tls=trust)
+
+
+def test_an_untrusted_certificate_is_refused_and_a_trusted_one_serves_both_directions(secured, tmp_path):
+    server, url, client = secured
+    with pytest.raises(ServerUnreachable, match="not trusted"):
+        TumorLoopClient(url).info()
+    assert server.requests == []
+    (tmp_path / "big.nii").write_bytes(bytes(8 << 20))
+    assert client.upload_image("x", tmp_path / "big.nii") == "x"
+    assert len(server.requests[0].body) > 8 << 20
+
+
+def test_cancel_ends_a_secured_upload_within_a_second(secured, big):
+    server, _url, client = secured
+    server.answer = wait_forever
+    with cancelled_at_once(server.busy) as cancel:
+        client.upload_image("x", big, cancel=cancel)
+
+
+def test_https_where_the_server_speaks_http_is_said(server):
+    with pytest.raises(ConnectionLost, match="speak https there"):
+        TumorLoopClient(server.url.replace("http://", "https://")).info()
