@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# the logic on MRML is tested on Slicer 5.12 as well, in an environment of its own
+# the panel's logic is also tested on the MRML classes of Slicer 5.12, in a separate environment
 VENV512 := .venv-slicer512
 PIP_ARGS ?=
-# pip in an environment's folder of programs; setuptools would warn of editable installations, in eleven lines
+# pip of the environment with the given bin folder; setuptools would print eleven lines of warnings on editable installs
 install = PYTHONWARNINGS=ignore $(1)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
 # make demo: a folder of labeled cases to use instead of phantoms, and where the report goes
@@ -14,30 +14,33 @@ OUT := demo
 # make run
 STUDIES := $(OUT)/studies
 PORT := 8000
-# make test: so many tests at once, each with servers of its own
+# make test: how many tests run at once, each with its own servers
 WORKERS := 2
 # make panel-screenshots
 SCREENSHOTS := build/panel-screenshots
 # make attack
 ATTACK := build/attack
 
-.PHONY: help setup setup-slicer512 gpu demo run test test-mrml lint panel-screenshots crash attack fuzz audit clean
+.PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-screenshots attack fuzz crash soak audit clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
-	@echo "make demo CASES=folder    the same on labeled cases of your own"
+	@echo "make demo CASES=folder    the same on your own labeled cases"
 	@echo "make run STUDIES=folder   serve a folder of cases on 127.0.0.1:$(PORT)"
-	@echo "make test                 lint and all tests"
-	@echo "make test-mrml            the panel's logic on Slicer 5.12's MRML (make test calls it)"
-	@echo "make attack               attacks on stock MONAI Label and ours; writes $(ATTACK)/attacks.html"
-	@echo "make fuzz                 5,000 made-up requests to our server"
-	@echo "make audit                bandit and pip-audit: weaknesses in our code, and known ones in what it uses"
-	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
-	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
-	@echo "make soak                 eight clients for five minutes: errors, times of the answers, memory"
-	@echo "make lint                 ruff, mypy, and the direction of imports"
+	@echo "make setup                create the virtual environment $(VENV) (the other targets call it)"
 	@echo "make gpu                  the same with TensorFlow's CUDA libraries"
-	@echo "make setup                the virtual environment in $(VENV) (the others call it)"
+	@echo "make clean                delete the demo's folder and all build output"
+	@echo
+	@echo "make test                 lint and all tests, $(WORKERS) at a time (WORKERS=4: four)"
+	@echo "make lint                 ruff, mypy, and the direction of imports"
+	@echo "make test-mrml            the panel's logic on the MRML classes of Slicer 5.12 (part of make test)"
+	@echo "make faults               seeded faults in the panel: does a test notice each of them?"
+	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
+	@echo "make attack               attacks on stock MONAI Label and our server; writes $(ATTACK)/attacks.html"
+	@echo "make fuzz                 5,000 generated requests to our server"
+	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
+	@echo "make soak                 eight clients for five minutes: errors, response times, memory"
+	@echo "make audit                bandit and pip-audit: weaknesses in our code, known ones in its dependencies"
 
 setup: $(VENV)/.ready
 
@@ -82,11 +85,11 @@ test: lint test-mrml
 test-mrml: setup-slicer512
 	$(VENV512)/bin/python -m pytest tests/slicer_extension/scene tests/slicer_extension/files
 
+faults: setup
+	@$(BIN)/python -m tests.slicer_extension.mutation
+
 panel-screenshots: setup
 	@$(BIN)/python -m tests.slicer_extension.panel.screenshots "$(SCREENSHOTS)"
-
-crash: setup
-	@$(BIN)/python -m tests.crash
 
 attack: setup
 	@$(BIN)/python -m tests.attack --out "$(ATTACK)"
@@ -94,15 +97,18 @@ attack: setup
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz
 
+crash: setup
+	@$(BIN)/python -m tests.crash
+
+soak: setup
+	@$(BIN)/python -m tests.server_app.operations.soak --out build/soak.json
+
 audit: setup
 	@$(call install,$(BIN)) -e ".[audit]"
 	$(BIN)/bandit --quiet --severity-level medium --recursive training server_app slicer_extension/TumorLoop
 	$(BIN)/pip-audit --local
 
-soak: setup
-	@$(BIN)/python -m tests.server_app.operations.soak --out build/soak.json
-
 clean:
-	@# only what the demo marked as its own
+	@# only a folder that the demo marked as its own
 	test ! -e "$(OUT)/.tumorloop-demo" || rm -rf "$(OUT)"
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
