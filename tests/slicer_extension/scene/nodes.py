@@ -1,4 +1,4 @@
-"""Labels, volumes and labelmaps that the tests in this folder share."""
+"""Labels, volumes and segmentations that the tests share, and edits as a user makes them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import slicer
+import vtk
+from TumorLoopLib.scene import geometry, segments
 from TumorLoopLib.scene.labels import LabelSet
 
 _ALTERED = {"scheme": "SCT", "value": "49755003", "meaning": "Morphologically Altered Structure"}
+_LABELS = (
+    ("necrotic core", 1, "NCR", [0, 255, 255], "6574001", "Necrosis"),
+    ("peritumoral edema", 2, "ED", [255, 255, 0], "79654002", "Edema"),
+    ("enhancing tumor", 3, "ET", [255, 0, 0], "86049000", "Neoplasm, Primary"),
+)
 
 #: As a server's ``/info`` has it.
 INFO: dict[str, Any] = {
     "label_details": [
-        {
-            "name": name,
-            "value": value,
-            "key": key,
-            "color": color,
-            "category": _ALTERED,
-            "type": {"scheme": "SCT", "value": code, "meaning": meaning},
-        }
-        for name, value, key, color, code, meaning in (
-            ("necrotic core", 1, "NCR", [0, 255, 255], "6574001", "Necrosis"),
-            ("peritumoral edema", 2, "ED", [255, 255, 0], "79654002", "Edema"),
-            ("enhancing tumor", 3, "ET", [255, 0, 0], "86049000", "Neoplasm, Primary"),
-        )
+        {"name": name, "value": value, "key": key, "color": color, "category": _ALTERED}
+        | {"type": {"scheme": "SCT", "value": code, "meaning": meaning}}
+        for name, value, key, color, code, meaning in _LABELS
     ],
     "regions": {
         "WT": {"name": "whole tumor", "values": [1, 2, 3]},
@@ -35,6 +33,7 @@ INFO: dict[str, Any] = {
 }
 
 LABELS = LabelSet.from_info(INFO)
+NCR, ED, ET = "NCR", "ED", "ET"  # ids of the segments that add_segmentation makes
 
 #: (k, j, i): three different sides, so that a swapped axis cannot go unnoticed.
 SHAPE = (20, 28, 34)
@@ -56,6 +55,11 @@ def oblique(
     return affine
 
 
+def moved_by(degrees: float = 11.0, shift: Iterable[float] = (4.0, -7.5, 2.25)) -> np.ndarray:
+    """Return a rigid 4x4 motion."""
+    return oblique((1.0, 1.0, 1.0), (degrees, -degrees / 2, 2 * degrees), shift)
+
+
 def image(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
     """Return an image ``(k, j, i)`` without any symmetry, int16."""
     values: np.ndarray = np.random.default_rng(seed).normal(300.0, 80.0, shape).astype(np.int16)
@@ -69,16 +73,19 @@ def labelmap(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
     array[k : 3 * k, j : 4 * j, i : 3 * i] = 2
     array[k + 1 : 2 * k, 2 * j : 3 * j + 1, i + 1 : 2 * i + 3] = 3
     array[k + 1 : k + 3, 2 * j : 2 * j + 2, i + 2 : i + 4] = 1
-    loose = np.random.default_rng(seed).random(shape) < 0.003  # single voxels show shifts by one
-    array[loose] = 3
+    array[np.random.default_rng(seed).random(shape) < 0.003] = 3  # single voxels show shifts by one
     return array
+
+
+def ball(shape: tuple[int, ...], center: tuple[int, int, int], radius: float) -> np.ndarray:
+    """Return a ball of voxels, booleans ``(k, j, i)``."""
+    k, j, i = np.ogrid[tuple(slice(0, side) for side in shape)]
+    inside: np.ndarray = (k - center[0]) ** 2 + (j - center[1]) ** 2 + (i - center[2]) ** 2 <= radius**2
+    return inside
 
 
 def make_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: np.ndarray | None = None) -> Any:
     """Add a scalar volume to the scene."""
-    import slicer
-    from TumorLoopLib.scene import geometry
-
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, image() if array is None else array)
     node.SetIJKToRASMatrix(geometry.matrix_of(oblique() if ijk_to_ras is None else ijk_to_ras))
@@ -87,9 +94,6 @@ def make_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras:
 
 def add_transform(matrix: np.ndarray, *moved: Any) -> Any:
     """Add a linear transform and put nodes under it."""
-    import slicer
-    from TumorLoopLib.scene import geometry
-
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
     node.SetMatrixTransformToParent(geometry.matrix_of(matrix))
     for one in moved:
@@ -97,11 +101,8 @@ def add_transform(matrix: np.ndarray, *moved: Any) -> Any:
     return node
 
 
-def add_bending(*moved: Any) -> Any:
+def add_nonlinear(*moved: Any) -> Any:
     """Add a transform that no matrix can express and put nodes under it."""
-    import slicer
-    import vtk
-
     spline = vtk.vtkThinPlateSplineTransform()
     spline.SetBasisToR()
     points, targets = vtk.vtkPoints(), vtk.vtkPoints()
@@ -117,7 +118,60 @@ def add_bending(*moved: Any) -> Any:
     return node
 
 
-def moved_by(degrees: float = 11.0, shift: Iterable[float] = (4.0, -7.5, 2.25)) -> np.ndarray:
-    """Return a rigid 4x4 motion."""
-    matrix = oblique((1.0, 1.0, 1.0), (degrees, -degrees / 2, 2 * degrees), shift)
+def case(*, transformed: bool = True, array: np.ndarray | None = None) -> tuple[Any, Any]:
+    """Add an oblique volume, under a transform, and a segmentation of it; return both."""
+    volume = make_volume()
+    if transformed:
+        add_transform(moved_by(), volume)
+    shown = labelmap() if array is None else array
+    return volume, segments.add_segmentation(shown, world_of(volume), LABELS, volume, "answer")
+
+
+def back(segmentation: Any, volume: Any) -> Any:
+    """Return the report of the segmentation on the volume's grid."""
+    return segments.labelmap_of(segmentation, volume, LABELS)
+
+
+def mask_of(segmentation: Any, segment_id: str, volume: Any) -> np.ndarray:
+    """Return a segment's voxels as Slicer's own function has them, ``(k, j, i)`` booleans."""
+    mask: np.ndarray = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, volume) > 0
+    return mask
+
+
+def paint(segmentation: Any, segment_id: str, volume: Any, mask: np.ndarray) -> None:
+    """Replace a segment's voxels, as Slicer's editor tools do."""
+    slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), segmentation, segment_id, volume)
+
+
+def add_segment(segmentation: Any, name: str, volume: Any, mask: np.ndarray | None = None) -> Any:
+    """Add a segment as the user does with the Add button; return it."""
+    segment_id = segmentation.GetSegmentation().AddEmptySegment("", name)
+    if mask is not None:
+        paint(segmentation, segment_id, volume, mask)
+    return segmentation.GetSegmentation().GetSegment(segment_id)
+
+
+def segments_in(segmentation: Any) -> list[Any]:
+    """Return the segments of a segmentation."""
+    inner = segmentation.GetSegmentation()
+    return [inner.GetNthSegment(number) for number in range(inner.GetNumberOfSegments())]
+
+
+def world_of(volume: Any) -> np.ndarray:
+    """Return where a volume lies in the world, 4x4."""
+    matrix = geometry.world_ijk_to_ras(volume)
+    assert matrix is not None
     return matrix
+
+
+def answer_of(node: Any, volume: Any) -> np.ndarray:
+    """Return the answer that a node keeps for a volume."""
+    array = segments.answer_of(node, volume)
+    assert array is not None
+    return array
+
+
+def tag_of(segment: Any, name: str) -> str | None:
+    """Return a tag of a segment, ``None`` without."""
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(name, value) else None

@@ -9,8 +9,7 @@ from TumorLoopLib.scene.case_folder import find_volumes
 from TumorLoopLib.scene.roles import ROLES, recognize
 from TumorLoopLib.scene.volumes import problem_of, snapshot, texts_of
 
-from tests.slicer_extension.scene.nodes import LABELS, labelmap
-from tests.slicer_extension.scene.segmentations import back
+from tests.slicer_extension.scene.nodes import LABELS, back, labelmap
 
 pytestmark = pytest.mark.usefixtures("scene")
 

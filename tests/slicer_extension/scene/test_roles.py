@@ -4,14 +4,10 @@ from TumorLoopLib.scene.roles import ROLES, is_derived, recognize, role_of
 FOUR = {"a": ["AX T1"], "b": ["AX T1 POST GD"], "c": ["AX T2 FSE"], "d": ["AX T2 FLAIR"]}
 
 
-def test_the_modalities_have_the_order_that_the_model_was_trained_with():
+def test_four_volumes_find_their_roles_in_the_order_that_the_model_was_trained_with():
     assert ROLES == ("t1", "t1ce", "t2", "flair")
-
-
-def test_four_volumes_find_their_roles():
     found = recognize(FOUR)
-    assert found.roles == {"t1": "a", "t1ce": "b", "t2": "c", "flair": "d"}
-    assert found.reasons == {}
+    assert (found.roles, found.reasons) == (dict(zip(ROLES, "abcd", strict=True)), {})
 
 
 @pytest.mark.parametrize(
@@ -29,44 +25,28 @@ def test_four_volumes_find_their_roles():
         ("T1 W/O GD", "t1"),
     ],
 )
-def test_contrast_is_told_in_the_words_of_scanners(name, role):
+def test_contrast_is_recognized_in_the_words_of_scanners(name, role):
     assert role_of(name) == role
 
 
-def test_a_missing_role_says_what_to_do():
+def test_a_missing_role_says_what_to_do_and_a_duplicate_one_is_given_to_nobody():
     found = recognize({key: FOUR[key] for key in "abd"})
     assert found.reasons == {"t2": 'No volume is recognized as T2. Choose it, or put "t2" into its name.'}
-
-
-def test_a_doubled_role_is_given_to_nobody_and_names_all():
     found = recognize({**FOUR, "e": ["COR T2"]})
-    assert "t2" not in found.roles
-    assert found.reasons["t2"] == '"AX T2 FSE" and "COR T2" both look like T2. Choose the one to use.'
-
-
-def test_three_that_claim_a_role_are_all_named():
-    found = recognize({1: ["T2 a"], 2: ["T2 b"], 3: ["T2 c"]})
+    assert set(found.roles) == {"t1", "t1ce", "flair"}
+    assert found.reasons == {"t2": '"AX T2 FSE" and "COR T2" both look like T2. Choose the one to use.'}
+    found = recognize({"f": ["T2 a"], "g": ["T2 b"], "h": ["T2 c"]})
     assert found.reasons["t2"] == '"T2 a", "T2 b" and "T2 c" all look like T2. Choose the one to use.'
 
 
-def test_the_series_description_helps_a_nameless_node():
-    found = recognize({1: ["Volume_3", "SAG FLAIR 3D"]})
-    assert found.roles == {"flair": 1}
-
-
-def test_texts_that_say_the_same_agree():
+def test_names_of_one_volume_complete_each_other_or_contradict_each_other():
+    assert recognize({1: ["Volume_3", "SAG FLAIR 3D"]}).roles == {"flair": 1}
     assert recognize({1: ["FLAIR", "AX T2 FLAIR", "patient_flair.nii.gz"]}).roles == {"flair": 1}
-
-
-def test_texts_that_contradict_each_other_give_no_role_and_a_reason_for_both():
+    assert recognize({1: ["T1", "AX T2 FLAIR"], 2: ["T1 native"]}).roles == {"t1": 2}
     found = recognize({1: ["T1", "AX T2 FLAIR"]})
     assert found.roles == {}
     assert found.reasons["flair"].startswith('"T1" may be FLAIR: "AX T2 FLAIR" says so, but "T1" says something else.')
     assert found.reasons["t1"].startswith('"T1" may be T1: "T1" says so, but "AX T2 FLAIR" says something else.')
-
-
-def test_a_sure_volume_wins_over_an_unsure_one():
-    assert recognize({1: ["T1", "AX T2 FLAIR"], 2: ["T1 native"]}).roles == {"t1": 2}
 
 
 @pytest.mark.parametrize("name", ["t1ce_seg", "flair mask", "T1 subtraction", "t2.seg.nrrd", "Uncertainty of t1ce"])
@@ -75,6 +55,5 @@ def test_what_is_made_from_an_image_is_no_image(name):
     assert recognize({1: [name, "AX T1"]}).roles == {}
 
 
-def test_volumes_without_any_text_are_passed_over():
-    assert recognize({1: [], 2: ["", ""]}).roles == {}
-    assert recognize({}).roles == {}
+def test_volumes_without_any_name_are_ignored():
+    assert recognize({1: [], 2: ["", ""]}).roles == recognize({}).roles == {}

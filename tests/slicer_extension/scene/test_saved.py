@@ -10,22 +10,13 @@ from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.volumes import add_volume, digest, snapshot
 
 from tests.slicer_extension.harness import slicer_python
-from tests.slicer_extension.scene.nodes import LABELS, SHAPE, image, labelmap
-from tests.slicer_extension.scene.segmentations import (
-    ET,
-    NCR,
-    add_segment,
-    answer_of,
-    back,
-    ball,
-    case,
-    mask_of,
-    paint,
-    tag_of,
-    world_of,
-)
+from tests.slicer_extension.scene import nodes
+from tests.slicer_extension.scene.nodes import ET, LABELS, NCR, SHAPE, back, case, image, labelmap, mask_of
 
 pytestmark = pytest.mark.usefixtures("scene")
+
+COMMENT = 'unsure: "cyst?" <ok> ä\nsecond line'
+UNCERTAINTY = image(seed=6).astype(np.float32) / 7
 
 
 @pytest.fixture
@@ -34,86 +25,72 @@ def Parameters():
     return importlib.import_module("TumorLoopLib.panel.parameters").TumorLoopParameters
 
 
+@pytest.fixture
+def parameters(Parameters):
+    module = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop")
+    module.SetModuleName("TumorLoop")
+    return Parameters(module)
+
+
 def edited():
     """A segmentation after the edits that make Slicer renumber label values; its volume; the labelmap it stands for."""
     volume, node = case()
     segmentation = node.GetSegmentation()
     mask = mask_of(node, NCR, volume)
     segmentation.RemoveSegment(NCR)
-    add_segment(node, "NCR", volume, mask)
-    added = ball(SHAPE, (10, 14, 20), 5)
-    paint(node, ET, volume, mask_of(node, ET, volume) | added)
+    nodes.add_segment(node, "NCR", volume, mask)
+    added = nodes.ball(SHAPE, (10, 14, 20), 5)
+    nodes.paint(node, ET, volume, mask_of(node, ET, volume) | added)
     segmentation.GetSegment(ET).SetName("aktiver Tumor ä")
     segmentation.SetSegmentIndex(ET, 0)
-    expected = labelmap()
-    expected[added] = 3
-    return node, volume, expected
+    return node, volume, np.where(added, 3, labelmap())
 
 
 def looks(node):
-    """Code, label tag and color of each segment: by name, and the colors in the order of the names."""
-    segmentation = node.GetSegmentation()
-    entry = slicer.vtkSegment.GetTerminologyEntryTagName()
-    texts, colors = {}, {}
-    for number in range(segmentation.GetNumberOfSegments()):
-        one = segmentation.GetNthSegment(number)
-        texts[one.GetName()] = (tag_of(one, entry), tag_of(one, segments.LABEL_TAG))
-        colors[one.GetName()] = one.GetColor()
-    return texts, np.array([colors[name] for name in sorted(colors)])
+    """Code, label tag and color of each segment by name; files keep six digits of a color."""
+    names = (slicer.vtkSegment.GetTerminologyEntryTagName(), segments.LABEL_TAG)
+    tags = {one.GetName(): [nodes.tag_of(one, name) for name in names] for one in nodes.segments_in(node)}
+    return {one.GetName(): (*tags[one.GetName()], *np.round(one.GetColor(), 3)) for one in nodes.segments_in(node)}
 
 
-def assert_alike(one, other):
-    assert one[0] == other[0]
-    assert np.allclose(one[1], other[1], atol=1e-4)  # files keep six digits
-
-
-def test_a_segmentation_file_brings_labels_colors_and_codes_back(tmp_path):
+@pytest.mark.parametrize("removed", [True, False], ids=["alone", "beside the first"])
+def test_a_segmentation_file_brings_voxels_labels_colors_and_codes_back(tmp_path, removed):
     node, volume, expected = edited()
     before = looks(node)
-    assert before[0]["aktiver Tumor ä"] == (LABELS.labels[2].terminology_entry, "3")
-    assert tuple(before[1][1]) == (1.0, 0.0, 0.0)
+    assert before["aktiver Tumor ä"] == (LABELS.labels[2].terminology_entry, "3", 1.0, 0.0, 0.0)
     assert slicer.util.saveNode(node, str(tmp_path / "tumor.seg.nrrd"))
-    slicer.mrmlScene.RemoveNode(node)
-    again = slicer.util.loadSegmentation(str(tmp_path / "tumor.seg.nrrd"))
-    again.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-    assert np.array_equal(back(again, volume).array, expected)
-    assert_alike(looks(again), before)
-
-
-def test_the_file_alone_lies_on_the_grid_of_its_volume(tmp_path):
-    node, volume, expected = edited()
-    slicer.util.saveNode(node, str(tmp_path / "tumor.seg.nrrd"))
+    if removed:
+        slicer.mrmlScene.RemoveNode(node)
     again = slicer.util.loadSegmentation(str(tmp_path / "tumor.seg.nrrd"))
     again.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
     report = back(again, volume)
-    assert report.off_grid_voxels == 0
-    assert report.notices == []
+    assert (report.off_grid_voxels, report.notices) == (0, [])
     assert np.array_equal(report.array, expected)
+    assert looks(again) == before
 
 
-def fill(Parameters):
+def fill(parameters):
     """Bring a scene with everything the panel keeps into being; return what it must look like afterwards."""
     node, volume, expected = edited()
-    world = world_of(volume)
-    module = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop")
-    module.SetModuleName("TumorLoop")
-    parameters = Parameters(module)
+    world = nodes.world_of(volume)
     parameters.t1ce = volume
     parameters.flair = add_volume(image(seed=5), world, "case FLAIR", "flair")
     parameters.segmentation = node
     parameters.answer = segments.keep_answer(labelmap(), world, volume, node.GetName())
-    parameters.uncertainty = add_volume(image(seed=6).astype(np.float32) / 7, world, "Uncertainty of case")
-    parameters.case_id, parameters.model_version = "TCGA-01", "m0003"
-    parameters.comment = 'unsure: "cyst?" <ok> ä\nsecond line'
+    parameters.uncertainty = add_volume(UNCERTAINTY, world, "Uncertainty of case")
+    parameters.case_id, parameters.model_version, parameters.comment = "TCGA-01", "m0003", COMMENT
     parameters.label_set = LABELS.to_json()
     parameters.final, parameters.epochs = False, 25
-    digests = {role: digest(snapshot(getattr(parameters, role), role)) for role in ("t1ce", "flair")}
-    return expected, digests, looks(node)
+    return expected, digests(parameters), looks(node)
+
+
+def digests(parameters):
+    return {role: digest(snapshot(getattr(parameters, role), role)) for role in ("t1ce", "flair")}
 
 
 @pytest.mark.parametrize("ending", ["mrb", "mrml"])
-def test_a_saved_scene_brings_the_whole_case_back(tmp_path, Parameters, ending):
-    expected, digests, styles = fill(Parameters)
+def test_a_saved_scene_brings_the_whole_case_back(tmp_path, Parameters, parameters, ending):
+    expected, known, styles = fill(parameters)
     path = tmp_path / f"case.{ending}"
     if ending == "mrml":
         for node in slicer.util.getNodesByClass("vtkMRMLStorableNode"):
@@ -123,59 +100,41 @@ def test_a_saved_scene_brings_the_whole_case_back(tmp_path, Parameters, ending):
     slicer.mrmlScene.Clear(0)
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode") is None
     slicer.util.loadScene(str(path))
-    parameters = Parameters(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode"))
-    assert (parameters.t1, parameters.t2) == (None, None)
-    assert {role: digest(snapshot(getattr(parameters, role), role)) for role in digests} == digests
-    assert np.array_equal(back(parameters.segmentation, parameters.t1ce).array, expected)
-    assert_alike(looks(parameters.segmentation), styles)
-    assert np.array_equal(answer_of(parameters.answer, parameters.t1ce), labelmap())
-    uncertain = slicer.util.arrayFromVolume(parameters.uncertainty)
-    assert np.array_equal(uncertain, image(seed=6).astype(np.float32) / 7)
-    assert (parameters.case_id, parameters.model_version) == ("TCGA-01", "m0003")
-    assert parameters.comment == 'unsure: "cyst?" <ok> ä\nsecond line'
-    assert LabelSet.from_json(parameters.label_set) == LABELS
-    assert (parameters.final, parameters.epochs) == (False, 25)
+    found = Parameters(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode"))
+    assert (found.t1, found.t2) == (None, None)
+    assert digests(found) == known
+    assert np.array_equal(back(found.segmentation, found.t1ce).array, expected)
+    assert looks(found.segmentation) == styles
+    assert np.array_equal(nodes.answer_of(found.answer, found.t1ce), labelmap())
+    assert np.array_equal(slicer.util.arrayFromVolume(found.uncertainty), UNCERTAINTY)
+    assert (found.case_id, found.model_version, found.comment) == ("TCGA-01", "m0003", COMMENT)
+    assert LabelSet.from_json(found.label_set) == LABELS
+    assert (found.final, found.epochs) == (False, 25)
 
 
 def save_beside(node, folder):
-    ending = {"vtkMRMLSegmentationNode": "seg.nrrd", "vtkMRMLLinearTransformNode": "h5"}.get(
-        node.GetClassName(), "nrrd"
-    )
+    endings = {"vtkMRMLSegmentationNode": "seg.nrrd", "vtkMRMLLinearTransformNode": "h5"}
+    ending = endings.get(node.GetClassName(), "nrrd")
     if node.IsA("vtkMRMLVolumeNode") or ending != "nrrd":
         assert slicer.util.saveNode(node, str(folder / f"{node.GetID()}.{ending}"))
 
 
-def test_a_new_parameter_node_is_empty_final_and_leaves_epochs_to_the_server(Parameters):
-    module = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop")
-    parameters = Parameters(module)
-    nodes = [
-        getattr(parameters, name) for name in ("t1", "t1ce", "t2", "flair", "segmentation", "answer", "uncertainty")
-    ]
-    assert nodes == [None] * 7
+def test_a_new_parameter_node_is_empty_final_and_leaves_epochs_to_the_server(parameters):
+    names = ("t1", "t1ce", "t2", "flair", "segmentation", "answer", "uncertainty")
+    assert [getattr(parameters, name) for name in names] == [None] * 7
     assert [parameters.case_id, parameters.model_version, parameters.comment, parameters.label_set] == [""] * 4
     assert (parameters.final, parameters.epochs) == (True, 0)
 
 
-def test_a_node_of_another_kind_is_refused(Parameters):
+def test_unsuitable_values_are_refused_and_a_node_that_is_removed_is_none_again(parameters):
     volume, node = case()
-    parameters = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop"))
-    with pytest.raises((TypeError, ValueError)):
-        parameters.segmentation = volume
-    with pytest.raises((TypeError, ValueError)):
-        parameters.t1ce = node
-
-
-@pytest.mark.parametrize("epochs", [-1, 1001])
-def test_an_odd_number_of_epochs_is_refused(Parameters, epochs):
-    parameters = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop"))
-    with pytest.raises(ValueError, match="epochs"):
-        parameters.epochs = epochs
-    assert parameters.epochs == 0
-
-
-def test_a_node_that_is_removed_is_none_again(Parameters):
-    volume, _node = case()
-    parameters = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop"))
+    for name, other in (("segmentation", volume), ("t1ce", node)):
+        with pytest.raises((TypeError, ValueError)):
+            setattr(parameters, name, other)
+    for epochs in (-1, 1001):
+        with pytest.raises(ValueError, match="epochs"):
+            parameters.epochs = epochs
+        assert parameters.epochs == 0
     parameters.t1ce = volume
     slicer.mrmlScene.RemoveNode(volume)
     assert parameters.t1ce is None
