@@ -1,37 +1,49 @@
-"""Fixtures shared by all rooms; see ``tests/synthetic.py`` for what the small cases hold."""
+"""Fixtures shared by all test folders; ``tests/synthetic.py`` describes the small cases."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests import synthetic
 
-# The workers of pytest-xdist are told the terminal's width, and Rich's consoles would keep to it in all tests.
+# pytest-xdist sets the terminal width for its workers; Rich consoles would use it in every test.
 os.environ.pop("COLUMNS", None)
 
 _DEFAULT_CASES = Path(__file__).resolve().parents[1] / ".." / "shared" / "cases"
 
 
-@pytest.fixture
-def case_folder(tmp_path: Path) -> Path:
-    """A small four-modality case with a label, named and laid out as BraTS does."""
-    return synthetic.write_case(tmp_path / "studies")
+@pytest.fixture(scope="session")
+def written_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small labeled cases of two patients, in the BraTS layout; tests must not change them."""
+    folder = tmp_path_factory.mktemp("studies")
+    first = synthetic.write_case(folder, "BraTS20_Training_001")
+    for file in first.iterdir():
+        copy = folder / "BraTS20_Training_002" / file.name.replace("001", "002")
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
+    return folder
 
 
 @pytest.fixture
-def studies(tmp_path: Path) -> Path:
-    """A folder with two small cases of two patients."""
-    for name in ("BraTS20_Training_001", "BraTS20_Training_002"):
-        synthetic.write_case(tmp_path / "studies", name)
-    return tmp_path / "studies"
+def case_folder(written_studies: Path, tmp_path: Path) -> Path:
+    """A copy of one of these cases, to be changed at will."""
+    name = "BraTS20_Training_001"
+    return Path(shutil.copytree(written_studies / name, tmp_path / "studies" / name, dirs_exist_ok=True))
+
+
+@pytest.fixture
+def studies(written_studies: Path, tmp_path: Path) -> Path:
+    """A copy of both cases, to be changed at will."""
+    return Path(shutil.copytree(written_studies, tmp_path / "studies", dirs_exist_ok=True))
 
 
 @pytest.fixture(scope="session")
 def real_cases() -> Path:
-    """The folder of real cases (``TUMORLOOP_CASES``, default ``../shared/cases``); skips where it is absent."""
+    """The folder of real cases (``TUMORLOOP_CASES``, default ``../shared/cases``); skips if it is absent."""
     folder = Path(os.environ.get("TUMORLOOP_CASES") or _DEFAULT_CASES).resolve()
     if not (folder / "TCGA-FG-6692").is_dir():
         pytest.skip(f"no real cases in {folder}; set TUMORLOOP_CASES to their folder")

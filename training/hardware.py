@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 
-def quiet_backend() -> None:
+def silence_backend_logs() -> None:
     """Keep TensorFlow's start-up chatter off the terminal. Call before Keras is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -19,7 +19,7 @@ def prepare_backend() -> None:
 
     Memory growth must be set before the first operation; afterwards TensorFlow refuses.
     """
-    quiet_backend()
+    silence_backend_logs()
     import keras
 
     if keras.backend.backend() == "tensorflow":
@@ -39,7 +39,7 @@ def best_policy() -> str:
     capability = _gpu_capability()
     if capability is not None:
         return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16" if capability >= (7, 0) else "float32"
-    return "mixed_bfloat16" if cpu_multiplies_bfloat16() else "float32"
+    return "mixed_bfloat16" if cpu_supports_bfloat16() else "float32"
 
 
 def has_gpu() -> bool:
@@ -107,7 +107,7 @@ def _gpu_capability() -> tuple[int, int] | None:
     return None
 
 
-def cpu_multiplies_bfloat16() -> bool:
+def cpu_supports_bfloat16() -> bool:
     """Return whether the CPU has instructions for bfloat16; needs no backend."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")

@@ -71,6 +71,17 @@ def region_mask(labelmap: np.ndarray, region: str) -> np.ndarray:
     return np.isin(labelmap, REGIONS[region])
 
 
+def value_of(name: str) -> int | None:
+    """Return the value of the label with this name or key (any case, ``_`` as a space), or ``None``.
+
+    Examples:
+        >>> value_of("Necrotic_Core"), value_of("ET"), value_of("cyst")
+        (1, 3, None)
+    """
+    wanted = name.strip().lower().replace("_", " ")
+    return next((label.value for label in LABELS if wanted in (label.name, label.key.lower())), None)
+
+
 def from_file_values(labelmap: np.ndarray, *, where: str = "the label") -> tuple[np.ndarray, str]:
     """Map any BraTS value scheme to the internal values.
 
@@ -92,7 +103,7 @@ def from_file_values(labelmap: np.ndarray, *, where: str = "the label") -> tuple
     values = np.unique(labelmap)
     if not np.all(np.isfinite(values)) or np.any(values != np.round(values)):
         raise InputError(
-            f"{where} holds values that are not whole numbers (for example {_first_odd(values)}). "
+            f"{where} holds values that are not whole numbers (for example {_first_invalid(values)}). "
             "Save it as a labelmap, not as a resampled image.",
             field="label",
         )
@@ -118,6 +129,6 @@ def to_brats_values(labelmap: np.ndarray) -> np.ndarray:
     return lookup[labelmap]
 
 
-def _first_odd(values: np.ndarray) -> float:
+def _first_invalid(values: np.ndarray) -> float:
     odd = values[~np.isfinite(values) | (values != np.round(values))]
     return float(odd[0])

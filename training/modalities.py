@@ -39,7 +39,7 @@ _NO_CONTRAST = re.compile(
     r"pre|precontrast|non|noncontrast|without|wo|native|nativ|unenhanced|plain|ohne|sans|sin|senza"
 )
 _OTHER_IMAGE = re.compile(r"star|map|rho|adc|dwi|swi|perfusion|perf|t2star|t2s")
-_AFTER_POST = {"op", "operative", "operation", "surgery", "rt", "radiation", "processed"}
+_NOT_CONTRAST = {"op", "operative", "operation", "surgery", "rt", "radiation", "processed"}
 
 
 def role_of(name: str) -> str | None:
@@ -71,7 +71,7 @@ def role_of(name: str) -> str | None:
     if enhanced:
         return "t1ce"
     if plain:
-        return "t1ce" if _speaks_of_contrast(words) else "t1"
+        return "t1ce" if _mentions_contrast(words) else "t1"
     return None
 
 
@@ -107,11 +107,11 @@ def roles_of(names: Iterable[str], *, allow_missing: bool = False) -> dict[str, 
     return {role: claims[role][0] for role in ROLES if claims[role]}
 
 
-def titled(role: str) -> str:
+def display_name(role: str) -> str:
     """Return how messages name a modality.
 
     Examples:
-        >>> titled("t1ce")
+        >>> display_name("t1ce")
         'T1 with contrast (t1ce)'
     """
     return f"{TITLES[role]} ({role})"
@@ -119,7 +119,7 @@ def titled(role: str) -> str:
 
 def missing_message(missing: Iterable[str], names: Iterable[str]) -> str:
     """Say which modalities are missing among ``names``, and how they are recognized."""
-    titles = ", ".join(titled(role) for role in missing)
+    titles = ", ".join(display_name(role) for role in missing)
     seen = ", ".join(sorted(names)) or "no image files"
     return f"Missing: {titles}. Found: {seen}. Files are recognized by t1, t1ce, t2, flair (or t1n, t1c, t2w, t2f)."
 
@@ -141,13 +141,13 @@ def _follows(words: list[str], first: str, second: str) -> bool:
     return any(pair == (first, second) for pair in pairwise(words))
 
 
-def _speaks_of_contrast(words: list[str]) -> bool:
+def _mentions_contrast(words: list[str]) -> bool:
     """Whether the words around a plain T1 tell of contrast agent: "AX T1 POST", "ce-gad_T1w", "t1_c"."""
     if any(_NO_CONTRAST.fullmatch(word) for word in words):
         return False
     for position, word in enumerate(words):
         after = words[position + 1] if position + 1 < len(words) else ""
-        if _CONTRAST.fullmatch(word) and not (word == "post" and after in _AFTER_POST):
+        if _CONTRAST.fullmatch(word) and not (word == "post" and after in _NOT_CONTRAST):
             return True
         if _T1.fullmatch(word) and after == "c":
             return True

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
-_hiding = threading.Lock()
+_main_lock = threading.Lock()
 
 
-def each_on_all_cores(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int | None = None) -> Iterator[Item]:
+def map_unordered(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int | None = None) -> Iterator[Item]:
     """Yield ``work(job)`` as each finishes, from spawned processes with one BLAS thread each.
 
     Only a few jobs are handed out ahead, so that results do not pile up. A job that raises ends the rest.
@@ -51,15 +51,15 @@ def available_cores() -> int:
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[Any], Item], jobs: Iterable[Any]) -> set[Future[Item]]:
-    with _hidden_main():  # submitting is what starts the children
+    with _without_main():  # submitting is what starts the children
         return {pool.submit(work, job) for job in jobs}
 
 
 @contextlib.contextmanager
-def _hidden_main() -> Iterator[None]:
+def _without_main() -> Iterator[None]:
     """Keep spawned children from importing ``__main__`` again: it may be a server, with all of its libraries."""
     main = sys.modules["__main__"]
-    with _hiding:
+    with _main_lock:
         kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
         for name in kept:
             setattr(main, name, None)

@@ -166,7 +166,7 @@ class Catalog:
         """Search the studies for cases short of modalities. ``_searching`` is held."""
         began = time.monotonic()
         try:
-            cases, _ = find_cases(self._studies, allow_missing=True, follow_out=self._follow_links)
+            cases, _ = find_cases(self._studies, allow_missing=True, follow_external_links=self._follow_links)
         except InputError:
             cases = []
         with self._lock:
@@ -178,7 +178,7 @@ class Catalog:
         """Search the studies and the uploads. ``_searching`` is held."""
         began = time.monotonic()
         try:
-            cases, problems = find_cases(self._studies, follow_out=self._follow_links)
+            cases, problems = find_cases(self._studies, follow_external_links=self._follow_links)
         except InputError as error:
             cases, problems = [], [Problem(self._studies, error.message)]
         uploaded = {case.id: case for case in self._uploads.cases()}

@@ -20,7 +20,7 @@ from training.cases.case import Case
 from training.errors import InputError
 from training.images.grid import Grid, Volume
 from training.images.read import read_grid, read_labelmap
-from training.labels import LABELS, from_file_values
+from training.labels import LABELS, from_file_values, value_of
 from training.modalities import ROLES, TITLES
 
 #: Names of segments that are no tumor labels; allowed in ``label_info`` if the file does not use them.
@@ -138,10 +138,9 @@ def _parse(label_info: Any) -> tuple[list[str], list[int]]:
 
 
 def _value_of(name: str, value: int) -> int:
-    wanted = name.strip().lower().replace("_", " ")
-    for label in LABELS:
-        if wanted in (label.name, label.key.lower()):
-            return label.value
+    known_value = value_of(name)
+    if known_value is not None:
+        return known_value
     known = ", ".join(f"{label.name} ({label.key})" for label in LABELS)
     raise InputError(
         f"The segment {name!r} (value {value}) is none of TumorLoop's labels: {known}. Rename it, or leave it out.",

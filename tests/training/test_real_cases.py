@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.cases.find import case_from_folder
+from training.images.grid import transform_points
 from training.labels import region_mask
 from training.preparation.prepare import prepare
 
@@ -52,8 +53,9 @@ def test_a_scan_as_it_came_from_the_scanner_is_prepared_and_labels_return(real_c
     labels[distance < 7] = 3
     restored = prepared.frame.to_reference(labels)
     assert restored.grid == volumes["t1ce"].grid
-    found = np.argwhere(restored.data > 0).mean(axis=0)
-    assert np.all(np.abs(found - prepared.frame.network_to_reference(center)) < 0.5)
+    to_reference = np.linalg.inv(restored.grid.affine) @ prepared.frame.working.affine
+    expected = transform_points(to_reference, center)
+    assert np.all(np.abs(np.argwhere(restored.data > 0).mean(axis=0) - expected) < 0.5)
     before = region_mask(labels, "WT").sum() / 1000.0
     assert region_mask(restored.data, "WT").sum() * restored.grid.voxel_ml == pytest.approx(before, rel=0.05)
 

@@ -19,7 +19,7 @@ from training.hashes import file_sha256
 from training.images.grid import Volume
 from training.images.read import count_channels, read_labelmap, read_volume, read_volumes
 from training.labels import from_file_values
-from training.modalities import ROLES, TITLES, missing_message, roles_of, titled
+from training.modalities import ROLES, TITLES, missing_message, roles_of, display_name
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
 DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
@@ -76,7 +76,7 @@ class Case:
         if role not in ROLES:
             raise InputError(f"There is no modality {role!r}; known are {', '.join(ROLES)}.", field=role)
         if role not in self.sources:
-            raise InputError(f"Case {self.id} has no {titled(role)}.", field=role)
+            raise InputError(f"Case {self.id} has no {display_name(role)}.", field=role)
         source = self.sources[role]
         try:
             return read_volume(source.path, source.channel)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from training.cases.case import Case, Problem, case_from_4d, case_from_files, slug, stem_of
+from training.cases.case import Case, Problem, case_from_4d, case_from_files
+from training.cases.names import slug, stem_of
 from training.errors import InputError
 from training.images.read import count_channels, image_ending
 from training.modalities import ROLES, role_of, roles_of, words_of
@@ -26,14 +27,14 @@ _OUTSIDE = "This link leads out of the studies folder, so it was not followed. C
 
 
 def find_cases(
-    root: Path | str, *, allow_missing: bool = False, follow_out: bool = True
+    root: Path | str, *, allow_missing: bool = False, follow_external_links: bool = True
 ) -> tuple[list[Case], list[Problem]]:
     """Find all cases below a folder.
 
     Args:
         root: Searched at any depth; hidden files and folders are passed over, links are followed.
         allow_missing: Take cases with a modality or more missing as well.
-        follow_out: Follow links to places outside ``root``, too; otherwise they are problems.
+        follow_external_links: Follow links to places outside ``root``, too; otherwise they are problems.
 
     Returns:
         The cases, sorted by id, ids unique; and what looked like a case but cannot be used.
@@ -46,7 +47,7 @@ def find_cases(
         raise InputError(f"{root} is not a folder.", field="studies")
     cases: list[Case] = []
     problems: list[Problem] = []
-    outside = _Outside(None if follow_out else root)
+    outside = _ExternalLinks(None if follow_external_links else root)
     for folder in _folders(root, outside):
         found, wrong = _cases_in(folder, allow_missing, outside)
         cases += found
@@ -55,7 +56,7 @@ def find_cases(
     return _with_unique_ids(cases, root), problems
 
 
-class _Outside:
+class _ExternalLinks:
     """Tells which paths are links out of a folder, and remembers those it has met.
 
     Args:
@@ -94,7 +95,7 @@ def is_label(name: str) -> bool:
     return bool(words & _LABEL_WORDS) or name.lower().endswith(".seg.nrrd")
 
 
-def label_among(files: Iterable[Path]) -> Path | None:
+def only_label(files: Iterable[Path]) -> Path | None:
     """Return the one label among files, ``None`` if there is none.
 
     Raises:
@@ -136,7 +137,7 @@ def _cases_in(folder: Path, allow_missing: bool, outside: Callable[[Path], bool]
     images = [file for file in files if file not in labels]
     with_role = [file for file in images if role_of(file.name)]
     if with_role:
-        sets = _sets_side_by_side(with_role)
+        sets = _sets_by_common_name(with_role)
         if sets:
             return _cases_of_sets(folder, sets, labels, allow_missing)
         return _case_of_folder(folder, with_role, labels, allow_missing)
@@ -149,7 +150,7 @@ def _case_of_folder(
     problems = []
     label = None
     try:
-        label = label_among(labels)
+        label = only_label(labels)
     except InputError as error:
         problems.append(Problem(folder, error.message))
     try:
@@ -160,7 +161,7 @@ def _case_of_folder(
         return [], [*problems, Problem(folder, error.message)]
 
 
-def _sets_side_by_side(images: list[Path]) -> dict[str, list[Path]]:
+def _sets_by_common_name(images: list[Path]) -> dict[str, list[Path]]:
     """Group files by the part of their names that is not the modality; empty unless two groups are complete."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for file in images:
@@ -178,7 +179,7 @@ def _cases_of_sets(
     cases, problems = [], []
     for name, images in sorted(sets.items()):
         try:
-            label = label_among(file for file in labels if common_name(file) == name)
+            label = only_label(file for file in labels if common_name(file) == name)
             case_id = slug(name or folder.resolve().name)
             case = case_from_files(images, id=case_id, label=label, folder=folder, allow_missing=allow_missing)
             cases.append(case)
@@ -263,15 +264,13 @@ def case_from_folder(folder: Path | str, *, id: str | None = None, allow_missing
     Raises:
         InputError: If a modality is missing (and not allowed to be) or claimed twice; names the files.
     """
-    from training.cases.find import candidate_images, label_among
-
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.", field="image")
     name = id or slug(folder.resolve().name)
     files = candidate_images(folder)
     try:
-        label = label_among(files)
+        label = only_label(files)
         images = [file for file in files if file != label]
         if not any(role_of(file.name) for file in images):
             several = [file for file in images if _channels(file) > 1]

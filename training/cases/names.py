@@ -7,6 +7,8 @@ import re
 import unicodedata
 from pathlib import Path
 
+from training.images.read import image_ending
+
 _PATIENTS = (
     re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+", re.IGNORECASE),  # BraTS 2023: the last field counts the visits
     re.compile(r"(TCGA-[A-Za-z0-9]{2}-[A-Za-z0-9]{4})(?:[^A-Za-z0-9].*)?", re.IGNORECASE),
@@ -44,8 +46,6 @@ def patient_of(case_id: str) -> str:
 
 def stem_of(path: Path | str) -> str:
     """Return a file's name without its image ending (``.nii.gz`` as a whole)."""
-    from training.images.read import image_ending
-
     name = Path(path).name
     ending = image_ending(name) or Path(name).suffix
     name = name[: len(name) - len(ending)] if ending else name

@@ -10,11 +10,11 @@ from __future__ import annotations
 import typer
 
 from training.cli import card, evaluate, export, fit, models, phantom, predict, render, sheet
-from training.cli.common import Guarded, hush_native_libraries
+from training.cli.common import InputErrorGroup, silence_native_libraries
 
 app = typer.Typer(
     name="python -m training",
-    cls=Guarded,
+    cls=InputErrorGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -34,5 +34,5 @@ app.add_typer(models.app, name="models")
 
 def main() -> None:
     """Run the command line and exit."""
-    hush_native_libraries()
+    silence_native_libraries()
     app(prog_name="python -m training")

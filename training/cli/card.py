@@ -63,7 +63,7 @@ def card(
         bundled = model.resolve() == BUNDLED_MODEL
         document = _REPOSITORY / "docs" / "model-card.md" if bundled else model / "model-card.md"
     if check:
-        _check(model_card.differences(model, document))
+        _check(model_card.inconsistencies(model, document))
     elif render:
         out.print(str(model_card.write_document(model, document)), soft_wrap=True)
     else:
@@ -78,13 +78,13 @@ def _measure(
     model: Path, cases: Sequence[Case], phantoms: int, heads: int, mirror: bool, workers: int
 ) -> dict[str, object]:
     from training.release.benchmark import Plan, run_benchmark
-    from training.release.card import released
+    from training.release.card import read_release
     from training.release.tables import tables
 
     plan = Plan(phantoms=phantoms, heads=heads, cases=cases, mirrored=mirror)
     if not plan.steps:
         raise InputError("There is nothing to measure: give --phantoms, --heads or --cases.", field="phantoms")
-    version = released(model)
+    version = read_release(model)
     with err.status(f"Loading model {version.id} ..."):
         from training.prediction.segmenter import Segmenter
 

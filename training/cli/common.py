@@ -59,7 +59,7 @@ VersionOption = Annotated[
 ]
 
 
-class Guarded(TyperGroup):
+class InputErrorGroup(TyperGroup):
     """A command group that turns :class:`InputError` into one line on standard error and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -72,7 +72,7 @@ class Guarded(TyperGroup):
             raise typer.Exit(2) from None
 
 
-def hush_native_libraries() -> None:
+def silence_native_libraries() -> None:
     """Keep what TensorFlow's C++ side prints off standard error; what Python prints still goes there.
 
     TensorFlow 2.21 logs a dozen lines at each start, some before its own log level is in force. Whoever sets

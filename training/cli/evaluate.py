@@ -64,7 +64,7 @@ def evaluate(
     if not labeled and not phantoms:
         raise InputError("Nothing to evaluate: give --cases or --phantoms.", field="cases")
     segmenter = load_segmenter(models, version, mirror)
-    extremes = Extremes()
+    extremes = BestAndWorst()
     with progress(steps=True, over_seconds=300) as bars:
         task = bars.add_task("", total=len(labeled) + phantoms)
 
@@ -86,7 +86,7 @@ def evaluate(
         out.print(f"{kind}: {path}", soft_wrap=True)
 
 
-class Extremes:
+class BestAndWorst:
     """Keeps the best and the worst answer so far, and draws them at the end."""
 
     def __init__(self) -> None:

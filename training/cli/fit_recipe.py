@@ -86,7 +86,7 @@ def _given(context: typer.Context, name: str) -> bool:
 
 
 def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
-    from training.recipes.run import Listener, run_recipe
+    from training.recipes.run import RecipeCallbacks, run_recipe
 
     # Validation takes minutes in which no batch ends: the speed is taken over hours, so that it is part of it.
     with progress(over_seconds=6 * 3600) as bars:
@@ -101,7 +101,7 @@ def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
         def tell_phantoms(done: int, total: int) -> None:
             bars.update(making, completed=done, total=total, visible=done < total)
 
-        return run_recipe(recipe, work, workers=workers, listener=Listener(tell, tell_phantoms, warn))
+        return run_recipe(recipe, work, workers=workers, listener=RecipeCallbacks(tell, tell_phantoms, warn))
 
 
 def _describe(at: RecipeProgress) -> str:

@@ -80,7 +80,7 @@ def predict(
 
     if not format.startswith(".") or export_ending(f"x{format}") != format:
         raise InputError(f"There is no format {format!r}.", field="format")
-    chosen = _named(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
+    chosen = _requested_cases(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
     segmenter = load_segmenter(models, version, mirror)
     table = Table("case", *[f"{label.name} (mL)" for label in LABELS], "seconds")
     table.title = f"Model {segmenter.version.id}"
@@ -93,7 +93,7 @@ def predict(
                 reference=reference,
                 allow_missing=allow_missing,
                 maps=maps,
-                on_progress=_teller(bars, task, case, number),
+                on_progress=_progress_callback(bars, task, case, number),
             )
             path = output / (f"{case.id}{format}" if format == ".seg.nrrd" else f"{case.id}_seg{format}")
             written.append(write_labelmap(segmentation.labelmap, path, brats_values=brats_values))
@@ -107,7 +107,9 @@ def predict(
         out.print(str(path), soft_wrap=True)
 
 
-def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str, allow_missing: bool) -> list[Case]:
+def _requested_cases(
+    paths: list[Path] | None, roles: dict[str, Path | None], order: str, allow_missing: bool
+) -> list[Case]:
     """Return the cases given as folders and files, or the one given by its four volumes."""
     given = {role: path for role, path in roles.items() if path is not None}
     if given and paths:
@@ -127,7 +129,7 @@ def _named(paths: list[Path] | None, roles: dict[str, Path | None], order: str, 
     return [case_from_roles(given, id=slug(stem_of(first)), allow_missing=allow_missing)]
 
 
-def _teller(bars: Progress, task: TaskID, case: Case, number: int) -> ProgressCallback:
+def _progress_callback(bars: Progress, task: TaskID, case: Case, number: int) -> ProgressCallback:
     def tell(share: float, stage: str) -> None:
         bars.update(task, completed=number + share, description=f"{case.id}: {stage}")
 

@@ -15,12 +15,12 @@ from typing import Literal
 
 import numpy as np
 
-from training.images.resample import bounding_box
+from training.images.masks import bounding_box
 
-Where = Literal["brain", "near_tumor"]
+BrainPart = Literal["brain", "near_tumor"]
 
 #: Which voxels the error is told for.
-WHERE: tuple[Where, ...] = ("brain", "near_tumor")
+BRAIN_PARTS: tuple[BrainPart, ...] = ("brain", "near_tumor")
 #: What counts as near the tumor.
 NEAR_MM = 10.0
 DEFAULT_BINS = 15
@@ -58,7 +58,7 @@ class Calibration:
         self.cases = 0
         self._count = bins
         # For each part of the brain: voxels, sum of their confidences, and voxels that are right, per bin.
-        self._sums: dict[Where, np.ndarray] = {where: np.zeros((3, bins)) for where in WHERE}
+        self._sums: dict[BrainPart, np.ndarray] = {where: np.zeros((3, bins)) for where in BRAIN_PARTS}
 
     def add(
         self,
@@ -85,22 +85,22 @@ class Calibration:
         near = near_tumor(((truth > 0) | (predicted > 0)) & brain, spacing_mm)
         confidence = np.max(probabilities, axis=-1)
         right = predicted == truth
-        masks: dict[Where, np.ndarray] = {"brain": brain, "near_tumor": near & brain}
+        masks: dict[BrainPart, np.ndarray] = {"brain": brain, "near_tumor": near & brain}
         for where, mask in masks.items():
-            self._sums[where] += _tally(confidence[mask], right[mask], self._count)
+            self._sums[where] += _bin_sums(confidence[mask], right[mask], self._count)
         self.cases += 1
 
-    def ece(self, where: Where = "brain") -> float | None:
+    def ece(self, where: BrainPart = "brain") -> float | None:
         """Return the expected calibration error in 0-1; ``None`` if no voxel of that kind was added."""
         voxels, confidence, right = self._sums[where]
         total = voxels.sum()
         return float(np.abs(confidence - right).sum() / total) if total else None
 
-    def voxels(self, where: Where = "brain") -> int:
+    def voxels(self, where: BrainPart = "brain") -> int:
         """Return how many voxels were added."""
         return int(self._sums[where][0].sum())
 
-    def bins(self, where: Where = "brain") -> list[Bin]:
+    def bins(self, where: BrainPart = "brain") -> list[Bin]:
         """Return the reliability table, from the least sure to the surest voxels."""
         table = []
         for number, (voxels, confidence, right) in enumerate(self._sums[where].T):
@@ -108,28 +108,6 @@ class Calibration:
             means = (float(confidence / voxels), float(right / voxels)) if voxels else (None, None)
             table.append(Bin(low, high, int(voxels), *means))
         return table
-
-
-def expected_calibration_error(
-    probabilities: np.ndarray, truth: np.ndarray, brain: np.ndarray, bins: int = DEFAULT_BINS
-) -> float:
-    """Return the expected calibration error of one case over the voxels of the brain.
-
-    Args:
-        probabilities: ``(x, y, z, class)``, sums of 1 over the classes.
-        truth: ``(x, y, z)`` integers.
-        brain: ``(x, y, z)`` bool.
-        bins: Bins of equal width between 0 and 1.
-
-    Raises:
-        ValueError: If the shapes differ or the brain is empty.
-    """
-    calibration = Calibration(bins)
-    calibration.add(probabilities, truth, brain)
-    error = calibration.ece()
-    if error is None:
-        raise ValueError("the brain is empty")
-    return error
 
 
 def near_tumor(
@@ -148,19 +126,14 @@ def near_tumor(
     from scipy import ndimage
 
     near = np.zeros(tumor.shape, bool)
-    box = bounding_box(tumor)
-    if box is None:
-        return near
-    # Distances are computed only where they can be small enough: the transform of a whole head takes seconds.
-    margins = [int(np.ceil(within_mm / side)) for side in spacing_mm]
-    around = tuple(
-        slice(max(0, part.start - margin), part.stop + margin) for part, margin in zip(box, margins, strict=True)
-    )
-    near[around] = ndimage.distance_transform_edt(~tumor[around], sampling=spacing_mm) <= within_mm
+    # Distances are computed only where they can be small enough: transforming a whole head takes seconds.
+    box = bounding_box(tumor, margin=[int(np.ceil(within_mm / side)) for side in spacing_mm])
+    if box is not None:
+        near[box] = ndimage.distance_transform_edt(~tumor[box], sampling=spacing_mm) <= within_mm
     return near
 
 
-def _tally(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
+def _bin_sums(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
     """Return ``(3, bins)``: voxels, sum of confidences, and right voxels per bin. A bin holds its upper end."""
     number = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     sums = [np.bincount(number, weights, bins) for weights in (None, confidence, right)]

@@ -19,34 +19,13 @@ import numpy as np
 from training.cases.case import Case
 from training.errors import InputError
 from training.evaluation.metrics import hd95, label_dice, region_dice
-from training.evaluation.result import (
-    LOW_DICE,
-    REFERENCE_CAVEAT,
-    REFERENCE_DICE,
-    CaseResult,
-    EvaluationReport,
-    RegionSummary,
-)
+from training.evaluation.result import LOW_DICE, CaseResult, EvaluationReport
 from training.evaluation.subjects import Subject, phantom_subjects, subject_of_case
 from training.images.grid import Volume
 from training.labels import REGIONS, region_mask
 from training.phantoms.generate import phantom_id
 from training.prediction.segmenter import Segmentation, volumes_ml
 from training.preparation.prepare import matching_role
-
-__all__ = [
-    "LOW_DICE",
-    "REFERENCE_CAVEAT",
-    "REFERENCE_DICE",
-    "CaseResult",
-    "EvaluationReport",
-    "RegionSummary",
-    "SegmenterLike",
-    "compare",
-    "evaluate_case",
-    "evaluate_cases",
-    "evaluate_subject",
-]
 
 
 class SegmenterLike(Protocol):
@@ -126,15 +105,6 @@ def _work(
         yield case.id, partial(_evaluate_case, case, segmenter)
     for subject in phantom_subjects(phantoms, workers=workers) if phantoms else ():
         yield subject.id, partial(_evaluate_phantom, subject, segmenter)
-
-
-def evaluate_case(case: Case, segmenter: SegmenterLike) -> tuple[Segmentation, CaseResult]:
-    """Segment one labeled case on the grid of its label and compare.
-
-    Raises:
-        InputError: If the case has no label, cannot be read, or the label lies on none of its volumes' grids.
-    """
-    return _evaluate_case(case, segmenter)[1:]
 
 
 def _evaluate_case(case: Case, segmenter: SegmenterLike) -> _Evaluation:

@@ -11,24 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from training.images.masks import bounding_box, dice
 from training.labels import LABELS, REGIONS, region_mask
-
-
-def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Return the Dice coefficient ``2|A and B| / (|A| + |B|)`` of two masks (Dice 1945, doi:10.2307/1932409).
-
-    Args:
-        prediction: Mask of any shape; non-zero is inside.
-        truth: Mask of the same shape.
-
-    Returns:
-        A number in 0-1; 1 if both masks are empty.
-    """
-    prediction, truth = prediction.astype(bool), truth.astype(bool)
-    total = int(prediction.sum()) + int(truth.sum())
-    if total == 0:
-        return 1.0
-    return 2.0 * int((prediction & truth).sum()) / total
 
 
 def region_dice(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -61,16 +45,13 @@ def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) ->
         Millimeters; 0 if both masks are empty, ``nan`` if one is.
     """
     prediction, truth = prediction.astype(bool), truth.astype(bool)
-    if not prediction.any() and not truth.any():
+    box = bounding_box(prediction | truth, margin=1)
+    if box is None:
         return 0.0
     if not prediction.any() or not truth.any():
         return float("nan")
-    box = _common_box(prediction | truth)
     prediction, truth = prediction[box], truth[box]
-    return max(
-        _directed_95(prediction, truth, spacing),
-        _directed_95(truth, prediction, spacing),
-    )
+    return max(_directed_95(prediction, truth, spacing), _directed_95(truth, prediction, spacing))
 
 
 def _directed_95(mask: np.ndarray, other: np.ndarray, spacing: Sequence[float]) -> float:
@@ -85,11 +66,3 @@ def _surface(mask: np.ndarray) -> np.ndarray:
 
     surface: np.ndarray = mask & ~ndimage.binary_erosion(mask)
     return surface
-
-
-def _common_box(mask: np.ndarray) -> tuple[slice, ...]:
-    box = []
-    for axis in range(mask.ndim):
-        hits = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        box.append(slice(max(0, hits[0] - 1), hits[-1] + 2))
-    return tuple(box)

@@ -11,8 +11,8 @@ import numpy as np
 from training.cases.case import Case
 from training.images.grid import Grid, Volume
 from training.modalities import ROLES
-from training.parallel import each_on_all_cores
-from training.phantoms.generate import Phantom, TumorWish, generate, phantom_id
+from training.parallel import map_unordered
+from training.phantoms.generate import Phantom, TumorOption, generate, phantom_id
 
 #: The builds of phantoms in words.
 KIND_TITLES: dict[str, str] = {
@@ -65,7 +65,7 @@ def subject_of_phantom(phantom: Phantom) -> Subject:
 def phantom_subjects(
     seeds: Iterable[int],
     *,
-    tumor: TumorWish = True,
+    tumor: TumorOption = True,
     distractors: Literal["some", "all"] = "some",
     workers: int | None = None,
 ) -> Iterator[Subject]:
@@ -77,11 +77,11 @@ def phantom_subjects(
         distractors: ``"all"`` for heads with everything that is not tumor but resembles it.
         workers: Processes; ``None`` takes one per core.
     """
-    for phantom in each_on_all_cores(_make, [(seed, tumor, distractors) for seed in seeds], workers):
+    for phantom in map_unordered(_make, [(seed, tumor, distractors) for seed in seeds], workers):
         yield subject_of_phantom(phantom)
 
 
-def _make(job: tuple[int, TumorWish, Literal["some", "all"]]) -> Phantom:
+def _make(job: tuple[int, TumorOption, Literal["some", "all"]]) -> Phantom:
     seed, tumor, distractors = job
     made = generate(seed, tumor=tumor, distractors=distractors)
     # half the bytes on the way between processes; whole numbers are what files hold

@@ -34,7 +34,7 @@ def why(subject: Subject, labelmap: Volume) -> str:
     voxel = subject.truth.grid.voxel_ml
     true_ml, found_ml = truth.sum() * voxel, found.sum() * voxel
     if not truth.any():
-        return f"There is no tumor, but {found_ml:.1f} mL were called tumor."
+        return f"There is no tumor, but {found_ml:.1f} mL was labeled as tumor."
     sentences = [_size(truth, true_ml)]
     if not found.any():
         sentences.append("Nothing was found.")
@@ -83,8 +83,8 @@ def _overlap(truth: np.ndarray, found: np.ndarray, voxel: float) -> str:
     parts, _ = ndimage.label(found, structure=np.ones((3, 3, 3)))
     touching = np.unique(parts[truth & found])
     elsewhere = (found & ~np.isin(parts, touching[touching > 0])).sum() * voxel
-    sentence = f"{hit:.0f} % of it were found, and {outside:.1f} mL around it or elsewhere were called tumor as well"
-    return f"{sentence} ({elsewhere:.1f} mL of that in lesions apart from it)." if elsewhere > 0 else f"{sentence}."
+    sentence = f"{hit:.0f} % of it was found, and {outside:.1f} mL outside it was labeled as tumor"
+    return f"{sentence} ({elsewhere:.1f} mL in separate lesions)." if elsewhere > 0 else f"{sentence}."
 
 
 def _visibility(found: dict[str, float]) -> str:

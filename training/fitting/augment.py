@@ -19,7 +19,7 @@ _DROPPED = (0.2, 0.2, 0.2, 0.4)
 
 
 @dataclass(frozen=True)
-class Chances:
+class AugmentationProbabilities:
     """How often each variation happens, per patch (``gamma``: per modality).
 
     Mirroring left and right makes another plausible head; the other mirrorings and the turns make one that lies
@@ -62,7 +62,9 @@ class Orientation:
         return turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.mirrored)]
 
 
-def draw_orientation(rng: np.random.Generator, chances: Chances = Chances()) -> Orientation:
+def draw_orientation(
+    rng: np.random.Generator, chances: AugmentationProbabilities = AugmentationProbabilities()
+) -> Orientation:
     """Draw how a patch is turned and mirrored."""
     draws = rng.random(4)
     axes = rng.permutation(3) if draws[3] < chances.turn else np.arange(3)
@@ -72,7 +74,9 @@ def draw_orientation(rng: np.random.Generator, chances: Chances = Chances()) -> 
     )
 
 
-def vary_intensities(rng: np.random.Generator, image: np.ndarray, chances: Chances = Chances()) -> np.ndarray:
+def vary_intensities(
+    rng: np.random.Generator, image: np.ndarray, chances: AugmentationProbabilities = AugmentationProbabilities()
+) -> np.ndarray:
     """Vary a z-scored patch as scanners and examinations differ.
 
     Args:
@@ -137,22 +141,3 @@ def _gamma(rng: np.random.Generator, channel: np.ndarray, brain: np.ndarray) -> 
     bent = ((values - low) / (high - low)) ** exponent
     bent = (bent - bent.mean()) / max(float(bent.std()), 1e-6)
     channel[brain] = bent * values.std() + values.mean()
-
-
-def augment(
-    rng: np.random.Generator, image: np.ndarray, label: np.ndarray, chances: Chances = Chances()
-) -> tuple[np.ndarray, np.ndarray]:
-    """Turn, mirror and vary one patch.
-
-    Args:
-        rng: Source of randomness; the same state gives the same result.
-        image: ``(x, y, z, 4)`` z-scored; is left alone.
-        label: ``(x, y, z)``.
-        chances: How often what happens.
-
-    Returns:
-        New image (float32) and label; where the sides differ, a turn permutes them.
-    """
-    orientation = draw_orientation(rng, chances)
-    turned = orientation.apply(image).astype(np.float32, order="C")
-    return vary_intensities(rng, turned, chances), np.ascontiguousarray(orientation.apply(label))

@@ -115,7 +115,7 @@ class _Run:
         first = session.resume()
         # Keras counts epochs of its own and makes a dry pass before the first; patches must depend on the epoch alone.
         at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
-        if first < config.max_epochs and not session.exhausted():
+        if first < config.max_epochs and not session.patience_exhausted():
             model.fit(
                 dataset,
                 epochs=config.max_epochs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 
-from training.hardware import free_memory_bytes, has_gpu
+from training.hardware import cpu_supports_bfloat16, free_memory_bytes, has_gpu
 from training.network.unet import UNetConfig
 
 # Measured with the bundled network (and half and twice its filters) on patches of 64 and 96 voxels, peak resident
@@ -52,11 +52,9 @@ def need_of(network: UNetConfig, patch: int, batch_size: int) -> MemoryNeed:
         patch: Side of a patch in voxels.
         batch_size: Patches per batch.
     """
-    from training.hardware import cpu_multiplies_bfloat16
-
     if has_gpu():
         return MemoryNeed(0, None, batch_size)
-    half = cpu_multiplies_bfloat16()
+    half = cpu_supports_bfloat16()
     free = free_memory_bytes()
     fitting = batch_size
     while fitting and _peak(network, patch, fitting, half) > free:

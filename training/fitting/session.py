@@ -107,13 +107,13 @@ class FitSession(keras.callbacks.Callback):
         self._state.epoch = epoch + 1
         self._save()
         self._report(0, loss)
-        if self.exhausted():
+        if self.patience_exhausted():
             self._network.stop_training = True
             self._stopped_early = True
 
     # === Parts ===
 
-    def exhausted(self) -> bool:
+    def patience_exhausted(self) -> bool:
         """Return whether the validation has not improved for ``early_stop_patience`` epochs."""
         scores = [(record["epoch"], record["mean"]) for record in self._state.history if "mean" in record]
         if not self._config.early_stop_patience or not scores:

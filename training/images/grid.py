@@ -63,7 +63,7 @@ class Grid:
     def difference(self, other: Grid) -> str:
         """Say in one sentence, with numbers, how ``other`` differs from this grid; empty if it does not."""
         if tuple(self.shape) != tuple(other.shape):
-            return f"the shapes differ: {_times(self.shape)} against {_times(other.shape)} voxels"
+            return f"the shapes differ: {_dimensions(self.shape)} against {_dimensions(other.shape)} voxels"
         if self.axcodes != other.axcodes:
             return f"the axes differ: {self.axcodes} against {other.axcodes}"
         if not np.allclose(self.spacing, other.spacing, atol=1e-3):
@@ -122,16 +122,16 @@ def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise InputError(f"{path}: the affine is singular (an axis has no length or two are parallel).")
     if len(shape) != 3 or min(shape) < 1:
-        raise InputError(f"{path} is not a 3D volume: its shape is {_times(shape)}.")
+        raise InputError(f"{path} is not a 3D volume: its shape is {_dimensions(shape)}.")
     if volumes < 1:
         raise InputError(f"{path} holds no volume.")
     if math.prod(shape) * volumes > MAX_VOXELS:
-        what = f"{_times(shape)} voxels" + (f" in {volumes} volumes" if volumes > 1 else "")
+        what = f"{_dimensions(shape)} voxels" + (f" in {volumes} volumes" if volumes > 1 else "")
         raise InputError(f"{path} is too large: {what}; the most is {MAX_VOXELS:,} voxels.")
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
 
 
-def _times(shape: tuple[int, ...]) -> str:
+def _dimensions(shape: tuple[int, ...]) -> str:
     return " x ".join(str(side) for side in shape)
 
 

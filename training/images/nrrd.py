@@ -12,7 +12,7 @@ import numpy as np
 from training.errors import InputError
 from training.images.grid import Grid, checked_grid
 from training.images.nrrd_voxels import parse_header, read_voxels
-from training.labels import LABELS
+from training.labels import value_of
 
 #: Sign of x, y, z on the way from a NRRD space to RAS.
 _SPACES: dict[str, tuple[int, int, int]] = {
@@ -62,12 +62,11 @@ def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
     segments = _segments(header, path)
     if not segments:
         return data, grid
-    known = {label.name.lower(): label.value for label in LABELS} | {label.key.lower(): label.value for label in LABELS}
-    by_name = all(name.lower() in known for name, _, _ in segments)
+    named = [value_of(name) for name, _, _ in segments]
     merged = np.zeros(data.shape[:3], data.dtype)
-    for name, layer, value in segments:
+    for (_, layer, stored), known in zip(segments, named, strict=True):
         if layer < data.shape[3]:
-            merged[data[..., layer] == value] = known[name.lower()] if by_name else value
+            merged[data[..., layer] == stored] = stored if None in named else known
     return merged[..., None], grid
 
 

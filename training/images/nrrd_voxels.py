@@ -112,7 +112,7 @@ def _decompressed(handle: IO[bytes], header: Mapping[str, Any], skipped: int, pa
 def _skip(header: Mapping[str, Any], what: str, path: Path) -> int:
     value = int(header.get(f"{what} skip", header.get(f"{what}skip", 0)))
     if not (-1 if what == "byte" else 0) <= value <= _MOST_SKIPPED:
-        raise InputError(f"{path} is damaged: its header asks to pass over {value:,} {what}s.")
+        raise InputError(f"{path} is damaged: its header asks to skip {value:,} {what}s.")
     return value
 
 

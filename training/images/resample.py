@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from training.images.masks import Box, bounding_box
+
 #: Grids whose voxels lie within this share of a voxel of each other count as the same.
 _TOLERANCE = 1e-2
 
@@ -133,21 +135,7 @@ def resample_labels(labels: np.ndarray, to_input: np.ndarray, shape: Shape) -> n
     return result
 
 
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """Return the smallest box that holds all true voxels, ``None`` if there are none."""
-    slices = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        hits = np.flatnonzero(mask.any(axis=others))
-        if hits.size == 0:
-            return None
-        slices.append(slice(int(hits[0]), int(hits[-1]) + 1))
-    return slices[0], slices[1], slices[2]
-
-
-def _box_in_output(
-    box: tuple[slice, slice, slice], to_input: np.ndarray, shape: Shape
-) -> tuple[slice, slice, slice] | None:
+def _box_in_output(box: Box, to_input: np.ndarray, shape: Shape) -> Box | None:
     """Return the output box that covers an input box and the voxel around it; ``None`` if it lies outside."""
     low = np.array([part.start - 1.0 for part in box])
     high = np.array([float(part.stop) for part in box])

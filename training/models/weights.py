@@ -45,7 +45,7 @@ def set_weights(model: keras.Model, weights: Weights) -> None:
             variable.assign(weights[key].astype(np.float32))
 
 
-def mean_of(one: Weights, other: Weights) -> Weights:
+def average_weights(one: Weights, other: Weights) -> Weights:
     """Return the weights halfway between two of the same network.
 
     Between a network and one trained on from it, the way is short and the loss along it flat: the middle keeps much of

@@ -23,7 +23,7 @@ class Pose:
 
 
 @dataclass
-class Push:
+class MassEffect:
     """Mass effect: tissue is moved away from ``center`` (output mm) by a growing core of ``radius`` mm."""
 
     center: np.ndarray
@@ -103,11 +103,11 @@ class Warp:
                 bend[axis] += smooth_noise(rng, half, scale / 2) * np.float32(amount)
         return cls(pose, origin, shape, bend)
 
-    def mni(self, pushes: list[Push]) -> np.ndarray:
+    def mni(self, mass_effects: list[MassEffect]) -> np.ndarray:
         """MNI coordinates at every second voxel, ``(3, x', y', z')`` float32, after mass effect."""
         axes = [self.origin[k] + 2 * np.arange(n, dtype=np.float64) for k, n in enumerate(self.bend.shape[1:])]
         place = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
-        for push in pushes:
+        for push in mass_effects:
             offset = place - push.center.astype(np.float32)[:, None, None, None]
             distance = np.sqrt((offset**2).sum(axis=0)) + 1e-3
             # tissue at this distance was nearer before the core grew: volumes are kept, and it dies off
@@ -126,10 +126,10 @@ def sample(atlas: Atlas, name: str, mni: np.ndarray) -> np.ndarray:
     return ndimage.map_coordinates(getattr(atlas, name), index, order=1, output=np.float32, mode="nearest")
 
 
-def build_anatomy(rng: np.random.Generator, atlas: Atlas, warp: Warp, pushes: list[Push]) -> Anatomy:
+def build_anatomy(rng: np.random.Generator, atlas: Atlas, warp: Warp, mass_effects: list[MassEffect]) -> Anatomy:
     """Lay tissue into the box: folded cortex, sulci, ventricles, and a more or less clean skull stripping."""
     shape = warp.shape
-    mni_half = warp.mni(pushes)
+    mni_half = warp.mni(mass_effects)
     mni = np.stack([upsample(axis, shape) for axis in mni_half])
     soft = {name: upsample(sample(atlas, name, mni_half), shape) for name in ("depth", "ventricle", "vessel", "deep")}
     depth = soft["depth"]
@@ -140,7 +140,7 @@ def build_anatomy(rng: np.random.Generator, atlas: Atlas, warp: Warp, pushes: li
     csf, white = _fold(rng, sample(atlas, "csf", mni), sample(atlas, "white", mni), cortex, age)
     np.maximum(csf, smoothstep((0.7 - ventricle) / 1.4), out=csf)
     white *= 1 - csf
-    brain = _strip(rng, depth, csf)
+    brain = _skull_strip(rng, depth, csf)
     return Anatomy(
         csf=csf,
         gray=1 - csf - white,
@@ -174,7 +174,7 @@ def _fold(
     return fluid, myelin * (1 - fluid)
 
 
-def _strip(rng: np.random.Generator, depth: np.ndarray, csf: np.ndarray) -> np.ndarray:
+def _skull_strip(rng: np.random.Generator, depth: np.ndarray, csf: np.ndarray) -> np.ndarray:
     """Skull stripping: a smooth or a tight mask, a little too much here and too little there."""
     from scipy import ndimage
 
@@ -186,15 +186,3 @@ def _strip(rng: np.random.Generator, depth: np.ndarray, csf: np.ndarray) -> np.n
         brain &= (csf < rng.uniform(0.35, 0.85)) | (depth > reach.astype(np.float32))
         brain = ndimage.binary_opening(brain)
     return brain
-
-
-def drop_islands(brain: np.ndarray) -> np.ndarray:
-    """Keep the pieces of a mask that are large enough to be brain (3 mL), if there is such a piece."""
-    from scipy import ndimage
-
-    parts, count = ndimage.label(brain)
-    if count <= 1:
-        return brain
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return (sizes >= min(3000, sizes.max()))[parts]

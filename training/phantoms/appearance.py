@@ -26,18 +26,18 @@ def render(
     """Return the four raw images ``(x, y, z, 4)`` float32, positive in the brain and 0 outside."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     image = np.zeros((*shape, CHANNELS), np.float32)
-    looks = _Looks(rng, anatomy, tumor)
+    looks = _SharedTextures(rng, anatomy, tumor)
     for channel in range(CHANNELS):
         plain = looks.tissue(rng, anatomy, contrast, channel)
         for item in found:
-            _cover(plain, item, contrast.distractor[item.kind][channel], rng)
+            _blend(plain, item, contrast.distractor[item.kind][channel], rng)
         if tumor is not None:
             looks.add_tumor(rng, plain, tumor, contrast, channel)
         image[..., channel] = _scan(rng, plain, anatomy.brain, channel)
     return image
 
 
-class _Looks:
+class _SharedTextures:
     """Fields that the four modalities share: the same tissue is textured alike in all of them."""
 
     def __init__(self, rng: np.random.Generator, anatomy: Anatomy, tumor: Tumor | None) -> None:
@@ -79,7 +79,7 @@ class _Looks:
             here += np.float32(cover) * tumor.weight[name] * (texture - here)
 
 
-def _cover(image: np.ndarray, item: Distractor, level: float, rng: np.random.Generator) -> None:
+def _blend(image: np.ndarray, item: Distractor, level: float, rng: np.random.Generator) -> None:
     if np.isnan(level):
         return
     flat = image.reshape(-1)

@@ -18,6 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from training.atomic import write_with
+from training.images.masks import bounding_box, large_components
 
 #: Change when the maps below change, so that an old cache is not read.
 _VERSION = 4
@@ -98,8 +99,9 @@ def build_atlas() -> Atlas:
     gray, white, t1, origin = _template()
     brain = ndimage.binary_closing(np.pad((gray + white) > 0.2, 6), iterations=4)[6:-6, 6:-6, 6:-6]
     brain = ndimage.binary_fill_holes(brain | (t1 > 0.12))
-    brain = _largest(ndimage.binary_opening(brain, iterations=2))
-    box = tuple(slice(max(0, np.min(i) - 12), np.max(i) + 13) for i in np.nonzero(brain))
+    brain = large_components(ndimage.binary_opening(brain, iterations=2), brain.size)
+    box = bounding_box(brain, margin=12)
+    assert box is not None
     gray, white, brain = gray[box], white[box], brain[box]
     origin = origin + np.array([part.start for part in box])
 
@@ -130,15 +132,6 @@ def _template() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
             data = image.get_fdata(dtype=np.float32)
         maps.append(data / data.max())
     return maps[0], maps[1], maps[2], image.affine[:3, 3].copy()
-
-
-def _largest(mask: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
-    parts, _ = ndimage.label(mask)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return parts == sizes.argmax()
 
 
 def _signed_distance(mask: np.ndarray) -> np.ndarray:

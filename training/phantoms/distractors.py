@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.phantoms.anatomy import Anatomy, drop_islands
+from training.images.masks import large_components
+from training.phantoms.anatomy import Anatomy
 from training.phantoms.atlas import CHOROID_CENTERS
 from training.phantoms.fields import Shape, smooth_noise, smoothstep, upsample
+
+#: Connected components of the brain mask below this size (3 mL) are dropped.
+MIN_BRAIN_VOXELS = 3000
 
 
 @dataclass
@@ -32,10 +36,18 @@ def draw_distractors(rng: np.random.Generator, anatomy: Anatomy, *, every: bool 
     ``every`` makes all of them, the rare ones too.
     Sinuses may widen ``anatomy.brain``: where stripping left them in, they belong to what is seen.
     """
-    found = [_network(rng, anatomy), _large_vessels(rng, anatomy)]
-    makers = ((_choroid, 0.9), (_dura, 0.6), (_falx, 0.6), (_lesions, 0.5), (_caps, 0.6), (_spots, 0.25), (_flow, 0.35))
+    found = [_small_vessels(rng, anatomy), _large_vessels(rng, anatomy)]
+    makers = (
+        (_choroid, 0.9),
+        (_dura, 0.6),
+        (_falx, 0.6),
+        (_white_matter_lesions, 0.5),
+        (_caps, 0.6),
+        (_microbleeds, 0.25),
+        (_flow_artifacts, 0.35),
+    )
     found += [make(rng, anatomy) for make, chance in makers if rng.random() < chance or every]
-    anatomy.brain = drop_islands(anatomy.brain)
+    anatomy.brain = large_components(anatomy.brain, MIN_BRAIN_VOXELS)
     return [item for item in found if item.index.size]
 
 
@@ -44,7 +56,7 @@ def _sparse(weight: np.ndarray, brain: np.ndarray, kind: str) -> Distractor:
     return Distractor(index, weight.ravel()[index], kind)
 
 
-def _network(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+def _small_vessels(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     """Small vessels: thin curves where two noise fields vanish together, mostly in the sulci."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     scale = rng.uniform(9, 16)
@@ -101,7 +113,7 @@ def _falx(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     return _sparse(weight, anatomy.brain, "falx")
 
 
-def _lesions(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+def _white_matter_lesions(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     """White-matter hyperintensities: small spots, more of them near the ventricles."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     field = smooth_noise(rng, shape, rng.uniform(4, 8)) + np.exp(-np.abs(anatomy.ventricle) / 8)
@@ -117,7 +129,7 @@ def _caps(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     return _sparse(weight * np.float32(rng.uniform(0.3, 1)), anatomy.brain, "lesion")
 
 
-def _spots(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+def _microbleeds(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     """A few small bleeds or calcifications."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     field = smooth_noise(rng, shape, rng.uniform(3, 6))
@@ -125,7 +137,7 @@ def _spots(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     return _sparse(weight, anatomy.brain, "spot")
 
 
-def _flow(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+def _flow_artifacts(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     """Fluid that FLAIR did not null: inflow at the skull base, around the third and fourth ventricle."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     low = upsample(smoothstep((-anatomy.mni_half[2] - 5) / 25), shape)

@@ -11,7 +11,7 @@ from training.atomic import write_with
 from training.errors import InputError
 from training.labels import to_brats_values
 from training.modalities import ROLES
-from training.parallel import each_on_all_cores
+from training.parallel import map_unordered
 from training.phantoms.generate import Phantom, generate
 
 #: The grid of BraTS: 1 mm, x to the left, y to the back, z up.
@@ -89,7 +89,7 @@ def write_cases(
     if seed < 0:
         raise InputError(f"The seed must not be negative; it is {seed}.", field="seed")
     jobs = [(seed * _SEEDS_PER_BATCH + k, str(root), f"phantom_{k + 1:04d}") for k in range(n)]
-    for done, _ in enumerate(each_on_all_cores(_write_one, jobs, workers), start=1):
+    for done, _ in enumerate(map_unordered(_write_one, jobs, workers), start=1):
         if on_progress is not None:
             on_progress(done, n)
     return [Path(root) / name for _, _, name in jobs]

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from training.errors import InputError
-from training.phantoms.anatomy import Push, Warp, build_anatomy, head_box, random_pose
+from training.phantoms.anatomy import MassEffect, Warp, build_anatomy, head_box, random_pose
 from training.phantoms.appearance import render
 from training.phantoms.atlas import Atlas, load_atlas
 from training.phantoms.contrast import draw_contrast
@@ -29,7 +29,7 @@ HEALTHY_SHARE = 0.08
 
 #: Whether a phantom has a tumor: ``True`` any (one head in twelve has none), ``"small"`` always one of a few mL,
 #: ``False`` never.
-TumorWish = Literal[True, False, "small"]
+TumorOption = Literal[True, False, "small"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def phantom_id(seed: int) -> str:
 
 
 def generate(
-    seed: int, shape: Shape | None = None, tumor: TumorWish = True, distractors: Literal["some", "all"] = "some"
+    seed: int, shape: Shape | None = None, tumor: TumorOption = True, distractors: Literal["some", "all"] = "some"
 ) -> Phantom:
     """Make one phantom.
 
@@ -86,8 +86,8 @@ def generate(
     foci = draw_foci(rng, center, small=tumor == "small")
     origin, size = _patch(rng, center, shape) if shape is not None else head_box(atlas, pose)
     warp = Warp.draw(rng, pose, origin, size)
-    pushes = _pushes(rng, foci) if wanted else []
-    anatomy = build_anatomy(rng, atlas, warp, pushes)
+    mass_effects = _mass_effects(rng, foci) if wanted else []
+    anatomy = build_anatomy(rng, atlas, warp, mass_effects)
     grown = grow(rng, anatomy, foci, origin) if wanted else None
     found = draw_distractors(rng, anatomy, every=distractors == "all")
     kind = grown.kind if grown is not None else "healthy"
@@ -121,7 +121,7 @@ def _patch(rng: np.random.Generator, center: np.ndarray, shape: Shape) -> tuple[
     return np.round(center + rng.uniform(-0.3, 0.3, 3) * size - size / 2), (int(size[0]), int(size[1]), int(size[2]))
 
 
-def _pushes(rng: np.random.Generator, foci: list[Focus]) -> list[Push]:
+def _mass_effects(rng: np.random.Generator, foci: list[Focus]) -> list[MassEffect]:
     first = foci[0]
     strength = rng.uniform(0.0, 0.35) if first.kind == "low" else rng.uniform(0.0, 0.8)
-    return [Push(first.center, first.radius, float(strength))]
+    return [MassEffect(first.center, first.radius, float(strength))]

@@ -83,7 +83,7 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     Returns:
         The tumor, or ``None`` if no focus lies in brain tissue inside the grid.
     """
-    kept = [(focus, seed) for focus in foci if (seed := _settle(anatomy, focus.center - origin)) is not None]
+    kept = [(focus, seed) for focus in foci if (seed := _nearest_tissue(anatomy, focus.center - origin)) is not None]
     if not kept:
         return None
     reach = max(focus.radius for focus, _ in kept)
@@ -107,7 +107,7 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     enhancing = (core > 0) & (necrosis <= 0)
     edge = (
         spread
-        - _travel(rng, anatomy, box, room, core > 0)
+        - _travel_time(rng, anatomy, box, room, core > 0)
         + smooth_noise(rng, shape, 11) * (0.18 * spread)
         + smooth_noise(rng, shape, 5) * 0.8
     )
@@ -119,12 +119,12 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     label[enhancing] = ET.value
     if kept[0][0].kind == "low" and rng.random() < 0.8:
         label[label == ET.value] = NCR.value
-    label = _tidy(label)
+    label = _remove_specks(label)
     if np.count_nonzero(label == ET.value) < MIN_ENHANCING:
         label[label == ET.value] = NCR.value
-    weight = _weights(rng, label, edge, spread) | {"inner": _heart(rng, label, necrosis, kept[0][0].kind)}
+    weight = _weights(rng, label, edge, spread) | {"inner": _layered_center(rng, label, necrosis, kept[0][0].kind)}
     if rng.random() < 0.5:
-        label = _drawn_generously(label)
+        label = _dilate_enhancing(label)
     return Tumor(box, label, weight, kept[0][0].kind, [focus for focus, _ in kept])
 
 
@@ -135,7 +135,7 @@ def _box(shape: tuple[int, ...], kept: list[tuple[Focus, np.ndarray]], margin: i
     return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
 
 
-def _settle(anatomy: Anatomy, place: np.ndarray) -> np.ndarray | None:
+def _nearest_tissue(anatomy: Anatomy, place: np.ndarray) -> np.ndarray | None:
     """Find the voxel of solid tissue nearest to ``place`` (voxels), at most 10 mm away."""
     corner = np.round(place).astype(int) - 10
     low = np.maximum(corner, 0)
@@ -148,7 +148,7 @@ def _settle(anatomy: Anatomy, place: np.ndarray) -> np.ndarray | None:
     return candidates[distance.argmin()] if distance.min() <= 10 else None
 
 
-def _travel(
+def _travel_time(
     rng: np.random.Generator,
     anatomy: Anatomy,
     box: tuple[slice, slice, slice],
@@ -199,10 +199,10 @@ def _core(
     wobble = smooth_noise(rng, shape, max(5.0, 0.8 * focus.radius)) * rng.uniform(0.1, 0.3)
     wobble += smooth_noise(rng, shape, max(3.0, 0.3 * focus.radius)) * rng.uniform(0.04, 0.12)
     shell = size * (1 - wobble.astype(np.float32)) - distance
-    return shell, _inner(rng, shape, focus, shell)
+    return shell, _non_enhancing(rng, shape, focus, shell)
 
 
-def _inner(rng: np.random.Generator, shape: Shape, focus: Focus, shell: np.ndarray) -> np.ndarray:
+def _non_enhancing(rng: np.random.Generator, shape: Shape, focus: Focus, shell: np.ndarray) -> np.ndarray:
     """Where the core does not enhance, by build."""
     size = focus.radius
     coarse = smooth_noise(rng, shape, max(4.0, 0.5 * size))
@@ -218,7 +218,7 @@ def _inner(rng: np.random.Generator, shape: Shape, focus: Focus, shell: np.ndarr
     return ((threshold - (0.8 * coarse + 0.6 * fine)) * 4).astype(np.float32)
 
 
-def _tidy(label: np.ndarray) -> np.ndarray:
+def _remove_specks(label: np.ndarray) -> np.ndarray:
     """Drop specks that no expert would draw: isolated voxels of a class take what surrounds them."""
     from scipy import ndimage
 
@@ -248,7 +248,7 @@ def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spre
     return {"ed": edema, "ncr": core, "et": np.minimum(enhancing, core)}
 
 
-def _heart(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, kind: str) -> np.ndarray:
+def _layered_center(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, kind: str) -> np.ndarray:
     """Cover of the heart of a core in layers, as old blood and protein make them: two rings in five have one."""
     from scipy import ndimage
 
@@ -259,7 +259,7 @@ def _heart(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, ki
     return ndimage.gaussian_filter(inside.astype(np.float32), rng.uniform(0.5, 1.2))
 
 
-def _drawn_generously(label: np.ndarray) -> np.ndarray:
+def _dilate_enhancing(label: np.ndarray) -> np.ndarray:
     """Close small gaps of the enhancing tumor and add its blurred rim, as experts and their algorithms draw it."""
     from scipy import ndimage
 

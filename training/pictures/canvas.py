@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BACKGROUND = (13, 15, 18)
 TEXT = (236, 238, 240)
-QUIET = (150, 156, 163)
+MUTED = (150, 156, 163)
 #: How much of a label's color lies over the image.
 OPACITY = 0.42
 
@@ -98,11 +98,11 @@ class Canvas:
             self._draw.rectangle((x, y - size * 0.42, x + size * 0.84, y + size * 0.42), fill=label.color)
             x = self.text(label.name, x + size * 1.25, y, size=size, anchor="lm")
             if notes:
-                x = self.text(notes[number], x + size * 0.45, y, size=size, color=QUIET, anchor="lm")
+                x = self.text(notes[number], x + size * 0.45, y, size=size, color=MUTED, anchor="lm")
             x += size * 1.6
         return x
 
     def sides(self, x: int, y: int, width: int) -> None:
         """Mark the patient's right and left in the upper corners of a panel."""
-        self.text("R", x + 8, y + 14, size=14, color=QUIET, anchor="lm")
-        self.text("L", x + width - 8, y + 14, size=14, color=QUIET, anchor="rm")
+        self.text("R", x + 8, y + 14, size=14, color=MUTED, anchor="lm")
+        self.text("L", x + width - 8, y + 14, size=14, color=MUTED, anchor="rm")

@@ -15,7 +15,7 @@ from training import atomic
 from training.images.grid import Volume
 from training.labels import LABELS
 from training.modalities import ROLES, TITLES
-from training.pictures.canvas import QUIET, Canvas, gray, overlay
+from training.pictures.canvas import MUTED, Canvas, gray, overlay
 from training.pictures.flythrough import flythrough_gif
 from training.pictures.planes import AxialView, tumor_area_per_slice, window
 
@@ -126,7 +126,7 @@ def _page(
         canvas.text(canvas.fits(title, 24, page_width - 2 * _MARGIN), _MARGIN, _MARGIN - 4, size=24)
     if caption:
         words = canvas.fits(caption, 16, page_width - 2 * _MARGIN)
-        canvas.text(words, _MARGIN, head - 26, size=16, color=QUIET)
+        canvas.text(words, _MARGIN, head - 26, size=16, color=MUTED)
     for number, row in enumerate(rows):
         for column, (name, picture) in enumerate(row):
             x, y = _MARGIN + column * (width + _GAP), head + number * step
@@ -135,8 +135,8 @@ def _page(
             canvas.sides(x, y + 28, width)
     foot = head + len(rows) * step
     canvas.legend(_MARGIN, foot + 20, notes)
-    canvas.text(where, page_width - _MARGIN, foot + 20, color=QUIET, anchor="rm")
-    canvas.text(_CONVENTION, _MARGIN, foot + 46, size=13, color=QUIET, anchor="lm")
+    canvas.text(where, page_width - _MARGIN, foot + 20, color=MUTED, anchor="rm")
+    canvas.text(_CONVENTION, _MARGIN, foot + 46, size=13, color=MUTED, anchor="lm")
     return atomic.write_with(path, lambda temporary: canvas.image.save(temporary, "PNG", optimize=True))
 
 

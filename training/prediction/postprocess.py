@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from training.images.resample import bounding_box
+from training.images.masks import bounding_box
 from training.labels import ED, ET, NCR, region_mask
 
 #: A voxel belongs to a region from this probability on, if it also belongs to the one around it. For the whole tumor

@@ -241,12 +241,12 @@ def output_maps(probabilities: np.ndarray, prepared: Prepared) -> dict[str, Volu
     """
     maps = {}
     for name, region in zip(MAP_NAMES, REGIONS, strict=False):
-        maps[name] = _restored(probabilities[..., list(REGIONS[region])].sum(axis=-1), prepared)
-    maps["entropy"] = _restored(_entropy(probabilities), prepared)
+        maps[name] = _on_reference_grid(probabilities[..., list(REGIONS[region])].sum(axis=-1), prepared)
+    maps["entropy"] = _on_reference_grid(_entropy(probabilities), prepared)
     return maps
 
 
-def _restored(values: np.ndarray, prepared: Prepared) -> Volume:
+def _on_reference_grid(values: np.ndarray, prepared: Prepared) -> Volume:
     np.clip(values, 0.0, 1.0, out=values)  # sums of a float32 softmax miss 1 by some 1e-7
     values[~prepared.brain] = 0
     return prepared.frame.to_reference_map(values)

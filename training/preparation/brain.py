@@ -12,8 +12,8 @@ import numpy as np
 
 #: Share of the border that must hold one and the same value for it to count as a blanked background.
 _BLANKED = 0.4
-#: Smaller separate pieces are interpolation debris.
-_DEBRIS_ML = 1.0
+#: Connected components of the brain mask below this volume are interpolation artifacts and are dropped.
+MIN_COMPONENT_ML = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,26 +58,6 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
 
     outside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
     return (outside != outside[0, 0, 0])[1:-1, 1:-1, 1:-1]
-
-
-def without_debris(mask: np.ndarray, voxel_ml: float) -> np.ndarray:
-    """Drop separate pieces below 1 mL; the largest piece stays whatever its size."""
-    from scipy import ndimage
-
-    pieces, count = ndimage.label(mask)
-    if count <= 1:
-        return mask
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    kept = sizes * voxel_ml >= _DEBRIS_ML
-    kept[np.argmax(sizes)] = True
-    return kept[pieces]
-
-
-def overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the Dice coefficient of two masks; 1 if both are empty."""
-    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
-    return 2.0 * int(np.count_nonzero(first & second)) / total if total else 1.0
 
 
 def _otsu_threshold(data: np.ndarray) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from training.images.grid import Grid
-from training.modalities import TITLES, titled
-from training.preparation.brain import overlap
+from training.images.masks import dice
+from training.modalities import TITLES, display_name
 
 #: More than any skull-stripped brain holds; a head holds 3000 mL and more.
 _LARGEST_BRAIN_ML = 2200.0
@@ -19,7 +19,7 @@ _REGISTERED = 0.9
 _THICK_MM = 3.0
 
 
-def doubts(
+def input_warnings(
     grid: Grid,
     reference: str,
     *,
@@ -41,7 +41,7 @@ def doubts(
     Returns:
         One string each; none if all is as it should be.
     """
-    found = [_of_missing(missing, reference)] if missing else []
+    found = [_missing_warning(missing, reference)] if missing else []
     if noisy or brain_ml > _LARGEST_BRAIN_ML:
         which = f" ({', '.join(noisy)})" if noisy else ""
         found.append(
@@ -51,7 +51,7 @@ def doubts(
     elif brain_ml < _SMALLEST_BRAIN_ML:
         found.append(f"Only {brain_ml:.0f} mL of brain were found; a whole brain holds 900 mL and more.")
     for role, mask in masks.items():
-        shared = overlap(mask, masks[reference])
+        shared = dice(mask, masks[reference])
         if shared < _REGISTERED:
             found.append(
                 f"{TITLES[role]} and {TITLES[reference]} do not lie on each other: their brains overlap by "
@@ -63,9 +63,9 @@ def doubts(
     return tuple(found)
 
 
-def _of_missing(missing: Sequence[str], reference: str) -> str:
+def _missing_warning(missing: Sequence[str], reference: str) -> str:
     """Name the missing modalities, and say what that means. Training drops one at a time (training.fitting.augment)."""
-    names = ", ".join(titled(role) for role in missing)
+    names = ", ".join(display_name(role) for role in missing)
     if len(missing) == 1:
         text = f"{names} was missing; the network was trained to do without any one modality, but sees less without it."
     else:

@@ -16,17 +16,12 @@ import numpy as np
 
 from training.errors import InputError
 from training.images.grid import Grid, Volume, transform_points
-from training.images.resample import (
-    bounding_box,
-    index_map,
-    resample_labels,
-    resample_linear,
-    resample_mask,
-)
+from training.images.masks import bounding_box, large_components
+from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
-from training.preparation.brain import Tissue, fill_holes, find_tissue, without_debris
+from training.preparation.brain import MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
 from training.preparation.grids import canonical_grid, centered, cropped, padded
-from training.preparation.input_warnings import doubts
+from training.preparation.input_warnings import input_warnings
 from training.preparation.normalize import zscore_channel
 
 
@@ -90,14 +85,6 @@ class Frame:
                 field="label",
             )
         return resample_labels(label.data.astype(np.uint8, copy=False), self._to_reference, self.working.shape)
-
-    def network_to_reference(self, ijk: np.ndarray) -> np.ndarray:
-        """Map voxel indices ``(..., 3)`` of the working grid to those of the reference, not rounded."""
-        return transform_points(self._to_reference, ijk)
-
-    def reference_to_network(self, ijk: np.ndarray) -> np.ndarray:
-        """Map voxel indices ``(..., 3)`` of the reference to those of the working grid, not rounded."""
-        return transform_points(self._to_working, ijk)
 
     def _check(self, array: np.ndarray) -> None:
         if tuple(array.shape) != tuple(self.working.shape):
@@ -183,7 +170,7 @@ def prepare(
 
         list(pool.map(fill, present))
     missing = tuple(role for role in ROLES if role not in volumes)
-    warnings = doubts(
+    warnings = input_warnings(
         volumes[reference].grid,
         reference,
         noisy=[role for role in present if tissues[role].background is None],
@@ -274,7 +261,7 @@ def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
     votes = np.zeros(grid.shape, np.uint8)
     for channel in channels:
         votes += channel.mask
-    brain = without_debris(fill_holes(votes >= min(2, len(channels))), grid.voxel_ml)
+    brain = large_components(fill_holes(votes >= min(2, len(channels))), MIN_COMPONENT_ML, grid.voxel_ml)
     if not brain.any():
         raise InputError("The volumes do not overlap in space: no two show tissue at one place.", field="image")
     return brain

@@ -23,11 +23,11 @@ import numpy as np
 
 from training.atomic import publish_folder, write_json
 from training.errors import InputError
-from training.images.resample import bounding_box
+from training.images.masks import bounding_box
 from training.labels import NUM_CLASSES
-from training.parallel import each_on_all_cores
+from training.parallel import map_unordered
 from training.phantoms.fixed_seeds import refuse_fixed
-from training.phantoms.generate import GENERATOR_VERSION, Phantom, TumorWish, generate, phantom_id
+from training.phantoms.generate import GENERATOR_VERSION, Phantom, TumorOption, generate, phantom_id
 from training.preparation.normalize import zscore
 
 _FORMAT = 1
@@ -211,7 +211,7 @@ def prepare_phantoms(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     *,
-    tumor: TumorWish = True,
+    tumor: TumorOption = True,
     distractors: Literal["some", "all"] = "some",
 ) -> list[PreparedCase]:
     """Put whole-head phantoms (``phantom-<seed>``) into a store, on all cores; those already there are kept.
@@ -236,20 +236,20 @@ def prepare_phantoms(
     todo = [job for job in jobs if not store.has(phantom_id(job[1]), _phantom_key(*job[1:]))]
     done = len(wanted) - len(todo)
     if todo:
-        for _ in each_on_all_cores(_prepare_one, todo, workers):
+        for _ in map_unordered(_prepare_one, todo, workers):
             done += 1
             if on_progress is not None:
                 on_progress(done, len(wanted))
     return [store.get(phantom_id(seed)) for seed in wanted]
 
 
-def _phantom_key(seed: int, tumor: TumorWish, distractors: str) -> str:
+def _phantom_key(seed: int, tumor: TumorOption, distractors: str) -> str:
     wishes = " with a small tumor" if tumor == "small" else "" if tumor else " without tumor"
     wishes += " with every distractor" if distractors == "all" else ""
     return f"phantom generator {GENERATOR_VERSION} seed {seed}{wishes}"
 
 
-def _prepare_one(job: tuple[str, int, TumorWish, Literal["some", "all"]]) -> str:
+def _prepare_one(job: tuple[str, int, TumorOption, Literal["some", "all"]]) -> str:
     folder, seed, tumor, distractors = job
     image, label, _ = prepare_phantom(generate(seed, tumor=tumor, distractors=distractors))
     key = _phantom_key(seed, tumor, distractors)

@@ -28,7 +28,7 @@ from training.errors import InputError
 from training.fitting.config import FitConfig
 from training.network.unet import UNetConfig
 from training.phantoms.fixed_seeds import refuse_fixed
-from training.phantoms.generate import TumorWish
+from training.phantoms.generate import TumorOption
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,7 +49,7 @@ class Seeds(BaseModel):
 
     first: int = Field(ge=0)
     count: int = Field(ge=1, le=1_000_000)
-    tumor: TumorWish = True
+    tumor: TumorOption = True
     distractors: Literal["some", "all"] = "some"
 
     @model_serializer(mode="wrap")

@@ -1,7 +1,7 @@
 """Running a recipe: its stages one after another, across interruptions, days and machines.
 
 Each stage starts from the best weights of the one before. What is finished is remembered in the work folder (see
-:mod:`training.recipes.memory`) and not done again; an unfinished stage goes on from its last whole epoch.
+:mod:`training.recipes.work_folder`) and not done again; an unfinished stage goes on from its last whole epoch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from training.clock import now
 from training.models.store import ModelCard
 from training.models.weights import Weights
 from training.phantoms.generate import GENERATOR_VERSION
-from training.recipes.memory import Begun, FinishedStage, RecipeMemory, StageRun
+from training.recipes.work_folder import StageStart, FinishedStage, WorkFolder, StageRun
 from training.recipes.recipe import Recipe, Stage
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class RecipeResult:
 
 
 @dataclass(frozen=True)
-class Listener:
+class RecipeCallbacks:
     """What a caller of :func:`run_recipe` is told.
 
     Attributes:
@@ -75,7 +75,7 @@ class Listener:
 
 
 def run_recipe(
-    recipe: Recipe, work: Path, *, workers: int | None = None, listener: Listener | None = None
+    recipe: Recipe, work: Path, *, workers: int | None = None, listener: RecipeCallbacks | None = None
 ) -> RecipeResult:
     """Run what is not finished yet of a recipe.
 
@@ -88,8 +88,8 @@ def run_recipe(
     Raises:
         InputError: If a finished stage is no longer what the recipe says, or the work folder is damaged.
     """
-    listener = listener or Listener()
-    memory = RecipeMemory(recipe, work)
+    listener = listener or RecipeCallbacks()
+    memory = WorkFolder(recipe, work)
     done = memory.finished()
     for stage in done:
         if stage.generator != GENERATOR_VERSION:
@@ -128,30 +128,30 @@ def recipe_card(recipe: Recipe, result: RecipeResult) -> ModelCard:
 
 
 def _run_stage(
-    memory: RecipeMemory,
+    memory: WorkFolder,
     work: Path,
     number: int,
     start: Weights | None,
     before: list[FinishedStage],
     workers: int | None,
-    listener: Listener,
+    listener: RecipeCallbacks,
 ) -> tuple[FinishedStage, Weights]:
     from training.fitting.fit import fit
 
     recipe, stage = memory.recipe, memory.recipe.stages[number]
-    decided = memory.decided_by(number, before[-1].weights_sha256 if before else "")
+    decided = memory.stage_start(number, before[-1].weights_sha256 if before else "")
     begun, changes = memory.begin(number, decided)
     if changes:
         listener.warning(
             f'Stage "{stage.name}" was begun with something else ({"; ".join(changes)}). It starts anew; the old '
             f"checkpoint is set aside in {memory.folder(number)}."
         )
-    tell = _teller(recipe, number, listener)
+    tell = _progress_callback(recipe, number, listener)
     first = _epochs_so_far(memory, number)
     tell(None, first)
     train, validation = _phantoms(recipe, stage, work, listener)
     begun = begun.model_copy(update={"runs": [*begun.runs, _this_run(stage, first)]})
-    memory.remember_begun(number, begun)
+    memory.write_start(number, begun)
     result = fit(
         stage.fit_config(workers),
         recipe.network,
@@ -161,12 +161,12 @@ def _run_stage(
         start=start,
         on_progress=lambda at: tell(at, 0),
     )
-    finished = memory.remember_finished(number, result.weights, _finished(stage, begun, result))
+    finished = memory.write_finished(number, result.weights, _finished(stage, begun, result))
     return finished, result.weights
 
 
 def _phantoms(
-    recipe: Recipe, stage: Stage, work: Path, listener: Listener
+    recipe: Recipe, stage: Stage, work: Path, listener: RecipeCallbacks
 ) -> tuple[list[PreparedCase], list[PreparedCase]]:
     """Make the phantoms of a stage and of the validation, on all cores; nothing trains meanwhile."""
     from training.preparation.store import PreparedStore, prepare_phantoms
@@ -186,7 +186,9 @@ def _phantoms(
     return cases[: -recipe.validation.count], cases[-recipe.validation.count :]
 
 
-def _teller(recipe: Recipe, number: int, listener: Listener) -> Callable[[FitProgress | None, int], None]:
+def _progress_callback(
+    recipe: Recipe, number: int, listener: RecipeCallbacks
+) -> Callable[[FitProgress | None, int], None]:
     stage = recipe.stages[number]
     before = sum(earlier.voxels for earlier in recipe.stages[:number])
     total = sum(each.voxels for each in recipe.stages)
@@ -200,7 +202,7 @@ def _teller(recipe: Recipe, number: int, listener: Listener) -> Callable[[FitPro
     return tell
 
 
-def _epochs_so_far(memory: RecipeMemory, number: int) -> int:
+def _epochs_so_far(memory: WorkFolder, number: int) -> int:
     from training.fitting.checkpoint import load_state
 
     state = load_state(memory.checkpoint(number))
@@ -216,7 +218,7 @@ def _this_run(stage: Stage, first: int) -> StageRun:
     return StageRun(started=now(), from_epoch=first, backend=keras.backend.backend(), precision=precision)
 
 
-def _finished(stage: Stage, begun: Begun, result: FitResult) -> FinishedStage:
+def _finished(stage: Stage, begun: StageStart, result: FitResult) -> FinishedStage:
     about: dict[str, Any] = begun.model_dump()
     return FinishedStage(
         **about,

@@ -9,28 +9,19 @@ conventions of :mod:`training.evaluation.metrics` for empty regions.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from training import __version__
-from training.benchmark_summary import (
-    by_region,
-    calibration_summary,
-    ends,
-    kind_summary,
-    low_case,
-    region_summary,
-    rounded,
-    scores_of,
-)
 from training.cases.case import Case
 from training.clock import now
-from training.evaluation.calibration import Calibration
-from training.evaluation.evaluate import CaseResult, compare, evaluate_subject
+from training.evaluation.calibration import BRAIN_PARTS, Calibration
+from training.evaluation.evaluate import compare, evaluate_subject
 from training.evaluation.metrics import region_dice
+from training.evaluation.result import LOW_DICE, CaseResult
 from training.evaluation.subjects import Subject, phantom_subjects, subject_of_case
 from training.labels import REGIONS
 from training.modalities import ROLES
@@ -103,19 +94,23 @@ def run_benchmark(
 
     second = mirrored if plan.mirrored else None
     # Cases come first: one that cannot be used must not throw away an hour of phantoms.
-    of_patients = of_cases(segmenter, plan.cases, mirrored=second, done=done)
-    short = of_missing(segmenter, plan.cases, done=done)
+    of_patients = measure_cases(segmenter, plan.cases, mirrored=second, done=done)
+    short = measure_missing_modalities(segmenter, plan.cases, done=done)
     return {
         **_provenance(segmenter),
-        "phantoms": of_phantoms(segmenter, FIXED_SEEDS[: plan.phantoms], mirrored=second, workers=workers, done=done),
-        "tumor_free": of_tumor_free(segmenter, HEALTHY_SEEDS[: plan.heads], "some", workers=workers, done=done),
-        "every_distractor": of_tumor_free(segmenter, DISTRACTOR_SEEDS[: plan.heads], "all", workers=workers, done=done),
+        "phantoms": measure_phantoms(
+            segmenter, FIXED_SEEDS[: plan.phantoms], mirrored=second, workers=workers, done=done
+        ),
+        "tumor_free": measure_tumor_free(segmenter, HEALTHY_SEEDS[: plan.heads], "some", workers=workers, done=done),
+        "every_distractor": measure_tumor_free(
+            segmenter, DISTRACTOR_SEEDS[: plan.heads], "all", workers=workers, done=done
+        ),
         "cases": of_patients,
         "missing": short,
     }
 
 
-def of_phantoms(
+def measure_phantoms(
     segmenter: Segmenter,
     seeds: Sequence[int],
     *,
@@ -136,7 +131,7 @@ def of_phantoms(
     results: list[CaseResult] = []
     others: list[CaseResult] = []
     for subject in phantom_subjects(seeds, workers=workers):
-        results.append(_answered(segmenter, subject, calibration))
+        results.append(_evaluate_with_calibration(segmenter, subject, calibration))
         done(subject.id)
         if mirrored is not None:
             others.append(evaluate_subject(subject, mirrored)[1])
@@ -144,19 +139,19 @@ def of_phantoms(
     results.sort(key=lambda result: result.case)
     kinds = sorted({result.kind for result in results})
     measured = {
-        "seeds": ends(seeds),
+        "seeds": _first_and_last(seeds),
         "count": len(results),
-        "regions": {region: region_summary(results, region) for region in REGIONS} if results else {},
-        "kinds": {kind: kind_summary([result for result in results if result.kind == kind]) for kind in kinds},
-        "low": [low_case(result) for result in results if result.why],
-        "calibration": calibration_summary(calibration),
+        "regions": {region: _region_summary(results, region) for region in REGIONS} if results else {},
+        "kinds": {kind: _kind_summary([result for result in results if result.kind == kind]) for kind in kinds},
+        "low": [_low_case(result) for result in results if result.why],
+        "calibration": _calibration_summary(calibration),
     }
     if mirrored is not None and others:
-        measured["mirrored"] = {region: region_summary(others, region) for region in REGIONS}
+        measured["mirrored"] = {region: _region_summary(others, region) for region in REGIONS}
     return measured
 
 
-def of_tumor_free(
+def measure_tumor_free(
     segmenter: Segmenter,
     seeds: Sequence[int],
     distractors: Literal["some", "all"],
@@ -179,17 +174,17 @@ def of_tumor_free(
         done(f"{subject.id}, no tumor")
     volumes = [found[name] for name in sorted(found)]
     return {
-        "seeds": ends(seeds),
+        "seeds": _first_and_last(seeds),
         "count": len(volumes),
         "bar_ml": TUMOR_FREE_BAR_ML,
-        "mean_ml": rounded(np.mean(volumes)) if volumes else None,
-        "max_ml": rounded(max(volumes)) if volumes else None,
+        "mean_ml": _rounded(np.mean(volumes)) if volumes else None,
+        "max_ml": _rounded(max(volumes)) if volumes else None,
         "over_bar": sum(volume > TUMOR_FREE_BAR_ML for volume in volumes),
-        "heads_ml": [rounded(volume) for volume in volumes],
+        "heads_ml": [_rounded(volume) for volume in volumes],
     }
 
 
-def of_cases(
+def measure_cases(
     segmenter: Segmenter, cases: Sequence[Case], *, mirrored: Segmenter | None = None, done: Done = lambda what: None
 ) -> list[dict[str, Any]]:
     """Measure Dice and volumes on labeled cases.
@@ -202,18 +197,20 @@ def of_cases(
         subject = subject_of_case(case)
         result = evaluate_subject(subject, segmenter)[1]
         done(case.id)
-        row = {"case": case.id, **scores_of(result.dice, result.predicted_ml)}
-        row["true_ml"] = by_region(result.true_ml)
+        row = {"case": case.id, **_scores_of(result.dice, result.predicted_ml)}
+        row["true_ml"] = _by_region(result.true_ml)
         row["hd95_mm"] = result.hd95
         if mirrored is not None:
             other = evaluate_subject(subject, mirrored)[1]
-            row["mirrored"] = scores_of(other.dice, other.predicted_ml)
+            row["mirrored"] = _scores_of(other.dice, other.predicted_ml)
             done(f"{case.id}, mirrored")
         rows.append(row)
     return rows
 
 
-def of_missing(segmenter: Segmenter, cases: Sequence[Case], *, done: Done = lambda what: None) -> list[dict[str, Any]]:
+def measure_missing_modalities(
+    segmenter: Segmenter, cases: Sequence[Case], *, done: Done = lambda what: None
+) -> list[dict[str, Any]]:
     """Measure labeled cases again with each single modality left out.
 
     Raises:
@@ -227,7 +224,7 @@ def of_missing(segmenter: Segmenter, cases: Sequence[Case], *, done: Done = lamb
             reference = matching_role(subject.truth.grid, volumes)
             answer = segmenter.segment(volumes, reference=reference, allow_missing=True)
             scores = region_dice(answer.labelmap.data, subject.truth.data)
-            rows.append({"case": case.id, "missing": absent, **scores_of(scores, answer.volumes_ml)})
+            rows.append({"case": case.id, "missing": absent, **_scores_of(scores, answer.volumes_ml)})
             done(f"{case.id} without {absent}")
     return rows
 
@@ -246,7 +243,7 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
     }
 
 
-def _answered(segmenter: Segmenter, subject: Subject, calibration: Calibration) -> CaseResult:
+def _evaluate_with_calibration(segmenter: Segmenter, subject: Subject, calibration: Calibration) -> CaseResult:
     """Segment a head and compare; its probabilities are tallied on the way."""
     started = time.perf_counter()
     reference = matching_role(subject.truth.grid, subject.volumes)
@@ -257,3 +254,61 @@ def _answered(segmenter: Segmenter, subject: Subject, calibration: Calibration) 
 
     answer = segmenter.segment(subject.volumes, reference=reference, on_probabilities=tally)
     return compare(subject, answer, reference=reference, seconds=time.perf_counter() - started)
+
+
+def _region_summary(results: Sequence[CaseResult], region: str) -> dict[str, Any]:
+    """Return mean, median and more of one region over heads; ``mean_present`` is over those whose truth holds it."""
+    scores = [result.dice[region] for result in results]
+    present = [result.dice[region] for result in results if result.true_ml[region] > 0]
+    return {
+        "mean": _rounded(np.mean(scores)),
+        "median": _rounded(np.median(scores)),
+        "lowest": _rounded(min(scores)),
+        "low": sum(score < LOW_DICE for score in scores),
+        "present": len(present),
+        "mean_present": _rounded(np.mean(present)) if present else None,
+    }
+
+
+def _kind_summary(results: Sequence[CaseResult]) -> dict[str, Any]:
+    """Return the mean Dice of the phantoms of one build."""
+    means = {region: _rounded(np.mean([result.dice[region] for result in results])) for region in REGIONS}
+    return {"count": len(results), **means}
+
+
+def _low_case(result: CaseResult) -> dict[str, Any]:
+    """Return what the card tells of a head whose whole tumor was found poorly."""
+    dice = {region: _rounded(value) for region, value in result.dice.items()}
+    return {"case": result.case, "kind": result.kind, "dice": dice, "why": result.why}
+
+
+def _calibration_summary(calibration: Calibration) -> dict[str, Any]:
+    """Return the calibration error and the reliability table for each part of the brain."""
+    measured: dict[str, Any] = {}
+    for where in BRAIN_PARTS:
+        error = calibration.ece(where)
+        table = [asdict(row) for row in calibration.bins(where) if row.voxels]
+        for row in table:
+            row.update({name: _rounded(row[name]) for name in ("low", "high", "confidence", "accuracy")})
+        measured[where] = {"ece": _rounded(error) if error is not None else None, "bins": table}
+    return measured
+
+
+def _scores_of(dice: Mapping[str, float], predicted_ml: Mapping[str, float]) -> dict[str, Any]:
+    """Return Dice and volumes of the regions, rounded."""
+    return {"dice": {region: _rounded(dice[region]) for region in REGIONS}, "predicted_ml": _by_region(predicted_ml)}
+
+
+def _by_region(volumes: Mapping[str, float]) -> dict[str, float]:
+    """Return the volumes of the regions alone, rounded."""
+    return {region: _rounded(volumes[region]) for region in REGIONS}
+
+
+def _first_and_last(seeds: Sequence[int]) -> list[int]:
+    """Return the first and the last seed; empty if there is none."""
+    return [seeds[0], seeds[-1]] if len(seeds) else []
+
+
+def _rounded(value: Any) -> float:
+    """Return a number to four decimals, which is all a card keeps."""
+    return round(float(value), 4)

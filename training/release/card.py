@@ -16,7 +16,6 @@ from training.errors import InputError
 from training.labels import REGIONS
 from training.models.store import BUNDLED_ID, ModelVersion, read_version
 from training.release.card_text import FOR_SYNTHETIC, FOR_TRAINED_ON_CASES, INTENDED_USE, LIMITS, NOT_FOR, render
-from training.release.tables import Table, tables
 
 #: Key of :attr:`ModelCard.metrics` under which a card keeps its benchmark.
 BENCHMARK = "benchmark"
@@ -75,10 +74,10 @@ def write_document(folder: Path, document: Path) -> Path:
     Raises:
         InputError: If the folder holds no version.
     """
-    return write_text(document, render(released(folder)))
+    return write_text(document, render(read_release(folder)))
 
 
-def differences(folder: Path, document: Path) -> list[str]:
+def inconsistencies(folder: Path, document: Path) -> list[str]:
     """Say what of a version's card, weights and document does not go together; nothing is computed anew.
 
     Returns:
@@ -87,7 +86,7 @@ def differences(folder: Path, document: Path) -> list[str]:
     Raises:
         InputError: If the folder holds no version.
     """
-    version = released(folder)
+    version = read_release(folder)
     found = []
     try:
         if document.read_text(encoding="utf-8") != render(version):
@@ -100,12 +99,7 @@ def differences(folder: Path, document: Path) -> list[str]:
     return found
 
 
-def tables_of(version: ModelVersion) -> list[Table]:
-    """Return the tables of a version's benchmark; none if it has not been measured."""
-    return tables(version.card.metrics[BENCHMARK]) if BENCHMARK in version.card.metrics else []
-
-
-def released(folder: Path) -> ModelVersion:
+def read_release(folder: Path) -> ModelVersion:
     """Read a version that is to be released; without an id of its own it is the bundled one.
 
     Raises:

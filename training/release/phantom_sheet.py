@@ -18,9 +18,9 @@ from training.cases.case import Case
 from training.evaluation.subjects import KIND_TITLES, Subject, subject_of_case, subject_of_phantom
 from training.labels import region_mask
 from training.modalities import ROLES, TITLES
-from training.parallel import each_on_all_cores
+from training.parallel import map_unordered
 from training.phantoms.generate import generate
-from training.pictures.canvas import QUIET, Canvas, gray, overlay
+from training.pictures.canvas import MUTED, Canvas, gray, overlay
 from training.pictures.case_picture import best_slice
 from training.pictures.planes import AxialView, window
 
@@ -85,7 +85,7 @@ def phantom_sheet(
     total = count + len(cases)
     tell = on_progress or (lambda done, total: None)
     strips: list[Strip] = []
-    for strip in _varied(_strips_from(seed, workers), count):
+    for strip in _limited_per_kind(_strips_from(seed, workers), count):
         strips.append(strip)
         tell(len(strips), total)
     for case in cases:
@@ -121,14 +121,14 @@ def _draw_phantom(seed: int) -> Strip:
 def _strips_from(seed: int, workers: int | None) -> Iterator[Strip]:
     """Yield strips in the order of seeds, as long as somebody wants more; only a few are drawn ahead."""
     early: dict[int, Strip] = {}
-    for strip in each_on_all_cores(_draw_phantom, itertools.count(seed), workers):
+    for strip in map_unordered(_draw_phantom, itertools.count(seed), workers):
         early[strip.seed] = strip
         while seed in early:
             yield early.pop(seed)
             seed += 1
 
 
-def _varied(strips: Iterator[Strip], wanted: int) -> Iterator[Strip]:
+def _limited_per_kind(strips: Iterator[Strip], wanted: int) -> Iterator[Strip]:
     most = max(1, round(wanted * _MOST_OF_A_KIND))
     given: Counter[str] = Counter()
     for looked_at, strip in enumerate(strips):
@@ -159,7 +159,7 @@ def _page(strips: Sequence[Strip], title: str, credit: str) -> Canvas:
     for column in range(columns):
         left = _MARGIN + column * (strip_width + _BETWEEN)
         for number, name in enumerate(names):
-            canvas.text(name, left + number * (width + _GAP) + width / 2, _HEAD - 10, color=QUIET, anchor="mm")
+            canvas.text(name, left + number * (width + _GAP) + width / 2, _HEAD - 10, color=MUTED, anchor="mm")
     for number, strip in enumerate(strips):
         left = _MARGIN + (number % columns) * (strip_width + _BETWEEN)
         top = _HEAD + (number // columns) * (height + 24)
@@ -167,8 +167,8 @@ def _page(strips: Sequence[Strip], title: str, credit: str) -> Canvas:
         for place, panel in enumerate(strip.panels):
             canvas.panel(panel, left + place * (width + _GAP), top + 22)
     end = canvas.legend(_MARGIN, foot + 18)
-    canvas.text(_CONVENTION, end, foot + 18, size=14, color=QUIET, anchor="lm")
-    canvas.text("Research use only.", page_width - _MARGIN, foot + 18, size=14, color=QUIET, anchor="rm")
+    canvas.text(_CONVENTION, end, foot + 18, size=14, color=MUTED, anchor="lm")
+    canvas.text("Research use only.", page_width - _MARGIN, foot + 18, size=14, color=MUTED, anchor="rm")
     if credit:
         canvas.text(canvas.fits(credit, 14, page_width - 2 * _MARGIN), _MARGIN, foot + 44, size=14, anchor="lm")
     return canvas

@@ -24,7 +24,7 @@ from training.fitting.checkpoint import load_state
 from training.fitting.config import FitConfig, FitProgress, FitResult
 from training.fitting.fit import fit
 from training.models.store import ModelCard, ModelStore, ModelVersion
-from training.models.weights import Weights, mean_of
+from training.models.weights import Weights, average_weights
 from training.retraining.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
 from training.retraining.judge import Scores, metrics_of, not_worse, scores_of, verdict_of
 
@@ -149,7 +149,7 @@ def retrain(
     learned = [correction for correction in corrections if correction.case.id not in cases.skipped]
     message = f"judging {parent.id}, the present model, on {len(cases.judge)} cases"
     tell(RetrainProgress("judging", message, skipped=cases.skipped))
-    before = scores_of(start, network, settings, cases.judge, _counter(tell, message))
+    before = scores_of(start, network, settings, cases.judge, _case_counter(tell, message))
     _set_aside_damaged(work_dir / "checkpoint.npz", tell)
     result = fit(
         settings,
@@ -160,7 +160,7 @@ def retrain(
         start=start,
         sampling=cases.sampling,
         batch_size=batch_size,
-        on_smaller_batch=lambda batch: tell(_smaller(batch)),
+        on_smaller_batch=lambda batch: tell(_smaller_batches(batch)),
         on_progress=lambda now: tell(RetrainProgress("training", _training_message(now), now)),
         should_stop=should_stop,
     )
@@ -169,7 +169,7 @@ def retrain(
     candidate = _candidate(
         start,
         result.weights,
-        score=lambda weights: scores_of(weights, network, settings, cases.judge, _counter(tell, message)),
+        score=lambda weights: scores_of(weights, network, settings, cases.judge, _case_counter(tell, message)),
         accept=lambda scores: not_worse(before, scores, config.tolerance),
         tell=tell,
     )
@@ -223,7 +223,7 @@ def _candidate(
         if milder.share <= SMALLEST_SHARE:
             return whole
         tell(RetrainProgress("judging", "too much was forgotten: judging a step halfway back to the present model"))
-        weights = mean_of(start, milder.weights)
+        weights = average_weights(start, milder.weights)
         milder = _Candidate(weights, score(weights), milder.share / 2)
     return milder
 
@@ -245,12 +245,12 @@ def _training_message(progress: FitProgress) -> str:
     return f"epoch {progress.epoch + 1} of {progress.total_epochs}, step {progress.step} of {progress.steps}"
 
 
-def _smaller(batch: int) -> RetrainProgress:
+def _smaller_batches(batch: int) -> RetrainProgress:
     note = f"Memory ran out; the training went on from its last epoch with {batch} patches per batch."
     return RetrainProgress("training", "memory ran out: going on with smaller batches", note=note)
 
 
-def _counter(tell: Callable[[RetrainProgress], None], message: str) -> Callable[[], None]:
+def _case_counter(tell: Callable[[RetrainProgress], None], message: str) -> Callable[[], None]:
     """Return a function that tells, each time it is called, that one more case is judged."""
     done = itertools.count(1)
     return lambda: tell(RetrainProgress("judging", f"{message}: {next(done)} done"))

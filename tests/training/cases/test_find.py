@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from tests import synthetic
 from training.cases.find import common_name, find_cases
 from training.errors import InputError
+from training.modalities import ROLES
 
 SMALL = synthetic.brats_grid((16, 16, 16))
 
@@ -15,83 +17,78 @@ def write(folder, name, **options):
     return synthetic.write_case(folder, name, grids=SMALL, **options)
 
 
-def rename(folder, **names):
-    for old, new in names.items():
-        for file in folder.glob(f"*_{old}.nii.gz"):
-            file.rename(file.with_name(file.name.replace(f"_{old}.", f"{new}.")))
+def ids(cases):
+    return [case.id for case in cases]
 
 
-def test_cases_are_found_at_any_depth_sorted_by_id(tmp_path):
+def test_cases_at_any_depth_are_found_and_sorted_by_id(tmp_path):
     write(tmp_path / "HGG", "Brats18_B_1")
     write(tmp_path / "LGG" / "deep", "Brats18_A_1")
+    write(tmp_path / ".trash", "old")
+    (tmp_path / "HGG" / "Brats18_B_1" / "._Brats18_B_1_t1.nii.gz").write_bytes(b"x")
+    (tmp_path / "HGG" / "loop").symlink_to(tmp_path, target_is_directory=True)
     cases, problems = find_cases(tmp_path)
-    assert [case.id for case in cases] == ["Brats18_A_1", "Brats18_B_1"]
+    assert ids(cases) == ["Brats18_A_1", "Brats18_B_1"]
     assert problems == []
     assert all(case.label is not None for case in cases)
 
 
-def test_the_naming_of_2023_is_found(tmp_path):
+def test_brats_2023_names_are_recognized(tmp_path):
     folder = write(tmp_path, "BraTS-GLI-00001-000")
-    rename(folder, t1="-t1n", t1ce="-t1c", t2="-t2w", flair="-t2f", seg="-seg")
+    for old, new in {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f", "seg": "seg"}.items():
+        file = folder / f"BraTS-GLI-00001-000_{old}.nii.gz"
+        file.rename(folder / f"BraTS-GLI-00001-000-{new}.nii.gz")
     (case,), problems = find_cases(tmp_path)
     assert (case.id, case.patient) == ("BraTS-GLI-00001-000", "BraTS-GLI-00001")
     assert case.label is not None
     assert problems == []
 
 
-def test_uncompressed_files_and_a_misnamed_label_are_found(tmp_path):
+def test_uncompressed_files_and_the_misnamed_label_of_brats_2020_are_found(tmp_path):
     folder = write(tmp_path, "BraTS20_Training_355", ending=".nii")
-    (folder / "BraTS20_Training_355_seg.nii").rename(folder / "W39_1998.09.19_Segm.nii")  # so it is in BraTS 2020
+    (folder / "BraTS20_Training_355_seg.nii").rename(folder / "W39_1998.09.19_Segm.nii")
     (case,), _ = find_cases(tmp_path)
     assert case.id == "BraTS20_Training_355"
     assert case.label is not None
 
 
-def test_plain_file_names_take_the_folders_name(tmp_path):
+def test_a_case_with_plain_file_names_is_named_after_its_folder(tmp_path):
     folder = write(tmp_path, "patient.7")
     for file in folder.iterdir():
         file.rename(folder / file.name.replace("patient.7_", ""))
-    (case,), _ = find_cases(tmp_path)
-    assert case.id == "patient-7"
+    assert ids(find_cases(tmp_path)[0]) == ["patient-7"]
 
 
-def test_cases_side_by_side_in_one_folder_are_told_apart(tmp_path):
+def test_cases_side_by_side_in_one_folder_are_separated_by_their_names(tmp_path):
     for name in ("A", "B"):
-        folder = write(tmp_path, name)
-        for file in folder.iterdir():
+        for file in write(tmp_path, name).iterdir():
             file.rename(tmp_path / file.name)
     (tmp_path / "C_t1.nii.gz").write_bytes(b"x")
-    cases, problems = find_cases(tmp_path)
+    cases, (problem,) = find_cases(tmp_path)
     assert [(case.id, case.label and case.label.name) for case in cases] == [
         ("A", "A_seg.nii.gz"),
         ("B", "B_seg.nii.gz"),
     ]
-    assert len(problems) == 1
-    assert "Missing" in problems[0].message
+    assert "Missing" in problem.message
 
 
-def test_hidden_files_and_folders_are_passed_over(tmp_path):
-    write(tmp_path / ".trash", "old")
-    folder = write(tmp_path, "new")
-    (folder / "._new_t1.nii.gz").write_bytes(b"x")
-    cases, problems = find_cases(tmp_path)
-    assert [case.id for case in cases] == ["new"]
-    assert problems == []
-
-
-def test_broken_folders_are_reported_and_do_not_hide_the_others(tmp_path):
+def test_unusable_folders_are_reported_and_do_not_hide_the_others(tmp_path):
     write(tmp_path, "good")
     (write(tmp_path, "gap") / "gap_t2.nii.gz").unlink()
     twice = write(tmp_path, "twice")
     shutil.copy(twice / "twice_t1.nii.gz", twice / "copy_of_t1.nii.gz")
+    (tmp_path / "scan.nii.gz").write_text("no image")
     cases, problems = find_cases(tmp_path)
-    assert [case.id for case in cases] == ["good"]
+    assert ids(cases) == ["good"]
     messages = {problem.path.name: problem.message for problem in problems}
     assert "Missing: T2" in messages["gap"]
     assert "copy_of_t1.nii.gz and twice_t1.nii.gz" in messages["twice"]
+    assert "scan.nii.gz is not a NIfTI file" in messages["scan.nii.gz"]
+    cases, _ = find_cases(tmp_path, allow_missing=True)
+    assert {case.id: case.missing for case in cases} == {"gap": ("t2",), "good": ()}
 
 
-def test_several_labels_are_reported_and_the_case_is_kept_without_one(tmp_path):
+def test_a_case_with_several_labels_is_kept_without_one_and_reported(tmp_path):
     folder = write(tmp_path, "case")
     shutil.copy(folder / "case_seg.nii.gz", folder / "other_seg.nii.gz")
     (case,), (problem,) = find_cases(tmp_path)
@@ -99,47 +96,31 @@ def test_several_labels_are_reported_and_the_case_is_kept_without_one(tmp_path):
     assert "case_seg.nii.gz, other_seg.nii.gz" in problem.message
 
 
-def test_the_decathlons_folders_are_found_with_their_labels(tmp_path):
-    for folder in ("imagesTr", "labelsTr"):
-        (tmp_path / folder).mkdir()
+def test_the_decathlon_layout_is_found_with_its_labels(tmp_path):
     for name in ("BRATS_001", "BRATS_002"):
-        data = np.zeros((8, 8, 8, 4), np.int16)
-        nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), tmp_path / "imagesTr" / f"{name}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(data[..., 0], np.eye(4)), tmp_path / "labelsTr" / f"{name}.nii.gz")
+        for folder, channels in (("imagesTr", (4,)), ("labelsTr", ())):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image = nibabel.Nifti1Image(np.zeros((8, 8, 8, *channels), np.int16), np.eye(4))
+            nibabel.save(image, tmp_path / folder / f"{name}.nii.gz")
     cases, problems = find_cases(tmp_path)
-    assert [case.id for case in cases] == ["BRATS_001", "BRATS_002"]
+    assert ids(cases) == ["BRATS_001", "BRATS_002"]
     assert cases[0].label == tmp_path / "labelsTr" / "BRATS_001.nii.gz"
     assert cases[0].sources["flair"].channel == 0
     assert problems == []
 
 
-def test_a_junk_file_without_a_modality_is_reported(tmp_path):
-    (tmp_path / "scan.nii.gz").write_text("no image")
-    cases, problems = find_cases(tmp_path)
-    assert cases == []
-    assert "scan.nii.gz is not a NIfTI file" in problems[0].message
-
-
-def test_one_name_in_two_folders_gives_two_ids_that_do_not_depend_on_order(tmp_path):
+def test_one_name_in_two_folders_gives_two_ids_from_their_paths(tmp_path):
     write(tmp_path / "siteA", "001")
     write(tmp_path / "siteB", "001")
-    cases, _ = find_cases(tmp_path)
-    assert [case.id for case in cases] == ["siteA-001", "siteB-001"]
+    assert ids(find_cases(tmp_path)[0]) == ["siteA-001", "siteB-001"]
 
 
-def test_links_that_go_in_circles_end(tmp_path):
-    folder = write(tmp_path, "case")
-    (folder / "loop").symlink_to(tmp_path, target_is_directory=True)
-    cases, _ = find_cases(tmp_path)
-    assert [case.id for case in cases] == ["case"]
-
-
-def test_a_root_that_is_no_folder_is_refused(tmp_path):
+def test_a_root_that_is_not_a_folder_is_rejected(tmp_path):
     with pytest.raises(InputError, match="is not a folder"):
         find_cases(tmp_path / "absent")
 
 
-def test_the_common_name_is_what_is_not_the_modality(tmp_path):
+def test_the_common_name_leaves_out_the_modality(tmp_path):
     assert common_name(tmp_path / "BraTS-GLI-00001-000-t2f.nii.gz") == "BraTS-GLI-00001-000"
     assert common_name(tmp_path / "flair.nii") == ""
 
@@ -153,11 +134,33 @@ def test_the_real_cases_are_found(real_cases):
     assert labeled == {path.parent.name for path in real_cases.rglob("*seg.nii.gz")} > {"TCGA-FG-6692", "TCGA-DU-7294"}
 
 
-def test_cases_short_of_a_modality_are_found_if_allowed_and_reported_if_not(studies):
-    (studies / "BraTS20_Training_002" / "BraTS20_Training_002_t2.nii.gz").unlink()
-    cases, problems = find_cases(studies)
-    assert [case.id for case in cases] == ["BraTS20_Training_001"]
-    assert len(problems) == 1
-    cases, problems = find_cases(studies, allow_missing=True)
-    assert {case.id: case.missing for case in cases} == {"BraTS20_Training_001": (), "BraTS20_Training_002": ("t2",)}
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A studies folder with one case of its own, and links to a case elsewhere and to that case's files."""
+    studies, private = tmp_path / "studies", tmp_path / "elsewhere" / "private"
+    for folder in (private, studies / "own", studies / "files"):
+        folder.mkdir(parents=True)
+    image = nibabel.Nifti1Image(np.arange(512, dtype=np.int16).reshape(8, 8, 8), np.eye(4))
+    for role in ROLES:
+        nibabel.save(image, private / f"{role}.nii")
+        nibabel.save(image, studies / "own" / f"{role}.nii")
+        (studies / "files" / f"{role}.nii").symlink_to(private / f"{role}.nii")
+    (studies / "folder").symlink_to(private, target_is_directory=True)
+    (studies / "inside").symlink_to(studies / "own", target_is_directory=True)
+    return studies
+
+
+def test_links_out_of_the_folder_are_reported_instead_of_followed_on_request(linked: Path) -> None:
+    cases, problems = find_cases(linked, follow_external_links=False)
+    assert ids(cases) == ["own"]
+    assert {problem.path.name for problem in problems} == {"folder", *(f"{role}.nii" for role in ROLES)}
+    assert all("follow_links" in problem.message for problem in problems)
+    assert not any("elsewhere" in problem.message for problem in problems)
+    cases, problems = find_cases(linked)
+    assert ids(cases) == ["files", "own", "private"]
     assert problems == []
+
+
+def test_the_folder_itself_may_be_a_link(linked: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(linked, target_is_directory=True)
+    assert ids(find_cases(tmp_path / "link", follow_external_links=False)[0]) == ["own"]

@@ -1,4 +1,4 @@
-"""Training: it learns, goes on after a kill exactly where it was, and stops when told to."""
+"""Training: it learns, resumes exactly after a kill, and stops on request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from training.errors import InputError
 from training.fitting.checkpoint import load_state
-from training.fitting.config import FitConfig, FitProgress
+from training.fitting.config import FitConfig, FitProgress, FitResult
 from training.fitting.fit import fit
 from training.models.weights import get_weights
 from training.network.unet import UNetConfig, build_unet
@@ -30,7 +30,7 @@ QUICK = FitConfig(
 
 @pytest.fixture(scope="module")
 def some_cases(tmp_path_factory: pytest.TempPathFactory) -> list[PreparedCase]:
-    """Balls of three shells that T1ce and FLAIR show plainly."""
+    """Balls of three shells with strong contrast on T1ce, T2 and FLAIR."""
     store = PreparedStore(tmp_path_factory.mktemp("prepared"))
     cases = []
     for number in range(3):
@@ -46,20 +46,34 @@ def some_cases(tmp_path_factory: pytest.TempPathFactory) -> list[PreparedCase]:
     return cases
 
 
+@pytest.fixture(scope="module")
+def whole(some_cases, tmp_path_factory: pytest.TempPathFactory) -> tuple[FitResult, list[FitProgress]]:
+    """A whole training with the quick settings, and its progress."""
+    seen: list[FitProgress] = []
+    folder = tmp_path_factory.mktemp("whole")
+    return fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=folder, on_progress=seen.append), seen
+
+
 def test_a_few_epochs_on_easy_cases_lower_the_loss_and_find_the_tumor(tmp_path: Path, some_cases):
-    config = QUICK.model_copy(update={"max_epochs": 10, "steps_per_epoch": 15})
+    config = QUICK.model_copy(update={"max_epochs": 8, "steps_per_epoch": 15, "validate_every": 8})
     result = fit(config, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path)
-    assert result.epochs == 10
+    assert result.epochs == 8
     assert result.history[-1]["loss"] < 0.5 * result.history[0]["loss"]
     assert result.history[-1]["WT"] > 0.9
 
 
-def test_the_best_weights_by_validation_are_kept_not_the_last(tmp_path: Path, some_cases):
-    result = fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path)
+def test_progress_increases_and_the_best_weights_are_kept(whole):
+    result, seen = whole
     assert result.best_metric == pytest.approx(max(record["mean"] for record in result.history), abs=1e-5)
+    positions = [progress.epoch * progress.steps + progress.step for progress in seen]
+    assert positions == sorted(positions)
+    assert seen[0].eta_seconds > 0
+    assert seen[-1].eta_seconds == 0
+    assert seen[-1].epoch == seen[-1].total_epochs == 3
+    assert set(seen[-1].validation) == {"WT", "TC", "ET", "mean"}
 
 
-def test_a_training_killed_after_an_epoch_ends_as_if_it_had_not_been(tmp_path: Path, some_cases):
+def test_a_training_killed_in_an_epoch_resumes_as_if_uninterrupted(tmp_path: Path, some_cases, whole):
     class Killed(BaseException):
         pass
 
@@ -67,31 +81,27 @@ def test_a_training_killed_after_an_epoch_ends_as_if_it_had_not_been(tmp_path: P
         if progress.epoch == 1 and progress.step == 3:
             raise Killed
 
-    whole = fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path / "whole")
     with pytest.raises(Killed):
-        fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path / "killed", on_progress=kill)
-    state = load_state(tmp_path / "killed" / "checkpoint.npz")
+        fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path, on_progress=kill)
+    state = load_state(tmp_path / "checkpoint.npz")
     assert state is not None
     assert state.epoch == 1
-    resumed = fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path / "killed")
+    resumed = fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path)
     assert [record["epoch"] for record in resumed.history] == [1, 2, 3]
-    for one, other in zip(whole.history, resumed.history, strict=True):
+    for one, other in zip(whole[0].history, resumed.history, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-3)
 
 
-def test_the_same_seed_gives_the_same_training(tmp_path: Path, some_cases):
-    one, other = (fit(QUICK, NETWORK, some_cases[:2], [], work_dir=tmp_path / name) for name in ("one", "other"))
+def test_the_same_seed_gives_the_same_training_and_other_settings_start_over(tmp_path: Path, some_cases):
+    short = QUICK.model_copy(update={"max_epochs": 2})
+    one, other = (fit(short, NETWORK, some_cases[:2], [], work_dir=tmp_path / name) for name in ("one", "other"))
     for key, value in one.weights.items():
         np.testing.assert_allclose(other.weights[key], value, rtol=1e-3, atol=1e-4)
+    changed = short.model_copy(update={"seed": 7, "max_epochs": 1})
+    assert len(fit(changed, NETWORK, some_cases[:2], [], work_dir=tmp_path / "one").history) == 1
 
 
-def test_a_checkpoint_of_other_settings_is_not_continued(tmp_path: Path, some_cases):
-    fit(QUICK, NETWORK, some_cases[:2], [], work_dir=tmp_path)
-    other = QUICK.model_copy(update={"seed": 7, "max_epochs": 1})
-    assert len(fit(other, NETWORK, some_cases[:2], [], work_dir=tmp_path).history) == 1
-
-
-def test_stopping_ends_within_a_batch_and_keeps_what_was_reached(tmp_path: Path, some_cases):
+def test_a_requested_stop_takes_effect_within_a_batch_and_keeps_the_weights(tmp_path: Path, some_cases):
     seen: list[FitProgress] = []
     result = fit(
         QUICK,
@@ -107,9 +117,9 @@ def test_stopping_ends_within_a_batch_and_keeps_what_was_reached(tmp_path: Path,
     assert result.weights
 
 
-def test_patience_ends_a_training_that_no_longer_improves(tmp_path: Path, some_cases):
-    # Sure of the background everywhere: the moving statistics of the normalization, which change in any training, must
-    # not pass for an improvement.
+def test_early_stopping_ends_a_training_that_no_longer_improves(tmp_path: Path, some_cases):
+    # Certain of background everywhere: the moving statistics of the normalization, which change in any training, must
+    # not count as an improvement.
     start = get_weights(build_unet(NETWORK))
     start["logits/bias"] = np.array([50, 0, 0, 0], np.float32)
     still = QUICK.model_copy(update={"learning_rate": 1e-12, "max_epochs": 9, "early_stop_patience": 2})
@@ -118,35 +128,20 @@ def test_patience_ends_a_training_that_no_longer_improves(tmp_path: Path, some_c
     assert result.epochs == 3
 
 
-def test_progress_counts_up_and_its_remaining_time_goes_to_zero(tmp_path: Path, some_cases):
-    seen: list[FitProgress] = []
-    fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path, on_progress=seen.append)
-    positions = [progress.epoch * progress.steps + progress.step for progress in seen]
-    assert positions == sorted(positions)
-    assert seen[0].eta_seconds > 0
-    assert seen[-1].eta_seconds == 0
-    assert seen[-1].epoch == seen[-1].total_epochs == 3
-    assert set(seen[-1].validation) == {"WT", "TC", "ET", "mean"}
-
-
-def test_the_average_of_the_weights_is_what_is_validated_and_kept(tmp_path: Path, some_cases):
-    averaged = QUICK.model_copy(update={"average": 0.9, "steps_per_epoch": 10})
-    with_average = fit(averaged, NETWORK, some_cases[:2], [], work_dir=tmp_path / "average")
-    without = fit(averaged.model_copy(update={"average": 0.0}), NETWORK, some_cases[:2], [], work_dir=tmp_path / "no")
-    assert not np.allclose(with_average.weights["logits/kernel"], without.weights["logits/kernel"], atol=1e-6)
-    state = load_state(tmp_path / "average" / "checkpoint.npz")
+def test_the_moving_average_of_the_weights_is_validated_and_kept(tmp_path: Path, some_cases):
+    averaged = QUICK.model_copy(update={"average": 0.9, "steps_per_epoch": 10, "max_epochs": 1})
+    result = fit(averaged, NETWORK, some_cases[:2], [], work_dir=tmp_path)
+    state = load_state(tmp_path / "checkpoint.npz")
     assert state is not None
-    np.testing.assert_array_equal(state.average["logits/kernel"], with_average.weights["logits/kernel"])
+    assert not np.allclose(result.weights["logits/kernel"], state.weights["logits/kernel"], atol=1e-6)
+    np.testing.assert_array_equal(state.average["logits/kernel"], result.weights["logits/kernel"])
 
 
-def test_nothing_to_train_on_and_a_patch_that_does_not_fit_are_refused(tmp_path: Path, some_cases):
+def test_no_cases_an_unsuitable_patch_and_a_damaged_checkpoint_are_errors(tmp_path: Path, some_cases):
     with pytest.raises(InputError, match="no case to train on"):
         fit(QUICK, NETWORK, [], [], work_dir=tmp_path)
     with pytest.raises(InputError, match="multiples of 4"):
         fit(QUICK.model_copy(update={"patch": (30, 32, 32)}), NETWORK, some_cases, [], work_dir=tmp_path)
-
-
-def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path, some_cases):
     (tmp_path / "checkpoint.npz").write_bytes(b"junk")
     with pytest.raises(InputError, match="Delete it to start anew"):
         fit(QUICK, NETWORK, some_cases, [], work_dir=tmp_path)

@@ -12,41 +12,34 @@ from training.images.write import EXPORT_ENDINGS, terminology_entry, write_label
 from training.labels import LABELS
 
 OBLIQUE = synthetic.oblique_grid((0.9, 1.1, 5.5), (60, 50, 12), degrees=(14.0, -9.0, 25.0), center=(3.0, 4.0, 5.0))
-
-
-@pytest.fixture
-def labelmap():
-    return synthetic.truth(OBLIQUE)
+TRUTH = synthetic.truth(OBLIQUE)
 
 
 @pytest.mark.parametrize("ending", EXPORT_ENDINGS)
-def test_a_labelmap_comes_back_with_its_values_and_its_place(tmp_path, labelmap, ending):
-    path = write_labelmap(labelmap, tmp_path / f"seg{ending}")
+def test_a_labelmap_keeps_values_and_position_also_as_itk_reads_it(tmp_path, ending):
+    path = write_labelmap(TRUTH, tmp_path / f"seg{ending}")
     back = read_labelmap(path)
-    assert np.array_equal(back.data, labelmap.data)
+    assert np.array_equal(back.data, TRUTH.data)
     assert back.data.dtype == np.uint8
     assert back.grid.matches(OBLIQUE, tolerance_mm=1e-4)
-
-
-@pytest.mark.parametrize("ending", EXPORT_ENDINGS)
-def test_itk_sees_an_oblique_labelmap_at_the_same_place(tmp_path, labelmap, ending):
-    path = write_labelmap(labelmap, tmp_path / f"seg{ending}")
     image = sitk.ReadImage(str(path))
     for index in [(0, 0, 0), (59, 0, 0), (0, 49, 0), (0, 0, 11), (20, 30, 5)]:
         point = np.array(image.TransformIndexToPhysicalPoint(index)) * [-1, -1, 1]
-        expected = OBLIQUE.affine[:3, :3] @ index + OBLIQUE.affine[:3, 3]
-        assert np.allclose(point, expected, atol=1e-3)
+        assert np.allclose(point, OBLIQUE.affine[:3, :3] @ index + OBLIQUE.affine[:3, 3], atol=1e-3)
 
 
 @pytest.mark.parametrize("ending", EXPORT_ENDINGS)
-def test_brats_values_are_written_only_on_request(tmp_path, labelmap, ending):
-    path = write_labelmap(labelmap, tmp_path / f"seg{ending}", brats_values=True)
+def test_brats_values_are_written_only_on_request(tmp_path, ending):
+    path = write_labelmap(TRUTH, tmp_path / f"seg{ending}", brats_values=True)
     raw = nibabel.Nifti1Image.from_filename(path).dataobj if "nii" in ending else nrrd.read(str(path))[0]
     assert set(np.unique(raw)) == {0, 1, 2, 4}
+    if ending == ".seg.nrrd":
+        assert np.array_equal(read_labelmap(path).data, TRUTH.data)  # by the segments' names
 
 
-def test_a_seg_nrrd_carries_what_slicer_reads(tmp_path, labelmap):
-    header = nrrd.read_header(str(write_labelmap(labelmap, tmp_path / "case.seg.nrrd")))
+@pytest.mark.parametrize("data", [TRUTH.data, np.zeros_like(TRUTH.data)], ids=["labels", "empty"])
+def test_a_seg_nrrd_carries_the_fields_slicer_reads(tmp_path, data):
+    header = nrrd.read_header(str(write_labelmap(Volume(data, OBLIQUE), tmp_path / "case.seg.nrrd")))
     assert header["space"] == "left-posterior-superior"
     assert header["Segmentation_MasterRepresentation"] == "Binary labelmap"
     assert header["Segmentation_ContainedRepresentationNames"] == "Binary labelmap|"
@@ -62,26 +55,15 @@ def test_a_seg_nrrd_carries_what_slicer_reads(tmp_path, labelmap):
     assert "Segment3_ID" not in header
 
 
-def test_terminology_has_the_seven_parts_slicer_splits():
-    for label in LABELS:
-        parts = terminology_entry(label).split("~")
-        assert len(parts) == 7
-        assert all(part.count("^") == 2 for part in (*parts[1:4], *parts[5:7]))
-        assert parts[5] == "SCT^12738006^Brain"
+@pytest.mark.parametrize("label", LABELS, ids=lambda label: label.key)
+def test_the_terminology_has_the_seven_parts_slicer_expects(label):
+    parts = terminology_entry(label).split("~")
+    assert len(parts) == 7
+    assert all(part.count("^") == 2 for part in (*parts[1:4], *parts[5:7]))
+    assert parts[5] == "SCT^12738006^Brain"
 
 
-def test_an_empty_labelmap_still_names_all_segments(tmp_path):
-    empty = Volume(np.zeros(OBLIQUE.shape, np.uint8), OBLIQUE)
-    header = nrrd.read_header(str(write_labelmap(empty, tmp_path / "x.seg.nrrd")))
-    assert header["Segment2_Name"] == "enhancing tumor"
-
-
-def test_a_segmentation_with_brats_values_is_read_back_by_name(tmp_path, labelmap):
-    path = write_labelmap(labelmap, tmp_path / "x.seg.nrrd", brats_values=True)
-    assert np.array_equal(read_labelmap(path).data, labelmap.data)
-
-
-def test_a_sheared_affine_is_kept_and_no_false_qform_written(tmp_path):
+def test_a_sheared_affine_is_kept_without_a_false_qform(tmp_path):
     affine = OBLIQUE.affine.copy()
     affine[:3, 1] += 0.3 * affine[:3, 0]
     volume = Volume(np.zeros(OBLIQUE.shape, np.uint8), Grid(OBLIQUE.shape, affine))
@@ -91,33 +73,27 @@ def test_a_sheared_affine_is_kept_and_no_false_qform_written(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd"])
-def test_a_float_map_comes_back_as_it_was(tmp_path, ending):
+def test_a_float_map_is_written_without_loss(tmp_path, ending):
     data = np.random.default_rng(0).random(OBLIQUE.shape).astype(np.float32)
     back = read_volume(write_volume(Volume(data, OBLIQUE), tmp_path / f"map{ending}"))
     assert np.array_equal(back.data, data)
     assert back.grid.matches(OBLIQUE, tolerance_mm=1e-4)
 
 
-def test_a_float_map_is_no_segmentation(tmp_path):
+def test_unknown_endings_and_values_that_are_not_labels_are_rejected(tmp_path):
+    floats = Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE)
     with pytest.raises(InputError, match="is for labels"):
-        write_volume(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), tmp_path / "map.seg.nrrd")
-
-
-def test_an_unknown_ending_is_refused_and_nothing_written(tmp_path, labelmap):
+        write_volume(floats, tmp_path / "map.seg.nrrd")
     with pytest.raises(InputError, match=r"choose one of \.nii\.gz"):
-        write_labelmap(labelmap, tmp_path / "seg.png")
+        write_labelmap(TRUTH, tmp_path / "seg.png")
+    for wrong in (Volume(np.full(OBLIQUE.shape, 4, np.uint8), OBLIQUE), floats):
+        with pytest.raises(ValueError, match="integers from 0 to 3"):
+            write_labelmap(wrong, tmp_path / "seg.nii")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_values_that_are_no_labels_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="integers from 0 to 3"):
-        write_labelmap(Volume(np.full(OBLIQUE.shape, 4, np.uint8), OBLIQUE), tmp_path / "seg.nii")
-    with pytest.raises(ValueError, match="integers from 0 to 3"):
-        write_labelmap(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), tmp_path / "seg.nii")
-
-
-def test_a_failed_write_leaves_the_earlier_file_alone(tmp_path, labelmap, monkeypatch):
-    path = write_labelmap(labelmap, tmp_path / "seg.nii.gz")
+def test_a_failed_write_keeps_the_earlier_file(tmp_path, monkeypatch):
+    path = write_labelmap(TRUTH, tmp_path / "seg.nii.gz")
     before = path.read_bytes()
 
     def fail(*_: object) -> None:
@@ -125,6 +101,6 @@ def test_a_failed_write_leaves_the_earlier_file_alone(tmp_path, labelmap, monkey
 
     monkeypatch.setattr(nibabel, "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_labelmap(labelmap, path)
+        write_labelmap(TRUTH, path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["seg.nii.gz"]

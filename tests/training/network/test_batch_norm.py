@@ -1,4 +1,4 @@
-"""The fused batch normalization must be Keras's own in everything but speed."""
+"""The fused batch normalization equals Keras's own layer in everything but speed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def image() -> np.ndarray:
 
 @pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 3e-2)])
 @pytest.mark.parametrize("training", [True, False])
-def test_results_and_statistics_are_those_of_keras(image, policy, tolerance, training):
+def test_results_and_statistics_match_keras(image, policy, tolerance, training):
     ours, keras_own = layer_of(BatchNormalization, policy), layer_of(keras.layers.BatchNormalization, policy)
     results = [
         keras.ops.convert_to_numpy(keras.ops.cast(layer(image, training=training), "float32"))
@@ -37,7 +37,7 @@ def test_results_and_statistics_are_those_of_keras(image, policy, tolerance, tra
         np.testing.assert_allclose(mine, theirs, atol=tolerance, rtol=tolerance)
 
 
-def test_a_frozen_layer_neither_learns_nor_uses_the_batch(image):
+def test_a_frozen_layer_neither_learns_nor_uses_batch_statistics(image):
     layer = layer_of(BatchNormalization, "float32")
     before = layer.get_weights()
     layer.trainable = False
@@ -47,9 +47,9 @@ def test_a_frozen_layer_neither_learns_nor_uses_the_batch(image):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_gradients_are_those_of_keras(image):
+def test_gradients_match_keras(image):
     if keras.backend.backend() != "tensorflow":
-        pytest.skip("elsewhere it is Keras's own code")
+        pytest.skip("other backends use Keras's own layer")
     import tensorflow as tf
 
     found = []
@@ -63,7 +63,7 @@ def test_gradients_are_those_of_keras(image):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_names_and_shapes_of_the_weights_are_those_of_keras():
+def test_names_and_shapes_of_the_weights_match_keras():
     ours, keras_own = layer_of(BatchNormalization, "float32"), layer_of(keras.layers.BatchNormalization, "float32")
     described = [[(w.name, tuple(w.shape), w.trainable) for w in layer.weights] for layer in (ours, keras_own)]
     assert described[0] == described[1]

@@ -1,8 +1,6 @@
-"""Phantoms on disk: BraTS's layout and grid, readable by everything that reads cases."""
+"""Phantoms on disk: in the layout and on the grid of BraTS, readable like any case."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from training.cases.find import find_cases
 from training.errors import InputError
 from training.images.read import read_volume
-from training.parallel import each_on_all_cores
+from training.phantoms import files
 from training.phantoms.files import BRATS_AFFINE, BRATS_SHAPE, on_brats_grid, write_case, write_cases
 from training.phantoms.generate import generate
 from training.preparation.prepare import prepare
@@ -18,46 +16,37 @@ from training.preparation.store import prepare_phantom
 
 
 @pytest.fixture(scope="module")
-def head():
-    return generate(3)
-
-
-@pytest.fixture(scope="module")
-def written(head, tmp_path_factory):
+def written(phantom_head, tmp_path_factory):
     studies = tmp_path_factory.mktemp("studies")
-    write_case(head, studies, "phantom_0003")
+    write_case(phantom_head, studies, "phantom_0003")
     return studies
 
 
-def test_a_written_phantom_is_found_as_a_labeled_case_on_the_grid_of_brats(written):
-    cases, problems = find_cases(written)
+def test_a_written_phantom_is_found_as_a_labeled_case_on_the_brats_grid(phantom_head, written):
+    (case,), problems = find_cases(written)
     assert not problems
-    (case,) = cases
     assert case.id == "phantom_0003"
-    volume = case.read("t1ce")
+    volume, label = case.read("t1ce"), case.read_label()
     assert volume.data.shape == BRATS_SHAPE
     assert np.allclose(volume.grid.affine, BRATS_AFFINE)
-    assert case.read_label().grid.matches(volume.grid)
+    assert label.grid.matches(volume.grid)
+    stored = read_volume(written / "phantom_0003" / "phantom_0003_seg.nii.gz").data
+    assert set(np.unique(stored)) == {0, 1, 2, 4}
+    counts = [[np.sum(data == value) for value in (1, 2, 3)] for data in (label.data, phantom_head.label)]
+    assert counts[0] == counts[1]
 
 
-def test_the_label_file_has_the_values_of_brats(head, written):
-    values = set(np.unique(read_volume(written / "phantom_0003" / "phantom_0003_seg.nii.gz").data))
-    assert values == {0, 1, 2, 4}
-    read = find_cases(written)[0][0].read_label().data
-    assert [np.sum(read == value) for value in (1, 2, 3)] == [np.sum(head.label == value) for value in (1, 2, 3)]
-
-
-def test_the_network_sees_a_written_phantom_as_one_straight_from_the_generator(head, written):
+def test_a_written_phantom_is_prepared_like_one_straight_from_the_generator(phantom_head, written):
     case = find_cases(written)[0][0]
     prepared = prepare(case.read_all())
-    image, label, brain = prepare_phantom(head)
+    image, label, brain = prepare_phantom(phantom_head)
     assert prepared.image.shape == image.shape
     assert np.mean(prepared.brain == brain) > 0.999
     assert np.abs(prepared.image - image)[brain].mean() < 0.01
     assert np.array_equal(prepared.frame.to_working(case.read_label()), label)
 
 
-def test_left_stays_left_on_the_grid_of_brats():
+def test_left_stays_left_on_the_brats_grid():
     array = np.zeros((20, 20, 20), np.uint8)
     array[3, 5, 7] = 1  # RAS: index 3 of 20 lies left of the middle
     (x, y, z) = np.argwhere(on_brats_grid(array))[0]
@@ -74,29 +63,19 @@ def test_a_head_taller_than_the_grid_loses_its_lowest_slices():
     assert placed.sum() == tall.sum()
 
 
-def test_cases_made_by_other_processes_are_those_of_their_seeds(tmp_path):
+def test_a_phantom_made_in_another_process_is_that_of_its_seed(tmp_path):
     told: list[tuple[int, int]] = []
     folders = write_cases(tmp_path, 2, seed=4, workers=2, on_progress=lambda done, total: told.append((done, total)))
     assert [folder.name for folder in folders] == ["phantom_0001", "phantom_0002"]
     assert told == [(1, 2), (2, 2)]
-    here = generate(4_000_001)
+    here = generate(4 * files._SEEDS_PER_BATCH + 1)
     flair = read_volume(folders[1] / "phantom_0002_flair.nii.gz").data
-    # BLAS may add up in another order with other threads: a gray value apart at most
+    # BLAS may sum in another order with other threads: one gray value of difference at most
     assert np.mean(np.abs(flair - on_brats_grid(np.round(here.image[..., 3]))) > 1) < 1e-5
 
 
 @pytest.mark.parametrize(("n", "seed", "field"), [(0, 0, "n"), (1, -2, "seed")])
-def test_an_impossible_batch_is_refused(tmp_path, n, seed, field):
+def test_an_impossible_batch_is_rejected(tmp_path, n, seed, field):
     with pytest.raises(InputError) as caught:
         write_cases(tmp_path, n, seed)
     assert caught.value.field == field
-
-
-def test_work_on_all_cores_raises_what_a_job_raises():
-    for workers in (1, 2):
-        with pytest.raises(ValueError, match="math domain"):
-            list(each_on_all_cores(math.sqrt, [4.0, -1.0, 9.0], workers=workers))
-
-
-def test_work_on_all_cores_does_every_job_once():
-    assert sorted(each_on_all_cores(math.sqrt, [float(k * k) for k in range(20)], workers=2)) == list(range(20))

@@ -17,7 +17,7 @@ def test_tiles_cover_every_voxel_and_stay_inside(shape):
     assert covered.min() >= 1
 
 
-def test_a_function_of_single_voxels_comes_out_of_the_tiles_as_it_went_in():
+def test_a_voxelwise_function_is_reproduced_exactly():
     image = np.random.default_rng(0).normal(size=(80, 64, 48, 4)).astype(np.float32)
     done, merged = list(predict_in_tiles(image, lambda batch: batch * 2, classes=4, tile=(32, 32, 32)))[-1]
     assert done == 1.0
@@ -25,15 +25,11 @@ def test_a_function_of_single_voxels_comes_out_of_the_tiles_as_it_went_in():
     np.testing.assert_allclose(merged, image * 2, rtol=1e-5, atol=1e-6)
 
 
-def test_progress_rises_to_one_and_can_be_left_at_any_tile():
-    image = np.zeros((64, 64, 64, 4), np.float32)
-    calls: list[int] = []
-
-    def predict(batch):
-        calls.append(1)
-        return batch
-
-    tiles = predict_in_tiles(image, predict, classes=4, tile=(32, 32, 32))
+def test_progress_is_reported_per_tile_and_the_work_can_be_stopped_at_any_tile():
+    calls: list[np.ndarray] = []
+    tiles = predict_in_tiles(
+        np.zeros((64, 64, 64, 4), np.float32), lambda batch: calls.append(batch) or batch, classes=4, tile=(32, 32, 32)
+    )
     assert [next(tiles)[0] for _ in range(3)] == pytest.approx([1 / 27, 2 / 27, 3 / 27])
     tiles.close()
     assert len(calls) == 3

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests import synthetic
-from training.preparation.brain import fill_holes, find_tissue, overlap, without_debris
+from training.images.masks import dice
+from training.preparation.brain import fill_holes, find_tissue
 
 GRID = synthetic.brats_grid()
 
@@ -25,11 +26,11 @@ def test_negative_voxels_inside_the_brain_belong_to_it(scan, brain):
 
 
 @pytest.mark.parametrize("background", [-3.7, 12.0, 5000.0])
-def test_the_background_is_what_the_borders_are_made_of(scan, brain, background):
+def test_the_background_is_the_value_of_the_borders(scan, brain, background):
     scan[~brain] = background
     tissue = find_tissue(scan)
     assert tissue.background == pytest.approx(background)
-    assert overlap(tissue.mask, brain) > 0.999
+    assert dice(tissue.mask, brain) > 0.999
 
 
 def test_a_brain_that_touches_the_borders_is_still_found(scan, brain):
@@ -37,28 +38,14 @@ def test_a_brain_that_touches_the_borders_is_still_found(scan, brain):
     assert np.array_equal(find_tissue(scan[cut]).mask, brain[cut])
 
 
-def test_a_head_in_noise_is_told_from_air_and_known_as_not_stripped(scan, brain):
+def test_noise_around_the_head_is_separated_from_it_and_marks_the_scan_as_not_skull_stripped(scan, brain):
     noise = np.random.default_rng(0).normal(20.0, 5.0, scan.shape).astype(np.float32)
     tissue = find_tissue(np.where(brain, np.abs(scan) + 100.0, noise))
     assert tissue.background is None
-    assert overlap(tissue.mask, brain) > 0.99
+    assert dice(tissue.mask, brain) > 0.99
 
 
 def test_holes_are_filled_but_not_the_outside(brain):
     holed = brain.copy()
     holed[30:34, 34:38, 28:32] = False
     assert np.array_equal(fill_holes(holed), brain)
-
-
-def test_debris_is_dropped_and_a_piece_of_a_milliliter_is_kept(brain):
-    dirty = brain.copy()
-    dirty[0, 0, 0] = True
-    assert np.array_equal(without_debris(dirty, GRID.voxel_ml), brain)
-    dirty[:12, :12, :12] = True
-    assert without_debris(dirty, GRID.voxel_ml)[:12, :12, :12].all()
-
-
-def test_the_largest_piece_is_kept_however_small():
-    mask = np.zeros((8, 8, 8), bool)
-    mask[1, 1, 1:3] = mask[5, 5, 5] = True
-    assert without_debris(mask, 0.001).sum() == 2

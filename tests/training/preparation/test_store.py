@@ -1,4 +1,4 @@
-"""The store of prepared cases: one complete version per case, mapped from disk."""
+"""The store of prepared cases: one complete version per case, memory-mapped from disk."""
 
 from __future__ import annotations
 
@@ -9,109 +9,79 @@ from training.errors import InputError
 from training.phantoms.generate import GENERATOR_VERSION, generate
 from training.preparation.store import PreparedStore, prepare_phantom, prepare_phantoms
 
+LABEL = np.zeros((32, 48, 16), np.uint8)
+LABEL[8:24, 8:24, 4:12] = 2
+LABEL[12:20, 12:20, 6:10] = 1
+LABEL[12:14, 12:14, 6:8] = 3
+IMAGE = np.random.default_rng(0).standard_normal((*LABEL.shape, 4)).astype(np.float32)
+
 
 @pytest.fixture
 def store(tmp_path):
     return PreparedStore(tmp_path / "prepared")
 
 
-@pytest.fixture
-def arrays():
-    rng = np.random.default_rng(0)
-    label = np.zeros((32, 48, 16), np.uint8)
-    label[8:24, 8:24, 4:12] = 2
-    label[12:20, 12:20, 6:10] = 1
-    label[12:14, 12:14, 6:8] = 3
-    return rng.standard_normal((32, 48, 16, 4)).astype(np.float32), label
-
-
-def test_a_stored_case_comes_back_in_half_precision(store, arrays):
-    image, label = arrays
-    store.put("case-1", image, label, key="a")
+def test_a_stored_case_comes_back_memory_mapped_in_half_precision(store):
+    store.put("case-1", IMAGE, LABEL, key="a")
     case = PreparedStore(store.folder).get("case-1")
-    assert case.shape == (32, 48, 16)
-    assert np.array_equal(case.image(), image.astype(np.float16))
-    assert np.array_equal(case.label(), label)
-
-
-def test_arrays_are_mapped_rather_than_read(store, arrays):
-    case = store.put("case-1", *arrays, key="a")
+    assert case.shape == LABEL.shape
     assert isinstance(case.image(), np.memmap)
     assert isinstance(case.label(), np.memmap)
+    assert np.array_equal(case.image(), IMAGE.astype(np.float16))
+    assert np.array_equal(case.label(), LABEL)
 
 
-def test_a_case_with_the_same_key_is_not_written_again(store, arrays):
-    first = store.put("case-1", *arrays, key="a")
-    before = first.image_path.stat().st_mtime_ns
-    again = store.put("case-1", *arrays, key="a")
-    assert again.image_path == first.image_path
-    assert again.image_path.stat().st_mtime_ns == before
-
-
-def test_a_case_with_another_key_replaces_the_old_version(store, arrays):
-    image, label = arrays
-    old = store.put("case-1", image, label, key="a")
-    mapped = old.image()
-    new = store.put("case-1", image + 1, label, key="b")
-    assert store.has("case-1", "b")
-    assert not store.has("case-1", "a")
+def test_a_case_is_written_again_only_under_another_key(store):
+    old = store.put("case-1", IMAGE, LABEL, key="a")
+    before, mapped = old.image_path.stat().st_mtime_ns, old.image()
+    again = store.put("case-1", IMAGE, LABEL, key="a")
+    assert (again.image_path, again.image_path.stat().st_mtime_ns) == (old.image_path, before)
+    new = store.put("case-1", IMAGE + 1, LABEL, key="b")
+    assert (store.has("case-1", "b"), store.has("case-1", "a")) == (True, False)
     assert store.ids() == ["case-1"]
-    assert np.array_equal(new.image(), (image + 1).astype(np.float16))
-    assert np.array_equal(mapped, image.astype(np.float16))  # whoever reads the old one goes on reading it
+    assert np.array_equal(new.image(), (IMAGE + 1).astype(np.float16))
+    assert np.array_equal(mapped, IMAGE.astype(np.float16))  # a reader of the old version keeps it
 
 
-def test_an_id_that_begins_like_another_is_another_case(store, arrays):
-    store.put("case", *arrays, key="a")
-    store.put("case-1", *arrays, key="a")
+def test_removing_a_case_leaves_others_whose_ids_begin_alike(store):
+    store.put("case", IMAGE, LABEL, key="a")
+    store.put("case-1", IMAGE, LABEL, key="a")
     store.remove("case")
     assert store.ids() == ["case-1"]
 
 
-def test_tumor_voxels_are_remembered_for_each_class(store, arrays):
-    image, label = arrays
-    case = store.put("case-1", image, label, key="a")
-    classes = label[tuple(case.tumor_index.T)]
-    assert np.all(classes > 0)
-    assert np.sum(classes == 3) == 8  # all there are
-    assert np.sum(classes == 2) == np.sum(classes == 1) * 256 // min(256, np.sum(label == 1))
+def test_voxels_of_each_tumor_class_are_kept_as_patch_targets(store):
+    case = store.put("case-1", IMAGE, LABEL, key="a")
+    classes = LABEL[tuple(case.tumor_index.T)]
+    assert [np.count_nonzero(classes == value) for value in range(4)] == [0, np.sum(LABEL == 1), 256, 8]
+    assert store.put("healthy", IMAGE, np.zeros_like(LABEL), key="a").tumor_index.shape == (0, 3)
 
 
-def test_a_case_without_tumor_has_no_tumor_voxels(store, arrays):
-    image, label = arrays
-    assert store.put("healthy", image, np.zeros_like(label), key="a").tumor_index.shape == (0, 3)
-
-
-def test_nothing_half_written_is_left_or_listed(store, arrays, monkeypatch):
+def test_a_failed_write_leaves_nothing_behind(store, monkeypatch):
     def fail(*_args, **_kwargs):
         raise OSError("disk full")
 
-    with monkeypatch.context() as patched:
-        patched.setattr("training.preparation.store.publish_folder", fail)
-        with pytest.raises(OSError, match="disk full"):
-            store.put("case-1", *arrays, key="a")
-    assert list(store.folder.iterdir()) == []
-    assert store.ids() == []
-
-
-def test_an_unknown_case_is_an_error_that_names_it(store):
-    with pytest.raises(InputError, match="nobody"):
-        store.get("nobody")
+    monkeypatch.setattr("training.preparation.store.publish_folder", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store.put("case-1", IMAGE, LABEL, key="a")
+    assert list(store.folder.iterdir()) == store.ids() == []
 
 
 @pytest.mark.parametrize("bad", ["../x", "a.b", "", "a/b", "x" * 65])
-def test_an_id_that_is_no_slug_is_refused(store, arrays, bad):
+def test_an_id_that_is_not_a_slug_is_rejected(store, bad):
     with pytest.raises(InputError) as caught:
-        store.put(bad, *arrays, key="a")
+        store.put(bad, IMAGE, LABEL, key="a")
     assert caught.value.field == "id"
     assert not store.folder.exists()
 
 
-def test_a_label_that_does_not_fit_is_refused(store, arrays):
-    image, label = arrays
+def test_unknown_cases_and_unusable_labels_are_errors(store):
+    with pytest.raises(InputError, match="nobody"):
+        store.get("nobody")
     with pytest.raises(InputError, match="do not fit"):
-        store.put("case-1", image, label[:-1], key="a")
+        store.put("case-1", IMAGE, LABEL[:-1], key="a")
     with pytest.raises(InputError, match="value 4"):
-        store.put("case-1", image, np.where(label == 3, 4, label), key="a")
+        store.put("case-1", IMAGE, np.where(LABEL == 3, 4, LABEL), key="a")
 
 
 def test_a_prepared_phantom_is_z_scored_and_padded_to_the_stride():
@@ -125,13 +95,11 @@ def test_a_prepared_phantom_is_z_scored_and_padded_to_the_stride():
     assert label.sum() == phantom.label.sum()
 
 
-def test_phantoms_are_prepared_once_and_told_about(store):
+def test_phantoms_are_prepared_once_with_progress(store, phantom_head, monkeypatch):
+    monkeypatch.setattr("training.preparation.store.generate", lambda seed, **_: phantom_head if seed == 3 else None)
     told: list[tuple[int, int]] = []
-    cases = prepare_phantoms(store, [7], workers=1, on_progress=lambda done, total: told.append((done, total)))
-    assert [case.id for case in cases] == ["phantom-00000007"]
-    assert str(GENERATOR_VERSION) in cases[0].key
-    assert told == [(1, 1)]
-    written = cases[0].image_path.stat().st_mtime_ns
-    again = prepare_phantoms(store, [7], workers=1, on_progress=lambda *_: told.append((0, 0)))
-    assert again[0].image_path.stat().st_mtime_ns == written
+    for _ in range(2):
+        (case,) = prepare_phantoms(store, [3], workers=1, on_progress=lambda done, total: told.append((done, total)))
+    assert case.id == "phantom-00000003"
+    assert str(GENERATOR_VERSION) in case.key
     assert told == [(1, 1)]

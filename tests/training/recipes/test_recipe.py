@@ -19,9 +19,9 @@ from training.models.store import ModelStore
 from training.models.weights import load_weights
 from training.phantoms.generate import GENERATOR_VERSION, phantom_id
 from training.preparation.store import PreparedStore, _phantom_key
-from training.recipes.memory import RecipeMemory
+from training.recipes.work_folder import WorkFolder
 from training.recipes.recipe import BUNDLED_RECIPES, Recipe, load_recipe, parse_recipe, recipe_names
-from training.recipes.run import Listener, RecipeProgress, RecipeResult, run_recipe
+from training.recipes.run import RecipeCallbacks, RecipeProgress, RecipeResult, run_recipe
 
 STAGE = """
 [[stage]]
@@ -139,12 +139,12 @@ def test_an_unknown_name_is_answered_with_those_there_are():
         ),
         (
             tiny("one").replace("first = 0", "first = 910000000"),
-            'stage "one": Phantom 910000000 is kept for measuring',
+            'stage "one": Phantom 910000000 is reserved for evaluation',
             "phantoms",
         ),
         (
             tiny("one").replace("first = 10", "first = 910000000"),
-            "the validation: Phantom 910000000 is kept",
+            "the validation: Phantom 910000000 is reserved",
             "phantoms",
         ),
         (tiny("one").replace("[[stage]]", "[stage]"), "two brackets", "stage"),
@@ -194,7 +194,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     recipe = parse_recipe(_data(tiny("one", "two", epochs=2)), name="tiny")
     with pytest.raises(Killed):
-        run_recipe(recipe, work, listener=Listener(progress=kill))
+        run_recipe(recipe, work, listener=RecipeCallbacks(progress=kill))
     return work
 
 
@@ -207,7 +207,7 @@ def two_stages(
     shutil.copytree(killed, work)
     seen: list[RecipeProgress] = []
     recipe = parse_recipe(_data(tiny("one", "two", epochs=2)), name="tiny")
-    return work, run_recipe(recipe, work, listener=Listener(progress=seen.append)), seen
+    return work, run_recipe(recipe, work, listener=RecipeCallbacks(progress=seen.append)), seen
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_each_stage_starts_from_the_weights_of_the_one_before_and_says_on_what_i
 
 def test_what_is_finished_is_not_trained_again(work: Path, load):
     seen: list[RecipeProgress] = []
-    result = run_recipe(load(tiny("one", "two", epochs=2)), work, listener=Listener(progress=seen.append))
+    result = run_recipe(load(tiny("one", "two", epochs=2)), work, listener=RecipeCallbacks(progress=seen.append))
     assert result.trained == []
     assert seen == []
     assert len(result.stages) == 2
@@ -318,7 +318,7 @@ def test_phantoms_of_an_older_generator_are_warned_of(work: Path, load):
     about = json.loads(file.read_text())
     file.write_text(json.dumps(about | {"generator": 1}))
     warnings: list[str] = []
-    run_recipe(load(tiny("one", "two", epochs=2)), work, listener=Listener(warning=warnings.append))
+    run_recipe(load(tiny("one", "two", epochs=2)), work, listener=RecipeCallbacks(warning=warnings.append))
     assert len(warnings) == 1
     assert 'Stage "one" was trained on phantoms of generator version 1' in warnings[0]
 
@@ -326,8 +326,8 @@ def test_phantoms_of_an_older_generator_are_warned_of(work: Path, load):
 def test_an_unfinished_stage_that_was_changed_starts_anew_and_its_checkpoint_is_set_aside(killed, tmp_path, load):
     shutil.copytree(killed / "tiny", tmp_path / "tiny")
     for text, expected in (("two", []), ('two"\nseed = 5 # "', ["seed was 0, is now 5"])):
-        memory = RecipeMemory(load(tiny("one", text, epochs=2)), tmp_path)
-        begun, changes = memory.begin(1, memory.decided_by(1, memory.finished()[0].weights_sha256))
+        memory = WorkFolder(load(tiny("one", text, epochs=2)), tmp_path)
+        begun, changes = memory.begin(1, memory.stage_start(1, memory.finished()[0].weights_sha256))
         assert changes == expected
         assert len(begun.runs) == (0 if changes else 1)
         assert memory.checkpoint(1).is_file() == (not changes)
@@ -426,4 +426,4 @@ def test_a_bad_key_ends_with_2_and_one_line(fit, write):
 def test_the_work_folder_tells_recipes_apart(tmp_path: Path, load):
     recipe = load(tiny("one"))
     other = recipe.model_copy(update={"name": "other"})
-    assert RecipeMemory(recipe, tmp_path).folder(0) != RecipeMemory(other, tmp_path).folder(0)
+    assert WorkFolder(recipe, tmp_path).folder(0) != WorkFolder(other, tmp_path).folder(0)

@@ -58,7 +58,7 @@ def run(monkeypatch):
 
 def test_the_document_in_the_repository_is_what_the_bundled_card_says():
     bundled = REPOSITORY / "training" / "models" / "bundled"
-    assert model_card.differences(bundled, REPOSITORY / "docs" / "model-card.md") == []
+    assert model_card.inconsistencies(bundled, REPOSITORY / "docs" / "model-card.md") == []
 
 
 def test_numbers_go_into_the_card_and_from_there_into_the_document(folder, tmp_path):
@@ -68,7 +68,7 @@ def test_numbers_go_into_the_card_and_from_there_into_the_document(folder, tmp_p
     text = model_card.write_document(folder, tmp_path / "card.md").read_text()
     for words in ("| WT (whole tumor) | 0.910 | 0.920 | 0.500 | 1 (50 %) |", "0.0123", "It is small.", "1.8 million"):
         assert words in text
-    assert model_card.differences(folder, tmp_path / "card.md") == []
+    assert model_card.inconsistencies(folder, tmp_path / "card.md") == []
 
 
 def test_the_document_has_the_sections_of_mitchell_and_says_research_only(folder, tmp_path):
@@ -84,14 +84,14 @@ def test_the_document_has_the_sections_of_mitchell_and_says_research_only(folder
 
 def test_a_changed_document_other_weights_and_a_missing_document_are_told(folder, tmp_path):
     document = tmp_path / "card.md"
-    assert "is not there" in model_card.differences(folder, document)[0]
+    assert "is not there" in model_card.inconsistencies(folder, document)[0]
     document.write_text("")
-    assert "is not what" in model_card.differences(folder, document)[0]
+    assert "is not what" in model_card.inconsistencies(folder, document)[0]
     model_card.record(folder, benchmark_of(folder))
     model_card.write_document(folder, document)
     document.write_text(document.read_text().replace("0.910", "0.990"))
     (folder / "weights.npz").write_bytes((folder / "weights.npz").read_bytes() + b"x")
-    changed, other = model_card.differences(folder, document)
+    changed, other = model_card.inconsistencies(folder, document)
     assert "is not what" in changed
     assert "measured with other weights" in other
 

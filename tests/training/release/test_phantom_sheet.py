@@ -40,13 +40,13 @@ def test_a_strip_shows_four_modalities_and_the_labels_the_patients_right_on_the_
 def test_no_build_fills_more_than_a_third_and_healthy_heads_are_left_out():
     kinds = ["ring", "healthy", "ring", "ring", "low", "ring", "solid", "low", "low", "patchy"]
     strips = (Strip("", (), kind, seed) for seed, kind in enumerate(kinds))
-    chosen = list(phantom_sheet._varied(strips, 6))
+    chosen = list(phantom_sheet._limited_per_kind(strips, 6))
     assert [strip.seed for strip in chosen] == [0, 2, 4, 6, 7, 9]
 
 
 def test_if_all_are_alike_the_sheet_is_filled_all_the_same():
     strips = (Strip("", (), "ring", seed) for seed in range(100))
-    assert [strip.seed for strip in phantom_sheet._varied(strips, 3)] == [0, 12, 13]
+    assert [strip.seed for strip in phantom_sheet._limited_per_kind(strips, 3)] == [0, 12, 13]
 
 
 def test_images_of_tcga_carry_their_attribution(tmp_path):

@@ -29,7 +29,7 @@ from training.phantoms.generate import GENERATOR_VERSION
 from training.recipes.recipe import Recipe, Seeds, Stage
 
 #: Settings that change how fast a stage is, not what comes out of it.
-_FREE = {"name", "workers"}
+_NOT_COMPARED = {"name", "workers"}
 
 
 class StageRun(BaseModel):
@@ -42,7 +42,7 @@ class StageRun(BaseModel):
     code_version: str = __version__
 
 
-class Begun(BaseModel):
+class StageStart(BaseModel):
     """What decides a stage's outcome, and its starts so far.
 
     Attributes:
@@ -58,7 +58,7 @@ class Begun(BaseModel):
     runs: list[StageRun] = []
 
 
-class FinishedStage(Begun):
+class FinishedStage(StageStart):
     """A finished stage.
 
     Attributes:
@@ -96,7 +96,7 @@ class FinishedStage(Begun):
         )
 
 
-class RecipeMemory:
+class WorkFolder:
     """The stages of one recipe in one work folder.
 
     Args:
@@ -122,7 +122,7 @@ class RecipeMemory:
         Raises:
             InputError: If one of them is not what the recipe says now, or is damaged; says what to do.
         """
-        self._refuse_strangers()
+        self._check_for_unknown_stages()
         found: list[FinishedStage] = []
         for number in range(len(self.recipe.stages)):
             if not (self.folder(number) / "stage.json").is_file():
@@ -131,7 +131,7 @@ class RecipeMemory:
                 raise InputError(
                     f'Stage "{self.recipe.stages[number].name}" was finished, but stage '
                     f'"{self.recipe.stages[len(found)].name}" before it was not: its folder '
-                    f"{self.folder(len(found))} is missing or incomplete. Bring it back, or {self._anew(len(found))}.",
+                    f"{self.folder(len(found))} is missing or incomplete. Bring it back, or {self._retrain_advice(len(found))}.",
                     field="work",
                 )
             found.append(self._read_finished(number, found[-1].weights_sha256 if found else ""))
@@ -141,11 +141,11 @@ class RecipeMemory:
         """Read the weights of a finished stage."""
         return load_weights(self.folder(number) / "weights.npz")
 
-    def decided_by(self, number: int, start_sha256: str) -> Begun:
+    def stage_start(self, number: int, start_sha256: str) -> StageStart:
         """Return what decides stage ``number``, given the weights it starts from."""
-        return Begun(settings=_settings(self.recipe, self.recipe.stages[number]), start_sha256=start_sha256)
+        return StageStart(settings=_settings(self.recipe, self.recipe.stages[number]), start_sha256=start_sha256)
 
-    def begin(self, number: int, begun: Begun) -> tuple[Begun, list[str]]:
+    def begin(self, number: int, begun: StageStart) -> tuple[StageStart, list[str]]:
         """Find out whether stage ``number`` can go on; a checkpoint of something else is set aside.
 
         Returns:
@@ -154,7 +154,7 @@ class RecipeMemory:
         path = self.folder(number) / "begun.json"
         if not path.is_file() or not self.checkpoint(number).is_file():
             return begun, []
-        before = _read(Begun, path)
+        before = _read(StageStart, path)
         changes = _changes(before.settings, begun.settings)
         if before.start_sha256 != begun.start_sha256:
             changes.append("the weights it starts from")
@@ -165,11 +165,11 @@ class RecipeMemory:
         self.checkpoint(number).replace(self.checkpoint(number).with_name("checkpoint-set-aside.npz"))
         return begun, changes
 
-    def remember_begun(self, number: int, begun: Begun) -> None:
+    def write_start(self, number: int, begun: StageStart) -> None:
         """Write down what the stage that starts now is decided by, and its runs."""
         write_json(self.folder(number) / "begun.json", begun.model_dump(mode="json"))
 
-    def remember_finished(self, number: int, weights: Weights, stage: FinishedStage) -> FinishedStage:
+    def write_finished(self, number: int, weights: Weights, stage: FinishedStage) -> FinishedStage:
         """Store a finished stage; only then is its checkpoint dropped."""
         file = save_weights(weights, self.folder(number) / "weights.npz")
         done = stage.model_copy(update={"weights_sha256": file_sha256(file), "finished": now()})
@@ -184,25 +184,25 @@ class RecipeMemory:
         if changes:
             raise InputError(
                 f'Stage "{stage.name}" was finished with other settings: {"; ".join(changes)}. Set this back and put '
-                f"the change into a new stage after the last one, or {self._anew(number)}.",
+                f"the change into a new stage after the last one, or {self._retrain_advice(number)}.",
                 field="recipe",
             )
         if found.start_sha256 != start_sha256:
             raise InputError(
                 f'Stage "{stage.name}" did not start from the weights that now lie before it. Bring those back, or '
-                f"{self._anew(number)}.",
+                f"{self._retrain_advice(number)}.",
                 field="work",
             )
         weights = folder / "weights.npz"
         if not weights.is_file() or file_sha256(weights) != found.weights_sha256:
             raise InputError(
                 f'The weights of stage "{stage.name}", {weights}, are missing or damaged. Copy them anew, or '
-                f"{self._anew(number)}.",
+                f"{self._retrain_advice(number)}.",
                 field="work",
             )
         return found
 
-    def _refuse_strangers(self) -> None:
+    def _check_for_unknown_stages(self) -> None:
         wanted = {self.folder(number) for number in range(len(self.recipe.stages))}
         others = sorted(file.parent for file in self.root.glob("*/stage.json") if file.parent not in wanted)
         if others:
@@ -213,7 +213,7 @@ class RecipeMemory:
                 field="recipe",
             )
 
-    def _anew(self, number: int) -> str:
+    def _retrain_advice(self, number: int) -> str:
         later = [str(self.folder(index)) for index in range(number, len(self.recipe.stages))]
         folders = " and ".join(folder for folder in later if Path(folder).exists())
         return f"delete {folders} to train from there anew, or give another work folder"
@@ -223,7 +223,7 @@ def _settings(recipe: Recipe, stage: Stage) -> dict[str, dict[str, Any]]:
     return {
         "network": recipe.network.model_dump(mode="json"),
         "validation": recipe.validation.model_dump(mode="json"),
-        "stage": stage.model_dump(mode="json", exclude=_FREE),
+        "stage": stage.model_dump(mode="json", exclude=_NOT_COMPARED),
     }
 
 

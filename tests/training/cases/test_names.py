@@ -1,0 +1,29 @@
+import pytest
+
+from training.cases.names import patient_of, slug
+
+
+@pytest.mark.parametrize(
+    ("case_id", "patient"),
+    [
+        ("BraTS20_Training_001", "BraTS20_Training_001"),
+        ("BraTS-GLI-00001-001", "BraTS-GLI-00001"),
+        ("TCGA-FG-6692_native", "TCGA-FG-6692"),
+        ("TCGA-FG-6692", "TCGA-FG-6692"),
+        ("UPENN-GBM-00012_11", "UPENN-GBM-00012"),
+        ("sub-03_ses-2", "sub-03"),
+        ("phantom_0001", "phantom_0001"),
+    ],
+)
+def test_the_patient_is_read_from_case_ids_that_count_visits(case_id, patient):
+    assert patient_of(case_id) == patient
+
+
+def test_a_slug_is_safe_short_and_distinct_for_distinct_names():
+    assert slug("W39_1998.09.19 Müller/T1") == "W39_1998-09-19-Muller-T1"
+    assert slug("../../etc/passwd") == "etc-passwd"
+    assert slug("日本") != slug("中国")
+    assert slug("日本").startswith("case-")
+    long = [slug("x" * 100), slug("x" * 101)]
+    assert long[0] != long[1]
+    assert all(len(name) <= 64 for name in long)

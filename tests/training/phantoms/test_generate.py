@@ -1,0 +1,139 @@
+"""Phantoms: what they hold, that a seed decides them, and what a network can learn from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.errors import InputError
+from training.phantoms import generate as generator
+from training.phantoms.generate import generate
+from training.phantoms.tumor import KINDS
+
+T1, T1CE, T2, FLAIR = range(4)
+
+
+@pytest.fixture(scope="module")
+def patches():
+    """Forty small phantoms: enough for every kind of tumor to occur."""
+    return [generate(seed, (56, 56, 56)) for seed in range(40)]
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    return [generate(seed, (80, 80, 80), tumor=False) for seed in range(8)]
+
+
+def contrast(phantom, channel, value):
+    """Mean of a label in a modality, over the mean of the tissue without tumor."""
+    image = phantom.image[..., channel]
+    return image[phantom.label == value].mean() / image[phantom.brain & (phantom.label == 0)].mean()
+
+
+def test_a_seed_decides_a_phantom(patches):
+    again = generate(5, (56, 56, 56))
+    assert np.array_equal(patches[5].image, again.image)
+    assert np.array_equal(patches[5].label, again.label)
+    assert not np.array_equal(patches[5].image, patches[6].image)
+
+
+def test_images_and_labels_are_0_outside_the_brain_and_valid_inside(patches, healthy):
+    for phantom in [*patches, *healthy]:
+        assert phantom.image.dtype == np.float32
+        assert np.all(np.isfinite(phantom.image))
+        assert np.all(phantom.image[phantom.brain] >= 1)
+        assert not phantom.image[~phantom.brain].any()
+        assert phantom.label.dtype == np.uint8
+        assert phantom.label.max() <= 3
+        assert not phantom.label[~phantom.brain].any()
+        assert phantom.label.any() == (phantom.kind != "healthy")
+        assert phantom.brain.any()
+
+
+def test_every_kind_of_tumor_occurs_and_tumor_false_gives_none(patches, healthy):
+    assert {phantom.kind for phantom in patches} == {*KINDS, "healthy"}
+    assert {phantom.kind for phantom in healthy} == {"healthy"}
+
+
+def test_a_small_tumor_has_a_core_of_a_few_milliliters():
+    phantoms = [generate(seed, (64, 64, 64), tumor="small") for seed in range(8)]
+    cores = [np.count_nonzero((phantom.label == 1) | (phantom.label == 3)) / 1000 for phantom in phantoms]
+    assert all(phantom.kind in KINDS for phantom in phantoms)
+    assert max(cores) < 8  # a ball of 10 mm radius has 4.2 mL; satellites and dilation add to it
+    assert np.median(cores) < 4
+    assert min(cores) > 0.1
+
+
+def test_edema_is_bright_on_flair_and_enhancing_tumor_on_t1ce(patches):
+    for channel, value in ((FLAIR, 2), (T1CE, 3)):
+        contrasts = [contrast(p, channel, value) for p in patches if np.count_nonzero(p.label == value) > 500]
+        assert len(contrasts) > 10
+        assert np.median(contrasts) > 1.25
+
+
+def test_a_low_grade_core_is_darker_than_edema_on_t1_and_brighter_on_t2(patches):
+    low = [p for p in patches if p.kind == "low" and min(np.sum(p.label == 1), np.sum(p.label == 2)) > 300]
+    assert len(low) >= 3
+    assert np.mean([contrast(p, T1, 1) / contrast(p, T1, 2) for p in low]) < 0.95
+    assert np.mean([contrast(p, T2, 1) / contrast(p, T2, 2) for p in low]) > 1.05
+
+
+def test_healthy_heads_hold_structures_as_bright_as_enhancing_tumor(healthy):
+    """Vessels, sinuses and choroid plexus: without them, a network takes every bright spot for tumor."""
+    shares = []
+    for phantom in healthy:
+        t1ce = phantom.image[..., T1CE][phantom.brain]
+        shares.append(np.mean(t1ce > 1.35 * np.median(t1ce)))
+    assert np.median(shares) > 5e-4
+
+
+def test_a_head_with_all_distractors_has_every_kind_and_no_tumor(monkeypatch):
+    seen: list[str] = []
+    draw = generator.draw_distractors
+
+    def record(*arguments, **options):
+        drawn = draw(*arguments, **options)
+        seen.extend(item.kind for item in drawn)
+        return drawn
+
+    monkeypatch.setattr(generator, "draw_distractors", record)
+    assert not generate(2, tumor=False, distractors="all").label.any()
+    assert set(seen) >= {"vessel", "sinus", "choroid", "dura", "falx", "lesion", "flow"}
+
+
+def test_enhancing_tumor_is_either_visible_or_absent(patches):
+    for phantom in patches:
+        assert not 0 < np.count_nonzero(phantom.label == 3) < 200  # the rim of a patch may cut some off
+
+
+def test_a_whole_head_has_the_size_of_one_and_is_not_cut_off(phantom_head):
+    assert 800 < phantom_head.brain.sum() / 1000 < 2000
+    for axis in range(3):
+        ends = np.take(phantom_head.brain, [0, -1], axis=axis)
+        assert ends.sum() < 200  # below, the spinal cord ends where the atlas does
+    assert np.array_equal(np.diag(phantom_head.affine), np.ones(4))
+    middle = phantom_head.affine[:3, :3] @ (np.array(phantom_head.brain.shape) / 2) + phantom_head.affine[:3, 3]
+    assert np.all(np.abs(middle) < 60)
+
+
+def test_fluid_is_bright_on_t2_and_dark_on_flair_and_t1(phantom_head):
+    image = phantom_head.image[phantom_head.brain]
+    fluid = image[:, T2] > np.percentile(image[:, T2], 96)
+    tumor = phantom_head.label[phantom_head.brain] > 0
+    for channel in (T1, T1CE, FLAIR):
+        assert image[fluid & ~tumor, channel].mean() < image[~fluid & ~tumor, channel].mean()
+
+
+def test_a_patch_has_the_requested_shape_and_holds_the_tumor():
+    phantom = generate(1, (72, 64, 48))
+    assert phantom.image.shape == (72, 64, 48, 4)
+    assert phantom.label.any()
+
+
+@pytest.mark.parametrize(
+    ("seed", "shape", "field"), [(-1, None, "seed"), (0, (8, 64, 64), "shape"), (0, (64, 64), "shape")]
+)
+def test_an_impossible_phantom_is_rejected_with_the_field(seed, shape, field):
+    with pytest.raises(InputError) as caught:
+        generate(seed, shape)
+    assert caught.value.field == field
