@@ -19,7 +19,7 @@ from training.hashes import file_sha256
 from training.images.grid import Volume
 from training.images.read import count_channels, read_labelmap, read_volume, read_volumes
 from training.labels import from_file_values
-from training.modalities import ROLES, TITLES, missing_message, roles_of, display_name
+from training.modalities import ROLES, TITLES, display_name, missing_message, roles_of
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
 DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")

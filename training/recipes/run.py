@@ -15,8 +15,8 @@ from training.clock import now
 from training.models.store import ModelCard
 from training.models.weights import Weights
 from training.phantoms.generate import GENERATOR_VERSION
-from training.recipes.work_folder import StageStart, FinishedStage, WorkFolder, StageRun
 from training.recipes.recipe import Recipe, Stage
+from training.recipes.work_folder import FinishedStage, StageRun, StageStart, WorkFolder
 
 if TYPE_CHECKING:
     from training.fitting.config import FitProgress, FitResult

@@ -129,9 +129,9 @@ class WorkFolder:
                 continue
             if number > len(found):
                 raise InputError(
-                    f'Stage "{self.recipe.stages[number].name}" was finished, but stage '
-                    f'"{self.recipe.stages[len(found)].name}" before it was not: its folder '
-                    f"{self.folder(len(found))} is missing or incomplete. Bring it back, or {self._retrain_advice(len(found))}.",
+                    f'Stage "{self.recipe.stages[number].name}" is finished, but stage '
+                    f'"{self.recipe.stages[len(found)].name}" before it is not: its folder {self.folder(len(found))} '
+                    f"is missing or incomplete. Restore it, or {self._retrain_advice(len(found))}.",
                     field="work",
                 )
             found.append(self._read_finished(number, found[-1].weights_sha256 if found else ""))

@@ -9,7 +9,7 @@ from training.evaluation.calibration import Calibration, near_tumor
 
 
 def probabilities_of(labels: list[int], confidence: list[float]) -> np.ndarray:
-    """Probabilities ``(x, 1, 1, 4)`` that predict ``labels`` with these confidences; the other classes share the rest."""
+    """Probabilities ``(x, 1, 1, 4)`` that predict ``labels`` with these confidences; other classes share the rest."""
     rows = []
     for label, share in zip(labels, confidence, strict=True):
         row = np.full(4, (1 - share) / 3)

@@ -19,9 +19,9 @@ from training.models.store import ModelStore
 from training.models.weights import load_weights
 from training.phantoms.generate import GENERATOR_VERSION, phantom_id
 from training.preparation.store import PreparedStore, _phantom_key
-from training.recipes.work_folder import WorkFolder
 from training.recipes.recipe import BUNDLED_RECIPES, Recipe, load_recipe, parse_recipe, recipe_names
 from training.recipes.run import RecipeCallbacks, RecipeProgress, RecipeResult, run_recipe
+from training.recipes.work_folder import WorkFolder
 
 STAGE = """
 [[stage]]
@@ -301,7 +301,7 @@ def test_a_missing_first_stage_and_damaged_weights_are_told_before_anything_is_t
     with pytest.raises(InputError, match=r'weights of stage "two".*missing or damaged'):
         run_recipe(recipe, work)
     shutil.rmtree(work / "tiny" / "01-one")
-    with pytest.raises(InputError, match='Stage "two" was finished, but stage "one" before it was not'):
+    with pytest.raises(InputError, match='Stage "two" is finished, but stage "one" before it is not'):
         run_recipe(recipe, work)
 
 
