@@ -1,4 +1,4 @@
-"""A file is there whole or not at all."""
+"""A file is complete or absent."""
 
 from __future__ import annotations
 
@@ -10,29 +10,18 @@ import pytest
 from training.atomic import publish_folder, write_json, write_text, write_with
 
 
-def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path: Path):
-    path = write_text(tmp_path / "index.json", "old")
+def test_a_failed_write_keeps_the_old_content_and_leaves_nothing_behind(tmp_path: Path):
+    path = write_text(tmp_path / "label.nii.gz", "old")
 
     def fail(temporary: Path) -> None:
+        assert temporary.name == path.name  # keeps the double ending
         temporary.write_text("half")
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
         write_with(path, fail)
     assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["index.json"]
-
-
-def test_the_temporary_file_keeps_the_double_ending(tmp_path: Path):
-    seen = []
-
-    def write(temporary: Path) -> None:
-        seen.append(temporary.name)
-        temporary.write_bytes(b"x")
-
-    write_with(tmp_path / "deep" / "label.nii.gz", write)
-    assert seen == ["label.nii.gz"]
-    assert (tmp_path / "deep" / "label.nii.gz").read_bytes() == b"x"
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_published_folder_never_replaces_another(tmp_path: Path):
@@ -46,7 +35,9 @@ def test_a_published_folder_never_replaces_another(tmp_path: Path):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What is flushed and renamed, in this order; paths as they are at that moment."""
+    """Fsyncs and renames in order, with the names at that moment."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs the names of open files")
     seen = []
     flush, move = os.fsync, os.replace
 
@@ -63,14 +54,12 @@ def calls(monkeypatch):
     return seen
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs the names of open files")
-def test_a_file_is_flushed_before_it_gets_its_name_and_its_folder_after(tmp_path, calls):
+def test_a_file_is_flushed_before_its_rename_and_its_folder_after(tmp_path, calls):
     write_text(tmp_path / "new" / "file.json", "{}")
     assert calls == [("flush", tmp_path.name), ("flush", "file.json"), ("name", "file.json"), ("flush", "new")]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs the names of open files")
-def test_a_folder_is_flushed_with_all_its_files_before_it_gets_its_name(tmp_path, calls):
+def test_a_folder_is_flushed_with_all_its_files_before_its_rename(tmp_path, calls):
     (tmp_path / ".writing").mkdir()
     for name in ("label.nii.gz", "label.json"):
         (tmp_path / ".writing" / name).write_text("x")

@@ -1,4 +1,4 @@
-"""Label values: every BraTS scheme is read, 4 is written only on request, nothing unknown slips through."""
+"""Label values: every BraTS scheme is read, 4 is written only on request, unknown values are rejected."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 
 from training.errors import InputError
-from training.labels import LABEL_NAMES, LABELS, REGIONS, from_file_values, region_mask, to_brats_values
+from training.labels import LABEL_NAMES, LABELS, REGIONS, from_file_values, region_mask, to_brats_values, value_of
 
 
 def test_values_are_contiguous_because_slicer_imports_segments_by_position():
     assert [label.value for label in LABELS] == [1, 2, 3]
     assert list(LABEL_NAMES.values()) == [1, 2, 3]
+
+
+def test_labels_are_found_by_name_and_by_key():
+    assert [value_of(name) for name in ("necrotic core", " Peritumoral_Edema", "et", "cyst", "")] == [
+        1,
+        2,
+        3,
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -33,26 +43,23 @@ def test_every_brats_scheme_is_read(stored, read, scheme):
 @pytest.mark.parametrize(
     ("values", "message"), [([0, 5], r"values \[5\]"), ([0, -1], r"\[-1\]"), ([0, 0.5], "0.5"), ([0, np.nan], "nan")]
 )
-def test_values_that_are_no_labels_are_named(values, message):
+def test_unknown_values_are_rejected_by_name(values, message):
     with pytest.raises(InputError, match=message) as caught:
         from_file_values(np.array(values), where="seg.nii.gz")
     assert "seg.nii.gz" in str(caught.value)
     assert caught.value.field == "label"
 
 
-def test_brats_values_come_back_as_they_were():
+def test_brats_values_survive_the_round_trip():
     stored = np.array([0, 1, 2, 4, 4], np.uint8)
     assert to_brats_values(from_file_values(stored)[0]).tolist() == stored.tolist()
 
 
-def test_regions_hold_the_labels_brats_says():
-    labelmap = np.array([0, 1, 2, 3])
-    assert region_mask(labelmap, "WT").tolist() == [False, True, True, True]
-    assert region_mask(labelmap, "TC").tolist() == [False, True, False, True]
-    assert region_mask(labelmap, "ET").tolist() == [False, False, False, True]
-    assert set(REGIONS) == {"WT", "TC", "ET"}
+def test_regions_are_the_sets_of_labels_brats_defines():
+    masks = {region: region_mask(np.arange(4), region).astype(int).tolist() for region in REGIONS}
+    assert masks == {"WT": [0, 1, 1, 1], "TC": [0, 1, 0, 1], "ET": [0, 0, 0, 1]}
 
 
 def test_every_label_has_its_own_color_and_a_snomed_code():
-    assert {label.color for label in LABELS} == {(0, 255, 255), (255, 255, 0), (255, 0, 0)}
+    assert [label.color for label in LABELS] == [(0, 255, 255), (255, 255, 0), (255, 0, 0)]
     assert all(label.type.scheme == "SCT" and label.type.value.isdigit() for label in LABELS)

@@ -32,29 +32,24 @@ KNOWN = {
 
 
 @pytest.mark.parametrize(("name", "role"), KNOWN.items())
-def test_a_modality_is_known_by_the_names_it_goes_by(name, role):
+def test_a_modality_is_recognized_by_name(name, role):
     assert role_of(name) == role
 
 
 @pytest.mark.parametrize("name", ["BRATS_001.nii.gz", "seg.nii.gz", "AX T2*", "t1_map", "t1 t2", "DWI", "", "patient1"])
-def test_a_name_that_says_nothing_or_two_things_has_no_role(name):
+def test_a_name_of_no_or_two_modalities_has_no_role(name):
     assert role_of(name) is None
 
 
-def test_four_names_are_put_in_the_order_of_the_roles():
+def test_names_are_assigned_in_the_order_of_the_roles_and_conflicts_are_named():
     names = ["a_flair.nii", "a_t2.nii", "a_t1ce.nii", "a_t1.nii", "a_seg.nii"]
     roles = roles_of(names)
     assert tuple(roles) == ROLES
     assert roles["t1ce"] == "a_t1ce.nii"
-
-
-def test_a_missing_modality_is_named_in_the_error():
-    with pytest.raises(InputError, match=r"Missing: T2 \(t2\).*a_t1\.nii") as caught:
-        roles_of(["a_flair.nii", "a_t1ce.nii", "a_t1.nii"])
-    assert caught.value.field == "t2"
-
-
-def test_two_files_that_claim_one_role_are_both_named_in_the_error():
-    with pytest.raises(InputError, match=r"a_t1\.nii and b_t1w\.nii") as caught:
-        roles_of(["a_flair.nii", "a_t2.nii", "a_t1ce.nii", "a_t1.nii", "b_t1w.nii"])
-    assert caught.value.field == "t1"
+    for wrong, message, field in (
+        (["a_flair.nii", "a_t1ce.nii", "a_t1.nii"], r"Missing: T2 \(t2\).*a_t1\.nii", "t2"),
+        ([*names, "b_t1w.nii"], r"a_t1\.nii and b_t1w\.nii", "t1"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            roles_of(wrong)
+        assert caught.value.field == field

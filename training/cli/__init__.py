@@ -1,8 +1,8 @@
 """The command line: ``python -m training {phantom,sheet,fit,predict,evaluate,card,render,export,models}``.
 
-Exit codes: 0 done; 1 something broke; 2 what was given cannot be used, with one line on standard error that says
-what and where. Tables go to standard output, progress and messages to standard error. Nothing heavy is imported
-before a command needs it, so that ``--help`` is quick.
+Exit codes: 0 success; 1 failure; 2 unusable input, with one line on standard error that says what and where. Tables go
+to standard output, progress and messages to standard error. Heavy imports wait until a command needs them, so that
+``--help`` is fast.
 """
 
 from __future__ import annotations

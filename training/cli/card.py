@@ -1,4 +1,4 @@
-"""``card``: measure everything a model card states, and write it."""
+"""``card``: measure the numbers of a model card, and write it."""
 
 from __future__ import annotations
 
@@ -24,30 +24,37 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 def card(
     cases: Annotated[
         list[Path] | None,
-        typer.Option("--cases", "-c", help="Labeled cases to measure as well; may be given several times."),
+        typer.Option("--cases", "-c", help="Labeled cases to evaluate as well; may be given several times."),
     ] = None,
-    phantoms: Annotated[int, typer.Option(min=0, max=100, help="How many of the fixed phantoms.")] = 100,
+    phantoms: Annotated[int, typer.Option(min=0, max=100, help="Number of evaluation phantoms.")] = 100,
     heads: Annotated[
         int | None,
-        typer.Option(min=0, max=20, help="Heads without tumor, twice. Default: 20, or fewer with fewer phantoms."),
+        typer.Option(
+            min=0, max=20, help="Heads without tumor, in two sets. Default: 20, or fewer with fewer phantoms."
+        ),
     ] = None,
-    mirror: Annotated[bool, typer.Option("--mirror", help="Compare with answers averaged over mirror images.")] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Also evaluate predictions averaged over mirror images.")
+    ] = False,
     model: Annotated[
-        Path, typer.Option(help="Folder of the version; default is the one that comes with TumorLoop.")
+        Path, typer.Option(help="Folder of the model version. Default: the bundled model.")
     ] = BUNDLED_MODEL,
     document: Annotated[
         Path | None,
-        typer.Option(help="Default: docs/model-card.md, or model-card.md in the folder of another model."),
+        typer.Option(
+            help="Document to write. Default: docs/model-card.md, or model-card.md in the folder of another model."
+        ),
     ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Put the numbers into card.json and the document.")] = False,
-    render: Annotated[bool, typer.Option("--render", help="Only write the document from card.json anew.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only compare document, card.json and weights.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that make phantoms; 0 takes all cores.")] = 0,
+    write: Annotated[bool, typer.Option("--write", help="Write the numbers to card.json and the document.")] = False,
+    render: Annotated[bool, typer.Option("--render", help="Only regenerate the document from card.json.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check that document, card.json and weights match.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
 ) -> None:
-    """Measure a model on the fixed phantoms, on heads without tumor and on labeled cases, and print the tables.
+    """Evaluate a model on phantoms, on heads without tumor and on labeled cases, and print the tables.
 
-    Nothing is changed without `--write`. `--check` ends with 1 if the document, the card and the weights do not go
-    together.
+    Nothing is written without `--write`. `--check` exits with 1 if the document, the card and the weights do not match.
 
     **Examples**
 
@@ -58,7 +65,7 @@ def card(
     from training.release import card as model_card
 
     if sum((write, render, check)) > 1:
-        raise InputError("Give one of --write, --render and --check.", field="write")
+        raise InputError("Give only one of --write, --render and --check.", field="write")
     if document is None:
         bundled = model.resolve() == BUNDLED_MODEL
         document = _REPOSITORY / "docs" / "model-card.md" if bundled else model / "model-card.md"
@@ -123,4 +130,4 @@ def _check(problems: Sequence[str]) -> None:
         err.print(problem, style="red", markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(1)
-    out.print("Document, card and weights go together.")
+    out.print("Document, card and weights match.")

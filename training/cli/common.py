@@ -1,4 +1,4 @@
-"""What the commands share: the consoles, progress bars, errors, and how cases and models are named."""
+"""Shared by all commands: consoles, progress bars, error handling, and options for cases and models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ModelsOption = Annotated[
         "--models",
         envvar="TUMORLOOP_MODELS",
         help="Folder of model versions. Default: models/ in $TUMORLOOP_HOME or in the user's data folder; "
-        "the model that comes with TumorLoop is always among them.",
+        "the bundled model is always available.",
         show_default=False,
     ),
 ]
@@ -50,7 +50,7 @@ MirrorOption = Annotated[
     bool,
     typer.Option(
         "--mirror/--no-mirror",
-        help="Answer with the mean over the head and its mirror image, left and right exchanged; twice the time.",
+        help="Average the predictions for the head and its left-right mirror image; takes twice the time.",
     ),
 ]
 VersionOption = Annotated[
@@ -73,21 +73,21 @@ class InputErrorGroup(TyperGroup):
 
 
 def silence_native_libraries() -> None:
-    """Keep what TensorFlow's C++ side prints off standard error; what Python prints still goes there.
+    """Hide what TensorFlow's C++ code prints to standard error; Python's output still goes there.
 
-    TensorFlow 2.21 logs a dozen lines at each start, some before its own log level is in force. Whoever sets
-    ``TF_CPP_MIN_LOG_LEVEL`` wants to see them.
+    TensorFlow 2.21 logs a dozen lines at each start, some before its log level applies. They are shown if
+    ``TF_CPP_MIN_LOG_LEVEL`` is set.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # heads of many sizes make it warn of retracing
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # inputs of many sizes cause retracing warnings
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
     sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    faulthandler.enable(sys.stderr)  # a crash of native code would otherwise leave no word
+    faulthandler.enable(sys.stderr)  # a crash in native code would otherwise leave no trace
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def progress(*, steps: bool = False, over_seconds: float = 30.0) -> Iterator[Pro
 
     Args:
         steps: Count steps (``3/12``) instead of percent.
-        over_seconds: The remaining time follows from the speed in the last so many seconds.
+        over_seconds: The remaining time is estimated from the speed over this many seconds.
     """
     share = MofNCompleteColumn() if steps else TaskProgressColumn()
     columns = [TextColumn("{task.description}"), BarColumn(), share]
@@ -123,22 +123,22 @@ def models_folder(models: Path | None) -> Path:
 
 
 def open_store(models: Path | None) -> ModelStore:
-    """Return the model store, which begins with the model that comes with TumorLoop."""
+    """Return the model store, including the bundled model."""
     from training.models.store import BUNDLED_MODEL, ModelStore
 
     return ModelStore(models_folder(models), BUNDLED_MODEL)
 
 
 def load_segmenter(models: Path | None, version: str | None, mirror: bool = False) -> Segmenter:
-    """Load a model version, saying which.
+    """Load a model version, showing its id.
 
     Args:
-        models: Folder of model versions; ``None`` takes the default.
-        version: Its id; ``None`` takes the current one.
+        models: Folder of model versions; ``None`` for the default.
+        version: Its id; ``None`` for the current one.
         mirror: See :class:`training.prediction.segmenter.Segmenter`.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no such version.
     """
     store = open_store(models)
     chosen = store.get(version) if version else store.current()
@@ -149,15 +149,15 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
 
 
 def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing: bool = False) -> list[Case]:
-    """Make cases of what was named: case folders, folders of case folders, 4D files.
+    """Collect cases from case folders, folders of case folders, and 4D files.
 
     Args:
         paths: Folders and files.
-        order: Roles of the volumes of a 4D file, comma-separated; default is the Decathlon's.
-        allow_missing: Take cases with a modality or more missing as well.
+        order: Roles of the volumes of a 4D file, comma-separated; default is the Decathlon's order.
+        allow_missing: Accept cases with missing modalities.
 
     Raises:
-        InputError: If a path holds no case; for a folder with one broken case the message says what is wrong.
+        InputError: If a path holds no case; for a folder with one unusable case the message says why.
     """
     from training.cases.case import case_from_4d
     from training.cases.find import case_from_folder, find_cases
@@ -182,7 +182,7 @@ def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing:
 
 
 def labeled_cases(paths: list[Path] | None) -> list[Case]:
-    """Make cases of what was named, and keep those with a label; none if nothing was named.
+    """Collect cases and keep those with a label; an empty list if no path is given.
 
     Raises:
         InputError: If a path holds no case, or none of the cases has a label.

@@ -1,4 +1,4 @@
-"""``evaluate``: how good a model is on labeled cases."""
+"""``evaluate``: evaluate a model on labeled cases."""
 
 from __future__ import annotations
 
@@ -35,20 +35,21 @@ def evaluate(
         typer.Option("--cases", "-c", help="Folder of labeled cases; may be given several times.", show_default=False),
     ] = None,
     phantoms: Annotated[
-        int, typer.Option(min=0, max=100, help="How many of the 100 fixed phantoms, which nothing is trained on.")
+        int,
+        typer.Option(min=0, max=100, help="Number of the 100 evaluation phantoms, which are never used in training."),
     ] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the reports.")] = Path("evaluation"),
-    limit: Annotated[int, typer.Option(min=0, help="Evaluate only the first so many cases; 0 takes all.")] = 0,
-    pictures: Annotated[bool, typer.Option(help="Draw the best, the worst, and every poor case.")] = True,
+    limit: Annotated[int, typer.Option(min=0, help="Evaluate only this many cases; 0 for all.")] = 0,
+    pictures: Annotated[bool, typer.Option(help="Draw the best, the worst, and all poorly segmented cases.")] = True,
     mirror: MirrorOption = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that make phantoms; 0 takes all cores.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
     models: ModelsOption = None,
     version: VersionOption = None,
 ) -> None:
     """Segment labeled cases or phantoms, compare with their labels, and print the results table.
 
-    Writes `report.html` (for people), `cases.csv` (a row per case), `report.json` (everything), and pictures of the
-    best and the worst case and of each whose whole tumor was found with a Dice below 0.6.
+    Writes `report.html`, `cases.csv` (one row per case), `report.json` (everything), and pictures of the best case, the
+    worst case, and all cases with a whole-tumor Dice below 0.6.
 
     **Examples**
 
@@ -68,14 +69,14 @@ def evaluate(
     with progress(steps=True, over_seconds=300) as bars:
         task = bars.add_task("", total=len(labeled) + phantoms)
 
-        def tell(done: int, _: int, case: str) -> None:
+        def report_progress(done: int, _: int, case: str) -> None:
             bars.update(task, completed=done, description=case or "done")
 
         report = evaluate_cases(
             labeled,
             segmenter,
             output,
-            tell,
+            report_progress,
             phantoms=FIXED_SEEDS[:phantoms],
             pictures=pictures,
             workers=workers or None,
@@ -87,13 +88,13 @@ def evaluate(
 
 
 class BestAndWorst:
-    """Keeps the best and the worst answer so far, and draws them at the end."""
+    """Keeps the best and the worst result so far, and draws them at the end."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Subject, Volume, CaseResult]] = {}
 
     def add(self, subject: Subject, segmentation: Segmentation, result: CaseResult) -> None:
-        """Look at one answer."""
+        """Consider one result."""
         better: dict[str, Callable[[float, float], bool]] = {
             "best": lambda new, old: new > old,
             "worst": lambda new, old: new < old,

@@ -1,4 +1,4 @@
-"""``export``: labelmaps in other formats."""
+"""``export``: convert labelmaps to other formats."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from training.cli.common import err, out
 
 def export(
     labelmap: Annotated[
-        Path, typer.Argument(help="Labelmap with any BraTS values: .nii, .nii.gz, .nrrd, .seg.nrrd, .mha ...")
+        Path, typer.Argument(help="Labelmap in any BraTS label scheme: .nii, .nii.gz, .nrrd, .seg.nrrd, .mha ...")
     ],
     output: Annotated[
-        Path, typer.Argument(help="File to write; its ending chooses the format: .nii, .nii.gz, .nrrd, .seg.nrrd.")
+        Path, typer.Argument(help="Output file; its ending selects the format: .nii, .nii.gz, .nrrd, .seg.nrrd.")
     ],
-    brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as BraTS 2017-2021 has it.")] = False,
+    brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as in BraTS 2017-2021.")] = False,
 ) -> None:
     """Convert a labelmap, keeping its position in space.
 
-    A `.seg.nrrd` opens in 3D Slicer with named, colored, coded segments.
+    A `.seg.nrrd` opens in 3D Slicer with segment names, colors and terminology codes.
 
     **Examples**
 

@@ -29,8 +29,8 @@ def fit(
         typer.Option(
             "--recipe",
             "-r",
-            help="Train by a recipe: the name of one that comes with TumorLoop (base), or the path of a TOML file. "
-            "It decides everything but --work, --workers, --models, --promote, --description and --bundle.",
+            help="Train with a recipe: the name of a bundled one (base), or the path of a TOML file. It determines "
+            "everything but --work, --workers, --models, --promote, --description and --bundle.",
             show_default=False,
         ),
     ] = None,
@@ -38,35 +38,38 @@ def fit(
         list[Path] | None,
         typer.Option("--cases", "-c", help="Folder of labeled cases; may be given several times.", show_default=False),
     ] = None,
-    phantoms: Annotated[int, typer.Option(min=0, help="Add so many synthetic cases.")] = 0,
+    phantoms: Annotated[int, typer.Option(min=0, help="Number of synthetic cases to add.")] = 0,
     start: Annotated[
-        str, typer.Option(help="Weights to start from: scratch, current, or a version such as v0002.")
+        str, typer.Option(help="Initial weights: scratch, current, or a version such as v0002.")
     ] = "scratch",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs at most.")] = 50,
+    epochs: Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")] = 50,
     steps: Annotated[int, typer.Option(min=1, help="Batches per epoch.")] = 100,
     batch_size: Annotated[int, typer.Option(min=1, help="Patches per batch.")] = 2,
     patch: Annotated[int, typer.Option(min=16, help="Side of a patch in voxels, a multiple of 16.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the cosine schedule.")] = 2e-3,
-    base_filters: Annotated[int, typer.Option(min=1, help="Width of the network, when starting from scratch.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of the cosine schedule.")] = 2e-3,
+    base_filters: Annotated[int, typer.Option(min=1, help="Width of a network trained from scratch.")] = 16,
     validation: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share of patients kept out of training, by a hash of their id.")
+        float,
+        typer.Option(min=0.0, max=0.9, help="Fraction of patients held out for validation, by a hash of their id."),
     ] = VALIDATION_SHARE,
     average: Annotated[
-        float, typer.Option(min=0.0, max=0.9999, help="Momentum of a moving average of the weights; 0 keeps none.")
+        float, typer.Option(min=0.0, max=0.9999, help="Momentum of a moving average of the weights; 0 for none.")
     ] = 0.0,
-    patience: Annotated[int, typer.Option(min=0, help="Epochs without a better validation before stopping.")] = 0,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Epochs without improvement before early stopping; 0 for none.")
+    ] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, patches and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, patches and augmentation.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
     work: Annotated[
-        Path, typer.Option(help="Folder for prepared cases and the checkpoint; the same command goes on from it.")
+        Path, typer.Option(help="Folder for prepared cases and the checkpoint; the same command resumes from it.")
     ] = Path("training-work"),
     promote: Annotated[bool, typer.Option(help="Make the new version the current one.")] = False,
     description: Annotated[str, typer.Option(help="One sentence for the model card.")] = "",
     bundle: Annotated[
         Path | None,
         typer.Option(
-            help="With --recipe: also write the model to this new folder in the form in which one comes with TumorLoop "
+            help="With --recipe: also write the model to this new folder in the form of the bundled model "
             "(half precision, version v0000).",
             show_default=False,
         ),
@@ -75,8 +78,8 @@ def fit(
 ) -> None:
     """Train on labeled cases, synthetic ones, or both, and store the result as a new model version.
 
-    A run that was stopped goes on where it was when the same command is given again. By a recipe, training goes on in
-    stages; the folder `--work` can be copied to another machine and continued there, also with `KERAS_BACKEND=jax`.
+    An interrupted run resumes when the same command is given again. With a recipe, training runs in stages; the
+    folder `--work` can be copied to another machine and continued there, also with `KERAS_BACKEND=jax`.
 
     **Examples**
 
@@ -100,7 +103,7 @@ def fit(
             models=models,
         )
     if bundle is not None:
-        raise InputError("--bundle goes together with --recipe.", field="bundle")
+        raise InputError("--bundle requires --recipe.", field="bundle")
     from pydantic import ValidationError
 
     from training.fitting.config import FitConfig
@@ -128,12 +131,12 @@ def fit(
     labeled = [case for case in collect_cases(cases) if case.label is not None] if cases else []
     known = {case.id: case for case in labeled}
     ready = _prepare(labeled, phantoms, network, work)
-    kept_out = [case for case in ready if is_validation(_patient(case, known), validation)]
-    train = [case for case in ready if case not in kept_out]
+    held_out = [case for case in ready if is_validation(_patient(case, known), validation)]
+    train = [case for case in ready if case not in held_out]
     if not train:
         raise InputError("There is no labeled case to train on. Give --cases or --phantoms.", field="cases")
-    result = _run(config, network, train, kept_out, work, parent.load_weights() if parent else None)
-    seen = [_seen(case, known, "train") for case in train] + [_seen(case, known, "validation") for case in kept_out]
+    result = _run(config, network, train, held_out, work, parent.load_weights() if parent else None)
+    seen = [_seen(case, known, "train") for case in train] + [_seen(case, known, "validation") for case in held_out]
     version = _store(store, result, config, network, parent, seen, description)
     if promote:
         store.promote(version.id, "promoted by the fit command")
@@ -155,7 +158,7 @@ def _prepare(labeled: list[Case], phantoms: int, network: UNetConfig, work: Path
             for message in failures.values():
                 warn(message)
         if phantoms:
-            other = bars.add_task("making phantoms", total=phantoms)
+            other = bars.add_task("generating phantoms", total=phantoms)
             ready += prepare_phantoms(
                 store, range(phantoms), on_progress=lambda done, _: bars.update(other, completed=done)
             )
@@ -167,7 +170,7 @@ def _run(
     config: FitConfig,
     network: UNetConfig,
     train: list[PreparedCase],
-    kept_out: list[PreparedCase],
+    held_out: list[PreparedCase],
     work: Path,
     weights: Weights | None,
 ) -> FitResult:
@@ -176,7 +179,7 @@ def _run(
     with progress() as bars:
         task = bars.add_task("starting", total=config.max_epochs * config.steps_per_epoch)
 
-        def tell(at: FitProgress) -> None:
+        def report(at: FitProgress) -> None:
             best = f", best Dice {at.best_metric:.3f}" if at.best_metric >= 0 else ""
             bars.update(
                 task,
@@ -184,7 +187,7 @@ def _run(
                 description=f"epoch {min(at.epoch + 1, at.total_epochs)}/{at.total_epochs}, loss {at.loss:.3f}{best}",
             )
 
-        return run(config, network, train, kept_out, work_dir=work, start=weights, on_progress=tell)
+        return run(config, network, train, held_out, work_dir=work, start=weights, on_progress=report)
 
 
 def _patient(case: PreparedCase, known: dict[str, Case]) -> str:
@@ -223,7 +226,7 @@ def _store(
 
 def _print(version: ModelVersion, result: FitResult, *, promoted: bool) -> None:
     table = Table("version", "epochs", "validation Dice", "current", "folder")
-    best = f"{result.best_metric:.3f}" if result.best_metric >= 0 else "none kept out"
+    best = f"{result.best_metric:.3f}" if result.best_metric >= 0 else "none held out"
     table.add_row(version.id, str(result.epochs), best, "yes" if promoted else "no", str(version.folder))
     out.print(table)
     if not promoted:

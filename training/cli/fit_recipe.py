@@ -1,4 +1,4 @@
-"""``fit --recipe``: train by a recipe file and store the result."""
+"""``fit --recipe``: train with a recipe and store the result."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from training.cli.common import err, open_store, out, progress, warn
 from training.errors import InputError
+from training.labels import REGIONS
 
 if TYPE_CHECKING:
     from training.models.store import ModelCard, ModelStore, ModelVersion
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from training.recipes.recipe import Recipe
     from training.recipes.run import RecipeProgress, RecipeResult
 
-#: Options of ``fit`` that have a meaning beside ``--recipe``; the recipe decides all others.
+#: Options of ``fit`` that may be given with ``--recipe``; the recipe determines all others.
 ALLOWED = ("recipe", "bundle", "work", "workers", "promote", "description", "models")
 
-#: What a shell reports for a program ended by Ctrl-C.
+#: Exit code of a program ended by Ctrl-C.
 INTERRUPTED = 130
 
 
@@ -35,16 +36,16 @@ def fit_recipe(
     bundle: Path | None,
     models: Path | None,
 ) -> None:
-    """Train by a recipe, and store the result as a new model version.
+    """Train with a recipe, and store the result as a new model version.
 
     Args:
-        context: Of the command ``fit``: tells which options were given.
-        name: Of a recipe, or the path of one.
-        work: Folder of what was reached so far.
-        workers: Threads that prepare batches; counts only if it was given.
+        context: Context of the command ``fit``, which holds the given options.
+        name: Name or path of a recipe.
+        work: Work folder.
+        workers: Threads that prepare batches; used only if given on the command line.
         promote: Make the version the current one.
-        description: For the card, instead of the recipe's.
-        bundle: Folder to write the model to in the form in which it comes with the software, or ``None``.
+        description: For the card; overrides the recipe.
+        bundle: Folder to write the model to in the form of the bundled model, or ``None``.
         models: Folder of model versions.
 
     Raises:
@@ -53,9 +54,9 @@ def fit_recipe(
     """
     from training.recipes.recipe import load_recipe
 
-    _refuse_clashes(context)
+    _check_options(context)
     if bundle is not None and bundle.exists():
-        raise InputError(f"{bundle} is there already. Delete it first, or name another folder.", field="bundle")
+        raise InputError(f"{bundle} already exists. Delete it first, or name another folder.", field="bundle")
     recipe = load_recipe(name)
     if description:
         recipe = recipe.model_copy(update={"description": description})
@@ -63,19 +64,21 @@ def fit_recipe(
     try:
         result = _run(recipe, work, workers if _given(context, "workers") else None)
     except KeyboardInterrupt:
-        err.print(f"Stopped. All whole epochs are kept in {work}; the same command goes on from there.", soft_wrap=True)
+        err.print(
+            f"Stopped. All complete epochs are kept in {work}; the same command resumes from there.", soft_wrap=True
+        )
         raise typer.Exit(INTERRUPTED) from None
     _print_stages(result)
     _store(recipe, result, store, promote=promote, bundle=bundle)
 
 
-def _refuse_clashes(context: typer.Context) -> None:
+def _check_options(context: typer.Context) -> None:
     clashing = [name for name in context.params if name not in ALLOWED and _given(context, name)]
     if clashing:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in clashing)
         raise InputError(
-            f"{options} cannot be given together with --recipe: the recipe's file says this. Change a copy of the "
-            "file and give its path.",
+            f"{options} cannot be given together with --recipe: they are set in the recipe. Change a copy of "
+            "its file and give the path.",
             field=clashing[0],
         )
 
@@ -88,20 +91,22 @@ def _given(context: typer.Context, name: str) -> bool:
 def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
     from training.recipes.run import RecipeCallbacks, run_recipe
 
-    # Validation takes minutes in which no batch ends: the speed is taken over hours, so that it is part of it.
+    # Validation takes minutes in which no batch ends: the speed is averaged over hours to include it.
     with progress(over_seconds=6 * 3600) as bars:
         training = bars.add_task("starting", total=None, visible=False)
-        making = bars.add_task("making phantoms", total=None, visible=False)
+        generating = bars.add_task("generating phantoms", total=None, visible=False)
 
-        def tell(at: RecipeProgress) -> None:
+        def report(at: RecipeProgress) -> None:
             if at.fit is None and bars.tasks[training].total is None:
-                bars.reset(training, total=at.total, completed=at.done)  # what earlier runs did is no speed of this one
+                bars.reset(
+                    training, total=at.total, completed=at.done
+                )  # the work of earlier runs does not count for the speed
             bars.update(training, completed=at.done, visible=True, description=_describe(at))
 
-        def tell_phantoms(done: int, total: int) -> None:
-            bars.update(making, completed=done, total=total, visible=done < total)
+        def report_phantoms(done: int, total: int) -> None:
+            bars.update(generating, completed=done, total=total, visible=done < total)
 
-        return run_recipe(recipe, work, workers=workers, listener=RecipeCallbacks(tell, tell_phantoms, warn))
+        return run_recipe(recipe, work, workers=workers, callbacks=RecipeCallbacks(report, report_phantoms, warn))
 
 
 def _describe(at: RecipeProgress) -> str:
@@ -116,15 +121,15 @@ def _describe(at: RecipeProgress) -> str:
 def _print_stages(result: RecipeResult) -> None:
     from training.recipes.recipe import phantoms_in
 
-    columns = ("stage", "phantoms", "epoch", "WT", "TC", "ET", "mean", "hours", "trained")
-    table = Table(*columns, title="Validation Dice of the best epoch of each stage, whose weights were kept")
+    columns = ("stage", "phantoms", "epoch", *REGIONS, "mean", "hours", "trained")
+    table = Table(*columns, title="Validation Dice of the best epoch of each stage")
     for stage in result.stages:
         best = stage.best_epoch()
         table.add_row(
             stage.name,
             str(sum(seeds["count"] for seeds in phantoms_in(stage.settings["stage"]))),
             f"{best['epoch']} of {stage.epochs}",
-            *(f"{best[name]:.3f}" for name in ("WT", "TC", "ET", "mean")),
+            *(f"{best[name]:.3f}" for name in (*REGIONS, "mean")),
             f"{stage.seconds() / 3600:.2f}",
             "now" if stage.name in result.trained else "before",
         )
@@ -137,13 +142,13 @@ def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: 
     card = recipe_card(recipe, result)
     version = _same(store, card)
     if version is not None:
-        out.print(f"This model is stored already: {version.id} in {version.folder}", soft_wrap=True)
+        out.print(f"This model is already stored: {version.id} in {version.folder}", soft_wrap=True)
     else:
         version = store.add(result.weights, card)
         out.print(f"Stored as {version.id} in {version.folder}", soft_wrap=True)
     if promote:
         store.promote(version.id, f"promoted by the fit command, recipe {recipe.name}")
-        out.print(f"{version.id} is the current version now.")
+        out.print(f"{version.id} is now the current version.")
     else:
         out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)
     if bundle is not None:
@@ -151,7 +156,7 @@ def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: 
 
 
 def _same(store: ModelStore, card: ModelCard) -> ModelVersion | None:
-    """Return the version that holds these very weights, if an earlier run of the same command stored it."""
+    """Return the version with the same weights, if an earlier run of the same command stored it."""
     from training.models.store import BUNDLED_ID
 
     def made_of(training: dict[str, object]) -> object:

@@ -1,4 +1,4 @@
-"""``models``: the versions, and which one is current."""
+"""``models``: list, show, promote and roll back model versions."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def show(
 @app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="For instance v0002.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "promoted by hand",
+    reason: Annotated[str, typer.Option(help="Reason, for the history.")] = "promoted by hand",
     models: ModelsOption = None,
 ) -> None:
-    """Make a version the current one; a server over the same folder answers with it from its next request on.
+    """Make a version the current one; a server that uses the same folder serves it from its next request on.
 
-    The server prints the folder of its models when it starts: give it with `--models`.
+    The server prints its model folder at startup: give that with `--models`.
     """
     out.print(f"{open_store(models).promote(version, reason).id} is current.")
 

@@ -1,4 +1,4 @@
-"""``phantom``: synthetic cases."""
+"""``phantom``: generate synthetic cases."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from training.cli.common import out, progress
 
 
 def phantom(
-    output: Annotated[Path, typer.Argument(help="Folder for the cases; made if absent.", show_default=False)],
+    output: Annotated[Path, typer.Argument(help="Folder for the cases; created if absent.", show_default=False)],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of cases.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same cases.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
 ) -> None:
-    """Make synthetic gliomas in the BraTS layout: four modalities and a label per case.
+    """Generate synthetic gliomas in the BraTS layout: four modalities and a label per case.
 
-    No patient is in them: the anatomy comes from the ICBM152 tissue maps, tumors and appearance from a generator.
+    They contain no patient data: anatomy comes from the ICBM152 tissue maps, tumors and appearance from a generator.
 
     **Example**
 

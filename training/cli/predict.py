@@ -1,4 +1,4 @@
-"""``predict``: labelmaps for cases."""
+"""``predict``: segment cases."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def predict(
     reference: Annotated[
         str | None,
         typer.Option(
-            help="The modality on whose grid the labelmap lies. Default: t1ce, or the first there is of t1, t2, flair.",
+            help="The modality whose grid the labelmap uses. Default: t1ce, or the first present of t1, t2, flair.",
             show_default=False,
         ),
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Segment cases with a modality or more missing, too.")
+        bool, typer.Option("--allow-missing", help="Also segment cases with missing modalities.")
     ] = False,
     maps: Annotated[
         bool,
         typer.Option(
             "--maps",
-            help="Write the probabilities of the regions and the entropy, too (CASE_probability_wt.nii.gz ...).",
+            help="Also write region probabilities and entropy (CASE_probability_wt.nii.gz ...).",
         ),
     ] = False,
     mirror: MirrorOption = False,
-    brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as BraTS has it.")] = False,
+    brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as in BraTS 2017-2021.")] = False,
     order: Annotated[
-        str, typer.Option(help="Modalities of a 4D file, in order; the default is the Decathlon's.")
+        str, typer.Option(help="Modalities of a 4D file, in order. Default: the Decathlon's.")
     ] = "flair,t1,t1ce,t2",
     models: ModelsOption = None,
     version: VersionOption = None,
@@ -110,7 +110,7 @@ def predict(
 def _requested_cases(
     paths: list[Path] | None, roles: dict[str, Path | None], order: str, allow_missing: bool
 ) -> list[Case]:
-    """Return the cases given as folders and files, or the one given by its four volumes."""
+    """Return the cases given as folders and files, or the one given by single volumes."""
     given = {role: path for role, path in roles.items() if path is not None}
     if given and paths:
         raise InputError("Give either CASES or the four volumes, not both.", field="cases")
@@ -122,7 +122,7 @@ def _requested_cases(
     missing = [f"--{role}" for role in ROLES if role not in given]
     if missing and not allow_missing:
         raise InputError(
-            f"All four volumes are needed; missing: {', '.join(missing)}. To do without, add --allow-missing.",
+            f"All four volumes are needed; missing: {', '.join(missing)}. To segment without, add --allow-missing.",
             field=missing[0][2:],
         )
     first = next(given[role] for role in REFERENCE_ORDER if role in given)
@@ -130,10 +130,10 @@ def _requested_cases(
 
 
 def _progress_callback(bars: Progress, task: TaskID, case: Case, number: int) -> ProgressCallback:
-    def tell(share: float, stage: str) -> None:
+    def report(share: float, stage: str) -> None:
         bars.update(task, completed=number + share, description=f"{case.id}: {stage}")
 
-    return tell
+    return report
 
 
 def _row(case: Case, segmentation: Segmentation) -> list[str]:

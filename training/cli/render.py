@@ -1,4 +1,4 @@
-"""``render``: pictures and a flight through the brain."""
+"""``render``: pictures and a fly-through of the brain."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ def render(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("pictures"),
     labelmap: Annotated[
         Path | None,
-        typer.Option(help="Labelmap to draw (of a single case), on any of its grids.", show_default=False),
+        typer.Option(help="Labelmap to draw (for a single case), on any of its grids.", show_default=False),
     ] = None,
-    label: Annotated[bool, typer.Option("--label", help="Draw the case's own label instead of segmenting.")] = False,
-    gif: Annotated[bool, typer.Option(help="Write the fly-through GIF as well.")] = True,
-    volume: Annotated[str, typer.Option(help="The modality to fly through.")] = "t1ce",
+    label: Annotated[
+        bool, typer.Option("--label", help="Draw the label of the case instead of segmenting it.")
+    ] = False,
+    gif: Annotated[bool, typer.Option(help="Also write the fly-through GIF.")] = True,
+    volume: Annotated[str, typer.Option(help="The modality shown in the GIF.")] = "t1ce",
     models: ModelsOption = None,
     version: VersionOption = None,
 ) -> None:
-    """Draw cases: a PNG of the slice with the most tumor, and a GIF that flies through the brain.
+    """Draw cases: a PNG of the slice with the most tumor, and a fly-through GIF of the brain.
 
-    What is drawn is the model's answer, unless `--labelmap` or `--label` says otherwise; beside it the label of the
-    case, if it has one.
+    Shows the segmentation by the model, unless `--labelmap` or `--label` is given, and beside it the label of the case,
+    if it has one.
 
     **Examples**
 
@@ -45,7 +47,7 @@ def render(
         raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")
     chosen = collect_cases(cases)
     if labelmap is not None and (label or len(chosen) > 1):
-        raise InputError("--labelmap goes with one case and without --label.", field="labelmap")
+        raise InputError("--labelmap requires a single case and excludes --label.", field="labelmap")
     segmenter = None if labelmap or label else load_segmenter(models, version)
     with progress(steps=True) as bars:
         task = bars.add_task("", total=len(chosen))

@@ -1,4 +1,4 @@
-"""``sheet``: phantoms beside real cases on one picture."""
+"""``sheet``: draw phantoms and real cases in one picture."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from training.cli.common import collect_cases, out, progress, warn
 
 
 def sheet(
-    output: Annotated[Path, typer.Argument(help="The picture to write (.png).", show_default=False)],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Phantoms.")] = 12,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first phantom that is looked at.")] = 0,
+    output: Annotated[Path, typer.Argument(help="Picture to write (.png).", show_default=False)],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of phantoms.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first candidate phantom.")] = 0,
     cases: Annotated[
         list[Path] | None,
         typer.Option("--cases", "-c", help="Labeled cases to draw below; may be given several times."),
     ] = None,
     credit: Annotated[
         str | None,
-        typer.Option(help="Whom the images of the cases are owed to; known for TCGA-LGG.", show_default=False),
+        typer.Option(help="Attribution of the images of the cases; known for TCGA-LGG.", show_default=False),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes all cores.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
 ) -> None:
-    """Draw a sheet of phantoms, and real cases beside them, to be looked at by somebody who reads MRI.
+    """Draw a sheet of phantoms and real cases for review by an MRI reader.
 
-    Each head is one strip: T1, T1 with contrast, T2, FLAIR, and the true labels. Phantoms come in the order of their
-    seeds; heads without tumor are left out, and so are more than a third of one build.
+    Each head is one strip: T1, T1 with contrast, T2, FLAIR, and the true labels. Phantoms are taken in the order of
+    their seeds, without healthy heads; each kind of tumor fills at most a third of the sheet.
 
     **Examples**
 
@@ -58,5 +58,5 @@ def sheet(
             workers=workers or None,
             on_progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
-    told = f"phantoms: {len(seeds)} (seeds {', '.join(map(str, seeds))}); cases: {len(labeled)}"
-    out.print(f"{output}\n{told}", soft_wrap=True)
+    summary = f"phantoms: {len(seeds)} (seeds {', '.join(map(str, seeds))}); cases: {len(labeled)}"
+    out.print(f"{output}\n{summary}", soft_wrap=True)

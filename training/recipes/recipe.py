@@ -1,7 +1,7 @@
-"""Recipes: how a model is trained on phantoms, stage after stage, in a TOML file.
+"""Recipes: TOML files that describe how a model is trained on phantoms in several stages.
 
-A recipe names the network, the phantoms to validate on, and the stages; ``training/recipes/base.toml`` is an example.
-This module reads and checks recipes; :mod:`training.recipes.run` runs them.
+A recipe holds the network, the validation phantoms, and the stages; ``training/recipes/base.toml`` is an example.
+This module reads and validates recipes; :mod:`training.recipes.run` runs them.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-#: Where the recipes that come with the software lie.
+#: The folder of the bundled recipes.
 BUNDLED_RECIPES = Path(__file__).resolve().parent
 
 
 class Seeds(BaseModel):
-    """The phantoms of the seeds ``first``, ``first + 1``, ..., ``count`` of them.
+    """``count`` consecutive phantom seeds, starting at ``first``.
 
-    ``tumor`` and ``distractors`` are as for :func:`training.phantoms.generate.generate`.
+    ``tumor`` and ``distractors`` are those of :func:`training.phantoms.generate.generate`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,9 +54,9 @@ class Seeds(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is as usual: most recipes name two numbers."""
-        usual = {"tumor": True, "distractors": "some"}
-        return {name: value for name, value in serialize(self).items() if (name, value) not in usual.items()}
+        """Leave out default values: most recipes give two numbers."""
+        defaults = {"tumor": True, "distractors": "some"}
+        return {name: value for name, value in serialize(self).items() if (name, value) not in defaults.items()}
 
     def range(self) -> range:
         """Return the seeds."""
@@ -64,13 +64,13 @@ class Seeds(BaseModel):
 
 
 class Stage(FitConfig):
-    """One training run of a recipe: a name, its phantoms, and every setting of a training.
+    """One training run of a recipe: its name, its phantoms, and all settings of a training.
 
     Attributes:
-        name: Of letters, digits, ``-`` and ``_``; no other stage of the recipe has it.
+        name: Letters, digits, ``-`` and ``_``; unique within the recipe.
         phantoms: Seeds of the whole-head phantoms that patches are drawn from.
-        more_phantoms: Further ones, for example with every distractor.
-        patch: As in :class:`FitConfig`, or one number for all three sides.
+        more_phantoms: Additional ones, for example with all distractors.
+        patch: As in :class:`FitConfig`, or one number for a cube.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")
@@ -86,7 +86,7 @@ class Stage(FitConfig):
         """Return the settings of the run.
 
         Args:
-            workers: Threads that prepare batches, instead of the recipe's number.
+            workers: Threads that prepare batches; overrides the recipe.
         """
         settings = {name: getattr(self, name) for name in FitConfig.model_fields}
         return FitConfig(**settings | ({} if workers is None else {"workers": workers}))
@@ -98,19 +98,19 @@ class Stage(FitConfig):
 
     @property
     def voxels(self) -> int:
-        """Voxels the network is trained on at most: how much work the stage is."""
+        """Maximum number of voxels the stage trains on: a measure of its work."""
         return self.max_epochs * self.steps_per_epoch * self.batch_size * math.prod(self.patch)
 
 
 class Recipe(BaseModel):
-    """A whole training.
+    """A complete training.
 
     Attributes:
-        name: The file's, without its ending.
+        name: The file name without its ending.
         description: One sentence for the model card.
         network: The architecture, the same in all stages.
-        validation: Phantoms by which each stage's best weights are chosen.
-        stages: ``[[stage]]`` in the file; run in this order, each from the best weights of the one before.
+        validation: Phantoms used to select the best weights of each stage.
+        stages: ``[[stage]]`` in the file; run in this order, each from the best weights of the previous one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -122,17 +122,17 @@ class Recipe(BaseModel):
     stages: tuple[Stage, ...] = Field(alias="stage", min_length=1)
 
     def as_data(self) -> dict[str, Any]:
-        """Return the recipe as plain data, every default filled in, in the layout of the file."""
+        """Return the recipe as plain data in the layout of the file, including default values."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def phantoms_in(stage: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the seeds of a stage that is kept as plain data, as in cards: those of :attr:`Stage.all_phantoms`."""
+    """Return the seeds of a stage given as plain data, as in model cards; see :attr:`Stage.all_phantoms`."""
     return [stage["phantoms"], *stage.get("more_phantoms", [])]
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the software."""
+    """Return the names of the bundled recipes."""
     return sorted(path.stem for path in BUNDLED_RECIPES.glob("*.toml"))
 
 
@@ -140,18 +140,18 @@ def load_recipe(name: str) -> Recipe:
     """Read a recipe.
 
     Args:
-        name: Of one that comes with the software, or the path of a file that ends in ``.toml``.
+        name: Of a bundled recipe, or the path of a ``.toml`` file.
 
     Raises:
-        InputError: If there is none, or it cannot be used; names the key and the stage.
+        InputError: If it does not exist or is invalid; names the key and the stage.
     """
     path = Path(name).expanduser()
     if path.suffix != ".toml":
         known = recipe_names()
         if name not in known:
             raise InputError(
-                f"There is no recipe named {name!r}. Those there are: {', '.join(known)}. "
-                "A recipe of your own is given by its path, which ends in .toml.",
+                f"There is no recipe named {name!r}. Known: {', '.join(known)}. "
+                "Give a recipe of your own by its path, which ends in .toml.",
                 field="recipe",
             )
         path = BUNDLED_RECIPES / f"{name}.toml"
@@ -162,32 +162,32 @@ def load_recipe(name: str) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The recipe {path} cannot be read: {error}", field="recipe") from error
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"The recipe {path} is no valid TOML: {error}", field="recipe") from error
+        raise InputError(f"The recipe {path} is not valid TOML: {error}", field="recipe") from error
     return parse_recipe(data, name=path.stem, source=str(path))
 
 
 def parse_recipe(data: Mapping[str, Any], *, name: str, source: str = "recipe") -> Recipe:
-    """Make a recipe of what a TOML file holds.
+    """Build a recipe from the content of a TOML file.
 
     Args:
-        data: The file's content.
-        name: The recipe's.
-        source: How messages call the file.
+        data: Content of the file.
+        name: Name of the recipe.
+        source: Name of the file in messages.
 
     Raises:
-        InputError: If it cannot be used; names the key and the stage.
+        InputError: If it is invalid; names the key and the stage.
     """
     if "name" in data:
-        raise InputError(f'{source}: unknown key "name". A recipe has the name of its file.', field="name")
+        raise InputError(f'{source}: unknown key "name". A recipe is named after its file.', field="name")
     if "stages" in data:
         raise InputError(f'{source}: unknown key "stages". Did you mean "stage"?', field="stages")
     if isinstance(data.get("stage"), dict):
-        raise InputError(f"{source}: write [[stage]] with two brackets on either side.", field="stage")
+        raise InputError(f"{source}: write [[stage]] in double brackets.", field="stage")
     try:
         recipe = Recipe.model_validate({**data, "name": name})
     except ValidationError as error:
         problems = error.errors()
-        more = f" ({len(problems) - 1} more after this.)" if len(problems) > 1 else ""
+        more = f" ({len(problems) - 1} more errors follow.)" if len(problems) > 1 else ""
         key = next((str(part) for part in reversed(problems[0]["loc"]) if isinstance(part, str)), "recipe")
         raise InputError(f"{source}: {_explain(problems[0], data)}{more}", field=key) from error
     _check(recipe, source)
@@ -195,7 +195,7 @@ def parse_recipe(data: Mapping[str, Any], *, name: str, source: str = "recipe") 
 
 
 def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
-    """Put what pydantic found into words for the person who wrote the file."""
+    """Translate an error of pydantic for the author of the file."""
     path = list(problem["loc"])
     where = "the recipe"
     model: type[BaseModel] = Recipe
@@ -211,12 +211,12 @@ def _explain(problem: ErrorDetails, data: Mapping[str, Any]) -> str:
         return f'"{key}" in {where}: {problem["msg"]}.'
     known = _keys_at([str(part) for part in path[:-1]], model)
     close = difflib.get_close_matches(str(path[-1]), known, 1, cutoff=0.5)
-    hint = f'Did you mean "{close[0]}"?' if close else f"Those there are: {', '.join(known)}."
+    hint = f'Did you mean "{close[0]}"?' if close else f"Known: {', '.join(known)}."
     return f'unknown key "{key}" in {where}. {hint}'
 
 
 def _keys_at(path: list[str], model: type[BaseModel]) -> list[str]:
-    """Return the keys that a table of the file may have."""
+    """Return the keys allowed in a table of the file."""
     for part in path:
         if part not in model.model_fields:  # the number of an entry in a list
             continue

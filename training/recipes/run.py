@@ -1,7 +1,7 @@
-"""Running a recipe: its stages one after another, across interruptions, days and machines.
+"""Running a recipe: its stages one after another, resumable after interruptions and on other machines.
 
-Each stage starts from the best weights of the one before. What is finished is remembered in the work folder (see
-:mod:`training.recipes.work_folder`) and not done again; an unfinished stage goes on from its last whole epoch.
+Each stage starts from the best weights of the previous one. Finished stages are kept in the work folder
+(:mod:`training.recipes.work_folder`) and not repeated; an unfinished stage resumes from its last complete epoch.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.clock import now
+from training.labels import REGIONS
 from training.models.store import ModelCard
 from training.models.weights import Weights
 from training.phantoms.generate import GENERATOR_VERSION
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecipeProgress:
-    """Where a recipe stands.
+    """Progress of a recipe.
 
     Attributes:
-        stage: Name of the stage that runs.
-        number: Its place, from 1.
-        stages: How many there are.
-        done: Voxels trained on so far, over all stages: a measure of work that fits stages of any patch size.
+        stage: Name of the current stage.
+        number: Its number, from 1.
+        stages: Number of stages.
+        done: Voxels trained on so far, over all stages: a measure of work that is independent of the patch size.
         total: Voxels of all stages.
-        fit: Where the stage stands; ``None`` before its first batch.
+        fit: Progress of the stage; ``None`` before its first batch.
     """
 
     stage: str
@@ -46,12 +47,12 @@ class RecipeProgress:
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """What came out.
+    """The outcome of a recipe.
 
     Attributes:
-        weights: The last stage's best.
-        stages: All of them.
-        trained: Names of those that were trained in this very run.
+        weights: The best weights of the last stage.
+        stages: All stages.
+        trained: Names of the stages that were trained in this run.
     """
 
     weights: Weights
@@ -61,12 +62,12 @@ class RecipeResult:
 
 @dataclass(frozen=True)
 class RecipeCallbacks:
-    """What a caller of :func:`run_recipe` is told.
+    """Callbacks of :func:`run_recipe`.
 
     Attributes:
         progress: Called at the start of a stage and after every batch and epoch.
-        phantoms: Called with the number of phantoms ready and wanted, while they are made.
-        warning: Called with a sentence for people.
+        phantoms: Called with the number of phantoms done and the total, while they are generated.
+        warning: Called with a message.
     """
 
     progress: Callable[[RecipeProgress], None] = lambda at: None
@@ -75,39 +76,39 @@ class RecipeCallbacks:
 
 
 def run_recipe(
-    recipe: Recipe, work: Path, *, workers: int | None = None, listener: RecipeCallbacks | None = None
+    recipe: Recipe, work: Path, *, workers: int | None = None, callbacks: RecipeCallbacks | None = None
 ) -> RecipeResult:
-    """Run what is not finished yet of a recipe.
+    """Run the unfinished stages of a recipe.
 
     Args:
-        recipe: What to do.
-        work: Holds the phantoms and what was reached so far; the same call goes on from it.
-        workers: Threads that prepare batches, instead of the recipe's number; changes nothing but the speed.
-        listener: Is told of progress and warnings.
+        recipe: The recipe.
+        work: Work folder with the phantoms and finished stages; the same call resumes from it.
+        workers: Threads that prepare batches; overrides the recipe, and affects the speed alone.
+        callbacks: Called with progress and warnings.
 
     Raises:
-        InputError: If a finished stage is no longer what the recipe says, or the work folder is damaged.
+        InputError: If a finished stage no longer matches the recipe, or the work folder is damaged.
     """
-    listener = listener or RecipeCallbacks()
-    memory = WorkFolder(recipe, work)
-    done = memory.finished()
+    callbacks = callbacks or RecipeCallbacks()
+    folder = WorkFolder(recipe, work)
+    done = folder.finished()
     for stage in done:
         if stage.generator != GENERATOR_VERSION:
-            listener.warning(
+            callbacks.warning(
                 f'Stage "{stage.name}" was trained on phantoms of generator version {stage.generator}; it is now '
-                f"{GENERATOR_VERSION}. The stage is kept as it is."
+                f"{GENERATOR_VERSION}. The stage is kept."
             )
     trained = [stage.name for stage in recipe.stages[len(done) :]]
-    weights = memory.weights(len(done) - 1) if done else None
+    weights = folder.weights(len(done) - 1) if done else None
     for number in range(len(done), len(recipe.stages)):
-        stage, weights = _run_stage(memory, Path(work), number, weights, done, workers, listener)
+        stage, weights = _run_stage(folder, Path(work), number, weights, done, workers, callbacks)
         done.append(stage)
     assert weights is not None  # a recipe has at least one stage
     return RecipeResult(weights, done, trained)
 
 
 def recipe_card(recipe: Recipe, result: RecipeResult) -> ModelCard:
-    """Write the card of a recipe's model: the recipe as data, and how each stage went on what."""
+    """Return the model card of a recipe: the recipe itself, and the history and environment of each stage."""
     last = result.stages[-1].best_epoch()
     return ModelCard(
         description=recipe.description,
@@ -122,53 +123,53 @@ def recipe_card(recipe: Recipe, result: RecipeResult) -> ModelCard:
         },
         metrics={
             "validation_mean_dice": result.stages[-1].best_metric,
-            "validation_dice": {name: last[name] for name in ("WT", "TC", "ET")},
+            "validation_dice": {name: last[name] for name in REGIONS},
         },
     )
 
 
 def _run_stage(
-    memory: WorkFolder,
+    folder: WorkFolder,
     work: Path,
     number: int,
     start: Weights | None,
     before: list[FinishedStage],
     workers: int | None,
-    listener: RecipeCallbacks,
+    callbacks: RecipeCallbacks,
 ) -> tuple[FinishedStage, Weights]:
     from training.fitting.fit import fit
 
-    recipe, stage = memory.recipe, memory.recipe.stages[number]
-    decided = memory.stage_start(number, before[-1].weights_sha256 if before else "")
-    begun, changes = memory.begin(number, decided)
+    recipe, stage = folder.recipe, folder.recipe.stages[number]
+    decided = folder.stage_start(number, before[-1].weights_sha256 if before else "")
+    start_record, changes = folder.begin(number, decided)
     if changes:
-        listener.warning(
-            f'Stage "{stage.name}" was begun with something else ({"; ".join(changes)}). It starts anew; the old '
-            f"checkpoint is set aside in {memory.folder(number)}."
+        callbacks.warning(
+            f'Stage "{stage.name}" was started with other settings ({"; ".join(changes)}). It starts over; the old '
+            f"checkpoint is kept in {folder.folder(number)}."
         )
-    tell = _progress_callback(recipe, number, listener)
-    first = _epochs_so_far(memory, number)
-    tell(None, first)
-    train, validation = _phantoms(recipe, stage, work, listener)
-    begun = begun.model_copy(update={"runs": [*begun.runs, _this_run(stage, first)]})
-    memory.write_start(number, begun)
+    report = _progress_callback(recipe, number, callbacks)
+    first = _epochs_so_far(folder, number)
+    report(None, first)
+    train, validation = _phantoms(recipe, stage, work, callbacks)
+    start_record = start_record.model_copy(update={"runs": [*start_record.runs, _this_run(stage, first)]})
+    folder.write_start(number, start_record)
     result = fit(
         stage.fit_config(workers),
         recipe.network,
         train,
         validation,
-        work_dir=memory.folder(number),
+        work_dir=folder.folder(number),
         start=start,
-        on_progress=lambda at: tell(at, 0),
+        on_progress=lambda at: report(at, 0),
     )
-    finished = memory.write_finished(number, result.weights, _finished(stage, begun, result))
+    finished = folder.write_finished(number, result.weights, _finished(stage, start_record, result))
     return finished, result.weights
 
 
 def _phantoms(
-    recipe: Recipe, stage: Stage, work: Path, listener: RecipeCallbacks
+    recipe: Recipe, stage: Stage, work: Path, callbacks: RecipeCallbacks
 ) -> tuple[list[PreparedCase], list[PreparedCase]]:
-    """Make the phantoms of a stage and of the validation, on all cores; nothing trains meanwhile."""
+    """Generate the phantoms of a stage and of the validation, on all cores; training waits."""
     from training.preparation.store import PreparedStore, prepare_phantoms
 
     store, wanted = PreparedStore(work / "prepared"), (*stage.all_phantoms, recipe.validation)
@@ -179,7 +180,7 @@ def _phantoms(
         cases += prepare_phantoms(
             store,
             seeds.range(),
-            on_progress=lambda done, _, before=before: listener.phantoms(before + done, total),  # type: ignore[misc]
+            on_progress=lambda done, _, before=before: callbacks.phantoms(before + done, total),  # type: ignore[misc]
             tumor=seeds.tumor,
             distractors=seeds.distractors,
         )
@@ -187,25 +188,25 @@ def _phantoms(
 
 
 def _progress_callback(
-    recipe: Recipe, number: int, listener: RecipeCallbacks
+    recipe: Recipe, number: int, callbacks: RecipeCallbacks
 ) -> Callable[[FitProgress | None, int], None]:
     stage = recipe.stages[number]
     before = sum(earlier.voxels for earlier in recipe.stages[:number])
     total = sum(each.voxels for each in recipe.stages)
 
-    def tell(at: FitProgress | None, epochs: int) -> None:
-        # At the end of an epoch Keras's step starts at 0 again, with the epoch counted.
+    def report(at: FitProgress | None, epochs: int) -> None:
+        # At the end of an epoch the step is 0 again and the epoch has been counted.
         steps = epochs * stage.steps_per_epoch if at is None else at.epoch * at.steps + at.step
         done = before + stage.voxels * steps // (stage.max_epochs * stage.steps_per_epoch)
-        listener.progress(RecipeProgress(stage.name, number + 1, len(recipe.stages), done, total, at))
+        callbacks.progress(RecipeProgress(stage.name, number + 1, len(recipe.stages), done, total, at))
 
-    return tell
+    return report
 
 
-def _epochs_so_far(memory: WorkFolder, number: int) -> int:
+def _epochs_so_far(folder: WorkFolder, number: int) -> int:
     from training.fitting.checkpoint import load_state
 
-    state = load_state(memory.checkpoint(number))
+    state = load_state(folder.checkpoint(number))
     return state.epoch if state is not None else 0
 
 
@@ -218,8 +219,8 @@ def _this_run(stage: Stage, first: int) -> StageRun:
     return StageRun(started=now(), from_epoch=first, backend=keras.backend.backend(), precision=precision)
 
 
-def _finished(stage: Stage, begun: StageStart, result: FitResult) -> FinishedStage:
-    about: dict[str, Any] = begun.model_dump()
+def _finished(stage: Stage, start_record: StageStart, result: FitResult) -> FinishedStage:
+    about: dict[str, Any] = start_record.model_dump()
     return FinishedStage(
         **about,
         name=stage.name,

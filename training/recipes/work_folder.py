@@ -1,10 +1,10 @@
-"""What a recipe's work folder remembers of its stages, so that the same command goes on from there.
+"""The work folder of a recipe: its stages on disk, from which the same command resumes.
 
 Layout, below the work folder::
 
     prepared/                               phantoms, shared by all recipes
-    <recipe>/01-<stage>/begun.json          what decides the stage, and on what it ran so far
-    <recipe>/01-<stage>/checkpoint.npz      while it runs (see training.fitting.checkpoint)
+    <recipe>/01-<stage>/begun.json          settings and start of the stage, and its runs so far
+    <recipe>/01-<stage>/checkpoint.npz      while it is unfinished (see training.fitting.checkpoint)
     <recipe>/01-<stage>/{weights.npz, stage.json}   once it is finished; stage.json is written last
 
 Nothing in it depends on the machine or on Keras's backend: the folder can be copied and continued elsewhere.
@@ -28,12 +28,12 @@ from training.network.unet import UNetConfig
 from training.phantoms.generate import GENERATOR_VERSION
 from training.recipes.recipe import Recipe, Seeds, Stage
 
-#: Settings that change how fast a stage is, not what comes out of it.
+#: Settings that affect the speed of a stage, not its outcome.
 _NOT_COMPARED = {"name", "workers"}
 
 
 class StageRun(BaseModel):
-    """One start of a stage: when, from which epoch, and on what."""
+    """One run of a stage: when it started, from which epoch, and in which environment."""
 
     started: str
     from_epoch: int
@@ -43,11 +43,11 @@ class StageRun(BaseModel):
 
 
 class StageStart(BaseModel):
-    """What decides a stage's outcome, and its starts so far.
+    """Everything that determines the outcome of a stage, and its runs so far.
 
     Attributes:
-        settings: ``network``, ``validation`` and ``stage``, as in the recipe, every default filled in.
-        start_sha256: Of the weights it starts from; empty for the first stage.
+        settings: ``network``, ``validation`` and ``stage`` as in the recipe, including default values.
+        start_sha256: SHA-256 of the initial weights; empty for the first stage.
         generator: Version of the phantom generator.
         runs: Oldest first.
     """
@@ -62,12 +62,12 @@ class FinishedStage(StageStart):
     """A finished stage.
 
     Attributes:
-        name: Of the stage.
-        weights_sha256: Of ``weights.npz``.
-        epochs: That ran.
+        name: Name of the stage.
+        weights_sha256: SHA-256 of ``weights.npz``.
+        epochs: Number of epochs that ran.
         best_metric: Mean validation Dice of the weights.
-        stopped_early: Whether patience ended it.
-        history: One record per epoch; ``seconds`` counts from the start of the run the epoch was in.
+        stopped_early: Whether early stopping ended it.
+        history: One record per epoch; ``seconds`` counts from the start of the run it belongs to.
         finished: UTC, ISO 8601.
     """
 
@@ -80,15 +80,15 @@ class FinishedStage(StageStart):
     finished: str = ""
 
     def best_epoch(self) -> dict[str, Any]:
-        """Return the history's record of the epoch whose weights were kept."""
+        """Return the record of the epoch whose weights were kept."""
         validated = [record for record in self.history if "mean" in record]
         return max(validated, key=lambda record: record["mean"])
 
     def seconds(self) -> float:
-        """Return how long the finished epochs took, over all runs."""
+        """Return the time of all finished epochs, over all runs."""
         times = [float(record["seconds"]) for record in self.history]
         starts = {run.from_epoch for run in self.runs}
-        # The clock falls back where a run starts, unless its first epoch took longer than the whole run before.
+        # The times drop where a run starts, unless its first epoch took longer than the whole previous run.
         return sum(
             time
             for epoch, (time, after) in enumerate(zip(times, [*times[1:], 0.0], strict=True), start=1)
@@ -100,7 +100,7 @@ class WorkFolder:
     """The stages of one recipe in one work folder.
 
     Args:
-        recipe: What is to be run.
+        recipe: The recipe.
         work: The work folder.
     """
 
@@ -113,14 +113,14 @@ class WorkFolder:
         return self.root / f"{number + 1:02d}-{self.recipe.stages[number].name}"
 
     def checkpoint(self, number: int) -> Path:
-        """Return the file an unfinished stage goes on from."""
+        """Return the checkpoint file of an unfinished stage."""
         return self.folder(number) / "checkpoint.npz"
 
     def finished(self) -> list[FinishedStage]:
         """Return the finished stages, which are the first ones of the recipe.
 
         Raises:
-            InputError: If one of them is not what the recipe says now, or is damaged; says what to do.
+            InputError: If one of them no longer matches the recipe or is damaged; says what to do.
         """
         self._check_for_unknown_stages()
         found: list[FinishedStage] = []
@@ -142,35 +142,35 @@ class WorkFolder:
         return load_weights(self.folder(number) / "weights.npz")
 
     def stage_start(self, number: int, start_sha256: str) -> StageStart:
-        """Return what decides stage ``number``, given the weights it starts from."""
+        """Return the record of a start of stage ``number`` from the weights with this hash."""
         return StageStart(settings=_settings(self.recipe, self.recipe.stages[number]), start_sha256=start_sha256)
 
-    def begin(self, number: int, begun: StageStart) -> tuple[StageStart, list[str]]:
-        """Find out whether stage ``number`` can go on; a checkpoint of something else is set aside.
+    def begin(self, number: int, start: StageStart) -> tuple[StageStart, list[str]]:
+        """Tell whether stage ``number`` can resume; a checkpoint made with other settings is moved aside.
 
         Returns:
-            ``begun`` with the runs so far, and what was different at the last one (empty if it goes on).
+            ``start`` with the runs so far, and the differences from the last one (empty if it can resume).
         """
         path = self.folder(number) / "begun.json"
         if not path.is_file() or not self.checkpoint(number).is_file():
-            return begun, []
+            return start, []
         before = _read(StageStart, path)
-        changes = _changes(before.settings, begun.settings)
-        if before.start_sha256 != begun.start_sha256:
-            changes.append("the weights it starts from")
-        if before.generator != begun.generator:
-            changes.append(f"the phantom generator: was version {before.generator}, is now {begun.generator}")
+        changes = _changes(before.settings, start.settings)
+        if before.start_sha256 != start.start_sha256:
+            changes.append("the initial weights")
+        if before.generator != start.generator:
+            changes.append(f"the phantom generator: version was {before.generator}, is now {start.generator}")
         if not changes:
-            return begun.model_copy(update={"runs": before.runs}), []
+            return start.model_copy(update={"runs": before.runs}), []
         self.checkpoint(number).replace(self.checkpoint(number).with_name("checkpoint-set-aside.npz"))
-        return begun, changes
+        return start, changes
 
-    def write_start(self, number: int, begun: StageStart) -> None:
-        """Write down what the stage that starts now is decided by, and its runs."""
-        write_json(self.folder(number) / "begun.json", begun.model_dump(mode="json"))
+    def write_start(self, number: int, start: StageStart) -> None:
+        """Record the start of a stage."""
+        write_json(self.folder(number) / "begun.json", start.model_dump(mode="json"))
 
     def write_finished(self, number: int, weights: Weights, stage: FinishedStage) -> FinishedStage:
-        """Store a finished stage; only then is its checkpoint dropped."""
+        """Store a finished stage, then delete its checkpoint."""
         file = save_weights(weights, self.folder(number) / "weights.npz")
         done = stage.model_copy(update={"weights_sha256": file_sha256(file), "finished": now()})
         write_json(self.folder(number) / "stage.json", done.model_dump(mode="json"))
@@ -183,20 +183,20 @@ class WorkFolder:
         changes = _changes(found.settings, _settings(self.recipe, stage))
         if changes:
             raise InputError(
-                f'Stage "{stage.name}" was finished with other settings: {"; ".join(changes)}. Set this back and put '
-                f"the change into a new stage after the last one, or {self._retrain_advice(number)}.",
+                f'Stage "{stage.name}" was finished with other settings: {"; ".join(changes)}. Undo this and put the '
+                f"change into a new stage after the last one, or {self._retrain_advice(number)}.",
                 field="recipe",
             )
         if found.start_sha256 != start_sha256:
             raise InputError(
-                f'Stage "{stage.name}" did not start from the weights that now lie before it. Bring those back, or '
+                f'Stage "{stage.name}" did not start from the weights of the stage before it. Restore those, or '
                 f"{self._retrain_advice(number)}.",
                 field="work",
             )
         weights = folder / "weights.npz"
         if not weights.is_file() or file_sha256(weights) != found.weights_sha256:
             raise InputError(
-                f'The weights of stage "{stage.name}", {weights}, are missing or damaged. Copy them anew, or '
+                f'The weights of stage "{stage.name}", {weights}, are missing or damaged. Copy them again, or '
                 f"{self._retrain_advice(number)}.",
                 field="work",
             )
@@ -207,8 +207,8 @@ class WorkFolder:
         others = sorted(file.parent for file in self.root.glob("*/stage.json") if file.parent not in wanted)
         if others:
             raise InputError(
-                f"{others[0]} is a finished stage that the recipe does not have at this place: it was renamed, moved "
-                "or taken out. Finished stages stay as they are; put it back, delete the folder and those after it, or "
+                f"{others[0]} is a finished stage that the recipe does not have in this place: it was renamed, moved "
+                "or removed. Finished stages must not change; put it back, delete this folder and those after it, or "
                 "give another work folder.",
                 field="recipe",
             )
@@ -216,7 +216,7 @@ class WorkFolder:
     def _retrain_advice(self, number: int) -> str:
         later = [str(self.folder(index)) for index in range(number, len(self.recipe.stages))]
         folders = " and ".join(folder for folder in later if Path(folder).exists())
-        return f"delete {folders} to train from there anew, or give another work folder"
+        return f"delete {folders} to train again from there, or give another work folder"
 
 
 def _settings(recipe: Recipe, stage: Stage) -> dict[str, dict[str, Any]]:
@@ -228,17 +228,17 @@ def _settings(recipe: Recipe, stage: Stage) -> dict[str, dict[str, Any]]:
 
 
 def _changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[str]:
-    """Return what differs, for people: ``learning_rate was 0.002, is now 0.001``."""
+    """Describe the differences: ``learning_rate was 0.002, is now 0.001``."""
     old, new = _flat(_with_defaults(before)), _flat(after)
     return [
-        f"{key} was {old.get(key, 'not there')}, is now {new.get(key, 'not there')}"
+        f"{key} was {old.get(key, 'absent')}, is now {new.get(key, 'absent')}"
         for key in sorted(old | new)
         if old.get(key) != new.get(key)
     ]
 
 
 def _with_defaults(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Fill in settings that came into the code after these were written: at their defaults, nothing has changed."""
+    """Add settings introduced since these were written: at their defaults, nothing has changed."""
     try:
         stage = Stage.model_validate({**settings["stage"], "name": "before"})
         recipe = Recipe(
@@ -248,7 +248,7 @@ def _with_defaults(settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, A
             stages=(stage,),
         )
     except (KeyError, ValidationError):
-        return settings  # a setting is gone from the code: the comparison will name it
+        return settings  # a setting was removed from the code: the comparison will name it
     return _settings(recipe, stage)
 
 
@@ -268,5 +268,5 @@ def _read(model: type[Any], path: Path) -> Any:
         return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read: {error}. Delete its folder to train the stage anew.", field="work"
+            f"{path} cannot be read: {error}. Delete its folder to train the stage again.", field="work"
         ) from error

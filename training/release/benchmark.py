@@ -1,9 +1,8 @@
-"""Everything a model card states, measured anew: phantoms, heads without tumor, labeled cases, missing modalities.
+"""The benchmark of a model card: phantoms, heads without tumor, labeled cases, and missing modalities.
 
-Each part is a function that returns plain, JSON-ready data. Nothing that is measured here was trained on
-(:mod:`training.phantoms.fixed_seeds`); labeled cases are whatever the caller names. Dice is on the grid of the
-truth, with the
-conventions of :mod:`training.evaluation.metrics` for empty regions.
+Each part is a function that returns JSON-ready data. The phantoms are never used in training
+(:mod:`training.phantoms.fixed_seeds`); labeled cases are chosen by the caller. Dice is computed on the grid of the
+truth, with the conventions of :mod:`training.evaluation.metrics` for empty regions.
 """
 
 from __future__ import annotations
@@ -31,22 +30,22 @@ from training.prediction import postprocess
 from training.prediction.segmenter import Segmenter
 from training.preparation.prepare import Prepared, matching_role
 
-#: Of a head without tumor, at most this much may be called tumor.
+#: Largest acceptable volume of tumor in the segmentation of a head without tumor.
 TUMOR_FREE_BAR_ML = 0.3
 
-#: Told the name of each thing that is done.
+#: Called with a description of each segmentation that is done.
 Done = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """The size of a benchmark.
 
     Attributes:
-        phantoms: Of the fixed ones, from the first.
-        heads: Without tumor, and as many with every distractor.
+        phantoms: Number of evaluation phantoms.
+        heads: Number of heads without tumor, and as many with all distractors.
         cases: Labeled cases.
-        mirrored: Whether answers averaged over left-right mirror images are compared.
+        mirrored: Whether to evaluate predictions averaged over left-right mirror images as well.
     """
 
     phantoms: int = len(FIXED_SEEDS)
@@ -56,7 +55,7 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """How many heads are segmented."""
+        """Number of segmentations."""
         with_truth = (self.phantoms + len(self.cases)) * (2 if self.mirrored else 1)
         return with_truth + 2 * self.heads + len(ROLES) * len(self.cases)
 
@@ -69,17 +68,17 @@ def run_benchmark(
     workers: int | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Measure a model.
+    """Run the benchmark.
 
     Args:
         segmenter: The model.
-        plan: How much.
-        mirrored: The same model with ``mirror=True``, needed if the plan compares the two.
-        workers: Processes that make phantoms; ``None`` takes one per core.
-        on_progress: Told heads done, heads in all, and what was done last.
+        plan: Size of the benchmark.
+        mirrored: The same model with ``mirror=True``, required if the plan compares the two.
+        workers: Processes that generate phantoms; ``None`` for one per core.
+        on_progress: Called with segmentations done, their total, and a description of the last one.
 
     Returns:
-        What :attr:`training.models.store.ModelCard.metrics` keeps under ``"benchmark"``.
+        The value of ``"benchmark"`` in :attr:`training.models.store.ModelCard.metrics`.
 
     Raises:
         InputError: If a labeled case cannot be read.
@@ -93,9 +92,9 @@ def run_benchmark(
             on_progress(steps, plan.steps, what)
 
     second = mirrored if plan.mirrored else None
-    # Cases come first: one that cannot be used must not throw away an hour of phantoms.
-    of_patients = measure_cases(segmenter, plan.cases, mirrored=second, done=done)
-    short = measure_missing_modalities(segmenter, plan.cases, done=done)
+    # Cases come first: an unusable one must not discard an hour of phantoms.
+    on_cases = measure_cases(segmenter, plan.cases, mirrored=second, done=done)
+    missing = measure_missing_modalities(segmenter, plan.cases, done=done)
     return {
         **_provenance(segmenter),
         "phantoms": measure_phantoms(
@@ -105,8 +104,8 @@ def run_benchmark(
         "every_distractor": measure_tumor_free(
             segmenter, DISTRACTOR_SEEDS[: plan.heads], "all", workers=workers, done=done
         ),
-        "cases": of_patients,
-        "missing": short,
+        "cases": on_cases,
+        "missing": missing,
     }
 
 
@@ -118,14 +117,14 @@ def measure_phantoms(
     workers: int | None = None,
     done: Done = lambda what: None,
 ) -> dict[str, Any]:
-    """Measure Dice, by region and by build, and calibration on phantoms with tumor (and the few healthy among them).
+    """Measure calibration, and Dice by region and by kind of tumor, on phantoms (a few of which are healthy).
 
     Args:
         segmenter: The model.
-        seeds: Of whole heads.
-        mirrored: The same with ``mirror=True``, for comparison.
-        workers: Processes that make the phantoms.
-        done: Told each head, once per model.
+        seeds: Seeds of whole heads.
+        mirrored: The same model with ``mirror=True``, for comparison.
+        workers: Processes that generate the phantoms.
+        done: Called after each head and model.
     """
     calibration = Calibration()
     results: list[CaseResult] = []
@@ -159,14 +158,14 @@ def measure_tumor_free(
     workers: int | None = None,
     done: Done = lambda what: None,
 ) -> dict[str, Any]:
-    """Measure how much tumor is seen where there is none, in mL per head.
+    """Measure false-positive tumor volume in heads without tumor, in mL per head.
 
     Args:
         segmenter: The model.
-        seeds: Of heads that are made without tumor.
-        distractors: ``"all"`` puts into each head everything that is not tumor but resembles it.
-        workers: Processes that make the phantoms.
-        done: Told each head.
+        seeds: Seeds of heads generated without tumor.
+        distractors: ``"all"`` adds every kind of structure that resembles tumor.
+        workers: Processes that generate the phantoms.
+        done: Called after each head.
     """
     found: dict[str, float] = {}
     for subject in phantom_subjects(seeds, tumor=False, distractors=distractors, workers=workers):
@@ -211,10 +210,10 @@ def measure_cases(
 def measure_missing_modalities(
     segmenter: Segmenter, cases: Sequence[Case], *, done: Done = lambda what: None
 ) -> list[dict[str, Any]]:
-    """Measure labeled cases again with each single modality left out.
+    """Measure labeled cases with each single modality left out.
 
     Raises:
-        InputError: If a case cannot be read, or its label lies on the grid of the modality that is left out alone.
+        InputError: If a case cannot be read, or its label lies only on the grid of the modality left out.
     """
     rows = []
     for case in cases:
@@ -244,20 +243,20 @@ def _provenance(segmenter: Segmenter) -> dict[str, Any]:
 
 
 def _evaluate_with_calibration(segmenter: Segmenter, subject: Subject, calibration: Calibration) -> CaseResult:
-    """Segment a head and compare; its probabilities are tallied on the way."""
+    """Segment and evaluate a head, and add its probabilities to the calibration."""
     started = time.perf_counter()
     reference = matching_role(subject.truth.grid, subject.volumes)
 
-    def tally(probabilities: np.ndarray, prepared: Prepared) -> None:
+    def add_to_calibration(probabilities: np.ndarray, prepared: Prepared) -> None:
         truth = prepared.frame.to_working(subject.truth)
         calibration.add(probabilities, truth, prepared.brain, spacing_mm=prepared.frame.working.spacing)
 
-    answer = segmenter.segment(subject.volumes, reference=reference, on_probabilities=tally)
+    answer = segmenter.segment(subject.volumes, reference=reference, on_probabilities=add_to_calibration)
     return compare(subject, answer, reference=reference, seconds=time.perf_counter() - started)
 
 
 def _region_summary(results: Sequence[CaseResult], region: str) -> dict[str, Any]:
-    """Return mean, median and more of one region over heads; ``mean_present`` is over those whose truth holds it."""
+    """Return Dice statistics of one region; ``mean_present`` covers only heads whose truth holds the region."""
     scores = [result.dice[region] for result in results]
     present = [result.dice[region] for result in results if result.true_ml[region] > 0]
     return {
@@ -271,13 +270,13 @@ def _region_summary(results: Sequence[CaseResult], region: str) -> dict[str, Any
 
 
 def _kind_summary(results: Sequence[CaseResult]) -> dict[str, Any]:
-    """Return the mean Dice of the phantoms of one build."""
+    """Return the mean Dice of the phantoms with one kind of tumor."""
     means = {region: _rounded(np.mean([result.dice[region] for result in results])) for region in REGIONS}
     return {"count": len(results), **means}
 
 
 def _low_case(result: CaseResult) -> dict[str, Any]:
-    """Return what the card tells of a head whose whole tumor was found poorly."""
+    """Return the entry of a poorly segmented head."""
     dice = {region: _rounded(value) for region, value in result.dice.items()}
     return {"case": result.case, "kind": result.kind, "dice": dice, "why": result.why}
 
@@ -300,15 +299,15 @@ def _scores_of(dice: Mapping[str, float], predicted_ml: Mapping[str, float]) -> 
 
 
 def _by_region(volumes: Mapping[str, float]) -> dict[str, float]:
-    """Return the volumes of the regions alone, rounded."""
+    """Return the volumes of the regions, rounded."""
     return {region: _rounded(volumes[region]) for region in REGIONS}
 
 
 def _first_and_last(seeds: Sequence[int]) -> list[int]:
-    """Return the first and the last seed; empty if there is none."""
+    """Return the first and the last seed; empty if there are none."""
     return [seeds[0], seeds[-1]] if len(seeds) else []
 
 
 def _rounded(value: Any) -> float:
-    """Return a number to four decimals, which is all a card keeps."""
+    """Round to four decimals, the precision of a card."""
     return round(float(value), 4)

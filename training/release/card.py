@@ -1,7 +1,7 @@
-"""The model card: what a version is for, what it was measured to do, and where it ends.
+"""The model card: intended use, measured performance, and limitations of a version.
 
-Numbers live in one place, ``card.json`` of the version; the document for people is rendered from it
-(:mod:`training.release.card_text`), and the server tells a summary. The sections follow Mitchell et al. 2019, "Model
+The numbers are stored in ``card.json`` of the version; the document is rendered from it
+(:mod:`training.release.card_text`), and the server returns a summary. The sections follow Mitchell et al. 2019, "Model
 Cards for Model Reporting", doi:10.1145/3287560.3287596.
 """
 
@@ -17,13 +17,13 @@ from training.labels import REGIONS
 from training.models.store import BUNDLED_ID, ModelVersion, read_version
 from training.release.card_text import FOR_SYNTHETIC, FOR_TRAINED_ON_CASES, INTENDED_USE, LIMITS, NOT_FOR, render
 
-#: Key of :attr:`ModelCard.metrics` under which a card keeps its benchmark.
+#: Key of the benchmark in :attr:`ModelCard.metrics`.
 BENCHMARK = "benchmark"
 _STORED = re.compile(r"v\d{4,}")
 
 
 def summary(version: ModelVersion) -> dict[str, Any]:
-    """Return what a client should show of a version, JSON-ready: no history, no case by case numbers.
+    """Return what a client shows of a version, JSON-ready, without history and per-case numbers.
 
     Returns:
         ``version``, ``parent``, ``created``, ``description``, ``research_only`` (always true), ``intended_use``,
@@ -48,19 +48,19 @@ def summary(version: ModelVersion) -> dict[str, Any]:
 
 
 def record(folder: Path, benchmark: dict[str, Any]) -> ModelVersion:
-    """Put a benchmark into the card of a version that is to be released; the rest of the card stays.
+    """Write a benchmark into the card of a version that is to be released; the rest of the card is kept.
 
     Args:
-        folder: Of the version, as ``training/models/bundled``.
-        benchmark: Of :func:`training.release.benchmark.run_benchmark`.
+        folder: Folder of the version, such as ``training/models/bundled``.
+        benchmark: Result of :func:`training.release.benchmark.run_benchmark`.
 
     Raises:
-        InputError: If the folder holds no version, lies in a store (whose cards never change), or the benchmark was
-            taken of other weights.
+        InputError: If the folder holds no version, lies in a store (whose cards never change), or the benchmark
+            belongs to other weights.
     """
     version = read_version(folder)
     if _STORED.fullmatch(folder.resolve().name) and (folder.resolve().parent / "current.json").exists():
-        raise InputError(f"{folder} lies in a model store, and the cards there never change.", field="model")
+        raise InputError(f"{folder} lies in a model store, whose cards never change.", field="model")
     if benchmark["weights_sha256"] != version.weights_sha256():
         raise InputError(f"The weights in {folder} are not those that were measured.", field="model")
     card = version.card.model_copy(update={"metrics": {**version.card.metrics, BENCHMARK: benchmark}})
@@ -69,7 +69,7 @@ def record(folder: Path, benchmark: dict[str, Any]) -> ModelVersion:
 
 
 def write_document(folder: Path, document: Path) -> Path:
-    """Render the document of a version for people from its card.
+    """Render the document of a version from its card.
 
     Raises:
         InputError: If the folder holds no version.
@@ -78,10 +78,10 @@ def write_document(folder: Path, document: Path) -> Path:
 
 
 def inconsistencies(folder: Path, document: Path) -> list[str]:
-    """Say what of a version's card, weights and document does not go together; nothing is computed anew.
+    """Compare card, weights and document of a version without running the model.
 
     Returns:
-        One sentence each; empty if all is well.
+        One sentence per inconsistency.
 
     Raises:
         InputError: If the folder holds no version.
@@ -90,9 +90,9 @@ def inconsistencies(folder: Path, document: Path) -> list[str]:
     found = []
     try:
         if document.read_text(encoding="utf-8") != render(version):
-            found.append(f"{document} is not what {folder / 'card.json'} says.")
+            found.append(f"{document} does not match {folder / 'card.json'}.")
     except FileNotFoundError:
-        found.append(f"{document} is not there.")
+        found.append(f"{document} does not exist.")
     benchmark = version.card.metrics.get(BENCHMARK)
     if benchmark is not None and benchmark["weights_sha256"] != version.weights_sha256():
         found.append(f"The numbers in {folder / 'card.json'} were measured with other weights than {folder} holds.")
@@ -100,7 +100,7 @@ def inconsistencies(folder: Path, document: Path) -> list[str]:
 
 
 def read_release(folder: Path) -> ModelVersion:
-    """Read a version that is to be released; without an id of its own it is the bundled one.
+    """Read a version that is to be released; if its card has no id, it gets that of the bundled model.
 
     Raises:
         InputError: If the folder holds no version.
@@ -110,19 +110,19 @@ def read_release(folder: Path) -> ModelVersion:
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     benchmark = metrics.get(BENCHMARK)
     if benchmark is not None and benchmark["phantoms"]["count"]:
         phantoms = benchmark["phantoms"]
-        told["phantoms"] = {
+        result["phantoms"] = {
             "count": phantoms["count"],
             "mean_dice": {region: phantoms["regions"][region]["mean"] for region in REGIONS},
             "median_dice": {region: phantoms["regions"][region]["median"] for region in REGIONS},
         }
     if benchmark is not None and benchmark["tumor_free"]["count"]:
-        told["largest_ml_without_tumor"] = max(
+        result["largest_ml_without_tumor"] = max(
             benchmark[part]["max_ml"] for part in ("tumor_free", "every_distractor") if benchmark[part]["count"]
         )
     if "candidate" in metrics:
-        told["judge"] = {"mean_dice": metrics["candidate"], "parent": metrics.get("parent")}
-    return told
+        result["judge"] = {"mean_dice": metrics["candidate"], "parent": metrics.get("parent")}
+    return result

@@ -1,4 +1,4 @@
-"""The words of the model card, and the document they make with a version's numbers."""
+"""The text of the model card, and the document rendered from it and the numbers of a version."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from training.release.tables import tables
 
 INTENDED_USE = (
     "Research on the segmentation of gliomas in MRI, as a first draft that a person corrects: necrotic core, "
-    "peritumoral edema and enhancing tumor in skull-stripped, registered T1, T1 with contrast, T2 and FLAIR of adults."
+    "peritumoral edema and enhancing tumor in skull-stripped, co-registered T1, T1 with contrast, T2 and FLAIR images "
+    "of adults."
 )
 NOT_FOR = (
-    "Diagnosis, treatment planning, measuring response, or any other decision about a patient. It is not a medical "
+    "Diagnosis, treatment planning, response assessment, or any other decision about a patient. It is not a medical "
     "device and has not been clinically validated."
 )
 FOR_SYNTHETIC = "It was trained on synthetic heads only and has never seen a patient."
 FOR_TRAINED_ON_CASES = (
-    "Its training, or that of a version before it, included labeled cases of the people who run it; how it does "
-    "elsewhere is not known."
+    "Its training, or that of an earlier version, included labeled cases of the site that runs it; its performance "
+    "elsewhere is unknown."
 )
 LIMITS: tuple[str, ...] = (
-    "How well its probabilities are calibrated was measured on synthetic heads alone.",
-    "Images must be skull-stripped and registered to each other; it does neither.",
-    "It does not know children's brains, cavities and scars after surgery or radiation, hemorrhage, other tumors, "
-    "metastases, or other diseases of white matter, and may call any of them glioma.",
-    f"Lesions below {MIN_LESION_ML:g} mL are not reported, nor are those below {MIN_CORELESS_ML:g} mL in which no "
-    "tumor core was found; small tumors may be missed.",
-    "With a modality missing it is less reliable; with more than one missing it was hardly trained.",
+    "The calibration of its probabilities was measured on synthetic heads only.",
+    "Images must be skull-stripped and co-registered; it does neither.",
+    "It has not been trained on pediatric brains, cavities and scars after surgery or radiation, hemorrhage, other "
+    "tumors, metastases, or other white-matter disease, and may label any of them as glioma.",
+    f"Lesions below {MIN_LESION_ML:g} mL are not reported, nor are lesions below {MIN_CORELESS_ML:g} mL without a "
+    "tumor core; small tumors may be missed.",
+    "It is less reliable with a missing modality; it was hardly trained with more than one missing.",
 )
 
 _UNMEASURED = (
@@ -49,7 +50,7 @@ _UNMEASURED = (
 
 
 def render(version: ModelVersion) -> str:
-    """Return the document of a version, Markdown, from nothing but its card."""
+    """Return the document of a version as Markdown, from its card alone."""
     card = version.card
     benchmark = card.metrics.get("benchmark")
     parts = [
@@ -71,37 +72,36 @@ def render(version: ModelVersion) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_FACTORS = """What is expected to matter: the size of the tumor and how far it differs from the brain around it; its
-build (ring-enhancing, solid, low grade, patchy); slice thickness and the direction of slices; quality of skull
-stripping and registration; which modalities there are. The generator of the training data varies all of them
-(`training/phantom*.py`). Age, sex, ethnicity, scanner and site are not known of any synthetic head, so nothing can be
-said of differences between such groups."""
+_FACTORS = """Relevant factors: size of the tumor and its contrast to the surrounding brain; kind of tumor
+(ring-enhancing, solid, low grade, patchy); slice thickness and orientation; quality of skull stripping and
+registration; the modalities present. The generator of the training data varies all of them (`training/phantoms/`).
+Synthetic heads have no age, sex, ethnicity, scanner or site, so nothing can be said about differences between such
+groups."""
 
 _METRICS = f"""Dice of the whole tumor (WT, all labels), the tumor core (TC, necrotic and enhancing) and the enhancing
-tumor (ET), as BraTS has them, on the grid of the truth. A region that neither truth nor answer holds counts as 1, one
-that only one of them holds as 0. For heads without tumor: the volume that is called tumor. For probabilities: the
-expected calibration error (Guo et al. 2017, arXiv:1706.04599) with {DEFAULT_BINS} bins.
+tumor (ET), as in BraTS, on the grid of the truth. A region that is absent from both truth and segmentation counts as 1,
+one that is absent from only one of them as 0. For heads without tumor: the volume labeled as tumor. For probabilities:
+the expected calibration error (Guo et al. 2017, arXiv:1706.04599) with {DEFAULT_BINS} bins.
 
-A voxel is tumor where that has a probability of {MIN_PROBABILITY["WT"]:g} or more, within it core from
-{MIN_PROBABILITY["TC"]:g}, and within that enhancing from {MIN_PROBABILITY["ET"]:g}. Then connected lesions below
-{MIN_LESION_ML:g} mL are dropped (those with less than {MIN_CORE_ML:g} mL of core below {MIN_CORELESS_ML:g} mL: a
-glioma's edema surrounds a core), edema within the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes core,
-and enhancing tumor below {MIN_ENHANCING_ML:g} mL in the whole head is counted as core that does not enhance."""
+A voxel is tumor from a probability of {MIN_PROBABILITY["WT"]:g}, within tumor it is core from
+{MIN_PROBABILITY["TC"]:g}, and within core it is enhancing from {MIN_PROBABILITY["ET"]:g}. Then connected lesions below
+{MIN_LESION_ML:g} mL are dropped (below {MIN_CORELESS_ML:g} mL if they hold less than {MIN_CORE_ML:g} mL of core, since
+the edema of a glioma surrounds a core), edema within the core (closed by {CORE_CLOSING_MM:g} mm, holes filled) becomes
+core, and enhancing tumor below {MIN_ENHANCING_ML:g} mL in the whole head becomes non-enhancing core."""
 
-_EVALUATION_DATA = f"""Synthetic heads whose seeds training refuses: {FIXED_SEEDS[0]} to {FIXED_SEEDS[-1]} with tumor (a
-few without, as drawn), {HEALTHY_SEEDS[0]} to {HEALTHY_SEEDS[-1]} without tumor, and {DISTRACTOR_SEEDS[0]} to
-{DISTRACTOR_SEEDS[-1]} without tumor but with every structure that the generator knows to resemble one. They come from
-the same generator as the training data; they show what was learned, not how it transfers.
+_EVALUATION_DATA = f"""Synthetic heads whose seeds are rejected in training: {FIXED_SEEDS[0]} to {FIXED_SEEDS[-1]} with
+tumor (a few of them healthy by chance), {HEALTHY_SEEDS[0]} to {HEALTHY_SEEDS[-1]} without tumor, and
+{DISTRACTOR_SEEDS[0]} to {DISTRACTOR_SEEDS[-1]} without tumor but with every structure of the generator that resembles
+one. They come from the same generator as the training data; they show what was learned, not how it transfers.
 
-Labeled cases of patients, where the tables name any, were given to the command by whoever ran it, and are no part of
+Labeled cases of patients, if the tables list any, were given to the command by the person who ran it, and are not in
 the repository. TCGA-FG-6692 and TCGA-DU-7294 are from the collection TCGA-LGG of The Cancer Imaging Archive (CC BY 3.0:
 Pedano et al. 2016, doi:10.7937/K9/TCIA.2016.L4LTD3TK; Clark et al. 2013, doi:10.1007/s10278-013-9622-7)."""
 
-_ETHICS = """No patient's image was needed to train a model that is bundled with TumorLoop, so none can be recovered
-from its weights. The tissue maps behind the synthetic heads are an average of 152 healthy adults (ICBM152). A
-segmentation that looks finished invites trust that it has not earned: a person must look at all of it and correct it. A
-version that was retrained on the cases of a site may carry traces of them, and should be shared no more freely than
-they are."""
+_ETHICS = """The bundled models were trained without patient images, so none can be recovered from their weights. The
+tissue maps behind the synthetic heads are an average of 152 healthy adults (ICBM152). A segmentation that looks
+finished invites undue trust: a person must review and correct all of it. A version retrained on the cases of a site may
+carry traces of them, and should be shared no more freely than the cases themselves."""
 
 
 def _details(version: ModelVersion, benchmark: dict[str, Any] | None) -> str:
@@ -123,9 +123,9 @@ def _details(version: ModelVersion, benchmark: dict[str, Any] | None) -> str:
 
 
 def _training_data(card: ModelCard) -> str:
-    told = []
+    paragraphs = []
     if not card.data and card.parent is None:
-        told.append(
+        paragraphs.append(
             "Synthetic gliomas only: anatomy from the ICBM152 tissue maps, tumors, appearance and scanner effects from "
             "a generator with strong domain randomization (the idea: Billot et al. 2023, "
             "doi:10.1016/j.media.2023.102789)."
@@ -133,13 +133,13 @@ def _training_data(card: ModelCard) -> str:
     else:
         count = sum(seen.split == "train" for seen in card.data)
         parent = f"; parent: {card.parent}" if card.parent is not None else ""
-        told.append(f"{count} labeled cases, named by id and hash of the label in `card.json`{parent}.")
-    told += _stages(card.training)
-    return "\n\n".join(told)
+        paragraphs.append(f"{count} labeled cases, named by id and hash of the label in `card.json`{parent}.")
+    paragraphs += _stages(card.training)
+    return "\n\n".join(paragraphs)
 
 
 def _stages(training: dict[str, Any]) -> list[str]:
-    """Tell the stages of a recipe; of other trainings the phantom seeds, where the card has them."""
+    """Return the stages of a recipe, or the phantom seeds of other trainings if the card has them."""
     if isinstance(training.get("stages"), list):
         recipe = training.get("recipe", {})
         settings = {stage["name"]: stage for stage in recipe.get("stage", [])}
@@ -172,26 +172,26 @@ def _seeds(seeds: dict[str, Any]) -> str:
 def _analyses(benchmark: dict[str, Any] | None) -> str:
     if benchmark is None:
         return _UNMEASURED
-    told = [
+    paragraphs = [
         f"Measured {benchmark['date']} with TumorLoop {benchmark['code_version']}, version "
         f"{benchmark['generator_version']} of the generator"
-        f"{', answers averaged over mirror images' if benchmark['mirror'] else ''}."
+        f"{', predictions averaged over mirror images' if benchmark['mirror'] else ''}."
     ]
     for table in tables(benchmark):
-        told += [f"### {table.title}", table.as_markdown()]
+        paragraphs += [f"### {table.title}", table.as_markdown()]
     low = benchmark["phantoms"]["low"]
     if low:
         lines = [f"- {row['case']} ({row['kind']}), WT {row['dice']['WT']:.2f}: {row['why']}" for row in low]
-        told += ["### Phantoms whose whole tumor was found with a Dice below 0.6", "\n".join(lines)]
-    return "\n\n".join(told)
+        paragraphs += ["### Phantoms with a whole-tumor Dice below 0.6", "\n".join(lines)]
+    return "\n\n".join(paragraphs)
 
 
 def _caveats(card: ModelCard) -> str:
     synthetic = not card.data and card.parent is None
     limits = [FOR_SYNTHETIC if synthetic else FOR_TRAINED_ON_CASES, *LIMITS]
     advice = (
-        "Measure it on labeled cases of your own before you rely on it for anything "
-        "(`python -m training evaluate --cases CASES`), correct what it gets wrong, and retrain."
+        "Evaluate it on labeled cases of your own before you rely on it "
+        "(`python -m training evaluate --cases CASES`), correct its errors, and retrain."
     )
     return "\n".join(f"- {sentence}" for sentence in [*limits, advice])
 

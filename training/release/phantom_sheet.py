@@ -1,6 +1,6 @@
-"""A sheet of phantoms beside real cases: to be looked at by somebody who reads MRI.
+"""A sheet of phantoms and real cases for review by an MRI reader.
 
-Every head is shown at the slice with the most tumor: the four modalities, and the true labels over FLAIR.
+Each head is shown at the slice with the most tumor: the four modalities, and the true labels over FLAIR.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _CONVENTION = (
 )
 _PANEL = (184, 220)
 _GAP, _MARGIN, _HEAD, _BETWEEN = 4, 20, 62, 28
-#: No more than this share of the sheet shows one build, so that the rare ones are seen as well.
+#: Largest share of the sheet that one kind of tumor may fill, so that rare kinds are shown as well.
 _MOST_OF_A_KIND = 1 / 3
-#: How many seeds are looked at per phantom wanted, before the rule above is given up.
+#: Seeds tried per requested phantom before this limit is dropped.
 _SEEDS_PER_PHANTOM = 4
 
 
@@ -64,17 +64,17 @@ def phantom_sheet(
 ) -> list[int]:
     """Draw phantoms, and labeled cases below them.
 
-    Phantoms are taken in the order of their seeds; heads without tumor are left out, and once a third of the sheet is
-    of one build, more of that build. Nothing else is chosen.
+    Phantoms are taken in the order of their seeds. Heads without tumor are left out, and so are further phantoms of a
+    kind of tumor that already fills a third of the sheet. There is no other selection.
 
     Args:
         path: A ``.png`` file to write.
-        count: Phantoms, at least 1.
-        seed: Where to begin.
+        count: Number of phantoms, at least 1.
+        seed: First seed.
         cases: Labeled cases.
-        credit: Whom the images of the cases are owed to; ``None`` knows TCGA-LGG alone.
-        workers: Processes; ``None`` takes one per core.
-        on_progress: Told the number of heads drawn and of all.
+        credit: Attribution of the images of the cases; ``None`` knows TCGA-LGG alone.
+        workers: Processes; ``None`` for one per core.
+        on_progress: Called with the number of heads drawn and the total.
 
     Returns:
         The seeds of the phantoms drawn.
@@ -83,15 +83,15 @@ def phantom_sheet(
         InputError: If a case cannot be read or has no label.
     """
     total = count + len(cases)
-    tell = on_progress or (lambda done, total: None)
+    report = on_progress or (lambda done, total: None)
     strips: list[Strip] = []
     for strip in _limited_per_kind(_strips_from(seed, workers), count):
         strips.append(strip)
-        tell(len(strips), total)
+        report(len(strips), total)
     for case in cases:
         subject = subject_of_case(case)
         strips.append(draw_strip(subject, f"{case.id}, a patient"))
-        tell(len(strips), total)
+        report(len(strips), total)
     seeds = [strip.seed for strip in strips if strip.seed >= 0]
     patients = f", and {len(cases)} patient{'s' if len(cases) != 1 else ''}" if cases else ""
     heads = "1 synthetic head" if count == 1 else f"{count} synthetic heads, seeds {seeds[0]} to {seeds[-1]}"
@@ -119,7 +119,7 @@ def _draw_phantom(seed: int) -> Strip:
 
 
 def _strips_from(seed: int, workers: int | None) -> Iterator[Strip]:
-    """Yield strips in the order of seeds, as long as somebody wants more; only a few are drawn ahead."""
+    """Yield strips in the order of seeds without end; only a few are drawn ahead."""
     early: dict[int, Strip] = {}
     for strip in map_unordered(_draw_phantom, itertools.count(seed), workers):
         early[strip.seed] = strip
@@ -130,13 +130,13 @@ def _strips_from(seed: int, workers: int | None) -> Iterator[Strip]:
 
 def _limited_per_kind(strips: Iterator[Strip], wanted: int) -> Iterator[Strip]:
     most = max(1, round(wanted * _MOST_OF_A_KIND))
-    given: Counter[str] = Counter()
+    drawn: Counter[str] = Counter()
     for looked_at, strip in enumerate(strips):
-        if strip.kind == "healthy" or (given[strip.kind] >= most and looked_at < _SEEDS_PER_PHANTOM * wanted):
+        if strip.kind == "healthy" or (drawn[strip.kind] >= most and looked_at < _SEEDS_PER_PHANTOM * wanted):
             continue
-        given[strip.kind] += 1
+        drawn[strip.kind] += 1
         yield strip
-        if given.total() == wanted:
+        if drawn.total() == wanted:
             return
 
 

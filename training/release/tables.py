@@ -1,4 +1,4 @@
-"""The tables of a benchmark: one home for what the command line prints and the model card shows."""
+"""The tables of a benchmark, as printed by the command line and shown in the model card."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from training.modalities import ROLES, TITLES
 
 @dataclass(frozen=True)
 class Table:
-    """A table for people: every cell is a finished string.
+    """A table of formatted strings.
 
     Attributes:
-        title: What it shows.
+        title: Title.
         header: Names of the columns.
-        rows: Of the same length.
-        notes: Sentences that go under it.
+        rows: Cells, as many per row as columns.
+        notes: Sentences below the table.
     """
 
     title: str
@@ -30,14 +30,14 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def as_markdown(self) -> str:
-        """Return it as Markdown, numbers to the right."""
+        """Return the table as Markdown, with numbers aligned right."""
         lines = [_line(self.header), "|" + "|".join(["---", *["---:"] * (len(self.header) - 1)]) + "|"]
         lines += [_line(row) for row in self.rows]
         return "\n".join([*lines, *[f"\n{note}" for note in self.notes]])
 
 
 def tables(benchmark: Mapping[str, Any]) -> list[Table]:
-    """Return all tables of a measured benchmark; parts that are empty give none."""
+    """Return the tables of a benchmark; empty parts give none."""
     made: list[Table] = []
     if benchmark["phantoms"]["count"]:
         made += [_regions(benchmark["phantoms"]), _kinds(benchmark["phantoms"])]
@@ -65,7 +65,7 @@ def _regions(measured: Mapping[str, Any]) -> Table:
         ("region", "mean", "median", "lowest", f"below {LOW_DICE:g}", "mean where present (heads)"),
         tuple(rows),
         (
-            "A region that neither truth nor answer holds counts as 1, one that only one of them holds as 0; the last "
+            "A region absent from both truth and segmentation counts as 1, absent from only one of them as 0; the last "
             "column leaves out heads whose truth does not hold the region.",
         ),
     )
@@ -76,12 +76,12 @@ def _kinds(measured: Mapping[str, Any]) -> Table:
         (KIND_TITLES.get(kind, kind), str(row["count"]), *[f"{row[region]:.3f}" for region in REGIONS])
         for kind, row in measured["kinds"].items()
     ]
-    return Table("Mean Dice by build of the tumor", ("build", "phantoms", *REGIONS), tuple(rows))
+    return Table("Mean Dice by kind of tumor", ("kind", "phantoms", *REGIONS), tuple(rows))
 
 
 def _tumor_free(benchmark: Mapping[str, Any]) -> Table:
     rows = []
-    for key, name in (("tumor_free", "as drawn"), ("every_distractor", "every distractor")):
+    for key, name in (("tumor_free", "some"), ("every_distractor", "all")):
         row = benchmark[key]
         if row["count"]:
             seeds = f"{row['seeds'][0]} to {row['seeds'][1]}"
@@ -93,22 +93,19 @@ def _tumor_free(benchmark: Mapping[str, Any]) -> Table:
 
 
 def _calibration(measured: Mapping[str, Any]) -> Table:
-    names = {"brain": "whole brain", "near_tumor": f"within {NEAR_MM:g} mm of the tumor, true or found"}
+    names = {"brain": "whole brain", "near_tumor": f"within {NEAR_MM:g} mm of true or predicted tumor"}
     rows = [(names[key], _number(row["ece"], 4)) for key, row in measured["calibration"].items()]
     return Table(
         "Expected calibration error of the probabilities on these phantoms",
         ("voxels", "ECE"),
         tuple(rows),
-        (
-            f"Confidence of the most probable class against how often it is right, {DEFAULT_BINS} bins "
-            "(Guo et al. 2017).",
-        ),
+        (f"Confidence of the most probable class against its accuracy, {DEFAULT_BINS} bins (Guo et al. 2017).",),
     )
 
 
 def _cases(measured: Sequence[Mapping[str, Any]]) -> Table:
     header = ["case", *[f"Dice {region}" for region in REGIONS]]
-    header += [f"{region} true / found (mL)" for region in REGIONS]
+    header += [f"{region} true / predicted (mL)" for region in REGIONS]
     rows = []
     for row in measured:
         scores = [f"{row['dice'][region]:.3f}" for region in REGIONS]
@@ -131,13 +128,13 @@ def _mirrored(benchmark: Mapping[str, Any]) -> Table:
     rows = []
     phantoms = benchmark["phantoms"]
     if "mirrored" in phantoms:
-        for name, part in (("as it is", phantoms["regions"]), ("mirrored mean", phantoms["mirrored"])):
+        for name, part in (("plain", phantoms["regions"]), ("mirror average", phantoms["mirrored"])):
             rows.append((f"{phantoms['count']} phantoms, mean", name, *[f"{part[r]['mean']:.3f}" for r in REGIONS]))
     for case in benchmark["cases"]:
         if "mirrored" in case:
-            rows.append((case["case"], "as it is", *_dice(case)))
-            rows.append((case["case"], "mirrored mean", *_dice(case["mirrored"])))
-    return Table("Mean over the head and its mirror image", ("on", "answer", *REGIONS), tuple(rows))
+            rows.append((case["case"], "plain", *_dice(case)))
+            rows.append((case["case"], "mirror average", *_dice(case["mirrored"])))
+    return Table("Average over the head and its mirror image", ("on", "prediction", *REGIONS), tuple(rows))
 
 
 def _dice(row: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Corrected cases, and the phantoms they are mixed with, made ready for a retraining."""
+"""The cases of a retraining: corrected cases, and the phantoms they are mixed with."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from training.models.store import SeenCase
 if TYPE_CHECKING:
     from training.preparation.store import PreparedCase, PreparedStore
 
-#: The replayed phantoms have the seeds from here on: far from those of other uses.
+#: First seed of the replayed phantoms, far from the seeds used elsewhere.
 REPLAY_SEED = 500_000_000
-#: The judging phantoms, none of which any training sees. Chosen because each holds all three labels in plenty: where a
-#: region is absent Dice is 0 or 1, and a single voxel would decide which model is promoted.
+#: Phantoms used to compare models, never in training. Each holds plenty of all three labels: where a region is absent,
+#: Dice is 0 or 1, and a single voxel would decide which model is promoted.
 _JUDGES = (3, 8, 11, 7, 6, 10, 4, 12, 24, 27, 30, 19, 18, 21, 1, 16)
 JUDGE_SEEDS = tuple(700_000_000 + number for number in _JUDGES)
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A labeled case to learn from or to judge by.
+    """A labeled case for training or validation.
 
     Attributes:
         case: The images.
         label: A labelmap with TumorLoop's or BraTS's values, on the grid of one of the images.
         split: ``train`` or ``validation``.
-        label_sha256: Hash that names this very label; default is that of the file.
+        label_sha256: Hash that identifies the label; default is that of the file.
     """
 
     case: Case
@@ -40,20 +40,20 @@ class Correction:
     label_sha256: str = ""
 
     def digest(self) -> str:
-        """Return the hash that names the label."""
+        """Return the hash that identifies the label."""
         return self.label_sha256 or file_sha256(self.label)
 
     def seen(self) -> SeenCase:
-        """Return what a model card says of it."""
+        """Return its entry in a model card."""
         return SeenCase(case=self.case.id, patient=self.case.patient, label_sha256=self.digest(), split=self.split)
 
     def with_split(self, split: str) -> Correction:
-        """Return the same correction in another part."""
+        """Return the same correction in another split."""
         return replace(self, split=split)
 
 
 def check_corrections(corrections: Sequence[Correction]) -> None:
-    """Make sure that there is something to learn from.
+    """Check that there is a correction to train on.
 
     Raises:
         InputError: If no correction is for training.
@@ -62,8 +62,8 @@ def check_corrections(corrections: Sequence[Correction]) -> None:
         return
     if corrections:
         raise InputError(
-            f"All {len(corrections)} labeled cases are of patients kept for validation, so there is nothing to train "
-            "on. Submit a corrected label of another patient.",
+            f"All {len(corrections)} labeled cases belong to patients held out for validation, so there is nothing to "
+            "train on. Submit a corrected label of another patient.",
             field="label",
         )
     raise InputError(
@@ -77,9 +77,9 @@ class RetrainCases:
 
     Attributes:
         train: Corrected cases, then phantoms.
-        sampling: How often each of them is drawn.
-        judge: What parent and candidate are judged on.
-        skipped: Corrected cases that could not be read, by id, and why.
+        sampling: Sampling weight of each of them.
+        judge: Cases on which parent and candidate are compared.
+        skipped: Id and error message of corrected cases that could not be read.
     """
 
     train: list[PreparedCase]
@@ -94,10 +94,10 @@ class Mixture:
 
     Attributes:
         replay: Number of phantoms to train on.
-        replay_share: Share of the patches that come from them.
-        judge_phantoms: Phantoms to judge on, while there are few labeled validation cases.
-        enough_validation: So many of those do without phantoms.
-        stride: Sides of a prepared case are multiples of this.
+        replay_share: Fraction of patches taken from them.
+        judge_phantoms: Number of phantoms to compare models on, while there are few labeled validation cases.
+        enough_validation: Number of labeled validation cases from which no phantoms are needed.
+        stride: The sides of a prepared case are multiples of this.
     """
 
     replay: int
@@ -106,10 +106,10 @@ class Mixture:
     enough_validation: int
     stride: int
 
-    def prepare(self, corrections: Sequence[Correction], work_dir: Path, tell: Callable[[str], None]) -> RetrainCases:
-        """Prepare what is not there yet; ``tell`` hears what is done.
+    def prepare(self, corrections: Sequence[Correction], work_dir: Path, report: Callable[[str], None]) -> RetrainCases:
+        """Prepare all cases that are not prepared yet, and call ``report`` with a message for each step.
 
-        A case that cannot be read is skipped: one damaged file must not keep the others from being learned.
+        A case that cannot be read is skipped: one damaged file must not block the others.
 
         Raises:
             InputError: If no case is left to train on; names the skipped ones.
@@ -117,15 +117,15 @@ class Mixture:
         from training.preparation.store import PreparedStore, prepare_phantoms
 
         phantoms = PreparedStore(work_dir / "phantoms")
-        parts, skipped = self._prepare_corrected(corrections, PreparedStore(work_dir / "prepared"), tell)
+        parts, skipped = self._prepare_corrected(corrections, PreparedStore(work_dir / "prepared"), report)
         few = len(parts["validation"]) < self.enough_validation
         replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
         judged = list(JUDGE_SEEDS[: self.judge_phantoms]) if few else []
-        tell("making phantoms")
+        report("generating phantoms")
         made = prepare_phantoms(
             phantoms,
             [*replayed, *judged],
-            on_progress=lambda done, total: tell(f"made phantom {done} of {total}"),
+            on_progress=lambda done, total: report(f"generated phantom {done} of {total}"),
         )
         replay, judge = made[: len(replayed)], made[len(replayed) :]
         train = parts["train"]
@@ -134,22 +134,24 @@ class Mixture:
         return RetrainCases([*train, *replay], sampling, [*parts["validation"], *judge], skipped)
 
     def _prepare_corrected(
-        self, corrections: Sequence[Correction], store: PreparedStore, tell: Callable[[str], None]
+        self, corrections: Sequence[Correction], store: PreparedStore, report: Callable[[str], None]
     ) -> tuple[dict[str, list[PreparedCase]], dict[str, str]]:
-        """Return the prepared cases by their part, and those that had to be skipped, with the reason."""
+        """Return the prepared cases by split, and the skipped ones with the reason."""
         from training.preparation.prepare_cases import prepare_case
 
         parts: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
         skipped: dict[str, str] = {}
         for number, correction in enumerate(corrections, start=1):
-            tell(f"reading corrected case {number} of {len(corrections)}")
+            report(f"reading corrected case {number} of {len(corrections)}")
             case = replace(correction.case, label=correction.label)
             try:
                 parts[correction.split].append(prepare_case(case, store, stride=self.stride))
             except InputError as error:
                 skipped[case.id] = error.message
-                tell(f"skipped {case.id}: {error.message}")
+                report(f"skipped {case.id}: {error.message}")
         if not parts["train"]:
-            reasons = "; ".join(skipped.values()) or "none is kept for training"
-            raise InputError(f"No labeled case can be trained on: {reasons}. Mend or replace the files.", field="label")
+            reasons = "; ".join(skipped.values()) or "none is in the training split"
+            raise InputError(
+                f"No labeled case can be trained on: {reasons}. Repair or replace the files.", field="label"
+            )
         return parts, skipped

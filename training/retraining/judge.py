@@ -1,4 +1,4 @@
-"""Judging a candidate against its parent, on exactly the same cases."""
+"""The decision whether a candidate is promoted: it is compared with its parent on the same cases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scores_of(
     cases: Sequence[PreparedCase],
     on_case: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Return the Dice of each case, whole brains, under the precision of the training; tells after each case."""
+    """Return the Dice of each whole case, computed in the precision of the training; calls ``on_case`` after each."""
     from training.fitting.compile import compile_model
     from training.fitting.score import score
 
@@ -36,31 +36,31 @@ def scores_of(
 
 
 def not_worse(before: Scores, after: Scores, tolerance: float) -> bool:
-    """Tell whether a candidate's mean Dice over cases and regions is at least its parent's minus ``tolerance``."""
+    """Return whether the candidate's mean Dice over cases and regions is at least its parent's minus ``tolerance``."""
     return mean_dice(after) >= mean_dice(before) - tolerance
 
 
 def verdict_of(before: Scores, after: Scores, tolerance: float, moved_to: str | None = None) -> str:
-    """Say in one sentence whether a candidate is promoted, and why.
+    """Return one sentence that says whether a candidate is promoted, and why.
 
     Args:
-        before: The parent's scores.
-        after: The candidate's, on the same cases.
+        before: Scores of the parent.
+        after: Scores of the candidate on the same cases.
         tolerance: See :func:`not_worse`.
-        moved_to: The version that is served now, if it is no longer the parent.
+        moved_to: The current version, if it is no longer the parent.
     """
     old, new = mean_dice(before), mean_dice(after)
     cases = "case" if len(before) == 1 else f"{len(before)} cases"
     numbers = f"mean Dice {new:.4f} against {old:.4f} of its parent on the same {cases}"
     if not not_worse(before, after, tolerance):
-        return f"Not promoted: {numbers}; more than {tolerance:g} is lost."
+        return f"Not promoted: {numbers}, a loss of more than {tolerance:g}."
     if moved_to is not None:
-        return f"Not promoted: {moved_to} became the served model while this one was trained. It has {numbers}."
+        return f"Not promoted: {moved_to} became the current model while this one was trained. It has {numbers}."
     return f"{PROMOTED}: {numbers} (not worse by more than {tolerance:g})."
 
 
 def metrics_of(cases: Sequence[PreparedCase], before: Scores, after: Scores) -> dict[str, Any]:
-    """Return what a model card keeps: means and every case, of parent and candidate."""
+    """Return the metrics for the model card: means and all cases, of parent and candidate."""
 
     def rounded(scores: dict[str, float]) -> dict[str, float]:
         return {region: round(value, 5) for region, value in scores.items()}

@@ -1,10 +1,10 @@
-"""Learning from corrections: a new model version from the current one, promoted if it is not worse.
+"""Retraining: a new model version is trained from the current one on corrections, and promoted if it is not worse.
 
-The corrected cases are mixed with replayed phantoms of fixed seeds, so that the network does not forget what it
-knew. Parent and candidate are judged on exactly the same cases: the labeled patients that the split keeps for
-validation and, while there are few of them, phantoms that no training sees. "Not worse" means: the mean Dice over
-cases and regions is at least the parent's minus a stated tolerance. A candidate that lost more is given two more
-chances, halfway and then a quarter of the way from its parent's weights to its own.
+The corrected cases are mixed with replayed phantoms of fixed seeds to prevent forgetting. Parent and candidate are
+compared on exactly the same cases: the labeled patients held out for validation and, while there are few of them,
+phantoms that are never used in training. "Not worse" means that the mean Dice over cases and regions is at least the
+parent's minus a tolerance. If a candidate loses more, weights halfway and then a quarter of the way from the parent to
+the candidate are tried.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from training.models.weights import Weights, average_weights
 from training.retraining.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
 from training.retraining.judge import Scores, metrics_of, not_worse, scores_of, verdict_of
 
-#: A candidate that forgot too much is not taken back nearer to its parent than this share of the way.
+#: Smallest share of the way from the parent's weights to the trained ones that is tried.
 SMALLEST_SHARE = 0.25
 
 
@@ -36,22 +36,22 @@ class RetrainConfig(BaseModel):
     """Settings of a retraining. The defaults are for two CPU cores and a few minutes.
 
     Attributes:
-        max_epochs: Epochs to run at most.
+        max_epochs: Maximum number of epochs.
         steps_per_epoch: Batches per epoch.
         batch_size: Patches per batch.
         patch: Side of a patch in voxels.
         learning_rate: Peak of the schedule.
         replay: Number of phantoms mixed in.
-        replay_share: Share of the patches that come from phantoms.
-        judge_phantoms: Phantoms to judge on while there are fewer than ``enough_validation`` labeled cases for it.
-        enough_validation: So many labeled validation cases do without phantoms.
-        tolerance: How much mean Dice a candidate may lose and still count as not worse.
-        early_stop_patience: Epochs without a better validation before stopping; 0 never stops early.
-        validate_every: Epochs between two validations.
-        freeze_normalization: Keep the batch normalization as it is; see
+        replay_share: Fraction of patches taken from phantoms.
+        judge_phantoms: Phantoms to compare models on while there are fewer than ``enough_validation`` labeled cases.
+        enough_validation: Number of labeled validation cases from which no phantoms are needed.
+        tolerance: Loss of mean Dice up to which a candidate is not worse.
+        early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
+        validate_every: Epochs between validations.
+        freeze_normalization: Freeze batch normalization; see
         :func:`training.network.unet.freeze_normalization`.
         workers: Threads that prepare batches.
-        seed: Of patches and augmentation.
+        seed: Seed of patches and augmentation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,7 +73,7 @@ class RetrainConfig(BaseModel):
     seed: int = Field(0, ge=0)
 
     def fit_config(self) -> FitConfig:
-        """Return the settings of the training proper."""
+        """Return the settings of the training itself."""
         shared = self.model_dump(include=set(FitConfig.model_fields) - {"patch"})
         return FitConfig(patch=(self.patch,) * 3, **shared)
 
@@ -84,14 +84,14 @@ class RetrainConfig(BaseModel):
 
 @dataclass(frozen=True)
 class RetrainProgress:
-    """Where a retraining stands.
+    """Progress of a retraining.
 
     Attributes:
         state: ``preparing``, ``training`` or ``judging``.
-        message: For people.
-        fit: The training's numbers, while it runs.
-        skipped: Labeled cases that cannot be read and are left out, by id, and why.
-        note: A sentence on something that happened and should be remembered.
+        message: Description of the current step.
+        fit: Progress of the training, while it runs.
+        skipped: Id and error message of labeled cases that cannot be read.
+        note: An event to keep on record.
     """
 
     state: str
@@ -103,7 +103,7 @@ class RetrainProgress:
 
 @dataclass(frozen=True)
 class RetrainResult:
-    """The outcome: the new version, whether it is served now, and why; and which cases had to be left out, and why."""
+    """The outcome: the new version, whether it was promoted and why, and the skipped cases with the reason."""
 
     version: ModelVersion
     promoted: bool
@@ -121,36 +121,36 @@ def retrain(
     on_progress: Callable[[RetrainProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> RetrainResult:
-    """Train a candidate from the current version, judge both, store it, and promote it if it is not worse.
+    """Train a candidate from the current version, compare the two, store it, and promote it if it is not worse.
 
-    A kill at any moment leaves the store as it was; the same call goes on from the last finished epoch.
+    A kill at any moment leaves the store unchanged; the same call resumes from the last finished epoch.
 
     Args:
-        store: Where the current version comes from and the new one goes to.
-        corrections: Labeled cases, with their split.
+        store: Model store with the current version; the new one is added to it.
+        corrections: Labeled cases with their split.
         config: Settings.
-        work_dir: For prepared cases, phantoms and the checkpoint; kept between calls.
-        batch_size: Patches per batch to begin with, where memory is known to be too short for those of ``config``.
-        on_progress: Told after every step.
-        should_stop: Asked after every step; ``True`` ends the training with what was reached.
+        work_dir: Folder for prepared cases, phantoms and the checkpoint; kept between calls.
+        batch_size: Initial patches per batch, if memory is known to be too small for that of ``config``.
+        on_progress: Called after every step.
+        should_stop: Called after every step; ``True`` ends the training and keeps its result so far.
 
     Raises:
-        InputError: If there is nothing to train on, or no label of the training part can be used.
+        InputError: If there is nothing to train on, or no label of the training split can be used.
     """
     check_corrections(corrections)
-    tell = on_progress or (lambda progress: None)
+    report = on_progress or (lambda progress: None)
     started = time.perf_counter()
     parent = store.current()
     network = parent.card.network
     start = parent.load_weights()
     settings = config.fit_config()
     mixture = config.mixture(network.stride)
-    cases = mixture.prepare(corrections, work_dir, lambda message: tell(RetrainProgress("preparing", message)))
+    cases = mixture.prepare(corrections, work_dir, lambda message: report(RetrainProgress("preparing", message)))
     learned = [correction for correction in corrections if correction.case.id not in cases.skipped]
-    message = f"judging {parent.id}, the present model, on {len(cases.judge)} cases"
-    tell(RetrainProgress("judging", message, skipped=cases.skipped))
-    before = scores_of(start, network, settings, cases.judge, _case_counter(tell, message))
-    _set_aside_damaged(work_dir / "checkpoint.npz", tell)
+    message = f"evaluating the current model, {parent.id}, on {len(cases.judge)} cases"
+    report(RetrainProgress("judging", message, skipped=cases.skipped))
+    before = scores_of(start, network, settings, cases.judge, _case_counter(report, message))
+    _set_aside_damaged(work_dir / "checkpoint.npz", report)
     result = fit(
         settings,
         network,
@@ -160,21 +160,23 @@ def retrain(
         start=start,
         sampling=cases.sampling,
         batch_size=batch_size,
-        on_smaller_batch=lambda batch: tell(_smaller_batches(batch)),
-        on_progress=lambda now: tell(RetrainProgress("training", _training_message(now), now)),
+        on_smaller_batch=lambda batch: report(_smaller_batches(batch)),
+        on_progress=lambda fit_progress: report(
+            RetrainProgress("training", _training_message(fit_progress), fit_progress)
+        ),
         should_stop=should_stop,
     )
-    message = f"judging the new model on {len(cases.judge)} cases"
-    tell(RetrainProgress("judging", message))
+    message = f"evaluating the new model on {len(cases.judge)} cases"
+    report(RetrainProgress("judging", message))
     candidate = _candidate(
         start,
         result.weights,
-        score=lambda weights: scores_of(weights, network, settings, cases.judge, _case_counter(tell, message)),
+        score=lambda weights: scores_of(weights, network, settings, cases.judge, _case_counter(report, message)),
         accept=lambda scores: not_worse(before, scores, config.tolerance),
-        tell=tell,
+        report=report,
     )
     after = candidate.scores
-    served = store.current().id  # somebody may have rolled back or promoted while this training ran
+    served = store.current().id  # may have changed while this training ran
     verdict = verdict_of(before, after, config.tolerance, served if served != parent.id else None)
     card = ModelCard(
         parent=parent.id,
@@ -190,7 +192,7 @@ def retrain(
         verdict=verdict,
     )
     version = store.add(candidate.weights, card)
-    (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # this training is finished; the next one starts anew
+    (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # the next training starts from scratch
     promoted = not_worse(before, after, config.tolerance) and served == parent.id
     if promoted:
         store.promote(version.id, verdict)
@@ -199,7 +201,7 @@ def retrain(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Weights, how they were judged, and what share of the way from the parent's to the trained ones they lie."""
+    """Weights, their scores, and their position from the parent's weights (0) to the trained ones (1)."""
 
     weights: Weights
     scores: Scores
@@ -212,20 +214,22 @@ def _candidate(
     *,
     score: Callable[[Weights], Scores],
     accept: Callable[[Scores], bool],
-    tell: Callable[[RetrainProgress], None],
+    report: Callable[[RetrainProgress], None],
 ) -> _Candidate:
-    """Return what was trained or, if it forgot too much, the first acceptable step back.
+    """Return the trained weights or, if they lose too much, the first acceptable average with the parent's.
 
-    If no step back is acceptable either, what was trained is returned.
+    If no average is acceptable either, the trained weights are returned.
     """
-    whole = milder = _Candidate(trained, score(trained))
-    while not accept(milder.scores):
-        if milder.share <= SMALLEST_SHARE:
+    whole = averaged = _Candidate(trained, score(trained))
+    while not accept(averaged.scores):
+        if averaged.share <= SMALLEST_SHARE:
             return whole
-        tell(RetrainProgress("judging", "too much was forgotten: judging a step halfway back to the present model"))
-        weights = average_weights(start, milder.weights)
-        milder = _Candidate(weights, score(weights), milder.share / 2)
-    return milder
+        report(
+            RetrainProgress("judging", "too much Dice was lost: evaluating weights halfway back to the current model")
+        )
+        weights = average_weights(start, averaged.weights)
+        averaged = _Candidate(weights, score(weights), averaged.share / 2)
+    return averaged
 
 
 def _record(config: RetrainConfig, result: FitResult, seconds: float) -> dict[str, Any]:
@@ -246,21 +250,21 @@ def _training_message(progress: FitProgress) -> str:
 
 
 def _smaller_batches(batch: int) -> RetrainProgress:
-    note = f"Memory ran out; the training went on from its last epoch with {batch} patches per batch."
-    return RetrainProgress("training", "memory ran out: going on with smaller batches", note=note)
+    note = f"Memory ran out; the training resumed from its last epoch with {batch} patches per batch."
+    return RetrainProgress("training", "memory ran out: resuming with smaller batches", note=note)
 
 
-def _case_counter(tell: Callable[[RetrainProgress], None], message: str) -> Callable[[], None]:
-    """Return a function that tells, each time it is called, that one more case is judged."""
+def _case_counter(report: Callable[[RetrainProgress], None], message: str) -> Callable[[], None]:
+    """Return a function that reports one more evaluated case each time it is called."""
     done = itertools.count(1)
-    return lambda: tell(RetrainProgress("judging", f"{message}: {next(done)} done"))
+    return lambda: report(RetrainProgress("judging", f"{message}: {next(done)} done"))
 
 
-def _set_aside_damaged(checkpoint: Path, tell: Callable[[RetrainProgress], None]) -> None:
-    """Move a checkpoint away that cannot be read: the training starts anew, rather than never again."""
+def _set_aside_damaged(checkpoint: Path, report: Callable[[RetrainProgress], None]) -> None:
+    """Move an unreadable checkpoint aside, so that the training can start over."""
     try:
         load_state(checkpoint)
     except InputError:
         os.replace(checkpoint, checkpoint.with_name("checkpoint-damaged.npz"))
-        note = "The checkpoint of an earlier training was damaged and is set aside; the training started anew."
-        tell(RetrainProgress("training", "starting anew", note=note))
+        note = "The checkpoint of an earlier training was damaged and was moved aside; the training started over."
+        report(RetrainProgress("training", "starting over", note=note))

@@ -1,23 +1,22 @@
-"""Which patients are kept out of training, decided by a hash of the patient alone.
+"""The split: which patients are held out for validation, decided by a hash of the patient id alone.
 
-So it depends on nothing else: not on the number of cases, nor on the order of their arrival, and a patient never
-changes sides.
+It does not depend on the number of cases or the order of their arrival, so a patient never changes sides.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-#: Share of the patients that validate.
+#: Fraction of patients held out for validation.
 VALIDATION_SHARE = 0.2
 
 
 def is_validation(patient: str, share: float = VALIDATION_SHARE) -> bool:
-    """Tell whether a patient is kept out of training.
+    """Return whether a patient is held out for validation.
 
     Args:
         patient: Id of the patient, not of the case: all cases of a patient stay on one side.
-        share: Share of the patients to keep out, 0-1.
+        share: Fraction of patients to hold out, 0-1.
 
     Examples:
         >>> is_validation("BraTS20_Training_001") == is_validation("BraTS20_Training_001")

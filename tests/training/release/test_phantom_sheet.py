@@ -3,22 +3,20 @@
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from tests import synthetic
 from training.cases.find import case_from_folder
-from training.cli import app
 from training.evaluation.subjects import subject_of_case
 from training.labels import ET
 from training.release import phantom_sheet
 from training.release.phantom_sheet import Strip, draw_strip
 
 
-def test_a_phantom_and_a_case_are_drawn_with_their_labels(tmp_path, case_folder):
-    arguments = ["sheet", tmp_path / "sheet.png", "--count", 1, "--cases", case_folder, "--workers", 1]
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == 0, done.output
-    assert "phantoms: 1 (seeds 0); cases: 1" in done.stdout
+def test_a_phantom_and_a_case_are_drawn_with_their_labels(run, tmp_path, written_studies):
+    case = written_studies / "BraTS20_Training_001"
+    code, stdout, _ = run("sheet", tmp_path / "sheet.png", "--count", 1, "--cases", case, "--workers", 1)
+    assert code == 0
+    assert "phantoms: 1 (seeds 0); cases: 1" in stdout
     with Image.open(tmp_path / "sheet.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     assert pixels.shape[1] > 900
@@ -26,8 +24,8 @@ def test_a_phantom_and_a_case_are_drawn_with_their_labels(tmp_path, case_folder)
     assert yellow.sum() > 100
 
 
-def test_a_strip_shows_four_modalities_and_the_labels_the_patients_right_on_the_left(case_folder):
-    strip = draw_strip(subject_of_case(case_from_folder(case_folder)), "case")
+def test_a_strip_shows_four_modalities_and_the_labels_in_radiological_convention(written_cases):
+    strip = draw_strip(subject_of_case(written_cases[0]), "case")
     assert len(strip.panels) == 5
     assert strip.caption == "case, 6 mL"
     plain, labeled = strip.panels[3].astype(int), strip.panels[4].astype(int)
@@ -37,28 +35,23 @@ def test_a_strip_shows_four_modalities_and_the_labels_the_patients_right_on_the_
     assert (labeled[..., 0] - labeled[..., 2]).max() > 100, f"{ET.name} is red"
 
 
-def test_no_build_fills_more_than_a_third_and_healthy_heads_are_left_out():
+def test_no_kind_fills_more_than_a_third_unless_there_is_no_other_and_healthy_heads_are_left_out():
     kinds = ["ring", "healthy", "ring", "ring", "low", "ring", "solid", "low", "low", "patchy"]
-    strips = (Strip("", (), kind, seed) for seed, kind in enumerate(kinds))
-    chosen = list(phantom_sheet._limited_per_kind(strips, 6))
-    assert [strip.seed for strip in chosen] == [0, 2, 4, 6, 7, 9]
+    for names, count, expected in ((kinds, 6, [0, 2, 4, 6, 7, 9]), (["ring"] * 100, 3, [0, 12, 13])):
+        strips = (Strip("", (), kind, seed) for seed, kind in enumerate(names))
+        assert [strip.seed for strip in phantom_sheet._limited_per_kind(strips, count)] == expected
 
 
-def test_if_all_are_alike_the_sheet_is_filled_all_the_same():
-    strips = (Strip("", (), "ring", seed) for seed in range(100))
-    assert [strip.seed for strip in phantom_sheet._limited_per_kind(strips, 3)] == [0, 12, 13]
-
-
-def test_images_of_tcga_carry_their_attribution(tmp_path):
+def test_images_of_tcga_carry_their_attribution(tmp_path, written_cases):
     case = case_from_folder(synthetic.write_case(tmp_path, "TCGA-FG-6692"))
-    other = case_from_folder(synthetic.write_case(tmp_path, "BraTS20_Training_001"))
-    assert phantom_sheet._credit([case, other]).startswith("TCGA-FG-6692: TCGA-LGG, The Cancer Imaging Archive, CC BY")
-    assert phantom_sheet._credit([other]) == ""
+    assert phantom_sheet._credit([case, written_cases[0]]).startswith(
+        "TCGA-FG-6692: TCGA-LGG, The Cancer Imaging Archive, CC BY"
+    )
+    assert phantom_sheet._credit(written_cases[:1]) == ""
 
 
 @pytest.mark.parametrize(("name", "words"), [("sheet.jpg", "must be a .png file"), ("sheet.png", "has a label")])
-def test_what_cannot_be_drawn_ends_with_2(tmp_path, name, words):
-    folder = synthetic.write_case(tmp_path, label=False)
-    done = CliRunner().invoke(app, ["sheet", str(tmp_path / name), "--cases", str(folder)])
-    assert done.exit_code == 2
-    assert words in done.stderr
+def test_an_invalid_request_ends_with_2(run, tmp_path, name, words):
+    code, _, stderr = run("sheet", tmp_path / name, "--cases", synthetic.write_case(tmp_path, label=False))
+    assert code == 2
+    assert words in stderr
