@@ -1,4 +1,4 @@
-"""Writing files that must not be lost: a temporary name in the same folder, fsync, ``os.replace``."""
+"""Atomic, durable writes: a temporary file in the same folder, fsync, ``os.replace``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename inside ``folder`` durable (does nothing where folders cannot be opened, as on Windows)."""
+    """Make a rename inside ``folder`` durable (no effect on Windows, where folders cannot be opened)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -23,7 +23,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder and those above it that are not there, durably: a file is only as safe as its folder's entry."""
+    """Create a folder and its missing parents durably: a file is only as safe as the entry of its folder."""
     folder = Path(folder)
     missing = []
     above = folder
@@ -37,13 +37,13 @@ def make_folder(folder: Path) -> Path:
 
 
 def write_with(path: Path, write: Callable[[Path], None]) -> Path:
-    """Let ``write`` fill a temporary file beside ``path``, then move it into place.
+    """Call ``write`` with a temporary path beside ``path``, then rename the file.
 
-    The temporary name keeps the endings of ``path`` (``.nii.gz``), because writers choose a format by them.
+    The temporary file keeps the endings of ``path`` (``.nii.gz``), because writers choose the format by them.
 
     Args:
-        path: The file to be written; its folder is created.
-        write: Called with the temporary path; must leave a complete file there.
+        path: The file to write; its folder is created.
+        write: Called with the temporary path; must write a complete file there.
 
     Returns:
         ``path``.
@@ -83,14 +83,14 @@ def write_json(path: Path, content: Any) -> Path:
 
 
 def publish_folder(temporary: Path, folder: Path) -> Path:
-    """Move a finished folder into place: every file is fsynced, then the folder gets its name in one rename.
+    """Publish a finished folder: every file is fsynced, then the folder is renamed.
 
     Args:
         temporary: A complete folder on the same file system.
-        folder: The final name; must not exist.
+        folder: The final path; must not exist.
 
     Raises:
-        FileExistsError: If ``folder`` exists already.
+        FileExistsError: If ``folder`` exists.
     """
     if folder.exists():
         raise FileExistsError(folder)

@@ -1,4 +1,4 @@
-"""The time, as it is written into every record."""
+"""The clock of all records."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import datetime, timezone
 
 
 def now() -> str:
-    """Return the time in UTC, ISO 8601, to the second."""
+    """Return the current time in UTC as ISO 8601 with seconds."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

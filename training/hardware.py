@@ -1,4 +1,4 @@
-"""What the machine can do: the precision to compute in, and the backend's settings before its first operation."""
+"""Hardware: the precision to compute in, backend settings, and free memory."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def silence_backend_logs() -> None:
-    """Keep TensorFlow's start-up chatter off the terminal. Call before Keras is imported."""
+    """Hide TensorFlow's log lines at startup. Call before Keras is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 @cache
 def prepare_backend() -> None:
-    """Import Keras quietly and, on a GPU with TensorFlow, let memory grow instead of taking all of it.
+    """Import Keras without log lines and, on a GPU with TensorFlow, enable memory growth.
 
-    Memory growth must be set before the first operation; afterwards TensorFlow refuses.
+    Memory growth must be set before the first operation.
     """
     silence_backend_logs()
     import keras
@@ -32,8 +32,8 @@ def prepare_backend() -> None:
 def best_policy() -> str:
     """Return the Keras dtype policy to compute under: ``mixed_bfloat16``, ``mixed_float16`` or ``float32``.
 
-    bfloat16 where the hardware multiplies it (GPUs of compute capability 8 and up, CPUs with AVX512-BF16 or AMX),
-    float16 on older GPUs with tensor cores, else float32. Weights are float32 under each of them.
+    bfloat16 where the hardware supports it (GPUs of compute capability 8 and up, CPUs with AVX512-BF16 or AMX), float16
+    on older GPUs with tensor cores, else float32. Weights are float32 in all of them.
     """
     prepare_backend()
     capability = _gpu_capability()
@@ -43,16 +43,13 @@ def best_policy() -> str:
 
 
 def has_gpu() -> bool:
-    """Return whether the machine seems to have a GPU that may be used; needs no backend."""
+    """Return whether the machine seems to have a usable GPU, without a backend."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def free_memory_bytes() -> int:
-    """Return the memory that could still be had, in bytes (half of all memory where that is unknown).
-
-    A container's own limit counts, where there is one.
-    """
+    """Return the available memory in bytes (half of all memory if that is unknown), within the limit of a container."""
     machine = _machine_free_bytes()
     limit = _container_free_bytes()
     return machine if limit is None else min(machine, limit)
@@ -72,14 +69,14 @@ def _machine_free_bytes() -> int:
 
 
 def _container_free_bytes(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return what the control group of this container (version 2) may still take; ``None`` without a limit."""
+    """Return the memory left to this container (control groups version 2); ``None`` without a limit."""
     try:
         limit = (root / "memory.max").read_text(encoding="ascii").strip()
         if limit == "max":
             return None
         used = int((root / "memory.current").read_text(encoding="ascii"))
         facts = dict(line.split() for line in (root / "memory.stat").read_text(encoding="ascii").splitlines())
-        # files that are only cached are given back when memory is needed
+        # cached files are released when memory is needed
         return max(0, int(limit) - used + int(facts.get("inactive_file", 0)))
     except (OSError, ValueError):
         return None
@@ -108,7 +105,7 @@ def _gpu_capability() -> tuple[int, int] | None:
 
 
 def cpu_supports_bfloat16() -> bool:
-    """Return whether the CPU has instructions for bfloat16; needs no backend."""
+    """Return whether the CPU has bfloat16 instructions, without a backend."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
     except OSError:

@@ -1,4 +1,4 @@
-"""The hash by which files are known."""
+"""The hash that identifies files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal; the file is not held in memory.
+    """Return the SHA-256 of a file in hexadecimal, without loading it into memory.
 
     Raises:
         OSError: If it cannot be read.

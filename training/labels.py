@@ -1,8 +1,8 @@
-"""The labels of a glioma: the one home of their names, values, colors, codes and regions.
+"""The labels of a glioma: names, values, colors, codes and regions.
 
-Inside TumorLoop and on the wire the values are contiguous: 0 background, 1 necrotic core, 2 peritumoral edema,
-3 enhancing tumor. Contiguous on purpose: 3D Slicer imports the segments of a labelmap by position
-(value = index + 1), so BraTS's 4 would arrive as an empty segment. Only the BraTS exporter writes 4.
+The values are contiguous: 0 background, 1 necrotic core, 2 peritumoral edema, 3 enhancing tumor. The reason is that 3D
+Slicer imports the segments of a labelmap by position (value = index + 1), so that BraTS's 4 would become an empty
+segment. Only the BraTS export writes 4.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Label:
     """One class of the segmentation.
 
     Attributes:
-        value: The voxel value inside TumorLoop and on the wire.
+        value: The voxel value in TumorLoop.
         brats: The voxel value in BraTS 2017-2021 files.
         key: Short name (``NCR``).
-        name: Full name, as shown to people.
+        name: Full name.
         color: Display color, red, green, blue in 0-255.
         category: Coded segment category.
         type: Coded segment type.
@@ -58,7 +58,7 @@ ET = Label(3, 4, "ET", "enhancing tumor", (255, 0, 0), MORPHOLOGICALLY_ALTERED, 
 LABELS: tuple[Label, ...] = (NCR, ED, ET)
 NUM_CLASSES = len(LABELS) + 1
 
-#: Name to value, in the order of the values: what ``/info`` and every result carry.
+#: Name to value, in the order of the values, as in ``/info`` and every result.
 LABEL_NAMES: dict[str, int] = {label.name: label.value for label in LABELS}
 
 #: The BraTS regions as sets of label values: whole tumor, tumor core, enhancing tumor.
@@ -83,22 +83,22 @@ def value_of(name: str) -> int | None:
 
 
 def from_file_values(labelmap: np.ndarray, *, where: str = "the label") -> tuple[np.ndarray, str]:
-    """Map any BraTS value scheme to the internal values.
+    """Map any BraTS label scheme to the internal values.
 
     Schemes: ``{0, 1, 2, 4}`` (BraTS 2017-2021), ``{0, 1, 2, 3}`` (2023 and converted data), and
-    ``{0, 1, 2, 3, 4}`` of 2013-2015, where 3 is non-enhancing tumor and joins the necrotic core. A file that
-    holds a 3 and no 4 is read as the contiguous scheme.
+    ``{0, 1, 2, 3, 4}`` of 2013-2015, where 3 is non-enhancing tumor and is merged into the necrotic core. A
+    file with a 3 and no 4 is read as the contiguous scheme.
 
     Args:
         labelmap: Array of any numeric dtype and shape; floats must hold integers.
-        where: How to name the file in an error.
+        where: Name of the file in errors.
 
     Returns:
         The ``uint8`` labelmap of internal values and the name of the scheme: ``"brats-2017"``,
         ``"contiguous"`` or ``"brats-2013"``.
 
     Raises:
-        InputError: If values are not finite integers, or other than 0 to 4.
+        InputError: If values are not integers from 0 to 4.
     """
     values = np.unique(labelmap)
     if not np.all(np.isfinite(values)) or np.any(values != np.round(values)):

@@ -1,7 +1,7 @@
-"""The four modalities: their order, and how to know them by name.
+"""The four modalities: their order, and how they are recognized by name.
 
-Names come from everywhere: files of BraTS of all years, DICOM series descriptions, nodes in 3D Slicer. They are
-cut into words, so that ``t1ce`` is never taken for ``t1``, nor ``T2 FLAIR`` for ``t2``.
+Names come from BraTS files of all years, DICOM series descriptions, and nodes in 3D Slicer. They are split into words,
+so that ``t1ce`` is never mistaken for ``t1``, nor ``T2 FLAIR`` for ``t2``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from training.errors import InputError
 #: The modalities, always in this order.
 ROLES: tuple[str, ...] = ("t1", "t1ce", "t2", "flair")
 
-#: Which modality is the reference if nobody names one: the first of these that is there.
+#: The default reference is the first of these that is present.
 REFERENCE_ORDER: tuple[str, ...] = ("t1ce", "t1", "t2", "flair")
 
-#: What to call them in front of people.
+#: Display names.
 TITLES: dict[str, str] = {
     "t1": "T1",
     "t1ce": "T1 with contrast",
@@ -43,13 +43,13 @@ _NOT_CONTRAST = {"op", "operative", "operation", "surgery", "rt", "radiation", "
 
 
 def role_of(name: str) -> str | None:
-    """Tell the modality from a file name, a series description or a node name.
+    """Recognize the modality by a file name, a series description or a node name.
 
     Args:
-        name: Without folders. Case and file ending do not matter.
+        name: Name without folders; case and file ending do not matter.
 
     Returns:
-        One of :data:`ROLES`; ``None`` if the name says nothing, or speaks of two modalities.
+        One of :data:`ROLES`; ``None`` if the name indicates no modality or two.
 
     Examples:
         >>> role_of("BraTS20_Training_001_t1ce.nii.gz"), role_of("BraTS-GLI-00001-000-t2f.nii.gz")
@@ -76,18 +76,17 @@ def role_of(name: str) -> str | None:
 
 
 def roles_of(names: Iterable[str], *, allow_missing: bool = False) -> dict[str, str]:
-    """Assign names to the four modalities; names that speak of none are left out.
+    """Assign names to the four modalities; other names are ignored.
 
     Args:
-        names: Names as :func:`role_of` takes them.
-        allow_missing: Return the roles there are, at least one.
+        names: Names as for :func:`role_of`.
+        allow_missing: Accept missing roles (at least one is needed).
 
     Returns:
         Role to name, in the order of :data:`ROLES`.
 
     Raises:
-        InputError: If a role is missing (where it may not, or all are) or claimed by two names; the message lists
-            the names.
+        InputError: If a role is missing (and not allowed to be, or all are) or has two names; lists the names.
     """
     names = list(names)
     claims: dict[str, list[str]] = {role: [] for role in ROLES}
@@ -108,7 +107,7 @@ def roles_of(names: Iterable[str], *, allow_missing: bool = False) -> dict[str, 
 
 
 def display_name(role: str) -> str:
-    """Return how messages name a modality.
+    """Return the name of a modality in messages.
 
     Examples:
         >>> display_name("t1ce")
@@ -118,20 +117,20 @@ def display_name(role: str) -> str:
 
 
 def missing_message(missing: Iterable[str], names: Iterable[str]) -> str:
-    """Say which modalities are missing among ``names``, and how they are recognized."""
+    """Return the message about modalities missing among ``names``."""
     titles = ", ".join(display_name(role) for role in missing)
     seen = ", ".join(sorted(names)) or "no image files"
     return f"Missing: {titles}. Found: {seen}. Files are recognized by t1, t1ce, t2, flair (or t1n, t1c, t2w, t2f)."
 
 
 def words_of(name: str) -> list[str]:
-    """Cut a name into lower-case words at everything but letters and digits, without its file ending."""
+    """Split a name without its file ending into lower-case words of letters and digits."""
     text = _EXTENSION.sub("", name.strip().lower())
     text = re.sub(r"\bw\s?/\s?o\b", " wo ", text)
     text = re.sub(r"t2\s?\*", "t2star", text)
     text = re.sub(r"\+\s?c\b|(?<![a-z0-9])c\s?\+", " ce ", text)
     words = re.findall(r"[a-z0-9]+", text)
-    for preposition in ("to", "onto", "in", "on"):  # "t2_to_t1" is a T2 moved onto the T1
+    for preposition in ("to", "onto", "in", "on"):  # "t2_to_t1" is a T2 registered to the T1
         if preposition in words[1:]:
             words = words[: words.index(preposition, 1)]
     return words
@@ -142,7 +141,7 @@ def _follows(words: list[str], first: str, second: str) -> bool:
 
 
 def _mentions_contrast(words: list[str]) -> bool:
-    """Whether the words around a plain T1 tell of contrast agent: "AX T1 POST", "ce-gad_T1w", "t1_c"."""
+    """Return whether the words around a plain T1 mention contrast agent: "AX T1 POST", "ce-gad_T1w", "t1_c"."""
     if any(_NO_CONTRAST.fullmatch(word) for word in words):
         return False
     for position, word in enumerate(words):

@@ -1,4 +1,4 @@
-"""Independent pieces of work on all cores, in processes that start light."""
+"""Parallel jobs in lightweight processes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _main_lock = threading.Lock()
 
 
 def map_unordered(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int | None = None) -> Iterator[Item]:
-    """Yield ``work(job)`` as each finishes, from spawned processes with one BLAS thread each.
+    """Yield ``work(job)`` in order of completion, from spawned processes with one BLAS thread each.
 
-    Only a few jobs are handed out ahead, so that results do not pile up. A job that raises ends the rest.
+    Only a few jobs are submitted ahead, so that results do not accumulate. An error ends the remaining jobs.
 
     Args:
-        work: A function of an importable module (not of a script: the children do not run it again).
-        jobs: What it is called with; must be picklable.
-        workers: Processes; ``None`` takes one per core, 1 works in this process.
+        work: A function of an importable module (not of a script, which the children do not run).
+        jobs: Its arguments; must be picklable.
+        workers: Number of processes; ``None`` for one per core, 1 to run in this process.
     """
     count = workers or available_cores()
     if count == 1:
@@ -46,18 +46,18 @@ def map_unordered(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use (fewer than the machine's in a container)."""
+    """Return the number of cores this process may use (fewer than the machine has, in a container)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[Any], Item], jobs: Iterable[Any]) -> set[Future[Item]]:
-    with _without_main():  # submitting is what starts the children
+    with _without_main():  # submitting starts the children
         return {pool.submit(work, job) for job in jobs}
 
 
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    """Keep spawned children from importing ``__main__`` again: it may be a server, with all of its libraries."""
+    """Keep spawned children from importing ``__main__``, which may be a server with all its libraries."""
     main = sys.modules["__main__"]
     with _main_lock:
         kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
@@ -71,7 +71,7 @@ def _without_main() -> Iterator[None]:
 
 
 def _one_thread() -> None:
-    """Leave the other cores to the other processes."""
+    """Limit BLAS to one thread, leaving the other cores to the other processes."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:

@@ -16,7 +16,8 @@ from training.atomic import write_json, write_text
 from training.images.grid import Volume
 from training.labels import LABELS, REGION_NAMES, REGIONS
 from training.modalities import ROLES
-from training.pictures.case_picture import case_picture, comparison_picture, flythrough_gif
+from training.pictures.case_picture import case_picture, comparison_picture
+from training.pictures.flythrough import flythrough_gif
 
 
 def write_report(record: LoopRecord, out: Path, *, failure: str, seconds: float) -> Path:

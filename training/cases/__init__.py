@@ -1,1 +1,1 @@
-"""What a case is, and how its four volumes are found in folders and 4D files."""
+"""Cases: four volumes of one head, found in folders and 4D files."""

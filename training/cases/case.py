@@ -1,7 +1,6 @@
-"""Cases: four modalities of one head, where their files are, and perhaps a label.
+"""Cases: the files of four modalities of one head, and perhaps a label.
 
-Nothing is read when a case is made; :meth:`Case.read` reads. Finding cases in a folder tree is
-:mod:`training.cases.find`'s work, which is reachable from here as :func:`find_cases`.
+Creating a case reads nothing; :meth:`Case.read` does. :mod:`training.cases.find` finds cases in folders.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
 
 @dataclass(frozen=True)
 class Source:
-    """Where one modality is: a file, and which volume of it if it holds several."""
+    """The file of one modality, and the index of its volume in a 4D file."""
 
     path: Path
     channel: int | None = None
@@ -38,11 +37,11 @@ class Case:
     """Four modalities of one head at one time.
 
     Attributes:
-        id: A slug; holds nothing of a path.
+        id: A slug; contains no path.
         sources: Role to file, in the order of :data:`training.modalities.ROLES`.
         label: The labelmap that came with the case, if any.
-        patient: Cases of one patient must never be split between training and validation.
-        folder: The folder it was found in, if it was found in one.
+        patient: Patient id; cases of one patient must not be split between training and validation.
+        folder: The folder in which it was found, if any.
         allow_missing: Whether modalities may be missing (all but one); such a case can only be segmented.
     """
 
@@ -64,7 +63,7 @@ class Case:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The roles there is no file for; empty unless :attr:`allow_missing`."""
+        """The missing roles; empty unless :attr:`allow_missing`."""
         return tuple(role for role in ROLES if role not in self.sources)
 
     def read(self, role: str) -> Volume:
@@ -84,7 +83,7 @@ class Case:
             raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
 
     def read_all(self) -> dict[str, Volume]:
-        """Read the modalities there are side by side; a file that holds several is read once.
+        """Read all modalities in parallel; a 4D file is read once.
 
         Raises:
             InputError: As :meth:`read`.
@@ -101,7 +100,7 @@ class Case:
             return dict(zip(self.sources, pool.map(self.read, self.sources), strict=True))
 
     def read_label(self) -> Volume:
-        """Read the label, ``uint8`` with TumorLoop's values whatever scheme the file uses.
+        """Read the label as ``uint8`` with TumorLoop's values, from any label scheme.
 
         Raises:
             InputError: If there is none, or it cannot be used; ``field`` is ``"label"``.
@@ -113,7 +112,7 @@ class Case:
         return Volume(values, volume.grid)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over the files, the channels taken of them, and the label if there is one."""
+        """Return the SHA-256 of the files, their channel indices, and the label if there is one."""
         digest = hashlib.sha256()
         for role, source in self.sources.items():
             digest.update(f"{role}:{source.channel}:".encode())
@@ -140,15 +139,15 @@ def case_from_files(
     folder: Path | None = None,
     allow_missing: bool = False,
 ) -> Case:
-    """Make a case of loose files, told apart by their names.
+    """Make a case of files whose modalities are recognized by name.
 
     Raises:
-        InputError: If a modality is missing (and not allowed to be) or claimed twice; names the files.
+        InputError: If a modality is missing (and not allowed to be) or has two files; names the files.
     """
     by_name: dict[str, Path] = {}
     for path in map(Path, paths):
         if path.name in by_name:
-            raise InputError(f"{by_name[path.name]} and {path} bear the same name; say which one is which modality.")
+            raise InputError(f"{by_name[path.name]} and {path} have the same name; say which one is which modality.")
         by_name[path.name] = path
     sources = {role: Source(by_name[name]) for role, name in roles_of(by_name, allow_missing=allow_missing).items()}
     return Case(id, sources, label, folder=folder, allow_missing=allow_missing)
@@ -157,13 +156,13 @@ def case_from_files(
 def case_from_roles(
     paths: Mapping[str, Path | str], *, id: str = "case", label: Path | None = None, allow_missing: bool = False
 ) -> Case:
-    """Make a case of files whose modality is known.
+    """Make a case of files whose modalities are known.
 
     Args:
         paths: Role to file.
-        id: The case's id.
+        id: Id of the case.
         label: Its labelmap, if any.
-        allow_missing: Take the modalities there are, at least one.
+        allow_missing: Accept missing modalities (at least one is needed).
 
     Raises:
         InputError: If a role is unknown or missing (and not allowed to be), or one file is given for two roles.
@@ -192,15 +191,13 @@ def case_from_4d(
 
     Args:
         path: 4D NIfTI or NRRD.
-        order: The roles in the order of the file's volumes; default is the Decathlon's
-            (:data:`DECATHLON_ORDER`). May be longer than four if it names others, which are left out.
-        id: Default is the file's name as a slug.
+        order: The roles in the order of the volumes; default is :data:`DECATHLON_ORDER`. Other names in it are ignored.
+        id: Default is the file name as a slug.
         label: Its labelmap, if any.
-        allow_missing: Take the modalities the order names, at least one.
+        allow_missing: Accept missing modalities (at least one is needed).
 
     Raises:
-        InputError: If the number of volumes and the order disagree, or a modality is missing in the order (and not
-            allowed to be).
+        InputError: If the number of volumes differs from the order, or the order lacks a modality (and may not).
     """
     path = Path(path)
     names = tuple(order) if order is not None else DECATHLON_ORDER

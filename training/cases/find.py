@@ -1,8 +1,8 @@
-"""Finding cases in a folder tree, whatever year of BraTS it comes from.
+"""Finding cases in a folder tree, in the layouts of all BraTS years.
 
-A folder whose images claim each modality once is a case, named after the folder. A folder where several sets of
-four lie side by side (``a_t1.nii, a_t2.nii ... b_t1.nii ...``) holds one case per common name. A file without a
-modality in its name is a case if it holds four volumes. What looks like a case and is none is reported.
+A folder with one image per modality is a case, named after the folder. A folder with several sets of four images
+(``a_t1.nii, a_t2.nii ... b_t1.nii ...``) holds one case per common name. A file without a modality in its name is a
+case if it holds four volumes. Whatever looks like a case but is unusable is reported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from training.images.read import count_channels, image_ending
 from training.modalities import ROLES, role_of, roles_of, words_of
 
 _LABEL_WORDS = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt"}
-_LABEL_WORDS |= {"glistrboost", "manuallycorrected"}  # as TCGA's BraTS labels are called
+_LABEL_WORDS |= {"glistrboost", "manuallycorrected"}  # names of the BraTS labels of TCGA
 _MASK_WORDS = {"mask", "brainmask", "masks"}
 _OUTSIDE = "This link leads out of the studies folder, so it was not followed. Copy the files, or set follow_links."
 
@@ -32,12 +32,12 @@ def find_cases(
     """Find all cases below a folder.
 
     Args:
-        root: Searched at any depth; hidden files and folders are passed over, links are followed.
-        allow_missing: Take cases with a modality or more missing as well.
-        follow_external_links: Follow links to places outside ``root``, too; otherwise they are problems.
+        root: Searched at any depth; hidden files and folders are skipped, links are followed.
+        allow_missing: Accept cases with missing modalities.
+        follow_external_links: Also follow links that lead out of ``root``; otherwise they are reported as problems.
 
     Returns:
-        The cases, sorted by id, ids unique; and what looked like a case but cannot be used.
+        The cases, sorted by id, with unique ids; and unusable cases.
 
     Raises:
         InputError: If ``root`` is not a folder.
@@ -52,25 +52,25 @@ def find_cases(
         found, wrong = _cases_in(folder, allow_missing, outside)
         cases += found
         problems += wrong
-    problems += [Problem(path, _OUTSIDE) for path in outside.met]
+    problems += [Problem(path, _OUTSIDE) for path in outside.found]
     return _with_unique_ids(cases, root), problems
 
 
 class _ExternalLinks:
-    """Tells which paths are links out of a folder, and remembers those it has met.
+    """Detects links that lead out of a folder, and records them.
 
     Args:
-        root: The folder; ``None`` where everything may be followed.
+        root: The folder; ``None`` to follow all links.
     """
 
     def __init__(self, root: Path | None) -> None:
         self._root = None if root is None else root.resolve()
-        self.met: list[Path] = []
+        self.found: list[Path] = []
 
     def __call__(self, path: Path) -> bool:
         if self._root is None or path.resolve().is_relative_to(self._root):
             return False
-        self.met.append(path)
+        self.found.append(path)
         return True
 
 
@@ -90,16 +90,16 @@ def candidate_images(folder: Path) -> list[Path]:
 
 
 def is_label(name: str) -> bool:
-    """Tell whether a file name speaks of a tumor segmentation."""
+    """Return whether a file name indicates a tumor segmentation."""
     words = set(words_of(name))
     return bool(words & _LABEL_WORDS) or name.lower().endswith(".seg.nrrd")
 
 
 def only_label(files: Iterable[Path]) -> Path | None:
-    """Return the one label among files, ``None`` if there is none.
+    """Return the single label among files, ``None`` if there is none.
 
     Raises:
-        InputError: If there are several and none of them is a manual correction of the others.
+        InputError: If there are several and none of them is a manual correction.
     """
     labels = [file for file in files if is_label(file.name)]
     if len(labels) > 1:
@@ -112,7 +112,7 @@ def only_label(files: Iterable[Path]) -> Path | None:
 
 
 def _folders(root: Path, outside: Callable[[Path], bool]) -> Iterator[Path]:
-    """Walk the visible folders, each once even where links go in circles; not those that lie outside."""
+    """Walk the visible folders, each once even if links form cycles; external ones are skipped."""
     seen: set[str] = set()
     for current, names, _ in os.walk(root, followlinks=True):
         real = os.path.realpath(current)
@@ -127,7 +127,7 @@ def _folders(root: Path, outside: Callable[[Path], bool]) -> Iterator[Path]:
 
 
 def _holds_labels(name: str, siblings: set[str]) -> bool:
-    """Whether a folder is the labels' part of a Decathlon data set (``labelsTr`` beside ``imagesTr``)."""
+    """Return whether a folder holds the labels of a Decathlon data set (``labelsTr`` beside ``imagesTr``)."""
     return name.startswith("labels") and name.replace("labels", "images", 1) in siblings
 
 
@@ -162,7 +162,7 @@ def _case_of_folder(
 
 
 def _sets_by_common_name(images: list[Path]) -> dict[str, list[Path]]:
-    """Group files by the part of their names that is not the modality; empty unless two groups are complete."""
+    """Group files by their common names; empty unless two groups are complete."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for file in images:
         groups[common_name(file)].append(file)
@@ -222,7 +222,7 @@ def _label_of_4d(file: Path) -> Path | None:
 
 
 def common_name(file: Path) -> str:
-    """Return a file's stem without the words that tell its modality or that it is a label.
+    """Return the stem of a file without the words for its modality or for a label.
 
     Examples:
         >>> common_name(Path("BraTS20_Training_001_t1ce.nii.gz")), common_name(Path("t2.nii"))
@@ -238,7 +238,7 @@ def common_name(file: Path) -> str:
 
 
 def _with_unique_ids(cases: list[Case], root: Path) -> list[Case]:
-    """Give cases that share an id the path below ``root`` as id; the order of the walk plays no part."""
+    """Derive the ids of cases that share one from their paths below ``root``, independent of the order."""
     by_id: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         by_id[case.id].append(case)
@@ -254,15 +254,15 @@ def _with_unique_ids(cases: list[Case], root: Path) -> list[Case]:
 
 
 def case_from_folder(folder: Path | str, *, id: str | None = None, allow_missing: bool = False) -> Case:
-    """Make a case of the images that lie in one folder: four files, or one 4D file; a label may lie beside them.
+    """Make a case of the images in one folder: four files, or one 4D file, and optionally a label.
 
     Args:
-        folder: Only its own files are looked at; hidden ones and ``._`` files of macOS are not.
-        id: Default is the folder's name as a slug.
-        allow_missing: Take the modalities there are, at least one.
+        folder: The folder; subfolders and hidden files are ignored.
+        id: Default is the name of the folder as a slug.
+        allow_missing: Accept missing modalities (at least one is needed).
 
     Raises:
-        InputError: If a modality is missing (and not allowed to be) or claimed twice; names the files.
+        InputError: If a modality is missing (and not allowed to be) or has two files; names the files.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""What names tell: a case's id, and its patient."""
+"""Case ids and patient ids from names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from training.images.read import image_ending
 
 _PATIENTS = (
-    re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+", re.IGNORECASE),  # BraTS 2023: the last field counts the visits
+    re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+", re.IGNORECASE),  # BraTS 2023: the last field is the visit
     re.compile(r"(TCGA-[A-Za-z0-9]{2}-[A-Za-z0-9]{4})(?:[^A-Za-z0-9].*)?", re.IGNORECASE),
     re.compile(r"(UPENN-GBM-\d+)_\d+", re.IGNORECASE),
     re.compile(r"(sub-[A-Za-z0-9]+)(?:[_-].*)?"),
@@ -20,8 +20,8 @@ _PATIENTS = (
 def slug(name: str) -> str:
     """Turn any name into an id of 1 to 64 letters, digits, ``_`` and ``-``.
 
-    Dots become ``-`` (MONAI Label takes what follows a dot for a file ending). What cannot be kept is replaced by
-    a short hash, so that two different long or foreign names stay different.
+    Dots become ``-`` (MONAI Label takes the part after a dot for a file ending). A name that is too long or has no
+    ASCII letters gets a short hash, so that different names stay different.
 
     Examples:
         >>> slug("BraTS20_Training_001"), slug("W39_1998.09.19"), slug("Müller, T1")
@@ -36,7 +36,7 @@ def slug(name: str) -> str:
 
 
 def patient_of(case_id: str) -> str:
-    """Tell the patient from a case's id, where the naming is known to count visits; else the id itself."""
+    """Return the patient id if the case id follows a known naming scheme with visits, else the case id itself."""
     for pattern in _PATIENTS:
         match = pattern.fullmatch(case_id)
         if match:

@@ -41,7 +41,8 @@ def render(
     `python -m training render cases/phantom_0001 --labelmap results/phantom_0001_seg.nii.gz`
     """
     from training.modalities import ROLES
-    from training.pictures.case_picture import case_picture, flythrough_gif
+    from training.pictures.case_picture import case_picture
+    from training.pictures.flythrough import flythrough_gif
 
     if volume not in ROLES:
         raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")

@@ -1,11 +1,11 @@
-"""Whether the network is as often right as it is sure: the expected calibration error (ECE).
+"""Calibration of the class probabilities: the expected calibration error (ECE).
 
-Of each voxel, the confidence is the largest class probability, and it is right or wrong. Voxels are put into bins of
-equal width by their confidence; the ECE is the mean distance between confidence and share of right voxels over the
-bins, weighted by the voxels in them (Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599).
+The confidence of a voxel is its largest class probability. Voxels are grouped into bins of equal width by confidence;
+the ECE is the mean distance between confidence and accuracy over the bins, weighted by their numbers of voxels (Guo et
+al. 2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599).
 
-Nine tenths of a brain are easy background, which hides what happens at the tumor. So it is told twice: over the
-brain, and over the brain within 10 mm of the tumor, be it the true or the predicted one.
+Nine tenths of a brain are easy background, which hides errors at the tumor. The ECE is therefore computed twice: over
+the brain, and over the part of the brain within 10 mm of true or predicted tumor.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from training.images.masks import bounding_box
 
 BrainPart = Literal["brain", "near_tumor"]
 
-#: Which voxels the error is told for.
+#: The parts of the brain for which the error is computed.
 BRAIN_PARTS: tuple[BrainPart, ...] = ("brain", "near_tumor")
-#: What counts as near the tumor.
+#: Distance that counts as near the tumor.
 NEAR_MM = 10.0
 DEFAULT_BINS = 15
 
@@ -31,11 +31,11 @@ class Bin:
     """One row of a reliability table.
 
     Attributes:
-        low: Confidences in the bin are above this,
-        high: and at most this.
-        voxels: How many there are.
+        low: Lower end, exclusive.
+        high: Upper end, inclusive.
+        voxels: Number of voxels.
         confidence: Their mean confidence; ``None`` if there are none.
-        accuracy: The share of them that is right; ``None`` if there are none.
+        accuracy: Fraction of them that is correct; ``None`` if there are none.
     """
 
     low: float
@@ -46,10 +46,10 @@ class Bin:
 
 
 class Calibration:
-    """The calibration over any number of cases, of which only sums are kept.
+    """The calibration over any number of cases; only sums are kept.
 
     Args:
-        bins: Bins of equal width between 0 and 1.
+        bins: Number of bins of equal width between 0 and 1.
     """
 
     def __init__(self, bins: int = DEFAULT_BINS) -> None:
@@ -57,8 +57,8 @@ class Calibration:
             raise ValueError(f"at least one bin is needed, not {bins}")
         self.cases = 0
         self._count = bins
-        # For each part of the brain: voxels, sum of their confidences, and voxels that are right, per bin.
-        self._sums: dict[BrainPart, np.ndarray] = {where: np.zeros((3, bins)) for where in BRAIN_PARTS}
+        # Per part of the brain and bin: number of voxels, sum of confidences, number of correct voxels.
+        self._sums: dict[BrainPart, np.ndarray] = {part: np.zeros((3, bins)) for part in BRAIN_PARTS}
 
     def add(
         self,
@@ -71,9 +71,9 @@ class Calibration:
         """Add one case.
 
         Args:
-            probabilities: ``(x, y, z, class)``, sums of 1 over the classes.
+            probabilities: ``(x, y, z, class)``, summing to 1 over the classes.
             truth: ``(x, y, z)`` integers, values of :mod:`training.labels`.
-            brain: ``(x, y, z)`` bool; voxels outside are left out.
+            brain: ``(x, y, z)`` bool; voxels outside are ignored.
             spacing_mm: Voxel size.
 
         Raises:
@@ -84,28 +84,28 @@ class Calibration:
         predicted = np.argmax(probabilities, axis=-1)
         near = near_tumor(((truth > 0) | (predicted > 0)) & brain, spacing_mm)
         confidence = np.max(probabilities, axis=-1)
-        right = predicted == truth
+        correct = predicted == truth
         masks: dict[BrainPart, np.ndarray] = {"brain": brain, "near_tumor": near & brain}
-        for where, mask in masks.items():
-            self._sums[where] += _bin_sums(confidence[mask], right[mask], self._count)
+        for part, mask in masks.items():
+            self._sums[part] += _bin_sums(confidence[mask], correct[mask], self._count)
         self.cases += 1
 
-    def ece(self, where: BrainPart = "brain") -> float | None:
-        """Return the expected calibration error in 0-1; ``None`` if no voxel of that kind was added."""
-        voxels, confidence, right = self._sums[where]
+    def ece(self, part: BrainPart = "brain") -> float | None:
+        """Return the expected calibration error, 0-1; ``None`` if there are no voxels in this part."""
+        voxels, confidence, correct = self._sums[part]
         total = voxels.sum()
-        return float(np.abs(confidence - right).sum() / total) if total else None
+        return float(np.abs(confidence - correct).sum() / total) if total else None
 
-    def voxels(self, where: BrainPart = "brain") -> int:
-        """Return how many voxels were added."""
-        return int(self._sums[where][0].sum())
+    def voxels(self, part: BrainPart = "brain") -> int:
+        """Return the number of voxels."""
+        return int(self._sums[part][0].sum())
 
-    def bins(self, where: BrainPart = "brain") -> list[Bin]:
-        """Return the reliability table, from the least sure to the surest voxels."""
+    def bins(self, part: BrainPart = "brain") -> list[Bin]:
+        """Return the reliability table, from the lowest to the highest confidence."""
         table = []
-        for number, (voxels, confidence, right) in enumerate(self._sums[where].T):
+        for number, (voxels, confidence, correct) in enumerate(self._sums[part].T):
             low, high = number / self._count, (number + 1) / self._count
-            means = (float(confidence / voxels), float(right / voxels)) if voxels else (None, None)
+            means = (float(confidence / voxels), float(correct / voxels)) if voxels else (None, None)
             table.append(Bin(low, high, int(voxels), *means))
         return table
 
@@ -113,12 +113,12 @@ class Calibration:
 def near_tumor(
     tumor: np.ndarray, spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0), within_mm: float = NEAR_MM
 ) -> np.ndarray:
-    """Return where the next tumor voxel is at most ``within_mm`` away, the tumor itself included.
+    """Return where the nearest tumor voxel is at most ``within_mm`` away, including the tumor itself.
 
     Args:
         tumor: ``(x, y, z)`` bool.
         spacing_mm: Voxel size.
-        within_mm: Between the centers of voxels.
+        within_mm: Distance between voxel centers.
 
     Returns:
         ``(x, y, z)`` bool; false everywhere if there is no tumor.
@@ -133,8 +133,8 @@ def near_tumor(
     return near
 
 
-def _bin_sums(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
-    """Return ``(3, bins)``: voxels, sum of confidences, and right voxels per bin. A bin holds its upper end."""
+def _bin_sums(confidence: np.ndarray, correct: np.ndarray, bins: int) -> np.ndarray:
+    """Return ``(3, bins)``: voxels, sum of confidences, and correct voxels per bin, whose upper end is inclusive."""
     number = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    sums = [np.bincount(number, weights, bins) for weights in (None, confidence, right)]
+    sums = [np.bincount(number, weights, bins) for weights in (None, confidence, correct)]
     return np.asarray(sums, np.float64)

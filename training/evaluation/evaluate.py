@@ -1,8 +1,7 @@
-"""How good a model is on labeled cases and on phantoms: per case, and in one table.
+"""Evaluation of a model on labeled cases and phantoms.
 
-Dice and HD95 are computed on the grid of the case's own label, after the labelmap was brought back to it: what a
-person would see, not what the network sees. Conventions for empty regions are those of
-:mod:`training.evaluation.metrics`.
+Dice and HD95 are computed on the grid of the case's own label, after the segmentation was resampled to it: on what a
+person sees, not on the working grid of the network. For empty regions see :mod:`training.evaluation.metrics`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from training.preparation.prepare import matching_role
 
 
 class SegmenterLike(Protocol):
-    """What is evaluated: :class:`training.prediction.segmenter.Segmenter`, or anything that answers like it."""
+    """The model under evaluation: :class:`training.prediction.segmenter.Segmenter`, or anything with its interface."""
 
     def segment(self, volumes: Mapping[str, Volume], *, reference: str) -> Segmentation:
         """Segment one case; see :meth:`training.prediction.segmenter.Segmenter.segment`."""
@@ -49,21 +48,21 @@ def evaluate_cases(
 ) -> EvaluationReport:
     """Segment labeled cases and phantoms, and compare with their labels.
 
-    A case that cannot be read is reported under ``failures`` and does not stop the others.
+    A case that cannot be read is listed under ``failures`` and does not stop the others.
 
     Args:
-        cases: Those without a label count as failures.
+        cases: Cases without a label count as failures.
         segmenter: The model.
-        out_dir: Gets ``cases.csv`` (a row per case), ``report.json`` (everything) and ``report.html``, complete or
-            not at all, and a picture of each case whose whole tumor was found poorly.
-        on_progress: Told before each case, and at the end: cases done, in all, the case's id.
-        phantoms: Seeds of whole heads that are made on the way, on all cores.
-        pictures: Draw the poor cases.
-        workers: Processes that make phantoms; ``None`` takes one per core.
-        on_result: Handed each answer while it is at hand, for pictures, say.
+        out_dir: Output folder for ``cases.csv`` (a row per case), ``report.json`` (everything), ``report.html``, and a
+            picture of each poorly segmented case.
+        on_progress: Called before each case and at the end with cases done, their total, and the id of the case.
+        phantoms: Seeds of whole heads, generated on all cores.
+        pictures: Whether to draw the poorly segmented cases.
+        workers: Processes that generate phantoms; ``None`` for one per core.
+        on_result: Called with each subject, its segmentation and the result.
 
     Raises:
-        InputError: If no case could be evaluated; the message is the first failure's.
+        InputError: If no case could be evaluated; the message is that of the first failure.
     """
     from training.evaluation.report import draw_poor, write_report
 
@@ -72,9 +71,9 @@ def evaluate_cases(
     drawn: dict[str, Path] = {}
     version = ""
     total = len(cases) + len(phantoms)
-    tell = on_progress or (lambda done, total, name: None)
-    for done, (name, evaluate) in enumerate(_work(cases, segmenter, phantoms, workers)):
-        tell(done, total, name)
+    report_progress = on_progress or (lambda done, total, name: None)
+    for done, (name, evaluate) in enumerate(_evaluations(cases, segmenter, phantoms, workers)):
+        report_progress(done, total, name)
         try:
             subject, segmentation, result = evaluate()
         except InputError as error:
@@ -86,21 +85,23 @@ def evaluate_cases(
             drawn[f"picture of {name}"] = draw_poor(subject, segmentation.labelmap, result, Path(out_dir))
         if on_result is not None:
             on_result(subject, segmentation, result)
-    tell(total, total, "")
+    report_progress(total, total, "")
     if not results:
         raise InputError(next(iter(failures.values()), "There is no labeled case to evaluate."), field="cases")
     numbers = {phantom_id(seed): number for number, seed in enumerate(phantoms)}
-    results.sort(key=lambda result: numbers.get(result.case, -1))  # phantoms come in the order they are finished
+    results.sort(
+        key=lambda result: numbers.get(result.case, -1)
+    )  # phantoms arrive in the order in which they are finished
     return write_report(EvaluationReport(version, tuple(results), failures, drawn), Path(out_dir))
 
 
 _Evaluation = tuple[Subject, Segmentation, CaseResult]
 
 
-def _work(
+def _evaluations(
     cases: Sequence[Case], segmenter: SegmenterLike, phantoms: Sequence[int], workers: int | None
 ) -> Iterator[tuple[str, Callable[[], _Evaluation]]]:
-    """Yield what is to be done, one after another, with its name."""
+    """Yield the id of each case and phantom, and the function that evaluates it."""
     for case in cases:
         yield case.id, partial(_evaluate_case, case, segmenter)
     for subject in phantom_subjects(phantoms, workers=workers) if phantoms else ():
@@ -120,12 +121,12 @@ def _evaluate_phantom(subject: Subject, segmenter: SegmenterLike) -> _Evaluation
 def evaluate_subject(
     subject: Subject, segmenter: SegmenterLike, started: float | None = None
 ) -> tuple[Segmentation, CaseResult]:
-    """Segment one head on the grid of its truth and compare.
+    """Segment one head on the grid of its truth and compare the two.
 
     Args:
         subject: The head.
         segmenter: The model.
-        started: When the work began (``time.perf_counter``), if that was before now.
+        started: Start of the time measurement (``time.perf_counter``), if before this call.
 
     Raises:
         InputError: If a volume cannot be used, or the truth lies on none of the volumes' grids.
@@ -137,13 +138,13 @@ def evaluate_subject(
 
 
 def compare(subject: Subject, segmentation: Segmentation, *, reference: str, seconds: float) -> CaseResult:
-    """Compare an answer with the truth, on the truth's grid.
+    """Compare a segmentation with the truth, on the grid of the truth.
 
     Args:
         subject: The head.
-        segmentation: The answer, on the grid of the truth.
+        segmentation: The segmentation, on the grid of the truth.
         reference: The role of that grid.
-        seconds: What it took.
+        seconds: Time of the segmentation.
     """
     from training.evaluation.why import why
 

@@ -1,8 +1,8 @@
-"""How good a segmentation is: Dice per region and the 95th percentile Hausdorff distance.
+"""Segmentation metrics: Dice per region and the 95th percentile Hausdorff distance.
 
-Convention for empty regions, as in the BraTS evaluations: when neither the truth nor the prediction holds the
-region, Dice is 1 and HD95 is 0; when just one of them does, Dice is 0 and HD95 is undefined (``nan``) and left
-out of means, with the number of such cases stated beside the mean.
+Convention for empty regions, as in the BraTS evaluations: if neither the truth nor the prediction holds the region,
+Dice is 1 and HD95 is 0; if only one of them does, Dice is 0 and HD95 is undefined (``nan``). Undefined values are left
+out of means, and their number is reported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def label_dice(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def mean_dice(per_case: Sequence[Mapping[str, float]]) -> float:
-    """Return the mean over cases and regions: the one number by which two models are compared."""
+    """Return the mean over cases and regions: the number by which models are compared."""
     return float(np.mean([[case[name] for name in REGIONS] for case in per_case]))
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: a table for machines, one for people, and a picture of each poor answer."""
+"""The files of an evaluation: CSV and JSON, an HTML report, and a picture of each poorly segmented case."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ td { text-align: right; font-variant-numeric: tabular-nums } td:first-child, th:
 img { max-width: 100% } .quiet { color: #5a626b } .low { background: #fff1cc }
 </style></head><body>
 <h1>Model {{ report.model_version }} on {{ report.cases|length }} case{{ "" if report.cases|length == 1 else "s" }}</h1>
-<p class="quiet">Research use only. Dice of two empty regions is 1, of one empty region 0.</p>
+<p class="quiet">Research use only. Dice is 1 if both regions are empty, 0 if one is.</p>
 <table><tr><th>region</th><th>mean Dice</th><th>median Dice</th><th>below {{ low }}</th><th>mean HD95 (mm)</th>
 <th>absent from the truth</th></tr>
 {% for row in report.summary() -%}
@@ -58,7 +58,7 @@ img { max-width: 100% } .quiet { color: #5a626b } .low { background: #fff1cc }
 
 
 def draw_poor(subject: Subject, labelmap: Volume, result: CaseResult, folder: Path) -> Path:
-    """Draw a case whose whole tumor was found poorly, into ``folder/poor``; return the picture's path."""
+    """Draw a poorly segmented case into ``folder/poor``; return the path of the picture."""
     scores = ", ".join(f"{region} {value:.2f}" for region, value in result.dice.items())
     kind = f", {result.kind}" if result.kind else ""
     path = folder / _PICTURES / f"{subject.id}.png"
@@ -78,7 +78,7 @@ def write_report(report: EvaluationReport, folder: Path) -> EvaluationReport:
 
 
 def as_html(report: EvaluationReport) -> str:
-    """Return the report as a page; pictures are linked where ``report.files`` has them."""
+    """Return the report as HTML, with links to the pictures in ``report.files``."""
     from jinja2 import Environment
 
     drawn = {path.stem: f"{_PICTURES}/{path.name}" for path in report.files.values() if path.parent.name == _PICTURES}
@@ -87,7 +87,7 @@ def as_html(report: EvaluationReport) -> str:
 
 
 def as_csv(report: EvaluationReport) -> str:
-    """Return a row per case, those that could not be evaluated at the end."""
+    """Return one row per case; failed cases come last."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = ["case", "patient", "kind"]

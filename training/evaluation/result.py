@@ -1,4 +1,4 @@
-"""What an evaluation finds: per case, per region, and all together."""
+"""The results of an evaluation: per case, per region, and in total."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from training.labels import REGIONS
 
-#: A whole tumor found with less than this Dice gets a picture and an explanation.
+#: A case with a lower whole-tumor Dice gets a picture and an explanation.
 LOW_DICE = 0.6
 
 #: Dice (WT, TC, ET) published for this kind of network on BraTS 2020, trained and tested on patients.
@@ -32,13 +32,13 @@ class CaseResult:
         dice: Dice of WT, TC, ET.
         label_dice: Dice of the single labels NCR, ED, ET.
         hd95: HD95 of WT, TC, ET in mm; ``None`` where it is undefined.
-        predicted_ml: Volumes found, by label name and region.
-        true_ml: The same of the truth.
-        seconds: From files on disk to a labelmap in memory.
-        reference: The role on whose grid it was compared.
-        warnings: What was doubtful about the input.
-        kind: The build of a phantom; empty for a case.
-        why: Where WT is below :data:`LOW_DICE`: what is measured about it; else empty.
+        predicted_ml: Predicted volumes by label name and region.
+        true_ml: The same for the truth.
+        seconds: Time from files on disk to a labelmap in memory.
+        reference: The role on whose grid the two were compared.
+        warnings: Warnings about the input.
+        kind: Kind of tumor of a phantom; empty for a case.
+        why: Explanation if the Dice of WT is below :data:`LOW_DICE`, else empty.
     """
 
     case: str
@@ -69,10 +69,10 @@ class RegionSummary:
         mean_dice: Over all cases.
         median_dice: Over all cases.
         low: Number of cases below :data:`LOW_DICE`.
-        best_dice: Of the best case.
-        best_case: Its id.
-        mean_hd95: Over the cases where it is defined, in mm; ``None`` if there is none.
-        undefined_hd95: Number of cases where it is not defined.
+        best_dice: Dice of the best case.
+        best_case: Id of the best case.
+        mean_hd95: Over the cases where it is defined, in mm; ``None`` if there are none.
+        undefined_hd95: Number of cases where it is undefined.
         absent: Number of cases whose truth does not hold the region.
     """
 
@@ -89,13 +89,13 @@ class RegionSummary:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Everything an evaluation found.
+    """All results of an evaluation.
 
     Attributes:
-        model_version: What was evaluated.
-        cases: One result per case, in the order given.
+        model_version: The evaluated version.
+        cases: One result per case, in the given order.
         failures: Case id to message, for cases that could not be evaluated.
-        files: What was written, by kind: ``csv``, ``json``, ``report``, and a picture per poor case.
+        files: Written files: ``csv``, ``json``, ``report``, and a picture per poorly segmented case.
     """
 
     model_version: str
@@ -120,7 +120,7 @@ class EvaluationReport:
         return {
             "model_version": self.model_version,
             "reference_dice": {**REFERENCE_DICE, "caveat": REFERENCE_CAVEAT},
-            "conventions": "Dice of two empty regions is 1, of one empty region 0; HD95 is null where one is empty.",
+            "conventions": "Dice is 1 if both regions are empty, 0 if one is; HD95 is null if one is empty.",
             "summary": [asdict(row) for row in self.summary()],
             "cases": [asdict(result) for result in self.cases],
             "failures": self.failures,

@@ -1,4 +1,4 @@
-"""Heads to measure a model on: labeled cases from files and phantoms from seeds, in one form."""
+"""Evaluation subjects: labeled cases and phantoms in one form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.modalities import ROLES
 from training.parallel import map_unordered
 from training.phantoms.generate import Phantom, TumorOption, generate, phantom_id
 
-#: The builds of phantoms in words.
+#: Kinds of tumor of the phantoms, as shown to people.
 KIND_TITLES: dict[str, str] = {
     "ring": "ring-enhancing",
     "solid": "solid, enhancing",
@@ -26,14 +26,14 @@ KIND_TITLES: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A head with its truth.
+    """A head with its true labels.
 
     Attributes:
         id: The case's id, or ``phantom-<seed>``.
-        patient: Of the case; the id for a phantom.
+        patient: Patient of the case; the id for a phantom.
         volumes: The four modalities by role.
         truth: ``uint8`` values of :mod:`training.labels`, on the grid of one of the volumes.
-        kind: The build of a phantom (``"ring"`` ...); empty for a case.
+        kind: Kind of tumor of a phantom (``"ring"`` ...); empty for a case.
     """
 
     id: str
@@ -54,7 +54,7 @@ def subject_of_case(case: Case) -> Subject:
 
 
 def subject_of_phantom(phantom: Phantom) -> Subject:
-    """Return a whole-head phantom as its files would hold it: intensities are whole numbers."""
+    """Return a phantom as its files would hold it: with integer intensities."""
     grid = Grid(_three(phantom.label.shape), phantom.affine)
     image = np.round(phantom.image).astype(np.int16)
     volumes = {role: Volume(np.ascontiguousarray(image[..., k], np.float32), grid) for k, role in enumerate(ROLES)}
@@ -69,13 +69,13 @@ def phantom_subjects(
     distractors: Literal["some", "all"] = "some",
     workers: int | None = None,
 ) -> Iterator[Subject]:
-    """Yield phantoms as they are finished, made on all cores; only a few are held at a time.
+    """Generate phantoms on all cores and yield each as it is finished; only a few are held in memory.
 
     Args:
-        seeds: Which ones; the order they come in differs from run to run.
+        seeds: Seeds; the order of the results varies.
         tumor: As in :func:`training.phantoms.generate.generate`.
-        distractors: ``"all"`` for heads with everything that is not tumor but resembles it.
-        workers: Processes; ``None`` takes one per core.
+        distractors: As in :func:`training.phantoms.generate.generate`.
+        workers: Processes; ``None`` for one per core.
     """
     for phantom in map_unordered(_make, [(seed, tumor, distractors) for seed in seeds], workers):
         yield subject_of_phantom(phantom)
@@ -84,7 +84,7 @@ def phantom_subjects(
 def _make(job: tuple[int, TumorOption, Literal["some", "all"]]) -> Phantom:
     seed, tumor, distractors = job
     made = generate(seed, tumor=tumor, distractors=distractors)
-    # half the bytes on the way between processes; whole numbers are what files hold
+    # half the bytes to transfer between processes; files hold integers as well
     return replace(made, image=np.round(made.image).astype(np.int16))
 
 

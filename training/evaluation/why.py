@@ -1,7 +1,7 @@
-"""What is measured about a case whose tumor was not found well: facts, from which a reader may judge why.
+"""Possible reasons for a poor segmentation: measured facts, none of which proves a cause.
 
-None of it proves a cause. A fact is told when it is known to make tumors hard to find: a small tumor, one that hardly
-differs from the brain around it, or an answer somewhere else.
+Reported are properties that make tumors hard to segment: a small size, a low contrast to the surrounding brain, or
+findings elsewhere.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from training.labels import region_mask
 from training.modalities import ROLES, TITLES
 from training.preparation.brain import find_tissue
 
-#: Tumors below this volume are called small.
+#: Tumors below this volume count as small.
 SMALL_ML = 5.0
-#: A tumor whose mean differs by less than this many standard deviations of the brain around it hardly stands out.
+#: Contrast, in standard deviations of the surrounding brain, below which a tumor hardly stands out.
 FAINT = 1.0
-#: How far "around" reaches, in mm.
+#: Extent of the surrounding brain.
 AROUND_MM = 10.0
 
 
 def why(subject: Subject, labelmap: Volume) -> str:
-    """Say what is measured about an answer that does not fit, in a few sentences.
+    """Describe a poor segmentation in a few sentences.
 
     Args:
         subject: The head and its truth.
-        labelmap: The answer, on the grid of the truth.
+        labelmap: The segmentation, on the grid of the truth.
     """
     truth, found = region_mask(subject.truth.data, "WT"), region_mask(labelmap.data, "WT")
     voxel = subject.truth.grid.voxel_ml
@@ -47,10 +47,10 @@ def why(subject: Subject, labelmap: Volume) -> str:
 
 
 def contrasts(subject: Subject) -> dict[str, float]:
-    """Return how much the whole tumor stands out, by role.
+    """Return the contrast of the whole tumor by role.
 
-    That is its mean intensity less that of the brain within 10 mm, in standard deviations of that brain. Modalities on
-    another grid than the truth's are left out, and so is everything where there is no tumor or no brain around it.
+    That is its mean intensity minus that of the brain within 10 mm, in standard deviations of that brain. Modalities on
+    another grid than the truth are left out; the result is empty without tumor or surrounding brain.
     """
     tumor = region_mask(subject.truth.data, "WT")
     grid = subject.truth.grid
@@ -89,8 +89,8 @@ def _overlap(truth: np.ndarray, found: np.ndarray, voxel: float) -> str:
 
 def _visibility(found: dict[str, float]) -> str:
     if not found:
-        return "How much it stands out could not be measured."
+        return "Its contrast could not be measured."
     numbers = ", ".join(f"{TITLES[role]} {value:+.1f}" for role, value in found.items())
     if all(abs(value) < FAINT for value in found.values()):
         return f"It hardly stands out from the brain within {AROUND_MM:.0f} mm (standard deviations: {numbers})."
-    return f"Its mean differs from the brain within {AROUND_MM:.0f} mm by so many standard deviations: {numbers}."
+    return f"Its contrast to the brain within {AROUND_MM:.0f} mm, in standard deviations: {numbers}."

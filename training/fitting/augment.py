@@ -1,6 +1,6 @@
-"""Mild variation of training patches: turned and mirrored, brighter and darker, noisier, seldom short of a modality.
+"""Mild augmentation of training patches: orientation, intensity, bias field, noise, and modality dropout.
 
-All of it keeps what preparation promises: what lies outside the brain stays exactly 0.
+Voxels outside the brain stay exactly 0, as in prepared cases.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from training.phantoms.fields import smooth_noise
 
 Shape = tuple[int, int, int]
 
-
-#: Which modality is dropped, when one is: FLAIR shows most, so doing without it takes most practice.
+#: Probability of each modality to be the dropped one. FLAIR carries the most information, so it is dropped most often.
 _DROPPED = (0.2, 0.2, 0.2, 0.4)
 
 
 @dataclass(frozen=True)
 class AugmentationProbabilities:
-    """How often each variation happens, per patch (``gamma``: per modality).
+    """Probability of each augmentation per patch (``gamma``: per modality).
 
-    Mirroring left and right makes another plausible head; the other mirrorings and the turns make one that lies
-    unusually, so they are rarer.
+    Left-right mirroring gives a plausible head; other mirrorings and rotations give unusual orientations and are rarer.
     """
 
     mirror_sides: float = 0.5
@@ -38,25 +36,25 @@ class AugmentationProbabilities:
 
 @dataclass(frozen=True)
 class Orientation:
-    """A permutation of the axes followed by mirrorings.
+    """A permutation of the axes followed by flips.
 
     Attributes:
         axes: Output axis ``k`` is input axis ``axes[k]``.
-        mirrored: Whether output axis ``k`` runs backwards.
+        mirrored: Whether output axis ``k`` is flipped.
     """
 
     axes: tuple[int, int, int] = (0, 1, 2)
     mirrored: tuple[bool, bool, bool] = (False, False, False)
 
     def source_shape(self, shape: Shape) -> Shape:
-        """Return the shape an input must have to come out with ``shape``."""
+        """Return the input shape that gives the output ``shape``."""
         source = [0, 0, 0]
         for axis, size in zip(self.axes, shape, strict=True):
             source[axis] = size
         return source[0], source[1], source[2]
 
     def apply(self, array: np.ndarray) -> np.ndarray:
-        """Turn ``(x, y, z, ...)``; returns a view."""
+        """Reorient ``(x, y, z, ...)``; returns a view."""
         rest = range(3, array.ndim)
         turned = array.transpose(*self.axes, *rest)
         return turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.mirrored)]
@@ -65,7 +63,7 @@ class Orientation:
 def draw_orientation(
     rng: np.random.Generator, chances: AugmentationProbabilities = AugmentationProbabilities()
 ) -> Orientation:
-    """Draw how a patch is turned and mirrored."""
+    """Draw the orientation of a patch."""
     draws = rng.random(4)
     axes = rng.permutation(3) if draws[3] < chances.turn else np.arange(3)
     mirrored = (draws[0] < chances.mirror_sides, draws[1] < chances.mirror_others, draws[2] < chances.mirror_others)
@@ -77,12 +75,12 @@ def draw_orientation(
 def vary_intensities(
     rng: np.random.Generator, image: np.ndarray, chances: AugmentationProbabilities = AugmentationProbabilities()
 ) -> np.ndarray:
-    """Vary a z-scored patch as scanners and examinations differ.
+    """Vary the intensities of a z-scored patch like different scanners and examinations.
 
     Args:
-        rng: Source of randomness.
-        image: ``(x, y, z, channel)`` float32, 0 outside the brain; is changed in place.
-        chances: How often what happens.
+        rng: Random generator.
+        image: ``(x, y, z, channel)`` float32, 0 outside the brain; changed in place.
+        chances: Probabilities.
 
     Returns:
         ``image``.
@@ -96,7 +94,7 @@ def vary_intensities(
         image *= rng.uniform(0.88, 1.14, channels).astype(np.float32)
         image += rng.uniform(-0.12, 0.12, channels).astype(np.float32)
     if rng.random() < chances.bias:
-        _shade(rng, image, brain)
+        _bias_field(rng, image, brain)
     if rng.random() < chances.noise:
         image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0.02, 0.12))
     image *= brain[..., None]
@@ -105,10 +103,10 @@ def vary_intensities(
     return image
 
 
-def _shade(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray) -> None:
-    """Let the signal fall off toward one side and waver, as far from a coil: a factor, in each modality another.
+def _bias_field(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray) -> None:
+    """Apply a bias field: the signal falls off toward one side, with a different strength in each modality.
 
-    Without it, a network takes a shaded cerebellum for a tumor.
+    Without it, a network mistakes a shaded cerebellum for a tumor.
     """
     if not brain.any():
         return
@@ -124,13 +122,13 @@ def _shade(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray) -> No
         values = image[..., channel]
         if not values.any():
             continue
-        low = np.float32(np.percentile(values[brain][::7], 0.5))  # about where the raw signal was 0
+        low = np.float32(np.percentile(values[brain][::7], 0.5))  # approximately the zero of the raw signal
         strength = np.float32(min(abs(rng.normal(0, 0.22)), 0.6))
         values[...] = (values - low) * np.exp(strength * (field - 0.3)) + low
 
 
 def _gamma(rng: np.random.Generator, channel: np.ndarray, brain: np.ndarray) -> None:
-    """Bend the gray values of one modality, keeping their mean and deviation: a bent scan would be z-scored too."""
+    """Apply a gamma curve to one modality, keeping its mean and deviation, since scans are z-scored afterwards."""
     values = channel[brain]
     if values.size == 0:
         return

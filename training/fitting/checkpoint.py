@@ -1,7 +1,7 @@
-"""The state of an unfinished training in one file, so that it goes on after a kill at any moment.
+"""The checkpoint of an unfinished training: one file from which it resumes after a kill at any moment.
 
-Everything that decides the next epoch is in it: weights, the optimizer's variables, the average of the weights,
-the best weights so far, the epoch, and the history. The file is replaced atomically after each epoch.
+It holds everything that determines the next epoch: weights, optimizer variables, average weights, best weights so far,
+epoch, and history. The file is replaced atomically after each epoch.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from training.models.weights import Weights
 
 @dataclass
 class TrainingState:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
         epoch: Number of finished epochs.
-        fingerprint: Of the settings and the start; a checkpoint of another training is not continued.
-        weights: Of the network.
-        optimizer: The optimizer's variables, by position.
-        average: Moving average of the weights (empty if none is kept).
+        fingerprint: Hash of settings and initial weights; a checkpoint of another training is not resumed.
+        weights: Weights of the network.
+        optimizer: Variables of the optimizer by position.
+        average: Moving average of the weights; empty without averaging.
         best: The best weights so far by validation.
         best_metric: Mean validation Dice of ``best``.
         history: One record per finished epoch.
@@ -65,7 +65,7 @@ def save_state(state: TrainingState, path: Path) -> Path:
 
 
 def load_state(path: Path) -> TrainingState | None:
-    """Read a state; ``None`` if there is none.
+    """Read a state; ``None`` if the file does not exist.
 
     Raises:
         InputError: If the file is damaged.

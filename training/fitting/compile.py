@@ -1,4 +1,4 @@
-"""The network with its loss and its optimizer."""
+"""Building and compiling the network for training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def compile_model(config: FitConfig, network: UNetConfig, start: Weights | None) -> keras.Model:
-    """Build the network under the wanted precision with its optimizer and loss, and load ``start`` into it."""
+    """Build the network in the configured precision, load ``start``, and compile it with loss and optimizer.
+
+    Args:
+        config: Settings of the training.
+        network: Architecture.
+        start: Initial weights; ``None`` keeps the random initialization.
+    """
     from training.hardware import best_policy, prepare_backend
 
     prepare_backend()
@@ -41,7 +47,7 @@ def compile_model(config: FitConfig, network: UNetConfig, start: Weights | None)
             warmup_steps=warmup,
         )
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
-        # XLA compiles for minutes on a CPU; JAX cannot do without it.
+        # XLA compiles for minutes on a CPU, but JAX requires it.
         jit = keras.backend.backend() == "jax"
         model.compile(optimizer=optimizer, loss=DiceCrossEntropy(), jit_compile=jit)
     finally:

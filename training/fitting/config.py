@@ -1,4 +1,4 @@
-"""Settings, progress and result of a training."""
+"""Settings, progress and result of a training run."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class FitConfig(BaseModel):
     """Settings of one training run.
 
     Attributes:
-        max_epochs: Epochs to run at most.
+        max_epochs: Maximum number of epochs.
         steps_per_epoch: Batches per epoch.
         batch_size: Patches per batch.
         patch: Sides of a patch in voxels, multiples of the network's stride.
-        learning_rate: Peak of a cosine schedule that starts with a short warm-up and ends near zero.
+        learning_rate: Peak of a cosine schedule with a short warm-up.
         weight_decay: Of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
-        clip_norm: Gradients are scaled down to this global norm.
-        average: Momentum per step of a moving average of the weights that is validated and kept; 0 keeps none.
-        freeze_normalization: Keep batch normalization as it is (for retraining on few cases).
-        early_stop_patience: Epochs without a better validation before stopping; 0 never stops early.
-        validate_every: Epochs between two validations (the last epoch is always validated).
-        tumor_fraction: Share of patches centered on tumor.
-        augment: Whether patches are flipped, rotated and varied in intensity.
+        clip_norm: Gradients are clipped to this global norm.
+        average: Momentum per step of a moving average of the weights, which is validated and kept; 0 to disable it.
+        freeze_normalization: Freeze batch normalization (for retraining on few cases).
+        early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
+        validate_every: Epochs between validations (the last epoch is always validated).
+        tumor_fraction: Fraction of patches aimed at tumor.
+        augment: Whether to augment patches.
         workers: Threads that prepare batches.
-        seed: Of weights, patches and augmentation.
-        precision: Keras dtype policy, or ``auto`` for what suits the hardware.
+        seed: Seed of weights, patches and augmentation.
+        precision: Keras dtype policy, or ``auto`` for the best one on this hardware.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,18 +54,18 @@ class FitConfig(BaseModel):
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Where a training stands; handed to the caller after every batch and every epoch.
+    """Progress of a training, reported after every batch and every epoch.
 
     Attributes:
         epoch: Epochs finished.
-        total_epochs: Epochs to run at most.
+        total_epochs: Maximum number of epochs.
         step: Batches finished in this epoch.
         steps: Batches per epoch.
         loss: Mean training loss of this epoch so far.
-        validation: Mean Dice per region of the last validation, ``mean`` among them; empty before the first.
+        validation: Mean Dice per region of the last validation, and their ``mean``; empty before the first.
         best_metric: Best mean validation Dice so far; -1 before the first.
-        seconds: Since this run started.
-        eta_seconds: Until the last epoch ends, at the present speed.
+        seconds: Time since this run started.
+        eta_seconds: Estimated time to the end of the last epoch.
         history: One record per finished epoch.
     """
 
@@ -83,7 +83,7 @@ class FitProgress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """The outcome of a training: the best weights by validation, how it went, and with what batches it ended."""
+    """The outcome of a training: the best weights by validation, the history, and the final batch size."""
 
     weights: Weights
     best_metric: float

@@ -1,7 +1,7 @@
-"""Patches for training, streamed from prepared cases.
+"""Training patches, streamed from prepared cases.
 
-Nothing of a case stays in memory between two patches: files are mapped, a patch is copied out, the map is closed.
-A batch depends on the seed, the epoch and its number only, not on threads or on what was read before.
+No case stays in memory between patches: files are memory-mapped, and a patch is copied out. A batch depends only on the
+seed, the epoch and its index, not on threads or earlier reads.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ from training.preparation.store import PreparedCase
 
 
 class PatchDataset(keras.utils.PyDataset):
-    """Random patches, aimed at tumor as often as asked.
+    """Random patches, a given fraction of which is aimed at tumor.
 
     Batch ``i`` is ``(x, y)``: image ``(batch, *patch, 4)`` float32, z-scored, and one-hot label ``(batch, *patch, 4)``
     float32. A case smaller than the patch is padded with background.
 
     Args:
-        cases: Where patches come from; at least one.
+        cases: Source of the patches; at least one.
         patch: Sides in voxels.
         batch_size: Patches per batch.
         steps: Batches per epoch.
-        tumor_fraction: Share of patches aimed at a tumor voxel, in cases that have any. All classes are aimed at,
-            small ones as often as large ones; the voxel lies in the middle half of the patch where the case's
-            border allows it.
-        weights: How often each case is drawn, relative to the others; ``None`` draws all alike.
-        augment: Whether patches are turned, mirrored and varied.
-        seed: Of everything random.
+        tumor_fraction: Fraction of patches aimed at a tumor voxel, in cases that have any. Small classes are targeted
+            as often as large ones; the voxel lies in the central half of the patch if the border of the case allows.
+        weights: Relative sampling weight of each case; ``None`` for equal weights.
+        augment: Whether to augment patches.
+        seed: Random seed.
         workers, use_multiprocessing, max_queue_size: As in :class:`keras.utils.PyDataset`.
 
     Attributes:
-        epoch: Number of the epoch. Keras advances it after each pass, also after a dry one before the first epoch; set
-            it when an epoch begins to make a training repeatable.
+        epoch: Index of the epoch. Keras advances it after each pass, including a dry pass before the first epoch;
+            set it at the start of each epoch to make a training reproducible.
 
     Raises:
         InputError: If there are no cases, or an argument is out of range.
@@ -78,7 +77,7 @@ class PatchDataset(keras.utils.PyDataset):
         return self.steps
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return batch ``index`` of the present epoch."""
+        """Return batch ``index`` of the current epoch."""
         rng = np.random.default_rng([self.seed, self.epoch, index])
         x = np.empty((self.batch_size, *self.patch, 4), np.float32)
         y = np.zeros((self.batch_size, *self.patch, NUM_CLASSES), np.float32)
@@ -87,11 +86,11 @@ class PatchDataset(keras.utils.PyDataset):
         return x, y
 
     def on_epoch_end(self) -> None:
-        """Go on to other patches."""
+        """Advance to the next epoch."""
         self.epoch += 1
 
     def _draw(self, rng: np.random.Generator, image: np.ndarray, one_hot: np.ndarray) -> None:
-        """Fill one patch and its label, which is all 0 on entry."""
+        """Fill one patch and its one-hot label, which must be 0 on entry."""
         case = self.cases[rng.choice(len(self.cases), p=self.probabilities)]
         orientation = draw_orientation(rng) if self.augment else Orientation()
         sides = orientation.source_shape(self.patch)
@@ -103,7 +102,7 @@ class PatchDataset(keras.utils.PyDataset):
             vary_intensities(rng, image)
 
     def _start(self, rng: np.random.Generator, case: PreparedCase, sides: Shape) -> np.ndarray:
-        """Draw the patch's first voxel; it lies outside the case only where the case is smaller than the patch."""
+        """Draw the first voxel of a patch; it lies outside the case only if the case is smaller than the patch."""
         size = np.array(sides)
         spare = np.array(case.shape) - size
         aimed = len(case.tumor_index) > 0 and rng.random() < self.tumor_fraction
@@ -116,7 +115,7 @@ class PatchDataset(keras.utils.PyDataset):
 
 
 def read_patch(array: np.ndarray, start: np.ndarray, sides: Shape) -> np.ndarray:
-    """Copy ``sides`` voxels from ``start`` out of ``(x, y, z, ...)``; what lies outside is 0."""
+    """Copy a box of ``sides`` voxels from ``start`` out of ``(x, y, z, ...)``, padded with 0 outside."""
     low = np.maximum(start, 0)
     high = np.minimum(start + np.array(sides), array.shape[:3])
     inside = array[low[0] : high[0], low[1] : high[1], low[2] : high[2]]

@@ -1,8 +1,7 @@
-"""Training and retraining: Keras's own ``fit`` on streamed patches, validated on whole brains.
+"""Training: Keras's ``fit`` on streamed patches, validated on whole brains.
 
-The random numbers come from one seed; a checkpoint after each epoch lets a killed training go on where it was. Where
-memory runs out, the training goes on from there with half as many patches per batch.
-Plain Keras 3: ``KERAS_BACKEND=jax`` trains as well as TensorFlow.
+All random numbers come from one seed. A killed training resumes from the checkpoint of its last epoch; if memory runs
+out, it resumes with half as many patches per batch. Plain Keras 3: works with ``KERAS_BACKEND=jax`` as well.
 """
 
 from __future__ import annotations
@@ -45,18 +44,18 @@ def fit(
         config: Settings.
         network: Architecture.
         train: Cases to draw patches from.
-        validation: Cases judged whole after the epochs; without any, the last weights count as the best.
-        work_dir: Holds ``checkpoint.npz``; a run with the same settings, start and cases goes on from it.
-        start: Weights to start from; ``None`` initializes them from the seed.
-        sampling: How often each training case is drawn, relative to the others; default equally.
-        batch_size: Patches per batch to begin with, where memory is known to be too short for those of ``config``.
+        validation: Cases evaluated whole after the epochs; without any, the last weights count as the best.
+        work_dir: Folder of ``checkpoint.npz``; a run with the same settings, initial weights and cases resumes from it.
+        start: Initial weights; ``None`` initializes them from the seed.
+        sampling: Relative sampling weight of each training case; default equal.
+        batch_size: Initial patches per batch, if memory is known to be too small for that of ``config``.
         on_progress: Called after every batch and epoch.
         on_smaller_batch: Called with the new number of patches per batch when memory has run out.
-        should_stop: Asked after every batch; ``True`` ends the training with what was reached.
+        should_stop: Called after every batch; ``True`` ends the training and keeps its result so far.
 
     Raises:
-        InputError: If there is nothing to train on, the patch does not fit the network's stride, or there is not even
-            memory for single patches.
+        InputError: If there is nothing to train on, the patch does not match the stride of the network, or memory does
+            not suffice for single patches.
     """
     _check(config, network, train)
     from training.fitting.memory import is_out_of_memory, release_memory
@@ -75,7 +74,7 @@ def fit(
                     "a smaller patch.",
                     field="patch",
                 ) from error
-        # Only here, behind the except clause, nothing holds the failed attempt any more.
+        # Only here, after the except clause, are there no references to the failed attempt.
         release_memory()
         batch //= 2
         if on_smaller_batch is not None:
@@ -84,7 +83,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Run:
-    """One training; its attempts differ only in how many patches a batch has. See :func:`fit` for the fields."""
+    """One training, whose attempts differ only in the batch size. See :func:`fit` for the fields."""
 
     config: FitConfig
     network: UNetConfig
@@ -97,7 +96,7 @@ class _Run:
     should_stop: Callable[[], bool] | None
 
     def train(self, batch: int) -> FitResult:
-        """Train with ``batch`` patches at a time, from the checkpoint on if there is one."""
+        """Train with ``batch`` patches per batch, from the checkpoint if there is one."""
         import keras
 
         from training.fitting.session import FitSession
@@ -113,7 +112,7 @@ class _Run:
         )
         dataset = self._dataset(batch)
         first = session.resume()
-        # Keras counts epochs of its own and makes a dry pass before the first; patches must depend on the epoch alone.
+        # Keras counts a dry pass before the first epoch; patches must depend on the epoch alone.
         at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
         if first < config.max_epochs and not session.patience_exhausted():
             model.fit(
@@ -156,7 +155,7 @@ def _check(config: FitConfig, network: UNetConfig, train: Sequence[PreparedCase]
 
 def _fingerprint(config: FitConfig, network: UNetConfig, cases: list[Any], start: Weights | None) -> str:
     digest = hashlib.sha256()
-    # Batches are the same with any number of threads: a run may go on where there are more cores.
+    # Batches do not depend on the number of threads: a run may resume with more of them.
     digest.update(config.model_copy(update={"workers": 1}).model_dump_json().encode())
     digest.update(network.model_dump_json().encode())
     digest.update(json.dumps(cases).encode())

@@ -1,7 +1,7 @@
-"""How much memory a training takes, and what to do when there is too little.
+"""Memory of a training: an estimate beforehand, and recognizing that it has run out.
 
-The estimates are for a CPU, where weights, activations and batches share the machine's memory. On a GPU nobody can
-know beforehand what its allocator will fit in; there a batch that is too large is found out by trying.
+The estimates are for a CPU, where weights, activations and batches share the main memory. On a GPU the behavior of the
+allocator cannot be predicted; there a batch that is too large is found by trying.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from training.hardware import cpu_supports_bfloat16, free_memory_bytes, has_gpu
 from training.network.unet import UNetConfig
 
-# Measured with the bundled network (and half and twice its filters) on patches of 64 and 96 voxels, peak resident
-# memory: 740 MB for a process that has computed nothing, and 260 MB for its first step; per voxel of a batch 155 bytes,
-# and per voxel and base filter 43 bytes in bfloat16, 75 in float32; judging a whole head 22 and 39 per voxel and base
-# filter.
+# Peak resident memory, measured with the bundled network (and half and twice its filters) on patches of 64 and 96
+# voxels: 740 MB for an idle process, 260 MB for its first step; 155 bytes per voxel of a batch, and 43 bytes per voxel
+# and base filter in bfloat16, 75 in float32; for validating a whole head 22 and 39 bytes per voxel and base filter.
 _BASE_BYTES = 1000 * 1024**2
 _VOXEL_BYTES = 160
-#: By whether the CPU computes in bfloat16.
+#: Bytes per voxel and base filter, by whether the CPU computes in bfloat16.
 _TRAIN_BYTES = {True: 43, False: 75}
-_JUDGE_BYTES = {True: 22, False: 39}
-#: Batches that wait to be trained on: float32 images of 4 channels, float32 one-hot labels of 4 classes.
+_VALIDATE_BYTES = {True: 22, False: 39}
+#: Queued batches: float32 images of 4 channels, float32 one-hot labels of 4 classes.
 _QUEUED, _QUEUED_BYTES = 8, 32
-#: What may come on top.
+#: Safety factor.
 _MARGIN = 1.15
 #: Voxels of the box around a brain, padded to the network's stride.
 _HEAD_VOXELS = 144 * 176 * 144
@@ -31,12 +30,12 @@ _HEAD_VOXELS = 144 * 176 * 144
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """What a training is expected to need, and what there is.
+    """Expected and available memory of a training.
 
     Attributes:
-        bytes: Expected peak with the batches it would start with.
-        free_bytes: What the machine (or the container) can give now; ``None`` where a GPU computes.
-        batch_size: The largest batches, up to those that were asked for, that fit; 0 if not even single patches do.
+        bytes: Expected peak with the initial batch size.
+        free_bytes: Memory available on the machine (or in the container); ``None`` on a GPU.
+        batch_size: Largest batch size that fits, up to the requested one; 0 if not even single patches do.
     """
 
     bytes: int
@@ -63,20 +62,20 @@ def need_of(network: UNetConfig, patch: int, batch_size: int) -> MemoryNeed:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether an error, or one that led to it, says that memory ran out: the machine's or a GPU's."""
+    """Return whether an error, or one of its causes, says that main or GPU memory ran out."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             return True
-        if "RESOURCE_EXHAUSTED" in str(error):  # as XLA and JAX say it
+        if "RESOURCE_EXHAUSTED" in str(error):  # the wording of XLA and JAX
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 def release_memory() -> None:
-    """Let go of what an abandoned network holds."""
+    """Free the memory of an abandoned network."""
     import keras
 
     keras.backend.clear_session()
@@ -84,12 +83,12 @@ def release_memory() -> None:
 
 
 def gigabytes(size: int) -> str:
-    """Write a number of bytes for people."""
+    """Format a number of bytes in gigabytes."""
     return f"{size / 1e9:.1f} GB"
 
 
 def _peak(network: UNetConfig, patch: int, batch_size: int, half: bool) -> int:
     voxels = batch_size * patch**3
     training = voxels * (network.base_filters * _TRAIN_BYTES[half] + _VOXEL_BYTES + _QUEUED * _QUEUED_BYTES)
-    judging = _HEAD_VOXELS * network.base_filters * _JUDGE_BYTES[half]
-    return int(_MARGIN * (_BASE_BYTES + max(training, judging)))
+    validating = _HEAD_VOXELS * network.base_filters * _VALIDATE_BYTES[half]
+    return int(_MARGIN * (_BASE_BYTES + max(training, validating)))

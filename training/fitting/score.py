@@ -1,4 +1,4 @@
-"""How good a network is on validation cases."""
+"""Validation: the Dice of a network on whole cases."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def score(
     network: keras.Model, cases: Sequence[PreparedCase], on_case: Callable[[], None] = lambda: None
 ) -> list[dict[str, float]]:
-    """Return the Dice per region of each case, whole, of what a user would see: the cleaned answer.
+    """Return the Dice per region of each whole case, after postprocessing, as in prediction.
 
     Args:
-        network: Answers logits.
+        network: Network that outputs logits.
         cases: Prepared cases; voxels outside the brain count as background.
-        on_case: Called after each of them.
+        on_case: Called after each case.
     """
     from scipy.special import softmax
 

@@ -1,4 +1,4 @@
-"""What happens between the batches of a training: averaging, validating, checkpointing, reporting, stopping."""
+"""The Keras callback of a training: averaging, validation, checkpoints, progress, and stopping."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from training.models.weights import Weights, get_weights, set_weights
 if TYPE_CHECKING:
     from training.preparation.store import PreparedCase
 
-#: The moving average of the weights is updated once in this many steps: copying them costs time.
+#: Steps between updates of the moving average of the weights, since copying them takes time.
 AVERAGE_EVERY = 5
 
 
 class FitSession(keras.callbacks.Callback):
-    """One training run as Keras sees it: a callback that owns the state a checkpoint holds.
+    """The callback of one training run; owns the state that a checkpoint holds.
 
-    One callback and not five, because their order matters: average, then validate, then keep the best, then
-    checkpoint, then report.
+    It is one callback instead of five because the order matters: average, validate, keep the best weights, write the
+    checkpoint, report progress.
 
     Args:
         network: The compiled model.
         config: Settings of the run.
-        validation: Cases judged whole after the epochs.
-        checkpoint: The file of the state.
-        fingerprint: Says which run a checkpoint belongs to.
+        validation: Cases evaluated whole after the epochs.
+        checkpoint: The checkpoint file.
+        fingerprint: Identifies the run that a checkpoint belongs to.
         on_progress: See :func:`training.fitting.fit.fit`.
         should_stop: See :func:`training.fitting.fit.fit`.
     """
@@ -62,7 +62,7 @@ class FitSession(keras.callbacks.Callback):
         self._stopped_early = False
 
     def resume(self) -> int:
-        """Load the checkpoint of this very run, if there is one; return the number of finished epochs."""
+        """Load the checkpoint of this run, if there is one; return the number of finished epochs."""
         state = load_state(self._checkpoint)
         if state is None or state.fingerprint != self._state.fingerprint:
             self._state.average = get_weights(self._network) if self._config.average else {}
@@ -77,15 +77,15 @@ class FitSession(keras.callbacks.Callback):
         return state.epoch
 
     def result(self) -> FitResult:
-        """Return the best weights seen and the history."""
+        """Return the best weights so far and the history."""
         state = self._state
         weights = state.best or self._averaged()
         return FitResult(weights, state.best_metric, state.epoch, state.history, self._stopped_early)
 
-    # === Keras's hooks ===
+    # === Keras hooks ===
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Average the weights, report, and ask whether to stop."""
+        """Update the average, report progress, and stop on request."""
         if self._config.average and (batch + 1) % AVERAGE_EVERY == 0:
             self._update_average()
         self._report(batch + 1, float((logs or {}).get("loss", float("nan"))))
@@ -94,9 +94,9 @@ class FitSession(keras.callbacks.Callback):
             self._stopped_early = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Validate, keep the best, write the checkpoint, report; stop where patience has run out."""
+        """Validate, keep the best weights, write the checkpoint, report progress; stop early without improvement."""
         if self._stopped_early and self._state.best:
-            return  # a stop in the middle of an epoch keeps what the last validation found best
+            return  # a stop within an epoch keeps the best weights of the last validation
         loss = float((logs or {}).get("loss", float("nan")))
         record: dict[str, Any] = {"epoch": epoch + 1, "loss": round(loss, 5)}
         last = epoch + 1 == self._config.max_epochs or self._stopped_early
@@ -111,7 +111,7 @@ class FitSession(keras.callbacks.Callback):
             self._network.stop_training = True
             self._stopped_early = True
 
-    # === Parts ===
+    # === Internals ===
 
     def patience_exhausted(self) -> bool:
         """Return whether the validation has not improved for ``early_stop_patience`` epochs."""
@@ -129,7 +129,7 @@ class FitSession(keras.callbacks.Callback):
         trained = get_weights(self._network) if self._config.average else None
         if trained is not None:
             set_weights(self._network, weights)
-        # A sign of life after each case: judging many takes longer than training.
+        # Progress after each case: validation may take longer than training.
         scores = score(self._network, self._validation, lambda: self._report(self._config.steps_per_epoch, loss))
         if trained is not None:
             set_weights(self._network, trained)
@@ -145,7 +145,7 @@ class FitSession(keras.callbacks.Callback):
 
     def _update_average(self) -> None:
         _sync(self._network)
-        # The momentum warms up, so that the first, random weights are forgotten soon (as in tf.train's EMA).
+        # The momentum warms up so that the random initial weights decay quickly (as in TensorFlow's EMA).
         steps = self._state.epoch * self._config.steps_per_epoch + AVERAGE_EVERY
         momentum = min(self._config.average**AVERAGE_EVERY, (1 + steps) / (10 + steps))
         for key, value in get_weights(self._network).items():

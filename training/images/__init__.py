@@ -1,1 +1,1 @@
-"""Volumes and labelmaps: their grids, and reading and writing them by file ending."""
+"""Volumes and labelmaps: grids, masks, resampling, and the file formats."""

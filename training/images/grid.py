@@ -1,6 +1,6 @@
-"""Volumes and where their voxels lie.
+"""Volumes and their voxel grids.
 
-Affines map voxel indices to millimeters in RAS, whatever the file used (NRRD and ITK files are LPS on disk).
+Affines map voxel indices to RAS millimeters, whatever the convention of the file (NRRD and ITK files use LPS).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy as np
 
 from training.errors import InputError
 
-#: Most voxels a file may hold (1 GiB as float32); a header that promises more is refused before reading.
+#: Maximum number of voxels in a file (1 GiB as float32); checked against the header before the voxels are read.
 MAX_VOXELS = 2**28
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of a volume lie.
+    """The shape and position of a volume.
 
     Attributes:
-        shape: Voxels along x, y, z.
+        shape: Number of voxels along x, y, z.
         affine: 4x4 float64, voxel index (of voxel centers) to RAS millimeters.
     """
 
@@ -38,7 +38,7 @@ class Grid:
 
     @cached_property
     def axcodes(self) -> str:
-        """The direction each axis points to, for instance ``"LPS"``; the nearest one for oblique grids."""
+        """Anatomical direction of each axis, for instance ``"LPS"``; the nearest one for oblique grids."""
         import nibabel
 
         return "".join(nibabel.orientations.aff2axcodes(self.affine))
@@ -49,19 +49,19 @@ class Grid:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
     def corners(self) -> np.ndarray:
-        """Return the RAS positions of the eight corner voxels' centers, ``(8, 3)``."""
+        """Return the RAS positions of the centers of the eight corner voxels, ``(8, 3)``."""
         last = np.asarray(self.shape) - 1
         indices = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * last
         return transform_points(self.affine, indices)
 
     def matches(self, other: Grid, tolerance_mm: float = 1e-2) -> bool:
-        """Tell whether both grids have the same shape and corners no further apart than ``tolerance_mm``."""
+        """Return whether both grids have the same shape and corners at most ``tolerance_mm`` apart."""
         if tuple(self.shape) != tuple(other.shape):
             return False
         return float(np.abs(self.corners() - other.corners()).max()) <= tolerance_mm
 
     def difference(self, other: Grid) -> str:
-        """Say in one sentence, with numbers, how ``other`` differs from this grid; empty if it does not."""
+        """Describe with numbers how ``other`` differs from this grid; empty if it does not."""
         if tuple(self.shape) != tuple(other.shape):
             return f"the shapes differ: {_dimensions(self.shape)} against {_dimensions(other.shape)} voxels"
         if self.axcodes != other.axcodes:
@@ -105,20 +105,22 @@ def transform_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes: int = 1) -> Grid:
-    """Build a grid from what a file says, refusing what cannot be used.
+    """Build a grid from the header of a file, or reject it.
 
     Args:
-        shape: Voxels along the axes.
+        shape: Number of voxels along the axes.
         affine: Voxel to RAS.
-        path: Named in errors.
-        volumes: How many of this shape the file holds.
+        path: Path of the file, for errors.
+        volumes: Number of volumes in the file.
 
     Raises:
-        InputError: If the affine holds NaN or has no volume, or there are too many voxels.
+        InputError: If the affine is not finite or is singular, or there are too many voxels.
     """
     affine = np.asarray(affine, np.float64)
     if not np.all(np.isfinite(affine)):
-        raise InputError(f"{path}: the affine holds values that are not numbers, so nobody knows where its voxels lie.")
+        raise InputError(
+            f"{path}: the affine holds values that are not numbers, so the position of its voxels is unknown."
+        )
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise InputError(f"{path}: the affine is singular (an axis has no length or two are parallel).")
     if len(shape) != 3 or min(shape) < 1:
@@ -127,7 +129,7 @@ def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes
         raise InputError(f"{path} holds no volume.")
     if math.prod(shape) * volumes > MAX_VOXELS:
         what = f"{_dimensions(shape)} voxels" + (f" in {volumes} volumes" if volumes > 1 else "")
-        raise InputError(f"{path} is too large: {what}; the most is {MAX_VOXELS:,} voxels.")
+        raise InputError(f"{path} is too large: {what}; the maximum is {MAX_VOXELS:,} voxels.")
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from training.errors import InputError
 from training.images.grid import Grid, checked_grid
 
-#: Left-posterior-superior, as ITK counts, to right-anterior-superior.
+#: From left-posterior-superior (the convention of ITK) to right-anterior-superior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADER_BYTES = 1 << 20
 _FIELD = re.compile(r"[ \t]*(\w+)[ \t]*=[ \t]*([^\r\n]*?)[ \t]*\r?")
@@ -37,7 +37,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     import SimpleITK as sitk
 
     reader = _reader(path)
-    _grid(reader, path)  # before ITK makes room for as many voxels as the header speaks of
+    _grid(reader, path)  # before ITK allocates as many voxels as the header claims
     try:
         image = reader.Execute()
     except RuntimeError as error:
@@ -53,17 +53,17 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     return data, grid
 
 
-#: A labelmap is stored as an image is.
+#: Labelmaps are stored like images.
 load_labels = load
 
 
 def _reader(path: Path) -> Any:
-    """Return ITK's reader of a file whose header it has read."""
+    """Return ITK's reader of a file, after reading the header."""
     import SimpleITK as sitk
 
     _check_header(path)
     reader = sitk.ImageFileReader()
-    reader.SetImageIO("MetaImageIO")  # whatever else the file may look like
+    reader.SetImageIO("MetaImageIO")  # and no other format
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -73,13 +73,13 @@ def _reader(path: Path) -> Any:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse headers that must not reach ITK.
+    """Reject headers that must not reach ITK.
 
-    One that names a file elsewhere, a list of files or a pattern could, when uploaded, have any file of the machine
-    read as voxels; one with more than ten dimensions makes ITK write past its buffers.
+    An uploaded header that names another file, a list of files or a pattern could have any file of the machine read as
+    voxels; a header with more than ten dimensions makes ITK write past its buffers.
 
     Raises:
-        InputError: Saying which of the two it is.
+        InputError: If the header is one of these.
     """
     fields = _fields(path)
     if fields.get("NDims") not in ("3", "4"):
@@ -91,9 +91,9 @@ def _check_header(path: Path) -> None:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """Return a header's fields, each of which must stand on a line of its own, up to the one that ends it.
+    """Return the fields of a header, which must be on separate lines, up to the last one.
 
-    ITK is less strict; what it might read differently is refused.
+    ITK is less strict; headers that it might read differently are rejected.
     """
     fields: dict[str, str] = {}
     with open(path, "rb") as handle:

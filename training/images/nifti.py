@@ -13,7 +13,7 @@ import numpy as np
 from training.errors import InputError
 from training.images.grid import Grid, checked_grid
 
-#: Headers and their extensions are some kilobytes.
+#: Headers with their extensions take some kilobytes.
 _LARGEST_OFFSET = 2**24
 
 
@@ -21,7 +21,7 @@ def read_header(path: Path) -> tuple[Grid, int]:
     """Return the grid and the number of volumes.
 
     Raises:
-        InputError: If the file is no NIfTI file, or does not say where its voxels lie.
+        InputError: If the file is not a NIfTI file, or has no position.
     """
     header = _open(path)
     shape = _sides(header, path)
@@ -29,10 +29,10 @@ def read_header(path: Path) -> tuple[Grid, int]:
 
 
 def load(path: Path) -> tuple[np.ndarray, Grid]:
-    """Return ``(x, y, z, channel)`` and the grid; the stored integers where the file scales nothing.
+    """Return ``(x, y, z, channel)`` and the grid; stored integers if the file has no scaling.
 
     Raises:
-        InputError: As :func:`read_header`, and if the data is cut off or damaged.
+        InputError: As :func:`read_header`, and if the data is truncated or damaged.
     """
     header = _open(path)
     shape = _sides(header, path)
@@ -47,14 +47,14 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     return data, grid
 
 
-#: A labelmap is stored as an image is.
+#: Labelmaps are stored like images.
 load_labels = load
 
 
 def _stored(header: Any, shape: tuple[int, ...], path: Path) -> np.ndarray:
-    """Read the voxels as stored, and to the end of the file, so that gzip's checksum is verified as well.
+    """Read the stored voxels up to the end of the file, so that the gzip checksum is verified as well.
 
-    What the file decompresses to beyond the voxels is never read: a small file may hold gigabytes of nothing.
+    At most one byte beyond the voxels is decompressed: a small file may expand to gigabytes.
     """
     dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
     count = math.prod(shape)
@@ -77,21 +77,21 @@ def _first_bytes(path: Path, most: int) -> bytes:
 
 
 def _open(path: Path) -> Any:
-    """Return nibabel's header of a file, read from its first bytes alone.
+    """Return nibabel's header of a file, parsed from its first bytes alone.
 
-    The extensions that may follow the header are left out: each says its own size, so that nibabel would read as much
-    as a file from somebody else asks for.
+    Extensions after the header are ignored: each states its own size, so that nibabel would read as much as a malicious
+    file asks for.
     """
     import nibabel
 
-    classes = ((nibabel.Nifti1Header, b"n+1", 344), (nibabel.Nifti2Header, b"n+2", 4))  # and where the magic stands
+    classes = ((nibabel.Nifti1Header, b"n+1", 344), (nibabel.Nifti2Header, b"n+2", 4))  # and the position of the magic
     try:
         start = _first_bytes(path, 540)
     except InputError as error:
         raise InputError(f"{path} is not a NIfTI file: {error.message.removeprefix(f'{path} is ')}") from error
     fitting = [kind for kind, magic, at in classes if start[at : at + 3] == magic and len(start) >= kind.sizeof_hdr]
     if not fitting:
-        raise InputError(f"{path} is not a NIfTI file: it does not begin as one.")
+        raise InputError(f"{path} is not a NIfTI file: its first bytes are not those of one.")
     try:
         header = fitting[0](start[: fitting[0].sizeof_hdr])
         header.get_data_dtype(), header.get_slope_inter(), header.get_data_shape(), int(header.get_data_offset())
@@ -116,7 +116,7 @@ def _affine(header: Any, path: Path) -> np.ndarray:
 
 
 def _sides(header: Any, path: Path) -> tuple[int, int, int, int]:
-    """Return x, y, z and the number of volumes; NIfTI puts those at axis 3 (time) or 4 (vector)."""
+    """Return x, y, z and the number of volumes, which NIfTI stores as axis 3 (time) or 4 (vector)."""
     shape = tuple(int(side) for side in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]

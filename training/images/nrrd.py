@@ -1,4 +1,4 @@
-"""NRRD files, read through pynrrd, with the segmentations of 3D Slicer among them."""
+"""NRRD files, including the segmentations of 3D Slicer, read through pynrrd."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.images.grid import Grid, checked_grid
 from training.images.nrrd_voxels import parse_header, read_voxels
 from training.labels import value_of
 
-#: Sign of x, y, z on the way from a NRRD space to RAS.
+#: Signs of x, y, z from a NRRD space to RAS.
 _SPACES: dict[str, tuple[int, int, int]] = {
     "right-anterior-superior": (1, 1, 1),
     "ras": (1, 1, 1),
@@ -30,7 +30,7 @@ def read_header(path: Path) -> tuple[Grid, int]:
     """Return the grid and the number of volumes.
 
     Raises:
-        InputError: If the file is no NRRD file, or does not say where its voxels lie.
+        InputError: If the file is not a NRRD file, or has no position.
     """
     header, _ = parse_header(path)
     spatial, listed = _axes(header, path)
@@ -42,7 +42,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
     """Return ``(x, y, z, channel)`` in the stored dtype, and the grid.
 
     Raises:
-        InputError: As :func:`read_header`, and if the data is cut off.
+        InputError: As :func:`read_header`, and if the data is truncated.
     """
     return _load(path, *parse_header(path))
 
@@ -50,9 +50,9 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
 def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
     """Return a labelmap ``(x, y, z, 1)`` and its grid.
 
-    Of a segmentation written by 3D Slicer the layers are merged, later segments over earlier ones. Its values
-    count the segments in the order in which they were made, so they are replaced by those of
-    :mod:`training.labels` where every segment bears a known name.
+    The layers of a segmentation by 3D Slicer are merged, later segments over earlier ones. Its values depend on the
+    order in which segments were created, so they are replaced by those of :mod:`training.labels` if every segment has a
+    known name.
 
     Raises:
         InputError: As :func:`load`.
@@ -81,7 +81,7 @@ def _load(path: Path, header: Mapping[str, Any], begin: int) -> tuple[np.ndarray
 
 
 def _axes(header: Mapping[str, Any], path: Path) -> tuple[list[int], int | None]:
-    """Return which axes are spatial, and which one counts volumes, if any."""
+    """Return the spatial axes, and the axis of the volumes, if any."""
     sizes = [int(size) for size in header["sizes"]]
     directions = header.get("space directions")
     if directions is None:

@@ -1,8 +1,8 @@
-"""The header and the voxels of a NRRD file, read so that no file can ask for more than its voxels need.
+"""Header and voxels of a NRRD file, read with bounded memory.
 
-pynrrd reads a header to the end of the file if no blank line ends it, passes over as many lines as the header says, and
-decompresses all there is before it compares. So a header is looked for in the first bytes only, and compressed voxels
-are decompressed here, up to the size the header speaks of.
+pynrrd reads a header to the end of the file if no blank line ends it, skips as many lines as the header says, and
+decompresses everything before it checks the size. Here the header is read from the first bytes only, and compressed
+voxels are decompressed up to the size given by the header.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ import numpy as np
 
 from training.errors import InputError
 
-#: Most bytes of a header; those of segmentations with many segments have some ten thousand.
+#: Maximum size of a header; those of segmentations with many segments have tens of kilobytes.
 _HEADER_BYTES = 2**20
-#: Most bytes or lines that a header may ask to be passed over before the voxels begin.
+#: Maximum number of bytes or lines to skip before the voxels.
 _MOST_SKIPPED = 2**16
-#: Most characters a voxel may take in a file that lists its values as text.
+#: Maximum number of characters per voxel in text encoding.
 _TEXT_BYTES = 64
 _GZIP = ("gzip", "gz")
 _BZIP2 = ("bzip2", "bz2")
-#: What pynrrd raises about a header that is none.
+#: Errors of pynrrd for an invalid header.
 _NO_HEADER = (OSError, ValueError, LookupError, StopIteration, TypeError, AttributeError, ArithmeticError)
 
 
 def parse_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the fields of a header, and the byte at which it ends.
+    """Return the fields of a header, and its size in bytes.
 
     Raises:
-        InputError: If the file is no NRRD file.
+        InputError: If the file is not a NRRD file.
     """
     import nrrd
 
@@ -52,7 +52,7 @@ def parse_header(path: Path) -> tuple[dict[str, Any], int]:
     for field in ("sizes", "type", "dimension", "encoding"):
         if field not in header:
             raise InputError(f"{path} is not a NRRD file: the field '{field}' is missing.")
-    # Otherwise an uploaded header could have any file of the server read as voxels.
+    # Otherwise an uploaded header could have any file of the machine read as voxels.
     detached = _detached(header)
     if detached is not None and (path.suffix.lower() != ".nhdr" or Path(detached).name != detached):
         raise InputError(f"{path} points to another file for its voxels ({detached}). Save it as one file.")
@@ -60,15 +60,15 @@ def parse_header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def read_voxels(path: Path, header: Mapping[str, Any], begin: int) -> np.ndarray:
-    """Return the voxels in the order of the header's sizes, in the stored dtype.
+    """Return the voxels in the order of the sizes in the header, in the stored dtype.
 
     Args:
-        path: The file; the voxels may lie in another one beside it.
-        header: From :func:`parse_header`; its sizes are known to be possible.
-        begin: Where the header ends, in bytes.
+        path: The file; the voxels may be in another one beside it.
+        header: From :func:`parse_header`, with valid sizes.
+        begin: Size of the header in bytes.
 
     Raises:
-        InputError: If the data is cut off, damaged, or more than the header says.
+        InputError: If the data is truncated, damaged, or more than the header says.
     """
     import nrrd
 
@@ -95,7 +95,7 @@ def read_voxels(path: Path, header: Mapping[str, Any], begin: int) -> np.ndarray
 
 
 def _decompressed(handle: IO[bytes], header: Mapping[str, Any], skipped: int, path: Path) -> bytes:
-    """Return the voxels' bytes of a compressed file, without what is to be passed over."""
+    """Return the bytes of the voxels of a compressed file, without the skipped ones."""
     from nrrd.reader import _determine_datatype
 
     needed = math.prod(int(size) for size in header["sizes"]) * _determine_datatype(dict(header)).itemsize

@@ -1,6 +1,6 @@
-"""Reading any supported file into an array and its grid: NIfTI, NRRD and MetaImage.
+"""Reading images and labelmaps: NIfTI, NRRD and MetaImage, selected by file ending.
 
-Arrays are ``(x, y, z)`` in the file's own voxel order.
+Arrays are ``(x, y, z)`` in the voxel order of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INT32 = np.iinfo(np.int32)
 
 
 class Reader(Protocol):
-    """What a file format offers. Arrays are ``(x, y, z, channel)`` in the stored (or scaled) dtype."""
+    """The reader of a file format. Arrays are ``(x, y, z, channel)`` in the stored (or scaled) dtype."""
 
     def read_header(self, path: Path) -> tuple[Grid, int]:
         """Return the grid and the number of volumes."""
@@ -30,7 +30,7 @@ class Reader(Protocol):
         """Return the voxels of a labelmap and the grid."""
 
 
-#: The formats that are read, by file ending.
+#: Readers by file ending.
 READERS: dict[str, Reader] = {
     ".nii": nifti,
     ".nii.gz": nifti,
@@ -45,28 +45,28 @@ def read_volume(path: Path | str, channel: int | None = None) -> Volume:
     """Read one image volume.
 
     Args:
-        path: ``.nii``, ``.nii.gz``, ``.nrrd``, ``.nhdr`` ``.mha`` or ``.mhd``.
-        channel: Which volume of a 4D file, from 0; ``None`` where a single one is expected.
+        path: A file with one of the endings of :data:`READERS`.
+        channel: Index of the volume in a 4D file; ``None`` for a 3D file.
 
     Returns:
-        float32; voxels that are not finite numbers are 0 (some programs mark the background so).
+        float32; voxels that are not finite (a background mark of some programs) are 0.
 
     Raises:
-        InputError: If the file is missing, is not what its name says, is cut off, does not say where its voxels
-            lie, holds colors or complex numbers, or has not the channel asked for. Names the file.
+        InputError: If the file is missing, is of another format, is truncated, has no position, holds colors or complex
+            numbers, or lacks the channel. Names the file.
     """
     return read_volumes(path, None if channel is None else [channel])[0]
 
 
 def read_volumes(path: Path | str, channels: list[int] | None = None) -> list[Volume]:
-    """Read several volumes of a 4D file at once, or the only one of a 3D file.
+    """Read several volumes of a 4D file, or the single one of a 3D file.
 
     Args:
         path: As for :func:`read_volume`.
-        channels: Which ones, from 0; ``None`` asks for the single volume of a 3D file.
+        channels: Indices of the volumes; ``None`` for a 3D file.
 
     Returns:
-        As many volumes as asked for, float32.
+        The volumes, float32.
 
     Raises:
         InputError: As :func:`read_volume`.
@@ -86,13 +86,13 @@ def read_volumes(path: Path | str, channels: list[int] | None = None) -> list[Vo
 
 
 def read_labelmap(path: Path | str) -> Volume:
-    """Read a labelmap with the values it has in the file.
+    """Read a labelmap with the values of the file.
 
-    A ``.seg.nrrd`` of 3D Slicer is read as well: layers are merged, and values follow the segments' names where
-    all of them are known to :mod:`training.labels`.
+    The layers of a ``.seg.nrrd`` of 3D Slicer are merged, and its values follow the segment names if all of them are
+    known to :mod:`training.labels`.
 
     Returns:
-        The smallest integer dtype among int16, int32 that holds the values (uint8 where the file has it).
+        Integers of at most 16 bits as stored, or int32.
 
     Raises:
         InputError: As :func:`read_volume`, and if voxels are not whole numbers; ``field`` is ``"label"``.
@@ -112,23 +112,23 @@ def read_labelmap(path: Path | str) -> Volume:
         )
     if values.dtype.kind == "f" or values.dtype.itemsize > 2:
         odd = values[(values < _INT32.min) | (values > _INT32.max)]
-        if odd.size:  # in fewer bits it would become another value, perhaps a known label
+        if odd.size:  # with fewer bits it would become another value, perhaps a known label
             raise InputError(f"{path} holds the value {odd[0]}.", field="label")
         values = values.astype(np.int32)
     return Volume(values, grid)
 
 
 def read_grid(path: Path | str) -> Grid:
-    """Read only where the voxels lie.
+    """Read the grid without the voxels.
 
     Raises:
-        InputError: As :func:`read_volume`; data that is cut off is not noticed.
+        InputError: As :func:`read_volume`, but truncated data is not detected.
     """
     return read_header(path)[0]
 
 
 def count_channels(path: Path | str) -> int:
-    """Return how many volumes a file holds (1 for a 3D file).
+    """Return the number of volumes in a file (1 for a 3D file).
 
     Raises:
         InputError: As :func:`read_grid`.
@@ -163,7 +163,7 @@ def _reader(path: Path) -> Reader:
 
 
 def _finite(data: np.ndarray) -> np.ndarray:
-    """Replace what is not a number by 0, in place; a sum tells in one pass whether there is any."""
+    """Replace non-finite values by 0 in place; the sum reveals in one pass whether there are any."""
     with np.errstate(all="ignore"):
         if not np.isfinite(data.sum(dtype=np.float64)):
             np.nan_to_num(data, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

@@ -1,8 +1,8 @@
-"""Moving arrays from one voxel grid to another.
+"""Resampling arrays from one voxel grid to another.
 
-Every function takes ``to_input``: a 4x4 affine from output voxel indices to input voxel indices. Where that only
-permutes, flips and shifts axes, voxels are copied, bit for bit; elsewhere SimpleITK interpolates. Working in index
-space keeps oblique and sheared grids out of ITK's hands.
+Every function takes ``to_input``: a 4x4 affine from output voxel indices to input voxel indices. If it only permutes,
+flips and shifts axes, voxels are copied exactly; otherwise SimpleITK interpolates. In index space, ITK need not support
+oblique and sheared grids.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from training.images.masks import Box, bounding_box
 
-#: Grids whose voxels lie within this share of a voxel of each other count as the same.
+#: Voxels closer than this fraction of a voxel count as identical.
 _TOLERANCE = 1e-2
 
 Shape = tuple[int, int, int]
@@ -44,9 +44,9 @@ def copy_voxels(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: flo
 
     Args:
         array: ``(x, y, z)``.
-        to_input: Integers, as :func:`whole_voxels` returns them.
-        shape: Of the result.
-        fill: For voxels outside ``array``.
+        to_input: Integers, from :func:`whole_voxels`.
+        shape: Shape of the result.
+        fill: Value of voxels outside ``array``.
 
     Returns:
         A new array of ``shape`` and the dtype of ``array``.
@@ -58,7 +58,7 @@ def copy_voxels(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: flo
     for axis, source_axis in enumerate(source_axes):
         sign, shift = int(to_input[source_axis, axis]), int(to_input[source_axis, 3])
         length = array.shape[source_axis]
-        if sign < 0:  # counted from the far end, a flipped axis is an unflipped one
+        if sign < 0:  # a flipped axis is indexed from its far end
             turned = np.flip(turned, axis)
             shift = length - 1 - shift
         first, last = max(0, -shift), min(shape[axis], length - shift)
@@ -71,16 +71,15 @@ def copy_voxels(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: flo
 
 
 def resample_linear(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: float = 0) -> np.ndarray:
-    """Resample an image: copied where possible, else interpolated trilinearly.
+    """Resample an image: copied if possible, else interpolated trilinearly.
 
-    Where the output is at least twice as coarse, voxels are averaged first, so that fine noise does not turn into
-    coarse noise.
+    If the output is at least twice as coarse, voxels are averaged first to avoid aliasing of noise.
 
     Args:
         array: ``(x, y, z)``, real.
         to_input: Output to input indices.
-        shape: Of the result.
-        fill: For voxels outside ``array``.
+        shape: Shape of the result.
+        fill: Value of voxels outside ``array``.
 
     Returns:
         float32 of ``shape``.
@@ -93,7 +92,7 @@ def resample_linear(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill:
 
 
 def resample_mask(mask: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.ndarray:
-    """Resample a boolean mask: true where at least half of the interpolated neighborhood is."""
+    """Resample a boolean mask: true where the interpolated value is at least 0.5."""
     whole = whole_voxels(to_input, shape)
     if whole is not None:
         return copy_voxels(mask, whole, shape)
@@ -101,12 +100,12 @@ def resample_mask(mask: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.nd
 
 
 def resample_labels(labels: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.ndarray:
-    """Resample a labelmap: each voxel gets the label with the largest interpolated share, background included.
+    """Resample a labelmap: each voxel gets the label with the largest interpolated fraction, background included.
 
     Args:
         labels: ``(x, y, z)`` uint8.
         to_input: Output to input indices.
-        shape: Of the result.
+        shape: Shape of the result.
 
     Returns:
         uint8 of ``shape``; 0 outside ``labels``.
@@ -121,7 +120,7 @@ def resample_labels(labels: np.ndarray, to_input: np.ndarray, shape: Shape) -> n
     region = _box_in_output(box, to_input, shape)
     if region is None:
         return result
-    # Only the surroundings of the tumor are interpolated: a shift takes the region's corner to the origin.
+    # Only the region around the tumor is interpolated: a shift moves its corner to the origin.
     size = tuple(part.stop - part.start for part in region)
     first = np.eye(4)
     first[:3, 3] = [part.start for part in region]
@@ -136,7 +135,7 @@ def resample_labels(labels: np.ndarray, to_input: np.ndarray, shape: Shape) -> n
 
 
 def _box_in_output(box: Box, to_input: np.ndarray, shape: Shape) -> Box | None:
-    """Return the output box that covers an input box and the voxel around it; ``None`` if it lies outside."""
+    """Return the output box that covers an input box with a margin of one voxel; ``None`` if it lies outside."""
     low = np.array([part.start - 1.0 for part in box])
     high = np.array([float(part.stop) for part in box])
     corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
@@ -150,7 +149,7 @@ def _box_in_output(box: Box, to_input: np.ndarray, shape: Shape) -> Box | None:
 
 
 def _averaged(array: np.ndarray, to_input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average blocks of voxels along the axes on which the output takes steps of two or more."""
+    """Average blocks of voxels along the axes on which the output is at least twice as coarse."""
     factors = np.maximum(np.abs(to_input[:3, :3]).max(axis=1).astype(int), 1)
     factors = np.where(np.asarray(array.shape) >= factors, factors, 1)
     to_blocks = np.eye(4)

@@ -1,10 +1,10 @@
-"""Writing results: NIfTI, NRRD, and segmentations for 3D Slicer.
+"""Writing volumes and labelmaps: NIfTI, NRRD, and segmentations for 3D Slicer.
 
-The affine of the volume is kept in every format. Files appear complete or not at all.
+Every format keeps the affine of the volume. Files are written atomically.
 
 A ``.seg.nrrd`` is a NRRD with ``Segment<N>_*`` and ``Segmentation_*`` fields, as 3D Slicer's
-``vtkMRMLSegmentationStorageNode`` reads and writes them. All segments share one layer, and Slicer cuts a layer to
-the extent of its first segment, so each segment states the extent of the whole volume.
+``vtkMRMLSegmentationStorageNode`` reads and writes them. All segments share one layer, and Slicer crops a layer to the
+extent of its first segment, so each segment has the extent of the whole volume.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from training.errors import InputError
 from training.images.grid import Grid, Volume
 from training.labels import LABELS, NUM_CLASSES, Code, Label, to_brats_values
 
-#: File endings results can be written with.
+#: File endings that can be written.
 EXPORT_ENDINGS: tuple[str, ...] = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
 
 _BRAIN = Code("12738006", "Brain")
 _CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
 _ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
-_COMPRESSION = 4  # labelmaps shrink a hundredfold at any level; above this only the time grows
+_COMPRESSION = 4  # labelmaps shrink a hundredfold at any level; a higher one only takes longer
 
 
 def write_labelmap(volume: Volume, path: Path | str, *, brats_values: bool = False) -> Path:
-    """Write a labelmap; the format follows from the file's ending.
+    """Write a labelmap in the format of the file ending.
 
     Args:
         volume: ``(x, y, z)`` with the values of :mod:`training.labels`.
-        path: Ends with one of :data:`EXPORT_ENDINGS`. ``.seg.nrrd`` carries names, colors and terminology.
-        brats_values: Write enhancing tumor as 4, as the BraTS files of 2017-2021 have it.
+        path: With one of :data:`EXPORT_ENDINGS`. ``.seg.nrrd`` includes names, colors and terminology.
+        brats_values: Write enhancing tumor as 4, as in BraTS 2017-2021.
 
     Returns:
         ``path``.
@@ -58,11 +58,11 @@ def write_labelmap(volume: Volume, path: Path | str, *, brats_values: bool = Fal
 
 
 def write_volume(volume: Volume, path: Path | str) -> Path:
-    """Write an image or a probability map; the format follows from the file's ending.
+    """Write an image or a probability map in the format of the file ending.
 
     Args:
         volume: ``(x, y, z)``, any real dtype; float64 is written as float32.
-        path: Ends with ``.nii``, ``.nii.gz`` or ``.nrrd``.
+        path: With the ending ``.nii``, ``.nii.gz`` or ``.nrrd``.
 
     Returns:
         ``path``.
@@ -81,20 +81,20 @@ def write_volume(volume: Volume, path: Path | str) -> Path:
 
 
 def export_ending(path: Path | str) -> str:
-    """Return which of :data:`EXPORT_ENDINGS` a path has.
+    """Return the ending of a path, one of :data:`EXPORT_ENDINGS`.
 
     Raises:
-        InputError: If it has none of them.
+        InputError: If it has another one.
     """
     name = Path(path).name.lower()
     for ending in EXPORT_ENDINGS:
         if name.endswith(ending):
             return ending
-    raise InputError(f"{path} has no ending to write: choose one of {', '.join(EXPORT_ENDINGS)}.", field="path")
+    raise InputError(f"{path} cannot be written: choose one of {', '.join(EXPORT_ENDINGS)}.", field="path")
 
 
 def terminology_entry(label: Label) -> str:
-    """Return a label's codes in the form 3D Slicer stores in a segment's tags.
+    """Return the codes of a label in the form of 3D Slicer's segment tags.
 
     Examples:
         >>> from training.labels import NCR
@@ -116,7 +116,7 @@ def _write_nifti(data: np.ndarray, grid: Grid, path: Path) -> Path:
     image = nibabel.Nifti1Image(data, grid.affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(grid.affine, code="scanner")
-    # A qform holds a rotation only; on a sheared grid it would contradict the sform.
+    # A qform cannot hold shear; on a sheared grid it would contradict the sform.
     axes = grid.affine[:3, :3] / np.asarray(grid.spacing)
     rigid = np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
     image.set_qform(grid.affine if rigid else None, code="scanner" if rigid else "unknown")

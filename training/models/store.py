@@ -1,4 +1,4 @@
-"""Model versions: immutable folders with a card, and one small file that says which of them is served.
+"""Model versions: immutable folders with a card, and one small file that names the current one.
 
 Layout of a store::
 
@@ -6,9 +6,8 @@ Layout of a store::
     <root>/v0002/...
     <root>/current.json      {"current": "v0002", "history": [{"version", "time", "reason"}, ...]}
 
-The bundled model (``v0000``) lies elsewhere, read-only, and is the current one until another is promoted. Every
-process reads ``current.json`` anew at each call, so that a model promoted by a training process is served
-without a restart.
+The bundled model (``v0000``) is stored elsewhere, read-only, and is current until another is promoted. ``current.json``
+is read at each call, so that a server uses a newly promoted model without a restart.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from training.network.unet import UNetConfig
 
 FORMAT_VERSION = 1
 BUNDLED_ID = "v0000"
-#: The model that comes with TumorLoop.
+#: Folder of the bundled model.
 BUNDLED_MODEL = Path(__file__).resolve().parent / "bundled"
-#: How the verdict of a version begins that its own training promoted.
+#: First word of the verdict of a version that was promoted by its own training.
 PROMOTED = "Promoted"
 _ID = re.compile(r"v\d{4,}")
 
@@ -51,19 +50,19 @@ class SeenCase(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What is known of a model version. Stored beside the weights, never changed.
+    """The card of a model version. Stored beside the weights, never changed.
 
     Attributes:
-        format_version: Of the folder's layout; a newer one than this code knows is refused.
+        format_version: Version of the folder layout; newer ones than this code knows are rejected.
         version: Set by the store.
-        parent: The version whose weights the training started from, if any.
+        parent: The version from whose weights the training started, if any.
         created: UTC, ISO 8601.
-        code_version: Of this package.
-        description: One sentence for people.
+        code_version: Version of this package.
+        description: One sentence.
         network: The architecture.
-        data: The cases seen, by id and hash of the label. No patient name, no path.
+        data: Training and validation cases by id and hash of the label. No patient names, no paths.
         training: Settings and history of the run.
-        weights_sha256: Of the weights' file beside the card; empty in cards of earlier versions of this code.
+        weights_sha256: SHA-256 of the weights file; empty in cards of earlier versions of this code.
         metrics: Dice per case and region on the validation set, of this version and of its parent.
         verdict: Why it was promoted, or not.
     """
@@ -104,14 +103,14 @@ class ModelVersion:
 
 
 def read_version(folder: Path, *, version: str | None = None) -> ModelVersion:
-    """Read a version's folder.
+    """Read the folder of a version.
 
     Args:
         folder: Holds ``card.json`` and ``weights.npz``.
-        version: The id to give it; default is the card's own, or the folder's name.
+        version: Its id; default is that of the card, or the name of the folder.
 
     Raises:
-        InputError: If it is no version's folder, or was written by a newer format.
+        InputError: If it does not hold a version, or has a newer format.
     """
     try:
         card = ModelCard.model_validate_json((folder / "card.json").read_text(encoding="utf-8"))
@@ -126,7 +125,7 @@ def read_version(folder: Path, *, version: str | None = None) -> ModelVersion:
 
 
 def write_version(folder: Path, weights: Weights, card: ModelCard, *, half_precision: bool = False) -> ModelVersion:
-    """Write a version into ``folder``, which must not exist: complete or not at all."""
+    """Write a version atomically into ``folder``, which must not exist."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     try:
@@ -144,8 +143,8 @@ class ModelStore:
     """The versions under ``root``, and which of them is current.
 
     Args:
-        root: The store's folder; made when first written to.
-        bundled: Folder of the model that comes with the software, or ``None``.
+        root: Folder of the store; created on the first write.
+        bundled: Folder of the bundled model, or ``None``.
     """
 
     def __init__(self, root: Path, bundled: Path | None = None) -> None:
@@ -162,14 +161,14 @@ class ModelStore:
             try:
                 found.append(read_version(folder, version=folder.name))
             except InputError:
-                continue  # a damaged folder must not hide the others; get() says what is wrong with it
+                continue  # a damaged folder must not hide the others; get() reports the error
         return found
 
     def get(self, version: str) -> ModelVersion:
         """Return one version.
 
         Raises:
-            InputError: If there is none of that id, or its folder is damaged.
+            InputError: If there is no such version, or its folder is damaged.
         """
         if version == BUNDLED_ID and self.bundled is not None and self._has_bundled():
             return read_version(self.bundled, version=BUNDLED_ID)
@@ -179,10 +178,10 @@ class ModelStore:
         return read_version(self.root / version, version=version)
 
     def current(self) -> ModelVersion:
-        """Return the version that is served.
+        """Return the current version.
 
         Raises:
-            InputError: If the store holds no version at all.
+            InputError: If the store is empty.
         """
         history = self.history()
         if history:
@@ -213,7 +212,7 @@ class ModelStore:
             try:
                 return write_version(self.root / version, weights, card.model_copy(update={"version": version}))
             except (FileExistsError, OSError) as error:
-                # Another process took the number between the look and the rename; take the next one.
+                # Another process used the number between the listing and the rename; use the next one.
                 if not (self.root / version).exists():
                     raise error
 
@@ -227,7 +226,7 @@ class ModelStore:
         found.load_weights()  # a version that cannot be loaded must never become current
         history = self.history()
         if history and history[-1]["version"] == version:
-            return found  # a second entry would make the next rollback go nowhere
+            return found  # a second entry would make the next rollback ineffective
         if not history and self._has_bundled():
             history = [{"version": BUNDLED_ID, "time": now(), "reason": "bundled"}]
         self._write([*history, {"version": version, "time": now(), "reason": reason}])
@@ -250,9 +249,9 @@ class ModelStore:
         return earlier
 
     def rebuild_history(self, reason: str) -> None:
-        """Write the list of promotions anew, from the versions' cards: for when it cannot be read.
+        """Rebuild an unreadable list of promotions from the cards of the versions.
 
-        What people promoted or took back by hand is not in the cards, and is lost.
+        Manual promotions and rollbacks are not in the cards, and are lost.
 
         Args:
             reason: Noted with each entry.

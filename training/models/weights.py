@@ -1,7 +1,7 @@
-"""Weights in a file that needs neither Keras nor pickle to be read: a NumPy archive keyed by layer and variable.
+"""Weights in a NumPy archive keyed by layer and variable, readable without Keras and pickle.
 
-The batch normalization's moving statistics stay float32 in a half-precision file: a variance above 65504 would
-become infinite there, and they are a thousandth of the size.
+The moving statistics of batch normalization stay float32 in a half-precision file: a variance above 65504 would become
+infinite, and they are a thousandth of the size.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def get_weights(model: keras.Model) -> Weights:
 
 
 def set_weights(model: keras.Model, weights: Weights) -> None:
-    """Put ``weights`` into ``model``.
+    """Load ``weights`` into ``model``.
 
     Raises:
-        InputError: If a variable is missing or has another shape: the weights belong to another architecture.
+        InputError: If a variable is missing or has another shape, since the weights belong to another architecture.
     """
     for layer in model.layers:
         for variable in layer.weights:
@@ -46,10 +46,10 @@ def set_weights(model: keras.Model, weights: Weights) -> None:
 
 
 def average_weights(one: Weights, other: Weights) -> Weights:
-    """Return the weights halfway between two of the same network.
+    """Return the average of two sets of weights of the same network.
 
-    Between a network and one trained on from it, the way is short and the loss along it flat: the middle keeps much of
-    what either knows (Wortsman et al. 2022, doi:10.1109/CVPR52688.2022.00780).
+    Between a network and its fine-tuned version the loss is flat, and the average keeps much of the performance of both
+    (Wortsman et al. 2022, doi:10.1109/CVPR52688.2022.00780).
     """
     return {key: (value + other[key]) / 2 for key, value in one.items()}
 
@@ -60,7 +60,7 @@ def save_weights(weights: Weights, path: Path, *, half_precision: bool = False) 
     Args:
         weights: As :func:`get_weights` returns them.
         path: The file.
-        half_precision: Store float16 (statistics of the normalization excepted): half the size.
+        half_precision: Store float16 (except the statistics of normalization), which halves the size.
     """
 
     def stored(key: str, value: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Batch normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) that TensorFlow computes in one fused operation.
+"""Batch normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) as one fused operation of TensorFlow.
 
-Keras 3 composes it of float32 element-wise operations; on CPUs that is 40 % of a training step of this network.
+Keras 3 composes it of float32 element-wise operations, which take 40 % of a training step of this network on CPUs.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import keras
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer with the same weights and, up to rounding, the same results; fused under TensorFlow.
+    """Keras's layer with the same weights and, up to rounding, the same results; fused with TensorFlow.
 
-    For channels-last input of at least three axes. Other backends compute as Keras does.
+    For channels-last input of at least three axes. Other backends use Keras's implementation.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalize ``inputs``; a frozen layer keeps its statistics, as Keras's does."""
+        """Normalize ``inputs``; a frozen layer keeps its statistics, as in Keras."""
         if keras.backend.backend() != "tensorflow" or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
         shape = tf.shape(inputs)
-        # The operation takes four axes; any split of the voxels will do.
+        # The operation requires four axes; any split of the voxels works.
         flat = tf.reshape(inputs, (shape[0], shape[1], -1, inputs.shape[-1]))
         learning = bool(training) and self.trainable
         scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)

@@ -15,8 +15,8 @@ from keras import ops
 def soft_dice_loss(y_true: Any, logits: Any, *, smooth: float = 1.0) -> Any:
     """Return 1 minus the mean soft Dice of the tumor classes.
 
-    The sums run over the batch as well ("batch Dice"): a patch without a class then does not pull the mean down
-    to the smoothing term alone.
+    The sums include the batch ("batch Dice"), so that a patch without a class does not reduce its Dice to the smoothing
+    term.
 
     Args:
         y_true: One-hot truth ``(batch, x, y, z, classes)``.
@@ -24,7 +24,7 @@ def soft_dice_loss(y_true: Any, logits: Any, *, smooth: float = 1.0) -> Any:
         smooth: Added to numerator and denominator, in voxels.
 
     Returns:
-        A float32 scalar in 0-1.
+        A float32 scalar, 0-1.
     """
     probabilities = ops.softmax(ops.cast(logits, "float32"), axis=-1)
     y_true = ops.cast(y_true, "float32")
@@ -64,11 +64,11 @@ class DiceCrossEntropy(keras.losses.Loss):
         self.cross_entropy_weight = cross_entropy_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the scalar loss of one batch; see the module for shapes."""
+        """Return the scalar loss of one batch; for shapes see :func:`soft_dice_loss`."""
         dice = self.dice_weight * soft_dice_loss(y_true, y_pred)
         return dice + self.cross_entropy_weight * cross_entropy_loss(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what rebuilds this loss."""
+        """Return the configuration for serialization."""
         weights = {"dice_weight": self.dice_weight, "cross_entropy_weight": self.cross_entropy_weight}
         return {**super().get_config(), **weights}

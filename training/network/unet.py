@@ -1,10 +1,9 @@
 """The network: a four-level 3D U-Net in plain Keras 3.
 
-Four levels of two convolutions and a max-pooling, a bottom, and four levels of upsampling that meet the skip
-connections (Cicek et al. 2016, doi:10.1007/978-3-319-46723-8_49), with batch normalization: on CPUs it is a
-third of the cost of group normalization. The body ends in *logits*, from which the loss is computed stably;
-:func:`with_softmax` puts the softmax on top for prediction. The network is fully convolutional: any box whose
-sides are multiples of :attr:`UNetConfig.stride` goes through whole.
+Four levels of two convolutions and a max-pooling, a bottleneck, and four levels of upsampling with skip connections
+(Cicek et al. 2016, doi:10.1007/978-3-319-46723-8_49). Batch normalization costs a third of group normalization on CPUs.
+The network outputs *logits*, from which the loss is computed stably; :func:`with_softmax` adds the softmax for
+prediction. It is fully convolutional: the sides of the input may be any multiples of :attr:`UNetConfig.stride`.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class UNetConfig(BaseModel):
-    """What defines the network, stored in every model card.
+    """The architecture, stored in every model card.
 
     Attributes:
         channels: Input modalities, in the order of ``training.modalities.ROLES``.
         classes: Output classes, background included.
         base_filters: Filters at full resolution; doubled at each level.
-        max_filters: No layer has more filters than this.
-        levels: Number of poolings.
+        max_filters: Maximum number of filters.
+        levels: Number of pooling layers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +39,7 @@ class UNetConfig(BaseModel):
 
     @property
     def stride(self) -> int:
-        """Sides of an input box must be multiples of this many voxels."""
+        """The sides of the input must be multiples of this number of voxels."""
         return int(2**self.levels)
 
     def filters(self, level: int) -> int:
@@ -55,7 +54,7 @@ def _double_convolution(x: keras.KerasTensor, filters: int, name: str) -> keras.
 
     for index in (1, 2):
         x = layers.Conv3D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv{index}")(x)
-        # Momentum 0.95: a run of some hundred steps must be able to move the statistics.
+        # Momentum 0.95, so that the statistics adapt within a few hundred steps.
         x = BatchNormalization(momentum=0.95, name=f"{name}_norm{index}")(x)
         x = layers.Activation("relu", name=f"{name}_relu{index}")(x)
     return x
@@ -68,8 +67,8 @@ def build_unet(config: UNetConfig | None = None) -> keras.Model:
         config: The architecture; the default is the bundled model's.
 
     Returns:
-        A model from ``(batch, x, y, z, channels)`` to float32 logits ``(batch, x, y, z, classes)``. It is built
-        under the current mixed-precision policy; the logits are float32 under any.
+        A model from ``(batch, x, y, z, channels)`` to float32 logits ``(batch, x, y, z, classes)``, built with the
+        current mixed-precision policy.
     """
     import keras
     from keras import layers
@@ -98,7 +97,7 @@ def build_unet(config: UNetConfig | None = None) -> keras.Model:
 
 
 def with_softmax(model: keras.Model) -> keras.Model:
-    """Return a model that shares the weights of ``model`` and answers class probabilities instead of logits."""
+    """Return a model that shares the weights of ``model`` and outputs class probabilities instead of logits."""
     import keras
 
     probabilities = keras.layers.Softmax(axis=-1, dtype="float32", name="probabilities")(model.output)
@@ -106,10 +105,11 @@ def with_softmax(model: keras.Model) -> keras.Model:
 
 
 def freeze_normalization(model: keras.Model) -> None:
-    """Keep the batch normalization's statistics and scales as they are while the convolutions learn.
+    """Freeze batch normalization while the convolutions are trained.
 
-    A retraining sees few cases in batches of one or two: its batch statistics would drift from those of whole
-    brains, on which the network is used.
+    Retraining uses few cases in batches of one or two: their statistics would drift from those of whole brains, on
+        which
+    the network is used.
     """
     import keras
 

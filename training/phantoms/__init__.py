@@ -1,1 +1,1 @@
-"""Synthetic heads with gliomas."""
+"""Phantoms: synthetic heads with gliomas."""

@@ -1,4 +1,4 @@
-"""One random head: pose, deformation, tissue, and what skull stripping left of it."""
+"""The anatomy of one random head: pose, deformation, tissue, and skull stripping."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from training.phantoms.fields import Shape, half_length, smooth_noise, smoothste
 
 @dataclass(frozen=True)
 class Pose:
-    """How output millimeters (RAS) map to MNI millimeters: ``matrix @ p + shift``, then an elastic part."""
+    """The mapping from output (RAS) to MNI millimeters: ``matrix @ p + shift``, followed by an elastic deformation."""
 
     matrix: np.ndarray
     shift: np.ndarray
 
     def to_output(self, mni: np.ndarray) -> np.ndarray:
-        """Map ``(..., 3)`` MNI points to output millimeters, without the elastic part."""
+        """Map ``(..., 3)`` MNI points to output millimeters, without the elastic deformation."""
         return (mni - self.shift) @ np.linalg.inv(self.matrix).T
 
 
 @dataclass
 class MassEffect:
-    """Mass effect: tissue is moved away from ``center`` (output mm) by a growing core of ``radius`` mm."""
+    """Displacement of tissue away from ``center`` (output mm) by a core of ``radius`` mm."""
 
     center: np.ndarray
     radius: float
@@ -33,16 +33,16 @@ class MassEffect:
 
 @dataclass
 class Anatomy:
-    """Tissue of one head on the output grid; all fields float32 (x, y, z) unless said otherwise.
+    """Tissue of one head on the output grid; fields are float32 ``(x, y, z)`` unless noted.
 
     Attributes:
-        csf, gray, white: Shares of the tissues, adding up to 1.
-        brain: Boolean, what skull stripping left.
-        depth: Millimeters below the surface.
-        ventricle: Millimeters to the (enlarged) ventricles, negative inside.
-        vessel: Millimeters to the nearest large vessel's middle line, clipped at 12.
+        csf, gray, white: Tissue fractions, summing to 1.
+        brain: Boolean brain mask after skull stripping.
+        depth: Depth below the surface in mm.
+        ventricle: Distance to the (enlarged) ventricles in mm, negative inside.
+        vessel: Distance to the centerline of the nearest large vessel in mm, at most 12.
         deep: 1 in deep gray matter.
-        cortex: 1 near the surface, 0 in depth.
+        cortex: 1 near the surface, 0 in the interior.
         mni_half: MNI coordinates at every second voxel, ``(3, x', y', z')``.
     """
 
@@ -59,7 +59,7 @@ class Anatomy:
 
 
 def random_pose(rng: np.random.Generator) -> Pose:
-    """Draw a head: its size, proportions, tilt, and whether left and right are swapped."""
+    """Draw the pose of a head: size, proportions, tilt, and left-right mirroring."""
     size = rng.uniform(0.84, 0.98) * rng.uniform(0.95, 1.05, 3)
     matrix = np.eye(3)
     for axes, spread in (((0, 1), 0.09), ((0, 2), 0.07), ((1, 2), 0.14)):
@@ -85,7 +85,7 @@ def head_box(atlas: Atlas, pose: Pose) -> tuple[np.ndarray, Shape]:
 
 @dataclass
 class Warp:
-    """The elastic deformation of one head at every second voxel of a box, and the pose under it."""
+    """The elastic deformation of one head at every second voxel of a box, and its pose."""
 
     pose: Pose
     origin: np.ndarray
@@ -107,11 +107,11 @@ class Warp:
         """MNI coordinates at every second voxel, ``(3, x', y', z')`` float32, after mass effect."""
         axes = [self.origin[k] + 2 * np.arange(n, dtype=np.float64) for k, n in enumerate(self.bend.shape[1:])]
         place = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
-        for push in mass_effects:
-            offset = place - push.center.astype(np.float32)[:, None, None, None]
+        for effect in mass_effects:
+            offset = place - effect.center.astype(np.float32)[:, None, None, None]
             distance = np.sqrt((offset**2).sum(axis=0)) + 1e-3
-            # tissue at this distance was nearer before the core grew: volumes are kept, and it dies off
-            moved = push.strength * push.radius**3 * np.exp(-((distance / (3.5 * push.radius)) ** 2))
+            # tissue at this distance was closer before the core grew: volume is preserved, and the effect decays
+            moved = effect.strength * effect.radius**3 * np.exp(-((distance / (3.5 * effect.radius)) ** 2))
             before = np.cbrt(np.maximum(distance**3 - moved, (0.35 * distance) ** 3))
             place = place + offset * (before / distance - 1)
         linear = np.tensordot(self.pose.matrix.astype(np.float32), place, 1)
@@ -127,13 +127,13 @@ def sample(atlas: Atlas, name: str, mni: np.ndarray) -> np.ndarray:
 
 
 def build_anatomy(rng: np.random.Generator, atlas: Atlas, warp: Warp, mass_effects: list[MassEffect]) -> Anatomy:
-    """Lay tissue into the box: folded cortex, sulci, ventricles, and a more or less clean skull stripping."""
+    """Build the tissue of a box: folded cortex, sulci, ventricles, and an imperfect skull stripping."""
     shape = warp.shape
     mni_half = warp.mni(mass_effects)
     mni = np.stack([upsample(axis, shape) for axis in mni_half])
     soft = {name: upsample(sample(atlas, name, mni_half), shape) for name in ("depth", "ventricle", "vessel", "deep")}
     depth = soft["depth"]
-    # ventricles from nearly shut to wide, as in atrophy; sulci widen with them
+    # ventricles from slit-like to wide, as in atrophy; sulci widen with them
     age = rng.beta(1.3, 1.8)
     ventricle = soft["ventricle"] + np.float32(1.2 - 5.0 * age + rng.normal() * 0.5)
     cortex = smoothstep((np.float32(22) - depth) / 12) * smoothstep((soft["ventricle"] - 8) / 8)
@@ -158,14 +158,14 @@ def build_anatomy(rng: np.random.Generator, atlas: Atlas, warp: Warp, mass_effec
 def _fold(
     rng: np.random.Generator, csf: np.ndarray, white: np.ndarray, cortex: np.ndarray, age: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Turn the blurred average into one brain: sheets where a noise field is zero become sulci lined by cortex."""
+    """Fold the blurred average: sheets where a noise field is zero become sulci lined by cortex."""
     shape: Shape = csf.shape  # type: ignore[assignment]
     field = smooth_noise(rng, shape, rng.uniform(7, 11))
     width = rng.uniform(0.06, 0.11) * (0.8 + 0.9 * age)
     strength = cortex * np.float32(rng.uniform(0.35, 0.9))
     sheet = np.exp(-np.square(field / np.float32(width)))
     lining = np.exp(-np.square(field / np.float32(width * rng.uniform(4.0, 6.5))))
-    # keeps the gyral crowns closed: a sulcus of the noise deepens what is there rather than cutting anywhere
+    # keeps the gyral crowns closed: the noise deepens existing sulci instead of cutting new ones
     fluid = csf + sheet * strength + smooth_noise(rng, shape, 5) * np.float32(0.05)
     middle = rng.uniform(0.42, 0.62) - 0.18 * age
     fluid = smoothstep((fluid - np.float32(middle)) / np.float32(rng.uniform(0.35, 0.6)) + np.float32(0.5))
@@ -175,7 +175,7 @@ def _fold(
 
 
 def _skull_strip(rng: np.random.Generator, depth: np.ndarray, csf: np.ndarray) -> np.ndarray:
-    """Skull stripping: a smooth or a tight mask, a little too much here and too little there."""
+    """Skull stripping: a smooth or a tight mask with local errors in both directions."""
     from scipy import ndimage
 
     shape: Shape = depth.shape  # type: ignore[assignment]

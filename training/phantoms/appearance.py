@@ -1,4 +1,4 @@
-"""From tissue and tumor to four images: contrast, texture, then what a scanner does to them."""
+"""The appearance of tissue and tumor in four images: contrast, texture, and scanner effects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.phantoms.tumor import Tumor
 
 CHANNELS = 4
 
-#: How strongly the parts of a tumor are textured at most, as a share of their level.
+#: Maximum texture of the parts of a tumor, relative to their level.
 _TEXTURE = {"ed": 0.1, "ncr": 0.16, "inner": 0.1, "et": 0.24}
 
 
@@ -38,13 +38,13 @@ def render(
 
 
 class _SharedTextures:
-    """Fields that the four modalities share: the same tissue is textured alike in all of them."""
+    """Random fields shared by the four modalities, so that tissue has the same texture in all of them."""
 
     def __init__(self, rng: np.random.Generator, anatomy: Anatomy, tumor: Tumor | None) -> None:
         shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
         self.regional = smooth_noise(rng, shape, 24)
         self.fine = smooth_noise(rng, shape, 3)
-        # cortex, the insula and the temporal pole shine on FLAIR in many examinations
+        # cortex, the insula and the temporal pole are bright on FLAIR in many examinations
         shine = np.clip(0.6 + 0.6 * smooth_noise(rng, shape, 26), 0, 2)
         self.rim = anatomy.gray * (0.25 + 0.75 * anatomy.cortex) * shine
         self.rim_strength = float(rng.uniform(0, 0.5)) if rng.random() < 0.75 else 0.0
@@ -68,7 +68,7 @@ class _SharedTextures:
     def add_tumor(
         self, rng: np.random.Generator, image: np.ndarray, tumor: Tumor, contrast: Contrast, channel: int
     ) -> None:
-        """Lay edema, core and rim over the tissue, in this order; edema lets tissue shine through."""
+        """Blend edema, core and rim over the tissue, in this order; edema is partly transparent."""
         here = image[tumor.box]
         for name, cover in (("ed", self.edema_cover), ("ncr", 0.97), ("inner", 0.9), ("et", 0.97)):
             level = np.float32(contrast.lesion[name][channel])
@@ -88,11 +88,11 @@ def _blend(image: np.ndarray, item: Distractor, level: float, rng: np.random.Gen
 
 
 def _scan(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray, channel: int) -> np.ndarray:
-    """Bias field, noise, resolution, slices, slight misregistration, gamma; then skull stripping and scaling."""
+    """Apply bias field, noise, resolution, slices, misregistration and gamma; then skull stripping and scaling."""
     shape: Shape = image.shape  # type: ignore[assignment]
     image = image * _bias(rng, shape)
     matrices = _matrices(rng, shape)
-    # resampling averages noise away: draw it stronger, so that the chosen level is what is left
+    # resampling averages noise: draw it stronger, so that the chosen level remains
     kept = np.sqrt(np.prod([np.mean(np.sum(matrix**2, axis=1)) for matrix in matrices]))
     level = np.exp(rng.uniform(np.log(0.006), np.log(0.05))) * (1.2 if channel == 2 else 0.8)
     if rng.random() < 0.5:

@@ -1,8 +1,8 @@
-"""Where tissue, ventricles and large vessels lie in an average head: the anatomy phantoms are made from.
+"""The atlas: tissue, ventricles and large vessels of an average head, from which phantoms are generated.
 
 Source: the ICBM 2009a nonlinear symmetric template (Fonov et al. 2011, doi:10.1016/j.neuroimage.2010.07.033), whose
-gray matter, white matter and T1 maps come with nilearn. Nothing is downloaded. What is derived from them takes
-some seconds, so it is kept in the user's cache folder.
+gray matter, white matter and T1 maps are part of nilearn, so that nothing is downloaded. The derived maps take some
+seconds and are kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 from training.atomic import write_with
 from training.images.masks import bounding_box, large_components
 
-#: Change when the maps below change, so that an old cache is not read.
+#: Increment when the maps below change, to invalidate old caches.
 _VERSION = 4
 
-#: MNI millimeters of large vessels (polylines): the ones that a reader, and a network, could take for tumor.
+#: Polylines of large vessels in MNI millimeters: those that could be mistaken for tumor.
 _VESSELS: tuple[tuple[tuple[float, float, float], ...], ...] = (
     ((0, -42, 4), (0, -58, 10), (0, -74, 6), (0, -92, -4)),  # vein of Galen, straight sinus, torcula
     ((0, -92, -4), (22, -88, -12), (44, -74, -22), (54, -56, -32), (48, -42, -40)),  # transverse, sigmoid sinus
@@ -38,7 +38,7 @@ _VESSELS: tuple[tuple[tuple[float, float, float], ...], ...] = (
     ((9, 2, -20), (2, 10, -16), (1, 34, -6), (1, 40, 8), (1, 26, 24), (1, 0, 32)),  # anterior cerebral
 )
 
-#: MNI millimeters around which choroid plexus lies inside the ventricles: glomus, body, fourth ventricle.
+#: Centers of the choroid plexus in MNI millimeters: glomus, body, fourth ventricle.
 CHOROID_CENTERS: tuple[tuple[float, float, float], ...] = (
     (24, -40, 10),
     (-24, -40, 10),
@@ -53,12 +53,12 @@ class Atlas:
     """Maps on one 1 mm RAS grid, cropped to the head.
 
     Attributes:
-        csf: Fluid, sharpened so that sulci of the average head show, about 0-1, float32 (x, y, z).
-        white: White matter as a share of gray + white, 0-1.
-        depth: Millimeters below the brain's surface, negative outside.
-        ventricle: Millimeters to the ventricles' wall, negative inside.
-        vessel: Millimeters to the middle line of the large vessels, at most 12.
-        deep: 1 in the basal ganglia and thalamus, soft-edged.
+        csf: Fluid, sharpened to make the sulci of the average head visible, about 0-1, float32 ``(x, y, z)``.
+        white: White matter as a fraction of gray + white, 0-1.
+        depth: Depth below the surface of the brain in mm, negative outside.
+        ventricle: Distance to the wall of the ventricles in mm, negative inside.
+        vessel: Distance to the centerline of the large vessels in mm, at most 12.
+        deep: 1 in the basal ganglia and thalamus, with soft edges.
         origin: MNI millimeters of voxel (0, 0, 0).
     """
 
@@ -76,7 +76,7 @@ _MAPS = ("csf", "white", "depth", "ventricle", "vessel", "deep")
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
-    """Return the atlas, from memory, the user's cache folder, or built anew (some seconds)."""
+    """Return the atlas from memory or the user's cache folder, or build it (some seconds)."""
     path = _cache_path()
     if path is not None and path.is_file():
         with contextlib.suppress(OSError, ValueError, KeyError, BadZipFile), np.load(path) as stored:
@@ -85,15 +85,15 @@ def load_atlas() -> Atlas:
     atlas = build_atlas()
     if path is not None:
         maps = {name: getattr(atlas, name).astype(np.float16) for name in _MAPS}
-        with contextlib.suppress(OSError):  # an unwritable cache costs time, nothing else
+        with contextlib.suppress(OSError):  # an unwritable cache only costs time
             write_with(path, lambda temporary: np.savez_compressed(temporary, **maps, origin=atlas.origin))
-    # what was just built is rounded as the cache is, so that a seed gives the same phantom with and without it
+    # rounded like the cache, so that a seed gives the same phantom with and without it
     rounded = {name: getattr(atlas, name).astype(np.float16).astype(np.float32) for name in _MAPS}
     return Atlas(**rounded, origin=atlas.origin)
 
 
 def build_atlas() -> Atlas:
-    """Derive the maps from the template that nilearn carries."""
+    """Derive the maps from the template in nilearn."""
     from scipy import ndimage
 
     gray, white, t1, origin = _template()
@@ -135,7 +135,7 @@ def _template() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _signed_distance(mask: np.ndarray) -> np.ndarray:
-    """Millimeters to the border of ``mask``, positive inside."""
+    """Return the distance to the border of ``mask`` in voxels, positive inside."""
     from scipy import ndimage
 
     return (ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)).astype(np.float32)
@@ -163,7 +163,7 @@ def _vessel_distance(depth: np.ndarray, grid: np.ndarray, origin: np.ndarray) ->
             inside = np.all((index >= 0) & (index < line.shape), axis=1)
             line[tuple(index[inside].T)] = True
     x, y, z = grid
-    # superior sagittal sinus: where the midline meets the surface, from the forehead over the top to the torcula
+    # superior sagittal sinus: the midline at the surface, from the forehead over the vertex to the torcula
     line |= (np.abs(x) < 1) & (np.abs(depth + 0.5) < 1) & ((z > 20) | ((y < -60) & (z > -6)))
     distance = ndimage.distance_transform_edt(~line)
     return np.minimum(distance, 12).astype(np.float32)

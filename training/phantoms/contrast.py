@@ -1,7 +1,7 @@
-"""How bright each tissue is in each modality: drawn anew for every phantom, within what scanners produce.
+"""Random contrasts: the brightness of each tissue in each modality, within the range of real scanners.
 
-Domain randomization after Billot et al. 2023 (SynthSeg, doi:10.1016/j.media.2023.102789), but the order that makes a
-T1 a T1 is mostly kept, because the network is told which channel is which. White matter on T1 is about 1.
+Domain randomization after Billot et al. 2023 (SynthSeg, doi:10.1016/j.media.2023.102789), but the order of tissues that
+characterizes a modality is mostly kept, because each channel holds a known modality. White matter on T1 is about 1.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Uniform draw.
+#: Draws a uniform random number between two bounds.
 Draw = Callable[[float, float], float]
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Mean brightness by tissue, four values each in the order t1, t1ce, t2, flair.
+    """Mean brightness by tissue: four values each, in the order t1, t1ce, t2, flair.
 
     ``tissue`` holds csf, gray, white and deep; ``lesion`` holds ed, ncr, inner, et; ``distractor`` the kinds of
     :class:`training.phantoms.distractors.Distractor`.
@@ -29,11 +29,11 @@ class Contrast:
 
 
 def draw_contrast(rng: np.random.Generator, *, low_grade: bool) -> Contrast:
-    """Draw one examination's contrasts.
+    """Draw the contrasts of one examination.
 
     Args:
-        rng: Source of randomness.
-        low_grade: The core is non-enhancing tumor rather than necrosis: homogeneous, dark on T1, bright on T2.
+        rng: Random generator.
+        low_grade: Whether the core is non-enhancing tumor instead of necrosis: homogeneous, dark on T1, bright on T2.
     """
     u: Draw = rng.uniform
     gray = np.array([u(0.58, 0.9), u(0.62, 0.97), u(0.36, 0.62), u(0.58, 0.85)])
@@ -57,7 +57,7 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
         flair * u(1.3, 2.1),
     ]
     if low_grade:
-        # what an expert could not tell from edema is not drawn as core
+        # a core that an expert could not distinguish from edema is not labeled as core
         core_t1 = u(max(0.2, edema_t1 + 0.2), 0.8)
         core = [
             toward_fluid(0, core_t1, core_t1),
@@ -66,7 +66,7 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
             flair * u(0.95, 1.9),
         ]
     else:
-        # within an enhancing rim the core may look like edema: there its place tells what it is
+        # within an enhancing rim the core may look like edema: its position identifies it
         core_t1 = u(0.1, 0.85)
         core = [
             toward_fluid(0, core_t1, core_t1),
@@ -75,7 +75,7 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
             flair * u(0.5, 1.9),
         ]
     rim = [toward_fluid(0, -0.2, 0.3), u(1.2, 2.3), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
-    # the heart of a layered core: anything from clear fluid to old blood
+    # the center of a layered core: anything from clear fluid to old blood
     heart_t1 = u(0.35, 1.15)
     heart = [heart_t1, heart_t1 * u(0.92, 1.08), u(0.3, 1.2), flair * u(0.4, 1.7)]
     return {name: np.array(values) for name, values in (("ed", edema), ("ncr", core), ("inner", heart), ("et", rim))}
@@ -85,7 +85,7 @@ def _distractor(u: Draw, gray: np.ndarray, fluid: np.ndarray, white: np.ndarray)
     void = u(0, 1) < 0.6  # flowing blood is black on spin echo, bright on some gradient echoes
     vessel_t1 = u(0.25, 0.6) if void else u(0.8, 1.5)
     vessel_t2 = u(0.05, 0.3) if void else float(gray[2])
-    nan = np.nan  # leaves what is there
+    nan = np.nan  # leaves the tissue unchanged
     return {
         "vessel": np.array([vessel_t1, u(1.1, 2.4), vessel_t2, gray[3] * u(0.3, 1.1)]),
         "sinus": np.array([vessel_t1, u(1.2, 3.0), vessel_t2, gray[3] * u(0.3, 1.5)]),

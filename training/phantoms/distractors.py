@@ -1,4 +1,4 @@
-"""What is bright or dark in a head without being tumor: what a network must learn not to be fooled by."""
+"""Distractors: bright or dark structures that resemble tumor and that the network must learn to ignore."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MIN_BRAIN_VOXELS = 3000
 
 @dataclass
 class Distractor:
-    """Something bright or dark that is not tumor.
+    """A bright or dark structure that is not tumor.
 
     Attributes:
         index: Flat voxel indices into the output grid.
-        weight: How much it covers each voxel, 0-1.
-        kind: Which look :mod:`training.phantoms.appearance` gives it.
+        weight: Its opacity in each voxel, 0-1.
+        kind: Key of its brightness in :class:`training.phantoms.contrast.Contrast`.
     """
 
     index: np.ndarray
@@ -31,10 +31,9 @@ class Distractor:
 
 
 def draw_distractors(rng: np.random.Generator, anatomy: Anatomy, *, every: bool = False) -> list[Distractor]:
-    """Draw vessels, sinuses, dura, choroid plexus, white-matter lesions, caps and spots; some heads lack some.
+    """Draw vessels, sinuses, dura, choroid plexus, white-matter lesions, caps and microbleeds, some of them by chance.
 
-    ``every`` makes all of them, the rare ones too.
-    Sinuses may widen ``anatomy.brain``: where stripping left them in, they belong to what is seen.
+    ``every`` draws all of them. Sinuses may extend ``anatomy.brain``, where skull stripping did not remove them.
     """
     found = [_small_vessels(rng, anatomy), _large_vessels(rng, anatomy)]
     makers = (
@@ -57,7 +56,7 @@ def _sparse(weight: np.ndarray, brain: np.ndarray, kind: str) -> Distractor:
 
 
 def _small_vessels(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
-    """Small vessels: thin curves where two noise fields vanish together, mostly in the sulci."""
+    """Small vessels: thin curves where two noise fields are both zero, mostly in the sulci."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     scale = rng.uniform(9, 16)
     radius = rng.uniform(0.5, 1.1) / scale
@@ -73,7 +72,7 @@ def _large_vessels(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     caliber = rng.uniform(0.8, 3.0) + smooth_noise(rng, shape, 16) * np.float32(0.7)
     weight = smoothstep((caliber - anatomy.vessel) / np.float32(1.2) + np.float32(0.5))
-    # the sinus lies just outside what most strippings keep: in some heads it stays in
+    # most skull stripping removes the sinus; in some heads it remains
     if rng.random() < 0.5:
         anatomy.brain |= (weight > 0.5) & (anatomy.depth > -3)
     return _sparse(weight, anatomy.brain, "sinus")
@@ -100,7 +99,7 @@ def _dura(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
 
 
 def _falx(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
-    """The falx and the tentorium: thin sheets that take up contrast."""
+    """The falx and the tentorium: thin sheets that enhance."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     x, y, z = anatomy.mni_half
     falx = np.where((z > 12) | (y > 30) | (y < -70), np.abs(x), np.float32(9))
@@ -114,7 +113,7 @@ def _falx(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
 
 
 def _white_matter_lesions(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
-    """White-matter hyperintensities: small spots, more of them near the ventricles."""
+    """White-matter hyperintensities: small spots, more frequent near the ventricles."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     field = smooth_noise(rng, shape, rng.uniform(4, 8)) + np.exp(-np.abs(anatomy.ventricle) / 8)
     weight = smoothstep((field - np.float32(rng.uniform(1.9, 3.2))) * 2.5) * smoothstep(anatomy.white * 1.6 - 0.5)
@@ -130,7 +129,7 @@ def _caps(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
 
 
 def _microbleeds(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
-    """A few small bleeds or calcifications."""
+    """A few microbleeds or calcifications."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     field = smooth_noise(rng, shape, rng.uniform(3, 6))
     weight = smoothstep((field - np.float32(rng.uniform(3.3, 4.2))) * 3) * (1 - anatomy.csf)
@@ -138,7 +137,7 @@ def _microbleeds(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
 
 
 def _flow_artifacts(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
-    """Fluid that FLAIR did not null: inflow at the skull base, around the third and fourth ventricle."""
+    """Fluid that FLAIR does not suppress: inflow at the skull base, around the third and fourth ventricle."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     low = upsample(smoothstep((-anatomy.mni_half[2] - 5) / 25), shape)
     weight = anatomy.csf * np.clip(low + smooth_noise(rng, shape, 15) * np.float32(0.4), 0, 1)

@@ -1,8 +1,8 @@
 """Smooth random fields and separable resampling, as matrix products.
 
-Everything a phantom needs at full resolution (noise at any scale, deformation, blur, slice thickness, shift,
-ghosts) is linear and separable. One small matrix per axis and three BLAS products do it many times faster than
-general interpolation, and without its block artifacts.
+All operations at full resolution (noise at any scale, deformation, blur, slice thickness, shift, ghosts) are linear and
+separable. One small matrix per axis and three BLAS products are many times faster than general interpolation, and have
+no block artifacts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def half_length(length: int) -> int:
 
 
 def smooth_noise(rng: np.random.Generator, shape: Shape, scale: float) -> np.ndarray:
-    """Gaussian field of zero mean and unit deviation whose details are about ``scale`` voxels wide, float32."""
+    """Gaussian field of zero mean and unit deviation with details of about ``scale`` voxels, float32."""
     matrices = [spline_matrix(length, float(scale)) for length in shape]
     controls = rng.standard_normal(tuple(matrix.shape[1] for matrix in matrices), dtype=np.float32)
     power = math.prod(float(np.mean(np.sum(matrix**2, axis=1))) for matrix in matrices)
@@ -69,7 +69,7 @@ def smooth_noise(rng: np.random.Generator, shape: Shape, scale: float) -> np.nda
 
 
 def upsample(field: np.ndarray, shape: Shape) -> np.ndarray:
-    """Bring a field known at every second voxel (:func:`half_length` per axis) to ``shape``, linearly."""
+    """Interpolate a field given at every second voxel (:func:`half_length` per axis) linearly to ``shape``."""
     return apply_axes(field, [halfway_matrix(length) for length in shape])
 
 
@@ -82,17 +82,17 @@ def smoothstep(value: np.ndarray) -> np.ndarray:
 def scan_matrix(
     length: int, *, blur: float, thickness: float = 1.0, shift: float = 0.0, phase: float = 0.0, ghost: float = 0.0
 ) -> np.ndarray:
-    """What a scanner and the later resampling to 1 mm do along one axis, as one ``(length, length)`` matrix.
+    """The effect of a scanner and of resampling to 1 mm along one axis, as one ``(length, length)`` matrix.
 
-    Slices ``thickness`` voxels apart see a Gaussian-smoothed box of that width; linear interpolation brings
-    them back to single voxels. ``ghost`` adds a faint copy half the field of view away, as motion does.
+    Slices ``thickness`` voxels apart average a Gaussian-smoothed box of that width and are interpolated linearly to
+    single voxels. ``ghost`` adds a faint copy half the field of view away, as by motion.
 
     Args:
-        length: Voxels on the axis.
+        length: Number of voxels.
         blur: Standard deviation of the point spread, in voxels.
         thickness: Slice thickness and distance, in voxels; 1 or less means none.
         shift: Misregistration in voxels.
-        phase: Where the first slice lies, in slices (0-1).
+        phase: Position of the first slice, in slices (0-1).
         ghost: Strength of the ghost (0 to about 0.1).
     """
     index = np.arange(length, dtype=np.float64)
@@ -113,7 +113,7 @@ def scan_matrix(
 
 def _gaussian_rows(centers: np.ndarray, length: int, width: float) -> np.ndarray:
     distance = centers[:, None] - np.arange(length)[None, :]
-    # narrower than a voxel: linear interpolation
+    # below the voxel size: linear interpolation
     rows = np.clip(1 - np.abs(distance), 0, None) if width < 0.3 else np.exp(-0.5 * (distance / width) ** 2)
     total = rows.sum(axis=1, keepdims=True)
     nearest = np.clip(np.round(centers).astype(int), 0, length - 1)

@@ -1,4 +1,4 @@
-"""Phantoms on disk, in the layout and on the grid of BraTS, so that they can be used like any downloaded case."""
+"""Phantoms on disk, in the layout and on the grid of BraTS, usable like any downloaded case."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from training.phantoms.generate import Phantom, generate
 BRATS_SHAPE = (240, 240, 155)
 BRATS_AFFINE = np.array([[-1.0, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]])
 
-#: Seeds of one batch of :func:`write_cases` do not meet those of another.
+#: Distance of the first seeds of two batches of :func:`write_cases`, so that they do not overlap.
 _SEEDS_PER_BATCH = 1_000_000
 
 
 def on_brats_grid(array: np.ndarray) -> np.ndarray:
-    """Place an RAS array ``(x, y, z)`` in the middle of BraTS's grid; a taller head loses its lowest slices."""
+    """Center an RAS array ``(x, y, z)`` on the BraTS grid; a taller head loses its lowest slices."""
     array = array[::-1, ::-1]
     result = np.zeros(BRATS_SHAPE, array.dtype)
     source, target = [], []
     for axis, (have, want) in enumerate(zip(array.shape, BRATS_SHAPE, strict=True)):
         extra = have - want
-        # below the brain there is spinal cord: it is what may go
+        # only spinal cord lies below the brain
         cut = 0 if extra <= 0 else extra if axis == 2 else extra // 2
         start = max(0, -extra // 2)
         length = min(have, want)
@@ -44,8 +44,8 @@ def write_case(phantom: Phantom, folder: Path, case_id: str) -> Path:
 
     Args:
         phantom: A whole head.
-        folder: The studies folder; is created.
-        case_id: Name of the case, as ``phantom_0001``.
+        folder: The studies folder; created if absent.
+        case_id: Name of the case, such as ``phantom_0001``.
 
     Returns:
         The case's folder.
@@ -69,23 +69,23 @@ def write_cases(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write ``n`` phantoms ``phantom_0001`` ... below ``root``, on all cores unless told otherwise.
+    """Write ``n`` phantoms ``phantom_0001`` ... below ``root``.
 
     Args:
-        root: The studies folder; is created.
-        n: How many, at least 1.
-        seed: Decides the batch: the same seed gives the same cases, however many workers there are.
-        workers: Processes; ``None`` takes one per core.
+        root: The studies folder; created if absent.
+        n: Number of phantoms, at least 1.
+        seed: Seed of the batch: the same seed gives the same cases with any number of workers.
+        workers: Processes; ``None`` for one per core.
         on_progress: Called with the number done and ``n`` after each case.
 
     Returns:
-        The cases' folders, in order.
+        The folders of the cases, in order.
 
     Raises:
         InputError: If ``n`` or ``seed`` is out of range.
     """
     if n < 1:
-        raise InputError(f"At least one phantom must be asked for; it was {n}.", field="n")
+        raise InputError(f"The number of phantoms must be at least 1; it is {n}.", field="n")
     if seed < 0:
         raise InputError(f"The seed must not be negative; it is {seed}.", field="seed")
     jobs = [(seed * _SEEDS_PER_BATCH + k, str(root), f"phantom_{k + 1:04d}") for k in range(n)]

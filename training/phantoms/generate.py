@@ -1,8 +1,8 @@
-"""Synthetic gliomas: whole heads in four modalities with their labels, from a seed and no patient's data.
+"""Synthetic gliomas: whole heads in four modalities with labels, generated from a seed without patient data.
 
-Anatomy comes from the tissue maps of :mod:`training.phantoms.atlas`, deformed and refolded; tumors from
-:mod:`training.phantoms.tumor`; looks, distractors and scanner effects are drawn anew each time. A seed gives the same
-phantom on every machine with the same versions of numpy and scipy, up to rounding.
+Anatomy comes from the deformed and refolded tissue maps of :mod:`training.phantoms.atlas`, tumors from
+:mod:`training.phantoms.tumor`; appearance, distractors and scanner effects are random. A seed gives the same phantom on
+every machine with the same versions of numpy and scipy, up to rounding.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from training.phantoms.distractors import draw_distractors
 from training.phantoms.fields import Shape
 from training.phantoms.tumor import Focus, draw_foci, grow
 
-#: Change it when a seed no longer gives what it gave: prepared phantoms are then made anew.
+#: Increment when a seed gives a different phantom; stored phantoms are then generated again.
 GENERATOR_VERSION = 5
 
-#: Share of heads that have no tumor at all.
+#: Fraction of heads without tumor.
 HEALTHY_SHARE = 0.08
 
-#: Whether a phantom has a tumor: ``True`` any (one head in twelve has none), ``"small"`` always one of a few mL,
-#: ``False`` never.
+#: Tumor of a phantom: ``True`` for any (one head in twelve has none), ``"small"`` for one of a few mL, ``False`` for
+#: none.
 TumorOption = Literal[True, False, "small"]
 
 
@@ -40,9 +40,9 @@ class Phantom:
         image: ``(x, y, z, 4)`` float32, raw intensities in the order of :data:`training.modalities.ROLES`;
             at least 1 in the brain, exactly 0 outside.
         label: ``(x, y, z)`` uint8, values of :mod:`training.labels`.
-        brain: ``(x, y, z)`` boolean, what skull stripping left.
+        brain: ``(x, y, z)`` boolean, the brain mask after skull stripping.
         affine: 4 x 4, voxel to RAS millimeters.
-        seed: What it was made from.
+        seed: Its seed.
         kind: ``"ring"``, ``"solid"``, ``"low"``, ``"patchy"`` or ``"healthy"``.
     """
 
@@ -55,21 +55,22 @@ class Phantom:
 
 
 def phantom_id(seed: int) -> str:
-    """Return the name of a whole head wherever it is stored, measured or told."""
+    """Return the id of a whole-head phantom in stores and reports."""
     return f"phantom-{seed:08d}"
 
 
 def generate(
     seed: int, shape: Shape | None = None, tumor: TumorOption = True, distractors: Literal["some", "all"] = "some"
 ) -> Phantom:
-    """Make one phantom.
+    """Generate one phantom.
 
     Args:
-        seed: Non-negative; decides everything.
-        shape: Size of a patch around the tumor (off its center by chance; anywhere in the brain if there is
-            none); ``None`` gives the whole head, about 145 x 185 x 160.
-        tumor: ``False`` always gives a healthy head, ``True`` one in twelve; ``"small"`` a core of 5 to 10 mm radius.
-        distractors: ``"all"`` puts every kind of distractor into the head; ``"some"`` draws which.
+        seed: Non-negative; determines everything.
+        shape: Size of a patch around the tumor (with a random offset; anywhere in the brain if there is none); ``None``
+            gives the whole head, about 145 x 185 x 160.
+        tumor: ``True`` gives a healthy head in one of twelve, ``False`` always; ``"small"`` a core of 5 to 10 mm
+            radius.
+        distractors: ``"all"`` for every kind of distractor, ``"some"`` for a random selection.
 
     Raises:
         InputError: If ``seed`` is negative or ``shape`` is not three numbers of at least 16.
@@ -95,14 +96,14 @@ def generate(
     image = render(rng, anatomy, grown, found, contrast)
     label = np.zeros(size, np.uint8)
     if grown is not None:
-        label[grown.box] = grown.label * anatomy.brain[grown.box]  # islands may have gone since it grew
+        label[grown.box] = grown.label * anatomy.brain[grown.box]  # the brain mask may have lost components since
     affine = np.eye(4)
     affine[:3, 3] = origin
     return Phantom(image, label, anatomy.brain, affine, seed, kind)
 
 
 def _start(rng: np.random.Generator, atlas: Atlas) -> np.ndarray:
-    """MNI millimeters where a tumor starts: cerebral tissue, mostly white matter, seldom the brainstem."""
+    """Draw the MNI position where a tumor starts: cerebral tissue, mostly white matter, rarely the brainstem."""
     while True:
         voxel = rng.integers(0, atlas.csf.shape)
         at = tuple(voxel)
@@ -110,7 +111,7 @@ def _start(rng: np.random.Generator, atlas: Atlas) -> np.ndarray:
         if atlas.depth[at] < 5 or atlas.csf[at] > 0.3 or atlas.ventricle[at] < 3:
             continue
         likely = 0.35 + 0.65 * float(atlas.white[at])
-        if place[2] < -25 or (place[2] < -8 and place[1] < -35):  # below the tentorium gliomas are rare in adults
+        if place[2] < -25 or (place[2] < -8 and place[1] < -35):  # infratentorial gliomas are rare in adults
             likely *= 0.15
         if rng.random() < likely:
             return place.astype(np.float64)

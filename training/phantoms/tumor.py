@@ -1,4 +1,4 @@
-"""Random gliomas: where they start, how the core is built, how edema creeps along white matter."""
+"""Random gliomas: position, structure of the core, and edema that spreads along white matter."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from training.labels import ED, ET, NCR
 from training.phantoms.anatomy import Anatomy
 from training.phantoms.fields import Shape, half_length, smooth_noise, smoothstep, upsample
 
-#: How often each build occurs: ring-enhancing with necrosis, solid enhancing, non-enhancing (low grade), patchy.
+#: Kinds of tumor and their probabilities: ring-enhancing with necrosis, solid enhancing, non-enhancing (low grade),
+#: patchy.
 KINDS = ("ring", "solid", "low", "patchy")
 _CHANCES = (0.46, 0.12, 0.27, 0.15)
 
-#: Fewer core voxels than this (0.15 mL) are no tumor.
+#: Minimum number of core voxels of a tumor (0.15 mL).
 MIN_CORE = 150
 
-#: Fewer enhancing voxels than this (0.3 mL) are not called enhancing.
+#: Minimum number of enhancing voxels (0.3 mL); fewer become core.
 MIN_ENHANCING = 300
 
-#: Radii (mm) of the cores of small tumors: 0.5 to 4 mL as balls.
+#: Range of the core radius of small tumors in mm (spheres of 0.5 to 4 mL).
 _SMALL = (5.0, 10.0)
 
-#: Where the label of edema ends, on the way (0-1) from where its brightness begins to where it is full: experts draw
-#: around all that is brighter than the tissue beside it, not at half of the way.
+#: Position (0-1) of the edge of the edema label between the onset of its brightness and full brightness: experts
+#: include everything brighter than the adjacent tissue, instead of stopping halfway.
 EDEMA_BORDER = 0.36
 
 
 @dataclass(frozen=True)
 class Focus:
-    """One core: where (output mm), how large (mm), and of which build."""
+    """One core: its center (output mm), radius (mm) and kind."""
 
     center: np.ndarray
     radius: float
@@ -39,14 +40,14 @@ class Focus:
 
 @dataclass
 class Tumor:
-    """What a tumor covers, inside a box of the output grid.
+    """A tumor inside a box of the output grid.
 
     Attributes:
         box: The box as slices.
         label: ``uint8`` values of :mod:`training.labels` inside the box.
-        weight: Soft cover (0-1) by ``"ed"``, ``"ncr"``, ``"inner"`` (the heart of a layered core) and ``"et"``,
-            float32 in the box.
-        kind: Build of the first focus.
+        weight: Opacity (0-1) of ``"ed"``, ``"ncr"``, ``"inner"`` (the center of a layered core) and ``"et"``, float32
+            in the box.
+        kind: Kind of the first focus.
     """
 
     box: tuple[slice, slice, slice]
@@ -57,12 +58,12 @@ class Tumor:
 
 
 def draw_foci(rng: np.random.Generator, center: np.ndarray, *, small: bool = False) -> list[Focus]:
-    """Draw one tumor around ``center``: mostly one focus, sometimes satellites of the same build.
+    """Draw the foci of a tumor around ``center``: mostly one, sometimes with satellites of the same kind.
 
     Args:
-        rng: Source of chance.
-        center: Output mm.
-        small: Draw the radius of the first focus among small ones.
+        rng: Random generator.
+        center: Center in output mm.
+        small: Whether the first focus has a small radius.
     """
     kind = str(rng.choice(KINDS, p=_CHANCES))
     radius = float(np.clip(np.exp(rng.normal(np.log(16.0 if kind != "low" else 18.0), 0.36)), 6.5, 32))
@@ -78,7 +79,7 @@ def draw_foci(rng: np.random.Generator, center: np.ndarray, *, small: bool = Fal
 
 
 def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: np.ndarray) -> Tumor | None:
-    """Grow a tumor from its foci in finished (already displaced) tissue.
+    """Grow a tumor from its foci in tissue that is already displaced.
 
     Returns:
         The tumor, or ``None`` if no focus lies in brain tissue inside the grid.
@@ -136,7 +137,7 @@ def _box(shape: tuple[int, ...], kept: list[tuple[Focus, np.ndarray]], margin: i
 
 
 def _nearest_tissue(anatomy: Anatomy, place: np.ndarray) -> np.ndarray | None:
-    """Find the voxel of solid tissue nearest to ``place`` (voxels), at most 10 mm away."""
+    """Return the voxel of solid tissue nearest to ``place`` (voxels), at most 10 mm away."""
     corner = np.round(place).astype(int) - 10
     low = np.maximum(corner, 0)
     window = tuple(slice(first, max(first, last)) for first, last in zip(low, corner + 21, strict=True))
@@ -155,9 +156,9 @@ def _travel_time(
     room: np.ndarray,
     core: np.ndarray,
 ) -> np.ndarray:
-    """Time (mm of white matter) cells need from the core: fast along white matter, slow in gray, hardly in fluid.
+    """Travel time of tumor cells from the core (in mm of white matter): fast in white, slow in gray matter and fluid.
 
-    Solved on every second voxel with a minimal-cost path.
+    Computed on every second voxel as a minimum-cost path.
     """
     from skimage.graph import MCP_Geometric
 
@@ -170,13 +171,13 @@ def _travel_time(
     if not inside.any():
         inside[tuple(n // 2 for n in inside.shape)] = True
     starts = [tuple(voxel) for voxel in np.argwhere(inside)]
-    # starting voxels cost nothing, so that the border of the core is where time begins
+    # starting voxels are free, so that the time starts at the border of the core
     costs, _ = MCP_Geometric(np.where(inside, 1e-3, coarse)).find_costs(starts)
     return upsample(np.minimum(2 * costs, 500).astype(np.float32), shape)
 
 
 def _every_second(field: np.ndarray) -> np.ndarray:
-    """Take voxels 0, 2, 4 ... so that they enclose the field, as :func:`upsample` expects."""
+    """Take voxels 0, 2, 4 ... that enclose the field, as :func:`upsample` expects."""
     padded = np.pad(field, [(0, 2)] * 3, mode="edge")[::2, ::2, ::2]
     return padded[tuple(slice(0, half_length(n)) for n in field.shape)].copy()
 
@@ -184,7 +185,7 @@ def _every_second(field: np.ndarray) -> np.ndarray:
 def _core(
     rng: np.random.Generator, resistance: np.ndarray, focus: Focus, seed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Score of the core and of what does not enhance in it, about in mm, positive inside."""
+    """Signed distances (approximately in mm, positive inside) to the core and to its non-enhancing part."""
     shape: Shape = resistance.shape  # type: ignore[assignment]
     axes = [np.arange(n, dtype=np.float32) - np.float32(s) for n, s in zip(shape, seed, strict=True)]
     offset = np.stack(np.meshgrid(*axes, indexing="ij"))
@@ -203,7 +204,7 @@ def _core(
 
 
 def _non_enhancing(rng: np.random.Generator, shape: Shape, focus: Focus, shell: np.ndarray) -> np.ndarray:
-    """Where the core does not enhance, by build."""
+    """Signed distance to the non-enhancing part of the core, by kind."""
     size = focus.radius
     coarse = smooth_noise(rng, shape, max(4.0, 0.5 * size))
     fine = smooth_noise(rng, shape, 4)
@@ -219,7 +220,7 @@ def _non_enhancing(rng: np.random.Generator, shape: Shape, focus: Focus, shell: 
 
 
 def _remove_specks(label: np.ndarray) -> np.ndarray:
-    """Drop specks that no expert would draw: isolated voxels of a class take what surrounds them."""
+    """Remove specks that no expert would draw: isolated voxels of a class get the surrounding label."""
     from scipy import ndimage
 
     present = label > 0
@@ -249,7 +250,7 @@ def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spre
 
 
 def _layered_center(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, kind: str) -> np.ndarray:
-    """Cover of the heart of a core in layers, as old blood and protein make them: two rings in five have one."""
+    """Opacity of the center of a layered core (old blood, protein), which two in five ring-enhancing tumors have."""
     from scipy import ndimage
 
     if kind != "ring" or rng.random() > 0.4 or necrosis.max() <= 0:
@@ -260,7 +261,7 @@ def _layered_center(rng: np.random.Generator, label: np.ndarray, necrosis: np.nd
 
 
 def _dilate_enhancing(label: np.ndarray) -> np.ndarray:
-    """Close small gaps of the enhancing tumor and add its blurred rim, as experts and their algorithms draw it."""
+    """Close small gaps of the enhancing tumor and add its blurred rim, as in labels by experts and algorithms."""
     from scipy import ndimage
 
     enhancing = label == ET.value

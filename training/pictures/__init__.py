@@ -1,1 +1,1 @@
-"""Pictures and films of a case and its labels."""
+"""Pictures and animations of a case and its labels."""

@@ -1,4 +1,4 @@
-"""Drawing: gray planes with colored labels, captions and a legend, on one dark canvas."""
+"""Drawing of gray planes with colored labels, captions and a legend on a dark canvas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BACKGROUND = (13, 15, 18)
 TEXT = (236, 238, 240)
 MUTED = (150, 156, 163)
-#: How much of a label's color lies over the image.
+#: Opacity of label colors over the image.
 OPACITY = 0.42
 
 
@@ -51,14 +51,14 @@ def overlay(plane: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
 
 
 def font(size: float) -> object:
-    """Return the font of all captions; Pillow carries it, so that pictures look alike on every machine."""
+    """Return Pillow's own font, so that captions look the same on every machine."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size=size)
 
 
 class Canvas:
-    """A dark picture that panels and words are put on; positions are in pixels from the top left."""
+    """A dark picture for panels and text; positions are in pixels from the top left."""
 
     def __init__(self, width: int, height: int) -> None:
         from PIL import Image, ImageDraw
@@ -67,7 +67,7 @@ class Canvas:
         self._draw: ImageDraw.ImageDraw = ImageDraw.Draw(self.image)
 
     def panel(self, picture: np.ndarray, x: int, y: int) -> None:
-        """Put an RGB picture's top left corner at ``x, y``."""
+        """Draw an RGB picture with its top left corner at ``x, y``."""
         from PIL import Image
 
         self.image.paste(Image.fromarray(picture), (x, y))
@@ -82,18 +82,18 @@ class Canvas:
         color: tuple[int, int, int] = TEXT,
         anchor: str = "la",
     ) -> float:
-        """Write ``words`` and return where they end; ``anchor`` as Pillow has it (``la`` is top left)."""
+        """Write ``words`` and return the x position of their end; ``anchor`` as in Pillow (``la`` is top left)."""
         self._draw.text((x, y), words, fill=color, font=font(size), anchor=anchor)  # type: ignore[arg-type]
         return x + self._draw.textlength(words, font=font(size))  # type: ignore[arg-type]
 
     def fits(self, words: str, size: float, width: float) -> str:
-        """Return ``words``, shortened with an ellipsis when they are wider than ``width``."""
+        """Return ``words``, shortened with an ellipsis if wider than ``width``."""
         while words and self._draw.textlength(words, font=font(size)) > width:  # type: ignore[arg-type]
             words = words[:-2].rstrip() + "…"
         return words
 
     def legend(self, x: float, y: float, notes: Sequence[str] | None = None, *, size: float = 15) -> float:
-        """Write the labels' colors and names in one line, each with its note; return where it ends."""
+        """Draw the colors and names of the labels in one line, each with its note; return the x position of its end."""
         for number, label in enumerate(LABELS):
             self._draw.rectangle((x, y - size * 0.42, x + size * 0.84, y + size * 0.42), fill=label.color)
             x = self.text(label.name, x + size * 1.25, y, size=size, anchor="lm")
@@ -103,6 +103,6 @@ class Canvas:
         return x
 
     def sides(self, x: int, y: int, width: int) -> None:
-        """Mark the patient's right and left in the upper corners of a panel."""
+        """Mark the right and left of the patient in the upper corners of a panel."""
         self.text("R", x + 8, y + 14, size=14, color=MUTED, anchor="lm")
         self.text("L", x + width - 8, y + 14, size=14, color=MUTED, anchor="rm")

@@ -1,7 +1,7 @@
-"""Pictures of segmentations: one case on a page, answers side by side, and a flight through the brain.
+"""Pictures of segmentations: one case, or several segmentations side by side.
 
-All are axial in radiological convention (the patient's right is on the left, marked R and L), with square
-millimeters and the colors of :mod:`training.labels`.
+All are axial in radiological convention (the patient's right is on the left, marked R and L), with square pixels and
+the colors of :mod:`training.labels`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from training.images.grid import Volume
 from training.labels import LABELS
 from training.modalities import ROLES, TITLES
 from training.pictures.canvas import MUTED, Canvas, gray, overlay
-from training.pictures.flythrough import flythrough_gif
 from training.pictures.planes import AxialView, tumor_area_per_slice, window
-
-__all__ = ["best_slice", "case_picture", "comparison_picture", "flythrough_gif"]
 
 _GAP = 8
 _MARGIN = 20
@@ -44,8 +41,8 @@ def case_picture(
         labelmap: The segmentation, ``uint8`` internal values.
         truth: The reference segmentation, or None.
         path: A ``.png`` file to write.
-        title: Headline, for instance the case's id.
-        caption: A line under it, for instance the Dice scores.
+        title: Headline, for instance the id of the case.
+        caption: A line below it, for instance the Dice scores.
 
     Returns:
         ``path``.
@@ -75,15 +72,15 @@ def comparison_picture(
     caption: str = "",
     slice_of: str | None = None,
 ) -> Path:
-    """Draw several answers for one case side by side, on T1ce (upper row) and on FLAIR (lower row).
+    """Draw several segmentations of one case side by side, on T1ce (upper row) and FLAIR (lower row).
 
     Args:
         volumes: One volume per role, on any grids; ``t1ce`` and ``flair`` are used.
-        labelmaps: What is compared, by the words over each panel, all on one grid.
+        labelmaps: The segmentations by panel title, all on one grid.
         path: A ``.png`` file to write.
         title: Headline.
         caption: A line under it.
-        slice_of: The labelmap whose tumor is shown where it is largest; the last one if not given.
+        slice_of: The labelmap that determines the slice; the last one by default.
 
     Returns:
         ``path``.
@@ -102,7 +99,7 @@ def comparison_picture(
 
 
 def best_slice(view: AxialView, labelmap: Volume) -> int:
-    """Return the slice in which the tumor is largest; the middle of the head where there is none."""
+    """Return the slice with the largest tumor area, or the middle of the head without tumor."""
     areas = tumor_area_per_slice(labelmap)
     if not areas.any():
         return round((view.low[2] + view.high[2]) / 2)

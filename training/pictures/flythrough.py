@@ -1,4 +1,4 @@
-"""The flight: an animated GIF of all axial slices, small enough to mail."""
+"""The fly-through: an animated GIF of all axial slices, small enough for email."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.pictures.planes import AxialView, tumor_area_per_slice, window
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-#: Levels of gray in the palette, and levels of each tinted label: exact colors, hence no dithering noise.
+#: Palette: gray levels, and levels of each tinted label. Exact colors avoid dithering noise.
 _GRAYS, _TINTS = 124, 42
 _BAR = 14
 #: Height of the lines above and below the picture.
@@ -34,19 +34,19 @@ def flythrough_gif(
     frame_ms: int = 70,
     max_bytes: int = 4_000_000,
 ) -> Path:
-    """Write a GIF that flies upward through the brain, the labels in color.
+    """Write a GIF that moves upward through the brain with the labels in color.
 
-    It begins where the tumor is largest, so that a still picture of it shows something, and goes on from below when
-    it has come to the top. A bar on the right shows the height, and at which heights there is tumor.
+    It starts at the largest tumor area, so that its first frame is informative, and continues from below after the top.
+    A bar on the right shows the height, and the heights with tumor.
 
     Args:
         volume: The image, for instance T1ce or FLAIR.
         labelmap: The segmentation, ``uint8`` internal values; its grid may differ from the image's.
         path: A ``.gif`` file to write.
-        title: A few words over the picture.
-        step_mm: Distance of two frames; thicker slices are shown one by one.
-        frame_ms: How long a frame stands.
-        max_bytes: If the file gets larger, it is drawn again smaller.
+        title: A few words above the picture.
+        step_mm: Distance between frames; thicker slices are shown one by one.
+        frame_ms: Duration of a frame.
+        max_bytes: A larger file is drawn again at a smaller size.
 
     Returns:
         ``path``.
@@ -73,7 +73,7 @@ def _frames(volume: Volume, labelmap: Volume, title: str, step_mm: float, width:
 
 
 def _order(slices: range, areas: np.ndarray) -> list[int]:
-    """Begin with the slice of the largest tumor and come round to it."""
+    """Start with the slice of the largest tumor area and wrap around."""
     start = int(np.argmax(areas[slices.start : slices.stop : slices.step])) if slices else 0
     return [*slices[start:], *slices[:start]]
 
@@ -98,7 +98,7 @@ def _height_of(view: AxialView, index: int) -> int:
 
 
 def _backdrop(view: AxialView, areas: np.ndarray, title: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return what all frames share: words, legend and height bar, as a gray picture and its label colors."""
+    """Return the common part of all frames (text, legend, height bar) as a gray picture and its label values."""
     from PIL import Image, ImageDraw
 
     height, width = view.shape
@@ -122,7 +122,7 @@ def _backdrop(view: AxialView, areas: np.ndarray, title: str) -> tuple[np.ndarra
 
 
 def _write_legend(draw: ImageDraw.ImageDraw, y: int, width: int) -> list[tuple[int, int]]:
-    """Write the labels' names, as large as they fit; return where each one's square belongs, and its value."""
+    """Write the label names as large as they fit; return the position and value of each color square."""
     for size, short in ((13, False), (12, False), (11, False), (12, True), (9, True)):
         names = [label.key if short else label.name for label in LABELS]
         lengths = [draw.textlength(name, font=font(size)) for name in names]  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ def _write_legend(draw: ImageDraw.ImageDraw, y: int, width: int) -> list[tuple[i
 
 
 def _paletted(picture: np.ndarray, labels: np.ndarray, edge: np.ndarray) -> Image.Image:
-    """Combine gray levels and labels into indices of the palette; where ``edge`` is set the color is pure."""
+    """Combine gray levels and labels into palette indices; pixels of ``edge`` get the pure color."""
     from PIL import Image
 
     index = (picture.astype(np.uint16) * (_GRAYS - 1) // 255).astype(np.uint8)
@@ -153,7 +153,7 @@ def _paletted(picture: np.ndarray, labels: np.ndarray, edge: np.ndarray) -> Imag
 
 
 def _palette() -> bytes:
-    """Grays, then for each label its tint over grays, and last its outline."""
+    """Return the palette: grays, then for each label its tint over grays and its outline color."""
     grays = np.repeat(np.linspace(0, 255, _GRAYS)[:, None], 3, axis=1)
     blocks = [grays]
     for label in LABELS:

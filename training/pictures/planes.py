@@ -1,8 +1,8 @@
-"""Axial planes of volumes and labelmaps, sampled where they lie in the patient.
+"""Axial planes of volumes and labelmaps, sampled in patient coordinates.
 
-A plane is a picture as radiologists look at it: anterior is up and the patient's right is on the left. Its pixels
-are square millimeters, whatever the voxels are, and every volume is sampled through its own affine, so that four
-series on four grids show the same anatomy.
+Planes follow the radiological convention: anterior is up and the patient's right is on the left. Pixels are square for
+any voxel size, and every volume is sampled through its own affine, so that series on different grids show the same
+anatomy.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from training.images.grid import Grid, Volume
 
 @dataclass(frozen=True)
 class AxialView:
-    """Axial planes of one grid, cut to a box around what is worth seeing.
+    """Axial planes of one grid, cropped to the head.
 
     Attributes:
-        grid: The grid whose slices are shown, in any orientation; oblique ones are cut along their own axes.
+        grid: The grid whose slices are shown, in any orientation; oblique grids are sliced along their own axes.
         low: Lower corner of the box in voxels of the grid's canonical (RAS) order, x, y, z.
         high: Upper corner, inclusive.
         shape: Height and width of a plane in pixels.
@@ -72,7 +72,7 @@ class AxialView:
         return map_coordinates(volume.data, points, np.float32, order=1, mode="constant", cval=low).reshape(self.shape)
 
     def labels(self, labelmap: Volume, index: int) -> np.ndarray:
-        """Return one slice of a labelmap, uint8 of :attr:`shape`, by the nearest voxel; 0 outside of its grid."""
+        """Return one slice of a labelmap, uint8 of :attr:`shape`, by nearest neighbor; 0 outside its grid."""
         points = np.rint(self._points(labelmap.grid, index)).astype(np.int64)
         shape = np.asarray(labelmap.data.shape)[:, None]
         inside = np.all((points >= 0) & (points < shape), axis=0)
@@ -90,14 +90,14 @@ class AxialView:
 
 
 def canonical_affine(grid: Grid) -> np.ndarray:
-    """Return the affine of ``grid`` after its axes are flipped and permuted to be nearest to RAS."""
+    """Return the affine of ``grid`` with its axes flipped and permuted to be nearest to RAS."""
     from nibabel.orientations import inv_ornt_aff, io_orientation
 
     return grid.affine @ inv_ornt_aff(io_orientation(grid.affine), grid.shape)
 
 
 def tumor_area_per_slice(labelmap: Volume) -> np.ndarray:
-    """Count the tumor's voxels in every axial slice (canonical order, from the lowest up)."""
+    """Return the number of tumor voxels in each axial slice (canonical order, from the lowest up)."""
     from nibabel.orientations import io_orientation
 
     axis = int(np.argmax(io_orientation(labelmap.grid.affine)[:, 0] == 2))
@@ -108,20 +108,20 @@ def tumor_area_per_slice(labelmap: Volume) -> np.ndarray:
 
 
 def window(volume: Volume) -> tuple[float, float]:
-    """Return the intensities to show as black and as white."""
+    """Return the intensities shown as black and as white."""
     sample = volume.data[::2, ::2, ::2]
     background = _background(volume.data)
     inside = sample[np.abs(sample - background) > 1e-3 * (float(np.ptp(sample)) or 1.0)]
     if inside.size == 0:
         return float(background), float(background) + 1.0
     low, middle, high = np.percentile(inside, (0.5, 50, 99.7))
-    # A few voxels below the background (interpolation leaves them) must not turn the background gray.
+    # A few voxels below the background (from interpolation) must not turn the background gray.
     black = background if background < middle else float(low)
     return black, float(high) if high > black else black + 1.0
 
 
 def _background(data: np.ndarray) -> float:
-    """Background is what the borders are made of."""
+    """Return the background value, which is that of the borders."""
     borders = [data[0], data[-1], data[:, 0], data[:, -1], data[:, :, 0], data[:, :, -1]]
     return float(np.median(np.concatenate([border.ravel() for border in borders])))
 
@@ -134,7 +134,7 @@ def _head_box(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.zeros(3), np.asarray(data.shape, float) - 1
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
-        # A few stray bright voxels outside the head must not widen the box.
+        # A few bright voxels outside the head must not enlarge the box.
         filled = np.flatnonzero(mask.mean(axis=others) > 0.002)
         if filled.size:
             low[axis], high[axis] = filled[0], filled[-1]

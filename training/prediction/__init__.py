@@ -1,1 +1,1 @@
-"""From a case and a model to a labelmap."""
+"""Segmentation of a case by a model."""

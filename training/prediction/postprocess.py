@@ -1,10 +1,13 @@
-"""From the network's probabilities to the labels that people see: what region a voxel is in, and what is cleaned away.
+"""Postprocessing: thresholds turn probabilities into labels, and small lesions are dropped.
 
-A voxel is tumor, core, enhancing if the probability of that region reaches its threshold. Then come three rules of
-cleaning, each measured (``docs/ablations.md``): specks are dropped, and so is what has no core and is not large,
-since a glioma's edema surrounds a core while bright cortex and white-matter lesions have none; what lies within the
-core is core for the same reason; and enhancing tumor too small to be meant is counted as core that does not enhance
-(the usual step for BraTS: Isensee et al. 2021, arXiv:2011.00848).
+A voxel is tumor, core or enhancing if the probability of that region reaches its threshold. Three rules follow, each of
+them measured (``docs/ablations.md``):
+
+1. Connected lesions below 1 mL are dropped; without a core of at least 0.1 mL, below 10 mL. The edema of a glioma
+   surrounds a core, while bright cortex and white-matter lesions have none.
+2. Edema inside the core becomes core.
+3. Enhancing tumor below 0.5 mL in the whole brain becomes non-enhancing core, as is usual for BraTS (Isensee et al.
+   2021, arXiv:2011.00848).
 """
 
 from __future__ import annotations
@@ -16,30 +19,30 @@ import numpy as np
 from training.images.masks import bounding_box
 from training.labels import ED, ET, NCR, region_mask
 
-#: A voxel belongs to a region from this probability on, if it also belongs to the one around it. For the whole tumor
-#: less than a half: the threshold of the highest Dice to be expected is half of that Dice (Lipton et al. 2014,
-#: arXiv:1402.1892), and less for a network that is too sure of itself.
+#: Probability from which a voxel belongs to a region, if it also belongs to the enclosing one. For the whole tumor it
+#: is below one half: the threshold that maximizes the expected Dice is half of that Dice (Lipton et al. 2014,
+#: arXiv:1402.1892), and lower for an overconfident network.
 MIN_PROBABILITY = {"WT": 0.35, "TC": 0.5, "ET": 0.5}
 
-#: A connected lesion smaller than this is dropped.
+#: Connected lesions smaller than this are dropped.
 MIN_LESION_ML = 1.0
 
-#: With less necrotic, non-enhancing or enhancing core than this, a lesion counts as one without a core.
+#: A lesion with less core (necrotic, non-enhancing or enhancing) than this counts as a lesion without a core.
 MIN_CORE_ML = 0.1
 
-#: A connected lesion without a core is dropped below this. A larger one is kept: its core may only have been missed,
-#: as happens without T1ce.
+#: Connected lesions without a core are dropped below this volume. Larger ones are kept: their core may have been
+#: missed, as happens without T1ce.
 MIN_CORELESS_ML = 10.0
 
-#: Less enhancing tumor than this in the whole brain becomes necrotic or non-enhancing core.
+#: If there is less enhancing tumor than this in the whole brain, it becomes non-enhancing core.
 MIN_ENHANCING_ML = 0.5
 
-#: Gaps in the rim of a core up to about twice this wide are bridged to tell what lies within.
+#: Radius of the closing of the core; it bridges gaps of up to about twice this width in the rim.
 CORE_CLOSING_MM = 6.0
 
 
 def settings() -> dict[str, Any]:
-    """Return what the rules are set to, JSON-ready, for those who note how an answer was made."""
+    """Return the settings of these rules, JSON-ready, as provenance of a result."""
     return {
         "min_probability": dict(MIN_PROBABILITY),
         "min_lesion_ml": MIN_LESION_ML,
@@ -51,15 +54,15 @@ def settings() -> dict[str, Any]:
 
 
 def decide(probabilities: np.ndarray, brain: np.ndarray, *, voxel_ml: float) -> np.ndarray:
-    """Decide for a label in each voxel, less what is too small to be meant.
+    """Threshold the probabilities and apply :func:`clean`.
 
     Args:
-        probabilities: ``(x, y, z, class)``, 0-1, the classes in the order of the labels' values, background first.
-        brain: ``(x, y, z)`` bool; outside there is no tumor.
+        probabilities: ``(x, y, z, class)``, 0-1, the classes in the order of the label values, background first.
+        brain: ``(x, y, z)`` bool; there is no tumor outside.
         voxel_ml: Volume of one voxel in mL.
 
     Returns:
-        ``(x, y, z)`` uint8, cleaned by :func:`clean`.
+        ``(x, y, z)`` uint8.
     """
     labels = np.zeros(brain.shape, np.uint8)
     enhancing = probabilities[..., ET.value]
@@ -72,10 +75,10 @@ def decide(probabilities: np.ndarray, brain: np.ndarray, *, voxel_ml: float) -> 
 
 
 def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
-    """Apply the three rules.
+    """Drop small lesions, fill the core, and relabel small enhancing tumors: the three rules of this module.
 
     Args:
-        labels: ``(x, y, z)`` uint8, values of :mod:`training.labels`, on isotropic voxels; is left alone.
+        labels: ``(x, y, z)`` uint8, values of :mod:`training.labels`, on isotropic voxels; not changed.
         voxel_ml: Volume of one voxel in mL.
 
     Returns:
@@ -85,8 +88,8 @@ def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
     box = bounding_box(labels > 0)
     if box is None:
         return result
-    inside = result[box]  # a view: far less work than the whole head
-    _drop_specks(inside, voxel_ml)
+    inside = result[box]  # a view: far less work than on the whole head
+    _drop_small_lesions(inside, voxel_ml)
     _fill_core(inside, CORE_CLOSING_MM / (1000 * voxel_ml) ** (1 / 3))
     enhancing = inside == ET.value
     if np.count_nonzero(enhancing) * voxel_ml < MIN_ENHANCING_ML:
@@ -94,8 +97,8 @@ def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
     return result
 
 
-def _drop_specks(labels: np.ndarray, voxel_ml: float) -> None:
-    """Remove small connected lesions, and those without a core that are not large, in place."""
+def _drop_small_lesions(labels: np.ndarray, voxel_ml: float) -> None:
+    """Remove small lesions, and larger ones without a core, in place (26-neighborhood)."""
     from scipy import ndimage
 
     parts, _ = ndimage.label(labels > 0, structure=np.ones((3, 3, 3)))
@@ -107,7 +110,7 @@ def _drop_specks(labels: np.ndarray, voxel_ml: float) -> None:
 
 
 def _fill_core(labels: np.ndarray, radius: float) -> None:
-    """Turn edema within the core into core, in place: closing by a ball of ``radius`` voxels, then holes."""
+    """Turn edema inside the core into core, in place: closing with a ball of ``radius`` voxels, then filling holes."""
     from scipy import ndimage
 
     core = region_mask(labels, "TC")
@@ -115,7 +118,7 @@ def _fill_core(labels: np.ndarray, radius: float) -> None:
         return
     margin = int(np.ceil(radius)) + 2
     padded = np.pad(core, margin)
-    # a closing by distances costs the same for any radius
+    # closing by distance transforms costs the same for any radius
     wide = ndimage.distance_transform_edt(~padded) <= radius
     closed = (ndimage.distance_transform_edt(wide) > radius) | padded
     within = ndimage.binary_fill_holes(closed)[(slice(margin, -margin),) * 3]

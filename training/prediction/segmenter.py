@@ -1,7 +1,7 @@
-"""From four volumes to a labelmap on the reference volume's grid, and to maps of how sure the network is.
+"""Segmentation of four volumes: a labelmap on the grid of the reference volume, and probability maps.
 
-The network sees the whole brain at once; only where memory is short it is cut into overlapping tiles. A tumor
-is never cut off, and outside the brain there is none.
+The network sees the whole brain at once; if memory is short, it is split into overlapping tiles. A tumor is never cut
+off, and there is none outside the brain.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from training.prediction.tiles import predict_in_tiles
 from training.prediction.uncertainty import uncertainty
 from training.preparation.prepare import Prepared, prepare
 
-#: Called with the share done (0-1) and the stage, for people. May raise to stop the work.
+#: Called with the fraction done (0-1) and the name of the stage. May raise to stop the work.
 ProgressCallback = Callable[[float, str], None]
 
-#: The maps that can be asked for, in this order.
+#: Names of the optional output maps, in this order.
 MAP_NAMES: tuple[str, ...] = (*(f"probability_{region.lower()}" for region in REGIONS), "entropy")
 
-#: Told with an empty answer, which must not be read as a healthy brain.
+#: Warning for an empty result, which must not be read as a healthy brain.
 NOTHING_FOUND = (
-    f"No tumor is reported. That does not mean that there is none: a lesion below {MIN_LESION_ML:g} mL is left out, "
-    f"and below {MIN_CORELESS_ML:g} mL one in which no tumor core was found. Look at the images, or at the "
-    "probability maps."
+    f"No tumor is reported. That does not mean that there is none: lesions below {MIN_LESION_ML:g} mL are left out, "
+    f"and so are lesions below {MIN_CORELESS_ML:g} mL without a tumor core. Review the images or the probability maps."
 )
 
 #: Peak memory of one pass, in bytes per voxel and base filter: measured 35 in bfloat16, twice that in float32.
@@ -40,21 +39,20 @@ _BYTES_PER_VOXEL_AND_FILTER = 80
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What the network answered for one case.
+    """The result for one case.
 
     Attributes:
         labelmap: ``uint8`` values of :mod:`training.labels`, on exactly the reference volume's grid.
         volumes_ml: Volume of each label (by name) and region (``WT``, ``TC``, ``ET``), in mL.
         seconds: Time of each stage: ``prepare``, ``network``, ``restore``.
-        warnings: What a reader of the result should know, one sentence each.
-        model_version: Id of the version that answered.
-        reference: The role on whose grid everything lies.
-        missing: Roles that were not there.
-        maps: By name of :data:`MAP_NAMES`, float32 in 0-1 on the labelmap's grid, 0 outside the brain; empty unless
-            asked for. See :func:`output_maps`.
-        uncertainty: How unsure the network is of the answer, 0-1
-        (:func:`training.prediction.uncertainty.uncertainty`); ``None``
-            if it was not measured.
+        warnings: Warnings about the input and the result, one sentence each.
+        model_version: Id of the model version.
+        reference: The role whose grid the result uses.
+        missing: Missing roles.
+        maps: By name of :data:`MAP_NAMES`, float32 0-1 on the grid of the labelmap, 0 outside the brain; empty unless
+            requested. See :func:`output_maps`.
+        uncertainty: Uncertainty of the result, 0-1 (:func:`training.prediction.uncertainty.uncertainty`); ``None`` if
+            it was not computed.
     """
 
     labelmap: Volume
@@ -69,14 +67,13 @@ class Segmentation:
 
 
 class Segmenter:
-    """A loaded model version. Building one imports Keras and loads the weights; keep it.
+    """A loaded model version. Creating one imports Keras and loads the weights, so keep it.
 
     Args:
         version: From :class:`training.models.store.ModelStore`.
-        policy: Keras dtype policy; ``None`` takes what suits the hardware.
-        memory_bytes: Most memory one pass may take; ``None`` looks at what is free at each call.
-        mirror: Answer with the mean over the head and its mirror image (left and right exchanged); takes twice the
-            time.
+        policy: Keras dtype policy; ``None`` for the best one on this hardware.
+        memory_bytes: Maximum memory of one forward pass; ``None`` uses half of the free memory at each call.
+        mirror: Average the predictions for the head and its left-right mirror image; takes twice the time.
     """
 
     def __init__(
@@ -107,7 +104,7 @@ class Segmenter:
 
     @property
     def stride(self) -> int:
-        """Sides of the network's input must be multiples of this."""
+        """The sides of the network input must be multiples of this."""
         return self.version.card.network.stride
 
     def probabilities(self, image: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
@@ -115,17 +112,17 @@ class Segmenter:
 
         Args:
             image: ``(x, y, z, 4)`` float32, z-scored, sides multiples of :attr:`stride`.
-            on_progress: Told the share of tiles done.
+            on_progress: Called with the fraction of tiles done.
 
         Returns:
-            ``(x, y, z, 4)`` float32, sums of 1 over the classes.
+            ``(x, y, z, 4)`` float32, summing to 1 over the classes.
         """
-        tell = on_progress or (lambda share, stage: None)
+        report = on_progress or (lambda share, stage: None)
         if not self.mirror:
-            return self._probabilities(image, tell)
-        result = self._probabilities(image, lambda share, stage: tell(share / 2, stage))
+            return self._probabilities(image, report)
+        result = self._probabilities(image, lambda share, stage: report(share / 2, stage))
         # The first axis of the working grid runs from left to right.
-        mirrored = self._probabilities(image[::-1], lambda share, stage: tell(0.5 + share / 2, stage))
+        mirrored = self._probabilities(image[::-1], lambda share, stage: report(0.5 + share / 2, stage))
         result = result + mirrored[::-1]
         result *= 0.5
         return result
@@ -148,33 +145,33 @@ class Segmenter:
 
         Args:
             volumes: The four modalities by role, each on its own grid.
-            reference: The role on whose grid the result lies; ``None`` takes T1ce, or what there is instead.
-            allow_missing: Take what there is of the four, at least one; the warnings name what was missing.
-            maps: Make the maps of :data:`MAP_NAMES` as well.
-            on_progress: Told the share done and the stage: preparing, computing, restoring.
-            on_probabilities: Handed the class probabilities ``(x, y, z, class)`` on the working grid and what they
-                were computed from, for measuring.
+            reference: The role whose grid the result uses; ``None`` for T1ce, or the first one present.
+            allow_missing: Accept missing modalities (at least one is needed); a warning names them.
+            maps: Whether to compute the maps of :data:`MAP_NAMES`.
+            on_progress: Called with the fraction done and the stage: preparing, computing, restoring.
+            on_probabilities: Called with the class probabilities ``(x, y, z, class)`` on the working grid and the
+                prepared case.
 
         Raises:
             InputError: If a modality is missing or unusable; see :func:`training.preparation.prepare.prepare`.
         """
-        tell = on_progress or (lambda share, stage: None)
+        report = on_progress or (lambda share, stage: None)
         started = time.perf_counter()
-        tell(0.0, "preparing")
+        report(0.0, "preparing")
         prepared = prepare(volumes, reference=reference, stride=self.stride, allow_missing=allow_missing)
         at_network = time.perf_counter()
-        tell(0.2, "computing")
-        probabilities = self.probabilities(prepared.image, lambda share, stage: tell(0.2 + 0.7 * share, stage))
+        report(0.2, "computing")
+        probabilities = self.probabilities(prepared.image, lambda share, stage: report(0.2 + 0.7 * share, stage))
         if on_probabilities is not None:
             on_probabilities(probabilities, prepared)
         at_restore = time.perf_counter()
-        tell(0.9, "restoring")
+        report(0.9, "restoring")
         labels = labels_of(probabilities, prepared)
         labelmap = prepared.frame.to_reference(labels)
-        unsure = uncertainty(probabilities, labels, prepared.brain)
-        made = output_maps(probabilities, prepared) if maps else {}
+        uncertainty_score = uncertainty(probabilities, labels, prepared.brain)
+        output = output_maps(probabilities, prepared) if maps else {}
         ended = time.perf_counter()
-        tell(1.0, "done")
+        report(1.0, "done")
         return Segmentation(
             labelmap=labelmap,
             volumes_ml=volumes_ml(labelmap),
@@ -187,15 +184,15 @@ class Segmenter:
             model_version=self.version.id,
             reference=prepared.reference,
             missing=prepared.missing,
-            maps=made,
-            uncertainty=round(unsure, 4),
+            maps=output,
+            uncertainty=round(uncertainty_score, 4),
         )
 
-    def _probabilities(self, image: np.ndarray, tell: ProgressCallback) -> np.ndarray:
+    def _probabilities(self, image: np.ndarray, report: ProgressCallback) -> np.ndarray:
         result: np.ndarray | None = None
         for share, merged in self._passes(image):
             result = merged
-            tell(share, "computing")
+            report(share, "computing")
         assert result is not None
         return result
 
@@ -216,10 +213,10 @@ class Segmenter:
 
 
 def labels_of(probabilities: np.ndarray, prepared: Prepared) -> np.ndarray:
-    """Decide for a label in each voxel, less what is too small to be meant (:mod:`training.prediction.postprocess`).
+    """Turn probabilities into labels by :mod:`training.prediction.postprocess`.
 
     Args:
-        probabilities: ``(x, y, z, class)``, of :meth:`Segmenter.probabilities`.
+        probabilities: ``(x, y, z, class)`` from :meth:`Segmenter.probabilities`.
         prepared: The case they were computed for.
 
     Returns:
@@ -229,15 +226,15 @@ def labels_of(probabilities: np.ndarray, prepared: Prepared) -> np.ndarray:
 
 
 def output_maps(probabilities: np.ndarray, prepared: Prepared) -> dict[str, Volume]:
-    """Put on the reference grid how sure the network is, before anything is cleaned away.
+    """Return region probabilities and entropy on the reference grid, before postprocessing.
 
     Args:
-        probabilities: ``(x, y, z, class)``, of :meth:`Segmenter.probabilities`.
+        probabilities: ``(x, y, z, class)`` from :meth:`Segmenter.probabilities`.
         prepared: The case they were computed for.
 
     Returns:
-        By name of :data:`MAP_NAMES`, float32 in 0-1, 0 outside the brain: the probability of each region, which is
-        the sum over its labels, and the entropy over the classes divided by its largest value (0 sure, 1 no idea).
+        By name of :data:`MAP_NAMES`, float32 0-1, 0 outside the brain: the probability of each region (the sum over its
+        labels), and the entropy over the classes relative to its maximum (0 certain, 1 undecided).
     """
     maps = {}
     for name, region in zip(MAP_NAMES, REGIONS, strict=False):
@@ -247,13 +244,13 @@ def output_maps(probabilities: np.ndarray, prepared: Prepared) -> dict[str, Volu
 
 
 def _on_reference_grid(values: np.ndarray, prepared: Prepared) -> Volume:
-    np.clip(values, 0.0, 1.0, out=values)  # sums of a float32 softmax miss 1 by some 1e-7
+    np.clip(values, 0.0, 1.0, out=values)  # sums of a float32 softmax differ from 1 by about 1e-7
     values[~prepared.brain] = 0
     return prepared.frame.to_reference_map(values)
 
 
 def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    """Shannon's entropy over the last axis, as a share of that of equal probabilities."""
+    """Return Shannon's entropy over the last axis, relative to that of equal probabilities."""
     total = np.zeros(probabilities.shape[:-1], np.float32)
     for number in range(probabilities.shape[-1]):  # one class at a time: a whole head has four million voxels
         share = probabilities[..., number]

@@ -1,8 +1,7 @@
-"""Prediction in tiles, for brains that do not fit into memory whole: extract, predict, merge.
+"""Tiled prediction for brains that do not fit into memory: extract, predict, merge.
 
-Tiles overlap and are merged with Gaussian weights, so that no seam shows (Isensee et al. 2021,
-doi:10.1038/s41592-020-01008-z). :func:`predict_in_tiles` is a generator: the place where progress is reported
-and where a caller can stop.
+Tiles overlap and are merged with Gaussian weights to avoid seams (Isensee et al. 2021,
+doi:10.1038/s41592-020-01008-z). :func:`predict_in_tiles` is a generator, so that callers can report progress and stop.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ Box = tuple[slice, slice, slice]
 
 
 def tile_boxes(shape: tuple[int, int, int], tile: tuple[int, int, int], overlap: float = 0.5) -> list[Box]:
-    """Return boxes of side ``tile`` (or the whole axis where that is shorter) that cover ``shape``.
+    """Return boxes of side ``tile`` (or the whole axis if that is shorter) that cover ``shape``.
 
     Args:
-        shape: Of the volume.
+        shape: Shape of the volume.
         tile: Sides of a tile.
-        overlap: Least share of a tile that the next one covers again, in 0-1.
+        overlap: Minimum overlap of neighboring tiles as a fraction of a tile, 0-1.
     """
     starts = []
     for size, side in zip(shape, tile, strict=True):
@@ -50,14 +49,14 @@ def predict_in_tiles(
     """Predict tile by tile.
 
     Args:
-        image: ``(x, y, z, channel)``, sides multiples of the network's stride.
-        predict: From ``(1, x, y, z, channel)`` to probabilities ``(1, x, y, z, classes)``.
+        image: ``(x, y, z, channel)``, sides multiples of the network stride.
+        predict: Maps ``(1, x, y, z, channel)`` to probabilities ``(1, x, y, z, classes)``.
         classes: Number of classes.
         tile: Sides of a tile, multiples of the stride.
         overlap: See :func:`tile_boxes`.
 
     Yields:
-        The share done, in 0-1, with ``None``; the last item carries the probabilities ``(x, y, z, classes)``.
+        The fraction done, 0-1, and ``None``; the last item holds the probabilities ``(x, y, z, classes)``.
     """
     shape = (image.shape[0], image.shape[1], image.shape[2])
     total = np.zeros((*shape, classes), np.float32)

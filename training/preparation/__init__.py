@@ -1,1 +1,1 @@
-"""From four volumes to the array the network sees, and exactly back."""
+"""Preparation of four volumes for the network, and the exact inverse."""

@@ -1,7 +1,7 @@
-"""Where the tissue is: brain masks that survive real images.
+"""Brain masks that are robust on real images.
 
-``> 0`` is no brain mask: interpolation leaves negative values inside the brain, and the background of a z-scored
-image is a negative constant. Background is what the borders of the volume are made of.
+``> 0`` is not a brain mask: interpolation leaves negative values inside the brain, and the background of a z-scored
+image is a negative constant. Here the background is the value of the volume's borders.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Share of the border that must hold one and the same value for it to count as a blanked background.
+#: Fraction of the border voxels that must share one value for it to count as the background.
 _BLANKED = 0.4
 #: Connected components of the brain mask below this volume are interpolation artifacts and are dropped.
 MIN_COMPONENT_ML = 1.0
@@ -18,11 +18,11 @@ MIN_COMPONENT_ML = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Tissue:
-    """What one volume shows.
+    """Tissue and background of one volume.
 
     Attributes:
         mask: ``(x, y, z)`` bool, holes not filled.
-        background: The value outside; ``None`` if the background is noise.
+        background: Value of the background; ``None`` if it is noise.
     """
 
     mask: np.ndarray
@@ -30,14 +30,14 @@ class Tissue:
 
 
 def find_tissue(data: np.ndarray) -> Tissue:
-    """Tell tissue from background in one volume.
+    """Separate tissue from background in one volume.
 
     Args:
         data: ``(x, y, z)``, finite.
 
     Returns:
-        Everything that differs from the value the borders are made of; where the borders are noise (a scan
-        before skull stripping), everything above Otsu's threshold.
+        Everything that differs from the value of the borders; if the borders are noise (a scan before skull stripping),
+        everything above Otsu's threshold.
     """
     faces = np.concatenate([data[[0, -1]].ravel(), data[:, [0, -1]].ravel(), data[:, :, [0, -1]].ravel()])
     values, counts = np.unique(faces, return_counts=True)
@@ -46,14 +46,14 @@ def find_tissue(data: np.ndarray) -> Tissue:
         return Tissue(data > _otsu_threshold(data), None)
     background = values[most]
     low, high = float(data.min()), float(data.max())
-    tolerance = 1e-4 * (high - low)  # ringing around a blanked background; far below one gray value of an int16 scan
+    tolerance = 1e-4 * (high - low)  # ringing at the background; far below one gray value of an int16 scan
     if low >= background - tolerance:
         return Tissue(data > background + tolerance, float(background))
     return Tissue((data > background + tolerance) | (data < background - tolerance), float(background))
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
-    """Fill what is enclosed by the mask (ventricles that happen to hold the background value)."""
+    """Fill holes enclosed by the mask (ventricles that happen to hold the background value)."""
     from scipy import ndimage
 
     outside, _ = ndimage.label(np.pad(~mask, 1, constant_values=True))
@@ -61,7 +61,7 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
 
 
 def _otsu_threshold(data: np.ndarray) -> float:
-    """Otsu's threshold (Otsu 1979, IEEE Trans. SMC 9:62): the split with the largest variance between classes."""
+    """Return Otsu's threshold (Otsu 1979, IEEE Trans. SMC 9:62), which maximizes the variance between classes."""
     sample = data[::2, ::2, ::2].ravel()
     top = float(np.percentile(sample, 99.5))
     counts, edges = np.histogram(sample, bins=256, range=(float(sample.min()), max(top, float(sample.min()) + 1e-6)))

@@ -1,4 +1,4 @@
-"""Grids made from grids: canonical, cropped, padded."""
+"""Derived grids: canonical, cropped, padded."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from training.images.grid import Grid, transform_points
 
-#: A reference whose voxel sizes are within this share of the wanted one is taken as it is.
+#: Relative difference of voxel sizes up to which the grid is not resampled.
 _SAME_SPACING = 0.01
 
 
 def canonical_grid(grid: Grid, spacing_mm: float = 1.0) -> Grid:
-    """Return the grid over the same field of view whose axes point as nearly as possible to RAS.
+    """Return the grid over the same field of view whose axes are nearest to RAS.
 
-    Voxels are isotropic of ``spacing_mm``, unless those of ``grid`` are within 1 % of that already: then they are
-    the same voxels in another order.
+    Voxels are isotropic with ``spacing_mm``; if those of ``grid`` are within 1 % of that, they are the same voxels in
+    another order.
     """
     import nibabel
 
@@ -38,13 +38,13 @@ def cropped(grid: Grid, box: tuple[slice, ...]) -> Grid:
 
 
 def padded(grid: Grid, stride: int) -> Grid:
-    """Return the grid widened on both sides until its sides are multiples of ``stride``."""
+    """Return the grid padded on both sides until its sides are multiples of ``stride``."""
     shape = [-(-side // stride) * stride for side in grid.shape]
     return shifted(grid, [-((new - old) // 2) for new, old in zip(shape, grid.shape, strict=True)], shape)
 
 
 def centered(outer: tuple[int, ...], inner: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return where an array of shape ``inner`` lies in the middle of one of shape ``outer``."""
+    """Return the slices of an array of shape ``inner`` centered in one of shape ``outer``."""
     starts = [(large - small) // 2 for large, small in zip(outer, inner, strict=True)]
     return tuple(slice(start, start + small) for start, small in zip(starts, inner, strict=True))
 

@@ -1,8 +1,8 @@
-"""From four volumes to the network's array, and back: one canonicalization, one inverse.
+"""Preparation of four volumes for the network: one canonicalization and its exact inverse.
 
-The network's array is RAS, isotropic, cropped to the brain and padded to the network's stride. It follows the axes
-of the reference volume (the nearest to RAS), so that a reference of about 1 mm is never interpolated: its way there
-and back is a permutation, a flip, a crop and a pad.
+The working grid of the network is RAS, isotropic, cropped to the brain and padded to the network stride. It follows the
+axes of the reference volume, so that a reference of about 1 mm is never interpolated: the mapping is a permutation, a
+flip, a crop and a pad.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from training.preparation.normalize import zscore_channel
 
 @dataclass(frozen=True)
 class Frame:
-    """The way between the reference volume's grid and the network's.
+    """The mapping between the reference grid and the working grid.
 
     Attributes:
-        reference: The grid results lie on.
-        working: The network's grid: RAS, isotropic, cropped and padded.
+        reference: The grid of the results.
+        working: The grid of the network: RAS, isotropic, cropped and padded.
     """
 
     reference: Grid
@@ -46,31 +46,31 @@ class Frame:
         return index_map(self.reference.affine, self.working.affine)
 
     def to_reference(self, labels: np.ndarray) -> Volume:
-        """Put the network's labels on the reference grid.
+        """Map labels from the working grid to the reference grid.
 
         Args:
             labels: ``(x, y, z)`` uint8 on the working grid.
 
         Returns:
-            uint8 on exactly :attr:`reference`; background wherever the working grid does not reach.
+            uint8 on exactly :attr:`reference`; background outside the working grid.
         """
         self._check(labels)
         return Volume(resample_labels(labels, self._to_working, self.reference.shape), self.reference)
 
     def to_reference_map(self, values: np.ndarray) -> Volume:
-        """Put a float map of the network (a probability, say) on the reference grid, interpolated linearly.
+        """Map float values, such as probabilities, from the working grid to the reference grid by linear interpolation.
 
         Args:
             values: ``(x, y, z)`` float on the working grid.
 
         Returns:
-            float32 on exactly :attr:`reference`; 0 wherever the working grid does not reach.
+            float32 on exactly :attr:`reference`; 0 outside the working grid.
         """
         self._check(values)
         return Volume(resample_linear(values, self._to_working, self.reference.shape), self.reference)
 
     def to_working(self, label: Volume) -> np.ndarray:
-        """Put a labelmap of the reference grid on the network's.
+        """Map a labelmap from the reference grid to the working grid.
 
         Returns:
             uint8 on the working grid.
@@ -93,16 +93,16 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What the network sees of one case.
+    """The network input of one case.
 
     Attributes:
         image: ``(x, y, z, 4)`` float32, channels in the order of :data:`training.modalities.ROLES`, z-scored
             inside the brain, 0 outside.
         brain: ``(x, y, z)`` bool.
-        frame: The way back.
-        warnings: What a reader of the result should know, one sentence each.
-        reference: The role on whose grid results lie.
-        missing: Roles that were not there; their channels are 0 throughout.
+        frame: The mapping to the reference grid.
+        warnings: Warnings about the input, one sentence each.
+        reference: The role whose grid the results use.
+        missing: Missing roles; their channels are 0 throughout.
     """
 
     image: np.ndarray
@@ -115,7 +115,7 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class _Channel:
-    """One modality on a grid common to all: its values, and where it shows tissue."""
+    """One modality on the common grid: its values and its tissue mask."""
 
     values: np.ndarray
     mask: np.ndarray
@@ -129,23 +129,22 @@ def prepare(
     spacing_mm: float = 1.0,
     allow_missing: bool = False,
 ) -> Prepared:
-    """Bring the volumes of one case into the form the network sees.
+    """Prepare the volumes of one case for the network.
 
-    The brain is where at least two of them show tissue, so that one badly stripped or shorter volume neither
-    adds to it nor cuts it; it never leaves the reference's field of view.
+    The brain is where at least two of them show tissue, so that a single poorly stripped or shorter volume neither
+    enlarges nor truncates it; it is limited to the field of view of the reference.
 
     Args:
         volumes: The four modalities by role, each on its own grid; they must be registered to each other.
-        reference: The role on whose grid results will lie; ``None`` takes T1ce, or the first there is of T1, T2 and
-            FLAIR where T1ce is missing.
+        reference: The role whose grid the results use; ``None`` for T1ce, or the first present of T1, T2 and FLAIR.
         stride: The sides of the result are multiples of this.
         spacing_mm: Voxel size of the result.
-        allow_missing: Take what there is, at least one volume. The channel of a missing modality is 0 throughout,
-            as training's modality dropout shows it (:mod:`training.fitting.augment`); a warning names it.
+        allow_missing: Accept missing modalities (at least one is needed). Their channels are 0 throughout, as in the
+            modality dropout of training (:mod:`training.fitting.augment`); a warning names them.
 
     Raises:
         InputError: If a modality is missing (and not allowed to be), empty or constant, the volumes do not overlap,
-            or the reference named is missing (``field`` is ``"reference"``).
+            or the requested reference is missing (``field`` is ``"reference"``).
     """
     reference = _checked_reference(volumes, reference, allow_missing)
     present = [role for role in ROLES if role in volumes]
@@ -182,14 +181,14 @@ def prepare(
 
 
 def matching_role(grid: Grid, volumes: Mapping[str, Volume]) -> str:
-    """Return the modality on whose grid a label lies, T1ce if there is a choice.
+    """Return the modality whose grid a label uses, T1ce if several match.
 
     Args:
-        grid: Of the label.
+        grid: Grid of the label.
         volumes: By role, at least one.
 
     Raises:
-        InputError: If it lies on none of them; ``field`` is ``"label"``.
+        InputError: If it matches none of them; ``field`` is ``"label"``.
     """
     present = [role for role in REFERENCE_ORDER if role in volumes]
     for role in present:
@@ -203,7 +202,7 @@ def matching_role(grid: Grid, volumes: Mapping[str, Volume]) -> str:
 
 
 def _checked_reference(volumes: Mapping[str, Volume], reference: str | None, allow_missing: bool) -> str:
-    """Return the role of the reference, after a look at which volumes there are."""
+    """Check the roles of the volumes and return that of the reference."""
     missing = [role for role in ROLES if role not in volumes]
     if missing and not allow_missing:
         raise InputError(missing_message(missing, volumes), field=missing[0])
@@ -232,7 +231,7 @@ def _tissue(volume: Volume, role: str) -> Tissue:
 
 
 def _common_box(full: Grid, volumes: Mapping[str, Volume], tissues: Mapping[str, Tissue]) -> tuple[slice, ...]:
-    """Return the box on ``full`` that holds the tissue of all modalities, within its field of view."""
+    """Return the bounding box on ``full`` of the tissue of all modalities."""
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for role, tissue in tissues.items():
         box = bounding_box(tissue.mask)
@@ -257,11 +256,13 @@ def _on_grid(volume: Volume, tissue: Tissue, grid: Grid) -> _Channel:
 
 
 def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
-    """Return where at least two volumes show tissue, or where the only one does."""
+    """Return the voxels where at least two volumes (or the only one) show tissue."""
     votes = np.zeros(grid.shape, np.uint8)
     for channel in channels:
         votes += channel.mask
     brain = large_components(fill_holes(votes >= min(2, len(channels))), MIN_COMPONENT_ML, grid.voxel_ml)
     if not brain.any():
-        raise InputError("The volumes do not overlap in space: no two show tissue at one place.", field="image")
+        raise InputError(
+            "The volumes do not overlap in space: no two of them show tissue in the same place.", field="image"
+        )
     return brain

@@ -1,4 +1,4 @@
-"""Labeled cases on their way into training: prepared once, kept until a file of theirs changes."""
+"""Preparation of labeled cases for training: once per case, until one of its files changes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from training.errors import InputError
 from training.preparation.prepare import matching_role, prepare
 from training.preparation.store import PreparedCase, PreparedStore
 
-#: Changes when preparation gives other arrays for the same files, so that old ones are not taken for new.
+#: Increment when preparation gives different arrays for the same files, so that stored ones are replaced.
 PREPARATION_VERSION = 1
 
 
 def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> PreparedCase:
-    """Put one labeled case into a store, unless it is there already, made from the same bytes.
+    """Prepare one labeled case and store it, unless it is already stored from the same files.
 
-    The volumes are prepared on the grid of the label: T1ce's, or that of another modality it was drawn on.
+    The volumes are prepared on the grid of the label, that is T1ce's or that of another modality.
 
     Args:
-        case: With a label.
-        store: Where it goes, under the case's id.
-        stride: Of the network.
+        case: A labeled case.
+        store: Store of prepared cases.
+        stride: Stride of the network.
 
     Raises:
         InputError: If a file cannot be used, or the label lies on none of the volumes' grids; names the case.
@@ -46,12 +46,12 @@ def prepare_cases(
     stride: int = 16,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[PreparedCase], dict[str, str]]:
-    """Put labeled cases into a store; those that cannot be used are told and do not stop the others.
+    """Prepare labeled cases and store them; unusable ones are returned as failures and do not stop the others.
 
     Args:
-        cases: With labels.
-        store: Where they go.
-        stride: Of the network.
+        cases: Labeled cases.
+        store: Store of prepared cases.
+        stride: Stride of the network.
         on_progress: Called with the number done and the total.
 
     Returns:

@@ -1,9 +1,8 @@
-"""Cases made ready for training, kept on disk so that any part of one can be read without the rest.
+"""The store of prepared cases, from which patches are read without loading whole cases.
 
-A prepared case is a folder with ``image.npy`` (float16, z-scored exactly as
-:func:`training.preparation.prepare.prepare` does),
-``label.npy`` (uint8) and ``case.json``. The arrays are memory-mapped: what training holds in memory does not grow
-with the number of cases.
+A prepared case is a folder with ``image.npy`` (float16, z-scored as by
+:func:`training.preparation.prepare.prepare`), ``label.npy`` (uint8) and ``case.json``. The arrays are memory-mapped, so
+that the memory of a training does not grow with the number of cases.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ _FORMAT = 1
 PREPARED_VOXEL_ML = 0.001
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-#: Tumor voxels remembered per class: enough to aim patches at, small enough to keep for thousands of cases.
-_AIMS_PER_CLASS = 256
+#: Tumor voxels stored per class as patch targets: few enough for thousands of cases.
+_TARGETS_PER_CLASS = 256
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,8 @@ class PreparedCase:
         image_path: ``.npy``, float16 ``(x, y, z, 4)``.
         label_path: ``.npy``, uint8 ``(x, y, z)``, values of :mod:`training.labels`.
         shape: ``(x, y, z)``.
-        tumor_index: int16 ``(n, 3)``: some voxels of each tumor class, as many of a small class as of a large
-            one where there are enough; empty if there is no tumor.
-        key: What it was made from (see :meth:`PreparedStore.put`).
+        tumor_index: int16 ``(n, 3)``: up to 256 voxels of each tumor class; empty if there is no tumor.
+        key: Identifies its source (see :meth:`PreparedStore.put`).
     """
 
     id: str
@@ -62,50 +60,50 @@ class PreparedCase:
     key: str
 
     def image(self) -> np.ndarray:
-        """Map the image; close it by letting go of the array."""
+        """Memory-map the image; it is closed when the array is released."""
         return np.load(self.image_path, mmap_mode="r")
 
     def label(self) -> np.ndarray:
-        """Map the label."""
+        """Memory-map the label."""
         return np.load(self.label_path, mmap_mode="r")
 
 
 class PreparedStore:
-    """Prepared cases in one folder, each in one version.
+    """Prepared cases in one folder, one version of each.
 
     Safe for several processes: a case appears complete or not at all.
 
     Args:
-        folder: Is created when the first case is put.
+        folder: Created when the first case is stored.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
 
     def put(self, case_id: str, image: np.ndarray, label: np.ndarray, *, key: str) -> PreparedCase:
-        """Store a case, unless it is there already with the same ``key``; another version of it is dropped.
+        """Store a case, unless it is already stored with the same ``key``; another version of it is deleted.
 
         Args:
             case_id: A slug: letters, digits, ``-`` and ``_``.
             image: ``(x, y, z, 4)``, z-scored; stored as float16.
             label: ``(x, y, z)``, values of :mod:`training.labels`; stored as uint8.
-            key: Whatever changes when the case does: hashes of its files, of the label, of the preparation.
+            key: Changes with the case: hashes of its files and label, and the version of the preparation.
 
         Raises:
-            InputError: If the id is no slug, the shapes differ, or the label holds unknown values.
+            InputError: If the id is not a slug, the shapes differ, or the label holds unknown values.
         """
         _check(case_id, image, label)
         if self.has(case_id, key):
             return self.get(case_id)
         self.folder.mkdir(parents=True, exist_ok=True)
-        final = self._place(case_id, key)
+        final = self._folder_of(case_id, key)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
         try:
             np.save(temporary / "image.npy", np.ascontiguousarray(image, np.float16))
             np.save(temporary / "label.npy", np.ascontiguousarray(label, np.uint8))
-            np.save(temporary / "aims.npy", _aims(label))
+            np.save(temporary / "aims.npy", _patch_targets(label))
             write_json(temporary / "case.json", {"format": _FORMAT, "id": case_id, "key": key})
-            with contextlib.suppress(FileExistsError):  # another process was quicker with the same content
+            with contextlib.suppress(FileExistsError):  # another process was faster with the same content
                 publish_folder(temporary, final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -115,14 +113,14 @@ class PreparedStore:
         return self.get(case_id)
 
     def has(self, case_id: str, key: str) -> bool:
-        """Tell whether the case is there, made from what ``key`` stands for."""
-        return (self._place(case_id, key) / "case.json").is_file()
+        """Return whether the case is stored with this ``key``."""
+        return (self._folder_of(case_id, key) / "case.json").is_file()
 
     def get(self, case_id: str) -> PreparedCase:
         """Return a stored case.
 
         Raises:
-            InputError: If there is none of this id.
+            InputError: If there is no case with this id.
         """
         for folder in self._versions(case_id):
             with contextlib.suppress(FileNotFoundError):  # replaced between listing and reading
@@ -130,15 +128,15 @@ class PreparedStore:
         raise InputError(f"No prepared case is named {case_id!r} in {self.folder}.", field="id")
 
     def ids(self) -> list[str]:
-        """Names of the stored cases, sorted."""
+        """Return the ids of the stored cases, sorted."""
         return sorted({folder.name.partition(".")[0] for folder in self._folders()})
 
     def remove(self, case_id: str) -> None:
-        """Forget a case; nothing happens if it is not there."""
+        """Delete a case if it is stored."""
         for folder in self._versions(case_id):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _place(self, case_id: str, key: str) -> Path:
+    def _folder_of(self, case_id: str, key: str) -> Path:
         digest = hashlib.sha256(f"{_FORMAT}:{key}".encode()).hexdigest()[:16]
         return self.folder / f"{case_id}.{digest}"
 
@@ -176,20 +174,20 @@ def _read(folder: Path) -> PreparedCase:
     )
 
 
-def _aims(label: np.ndarray) -> np.ndarray:
-    """Pick voxels of each class, evenly from where the class lies; the same label always gives the same ones."""
+def _patch_targets(label: np.ndarray) -> np.ndarray:
+    """Sample voxels of each class, deterministically for a given label."""
     rng = np.random.default_rng(0)
     picked = [np.zeros((0, 3), np.int16)]
     for value in range(1, NUM_CLASSES):
         where = np.argwhere(label == value)
-        if len(where) > _AIMS_PER_CLASS:
-            where = where[rng.choice(len(where), _AIMS_PER_CLASS, replace=False)]
+        if len(where) > _TARGETS_PER_CLASS:
+            where = where[rng.choice(len(where), _TARGETS_PER_CLASS, replace=False)]
         picked.append(where.astype(np.int16))
     return np.concatenate(picked)
 
 
 def prepare_phantom(phantom: Phantom, *, stride: int = 16) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bring a phantom into the form the network sees: z-scored, cropped to the brain, padded to ``stride``.
+    """Prepare a phantom for the network: z-scored, cropped to the brain, padded to ``stride``.
 
     Returns:
         Image ``(x, y, z, 4)`` float32 (0 outside the brain), label uint8 and brain boolean, all ``(x, y, z)`` with
@@ -214,12 +212,12 @@ def prepare_phantoms(
     tumor: TumorOption = True,
     distractors: Literal["some", "all"] = "some",
 ) -> list[PreparedCase]:
-    """Put whole-head phantoms (``phantom-<seed>``) into a store, on all cores; those already there are kept.
+    """Generate and store whole-head phantoms (``phantom-<seed>``) on all cores, unless they are already stored.
 
     Args:
-        store: Where they go.
-        seeds: Which ones.
-        workers: Processes; ``None`` takes one per core.
+        store: Store of prepared cases.
+        seeds: Seeds.
+        workers: Processes; ``None`` for one per core.
         on_progress: Called with the number done and the total.
         tumor: As for :func:`training.phantoms.generate.generate`.
         distractors: As for :func:`training.phantoms.generate.generate`.
@@ -228,7 +226,7 @@ def prepare_phantoms(
         The cases, in the order of ``seeds``.
 
     Raises:
-        InputError: If a seed is one of those kept for measuring models (:mod:`training.phantoms.fixed_seeds`).
+        InputError: If a seed is reserved for evaluation (:mod:`training.phantoms.fixed_seeds`).
     """
     wanted = list(seeds)
     refuse_fixed(wanted)
@@ -244,9 +242,9 @@ def prepare_phantoms(
 
 
 def _phantom_key(seed: int, tumor: TumorOption, distractors: str) -> str:
-    wishes = " with a small tumor" if tumor == "small" else "" if tumor else " without tumor"
-    wishes += " with every distractor" if distractors == "all" else ""
-    return f"phantom generator {GENERATOR_VERSION} seed {seed}{wishes}"
+    options = " with a small tumor" if tumor == "small" else "" if tumor else " without tumor"
+    options += " with every distractor" if distractors == "all" else ""
+    return f"phantom generator {GENERATOR_VERSION} seed {seed}{options}"
 
 
 def _prepare_one(job: tuple[str, int, TumorOption, Literal["some", "all"]]) -> str:
