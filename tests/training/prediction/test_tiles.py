@@ -26,10 +26,13 @@ def test_a_voxelwise_function_is_reproduced_exactly():
 
 
 def test_progress_is_reported_per_tile_and_the_work_can_be_stopped_at_any_tile():
-    calls: list[np.ndarray] = []
-    tiles = predict_in_tiles(
-        np.zeros((64, 64, 64, 4), np.float32), lambda batch: calls.append(batch) or batch, classes=4, tile=(32, 32, 32)
-    )
+    calls: list[int] = []
+
+    def predict(batch: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        return batch
+
+    tiles = predict_in_tiles(np.zeros((64, 64, 64, 4), np.float32), predict, classes=4, tile=(32, 32, 32))
     assert [next(tiles)[0] for _ in range(3)] == pytest.approx([1 / 27, 2 / 27, 3 / 27])
     tiles.close()
     assert len(calls) == 3
