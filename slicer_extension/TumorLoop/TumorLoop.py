@@ -21,6 +21,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from TumorLoopLib.panel.panel import Panel
 from TumorLoopLib.panel.parameters import TumorLoopParameters
+from TumorLoopLib.panel.slicer_services import SlicerServices
 from TumorLoopLib.scene import segments
 from TumorLoopLib.scene.labels import Label, LabelSet
 
@@ -28,7 +29,7 @@ _CODE = ("SCT", "49755003", "Morphologically Altered Structure")
 
 
 class TumorLoop(ScriptedLoadableModule):
-    """What Slicer's module list shows."""
+    """The module's entry in Slicer's module list."""
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
@@ -38,7 +39,7 @@ class TumorLoop(ScriptedLoadableModule):
         self.parent.contributors = ["The TumorLoop developers"]
         self.parent.helpText = _(
             "Segment a glioma in T1, T1 with contrast, T2 and FLAIR, correct the segmentation, submit it, and let the "
-            "model learn from your corrections. A TumorLoop server computes; it may run on this machine. "
+            "model learn from your corrections. The computation runs on a TumorLoop server, which may be this machine. "
             "For research only: not a medical device."
         )
         self.parent.acknowledgementText = _(
@@ -47,21 +48,23 @@ class TumorLoop(ScriptedLoadableModule):
 
 
 class TumorLoopWidget(ScriptedLoadableModuleWidget):
-    """Loads the widgets and hands them to the panel."""
+    """Loads the widgets and makes the panel."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         self.panel: Panel | None = None
 
     def setup(self) -> None:
-        """Build the panel; called when the module is opened first."""
+        """Make the panel; called when the module is opened for the first time, and by *Reload*."""
         ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath("UI/TumorLoop.ui"))
         self.layout.addWidget(widget)
         ui = slicer.util.childWidgetVariables(widget)
         widget.setMRMLScene(slicer.mrmlScene)
         self.logic = TumorLoopLogic()
-        self.panel = Panel(ui, self.logic.getParameterNode)
+        self.panel = Panel(ui, self.logic.getParameterNode, SlicerServices())
+        if getattr(self.parent, "isEntered", False):  # Reload does not call enter()
+            self.enter()
 
     def enter(self) -> None:
         """The module is shown."""
@@ -74,7 +77,7 @@ class TumorLoopWidget(ScriptedLoadableModuleWidget):
             self.panel.exit()
 
     def onReload(self) -> None:
-        """Load the library anew as well, for developers: Slicer itself reloads this file alone."""
+        """Reload the library as well, for developers: Slicer itself reloads only this file."""
         for name in [name for name in sys.modules if name.partition(".")[0] == "TumorLoopLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
@@ -87,7 +90,7 @@ class TumorLoopWidget(ScriptedLoadableModuleWidget):
 
 
 class TumorLoopLogic(ScriptedLoadableModuleLogic):
-    """Owns the parameter node, in which a scene keeps the panel's choices."""
+    """Owns the parameter node, in which the scene stores the panel's values."""
 
     def getParameterNode(self) -> TumorLoopParameters:
         """Return the typed parameter node of the present scene."""
@@ -96,7 +99,7 @@ class TumorLoopLogic(ScriptedLoadableModuleLogic):
 
 
 class TumorLoopTest(ScriptedLoadableModuleTest):
-    """What "Reload and Test" runs: the parts that need Slicer and no server. It clears the scene."""
+    """The self-test of "Reload and Test": what needs Slicer and no server. It clears the scene."""
 
     def setUp(self) -> None:
         """Start from an empty scene."""
@@ -110,21 +113,21 @@ class TumorLoopTest(ScriptedLoadableModuleTest):
         self.delayDisplay(_("All tests of TumorLoop passed."))
 
     def test_volumes_are_recognized_by_name(self) -> None:
-        """Four volumes with telling names fill the four selectors."""
+        """Four volumes with recognizable names fill the four selectors."""
         names = {"t1": "AX T1", "t1ce": "AX T1 POST GD", "t2": "AX T2", "flair": "SAG FLAIR"}
         for name in names.values():
             self._add_volume(name)
-        slicer.util.getModuleWidget("TumorLoop")  # makes it, in a run of tests in which nobody has opened the module
+        slicer.util.getModuleWidget("TumorLoop")  # makes it if the module was not opened before
         panel = slicer.modules.TumorLoopWidget.panel
-        panel.tick()  # as its clock does: it takes up the scene that was just cleared
+        panel.tick()  # as its timer does: attaches to the scene that was just cleared
         panel.case.recognize(replace=True)
         for role, name in names.items():
-            assert getattr(panel.desk.parameters, role).GetName() == name
+            assert getattr(panel.context.parameters, role).GetName() == name
             assert getattr(panel.ui, f"{role}Selector").currentNode().GetName() == name
         assert panel.state().volumes_problem == ""
 
     def test_a_renamed_segment_keeps_its_label(self) -> None:
-        """A labelmap becomes a segmentation and comes back voxel for voxel, also after a segment was renamed."""
+        """A labelmap becomes a segmentation and back without a changed voxel, also after a segment was renamed."""
         labels = LabelSet((Label(1, "necrotic core", (0, 1, 1), _CODE), Label(3, "enhancing tumor", (1, 0, 0), _CODE)))
         reference = self._add_volume("AX T1 POST GD")
         array = np.zeros((20, 24, 28), np.uint8)

@@ -87,7 +87,7 @@ def walk(user: User, proxy: FaultyProxy, camera: Camera) -> None:
     user.wait(lambda: user.ui.retrainButton.enabled)
     user.type("epochsSpin", str(EPOCHS))
     user.click("retrainButton")
-    user.wait(lambda: user.panel.desk.pulse and len(user.panel.desk.pulse.training.epochs) >= 3, 400)
+    user.wait(lambda: len(user.panel.retrain.training.epochs) >= 3, 400)
     camera.take("training-with-curve")
     user.wait(lambda: "Mean Dice" in user.ui.resultText.text, 400)
     camera.take("training-done")

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.errors import BadReply, Cancelled, ClientError, ConnectionLost, RequestRejected, ServerFailed
-from TumorLoopLib.jobs import open_case as case_errands
-from TumorLoopLib.jobs import segment_and_submit as errands
+from TumorLoopLib.jobs import open_case, segment_and_submit
 from TumorLoopLib.jobs.jobs import Reporter
-from TumorLoopLib.jobs.segment_and_submit import SegmentOrder, ServedCase, Submission
-from TumorLoopLib.jobs.sending import Sent
+from TumorLoopLib.jobs.segment_and_submit import DownloadedCase, SegmentationRequest, Submission
+from TumorLoopLib.jobs.upload import UploadedSession
 from TumorLoopLib.scene.volumes import VolumeSnapshot, digest
 
 from tests.slicer_extension.client.proxy import (
@@ -64,7 +63,9 @@ class TestSegmenting:
                 super().stage(stage)
 
         volumes = snapshots()
-        answer = errands.segment(client, SegmentOrder(volumes), Sent(), Listening(), tmp_path)
+        answer = segment_and_submit.segment(
+            client, SegmentationRequest(volumes), UploadedSession(), Listening(), tmp_path
+        )
         assert answer.array.shape == volumes["t1ce"].array.shape
         assert answer.array.dtype == np.uint8
         assert np.allclose(answer.ijk_to_ras, volumes["t1ce"].ijk_to_ras)
@@ -75,54 +76,64 @@ class TestSegmenting:
         assert list(tmp_path.iterdir()) == []
 
     def test_unchanged_volumes_are_sent_once_and_changed_ones_alone(self, client, proxy, tmp_path):
-        sent, volumes = Sent(), snapshots()
-        errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path)
-        errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path)
+        sent, volumes = UploadedSession(), snapshots()
+        segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path)
+        segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path)
         assert len(uploads(proxy)) == 1
         changed = dataclasses.replace(volumes["flair"], array=volumes["flair"].array + np.int16(3))
-        errands.segment(client, SegmentOrder({**volumes, "flair": changed}), sent, Reporter(), tmp_path)
+        segment_and_submit.segment(
+            client, SegmentationRequest({**volumes, "flair": changed}), sent, Reporter(), tmp_path
+        )
         assert uploads(proxy) == [["flair.nrrd", "t1.nrrd", "t1ce.nrrd", "t2.nrrd"], ["flair.nrrd"]]
 
     def test_a_moved_volume_is_a_changed_one(self, client, proxy, tmp_path):
-        sent, volumes = Sent(), snapshots()
-        errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path)
+        sent, volumes = UploadedSession(), snapshots()
+        segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path)
         matrix = volumes["t2"].ijk_to_ras.copy()
         matrix[0, 3] += 1.0
         moved = {**volumes, "t2": dataclasses.replace(volumes["t2"], ijk_to_ras=matrix)}
-        errands.segment(client, SegmentOrder(moved), sent, Reporter(), tmp_path)
+        segment_and_submit.segment(client, SegmentationRequest(moved), sent, Reporter(), tmp_path)
         assert uploads(proxy)[-1] == ["t2.nrrd"]
 
     @pytest.mark.parametrize("change", [False, True])
     def test_a_session_that_the_server_forgot_is_sent_again_whole(self, client, proxy, server, tmp_path, change):
-        sent, volumes = Sent(), snapshots()
-        errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path)
+        sent, volumes = UploadedSession(), snapshots()
+        segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path)
         assert server.request("DELETE", f"/session/{sent.session}").status_code == 200
         if change:
             volumes = {**volumes, "t1": dataclasses.replace(volumes["t1"], array=volumes["t1"].array + np.int16(1))}
-        answer = errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path)
+        answer = segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path)
         assert answer.array.shape == volumes["t1ce"].array.shape
         assert len(uploads(proxy)[-1]) == 4
 
     def test_another_server_gets_everything(self, client, proxy, server, tmp_path):
-        sent, volumes = Sent(), snapshots()
-        errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path)
-        errands.segment(TumorLoopClient(server.url), SegmentOrder(volumes), sent, Reporter(), tmp_path)
+        sent, volumes = UploadedSession(), snapshots()
+        segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path)
+        segment_and_submit.segment(
+            TumorLoopClient(server.url), SegmentationRequest(volumes), sent, Reporter(), tmp_path
+        )
         assert sent.server == server.url
 
     def test_the_servers_own_volumes_are_not_sent_back_unless_they_changed(self, client, proxy, tmp_path):
-        case = case_errands.open_case(client, CASES[0], Reporter(), tmp_path)
+        case = open_case.open_case(client, CASES[0], Reporter(), tmp_path)
         volumes = {role: VolumeSnapshot(role, role, role, *image) for role, image in case.volumes.items()}
-        served = ServedCase(client.server_url, CASES[0], {role: digest(volume) for role, volume in volumes.items()})
-        answer = errands.segment(client, SegmentOrder(volumes, served), Sent(), Reporter(), tmp_path)
+        served = DownloadedCase(client.server_url, CASES[0], {role: digest(volume) for role, volume in volumes.items()})
+        answer = segment_and_submit.segment(
+            client, SegmentationRequest(volumes, served), UploadedSession(), Reporter(), tmp_path
+        )
         assert answer.array.shape == volumes["t1ce"].array.shape
         assert uploads(proxy) == []
         volumes["t1"] = dataclasses.replace(volumes["t1"], array=volumes["t1"].array + np.int16(1))
-        errands.segment(client, SegmentOrder(volumes, served), Sent(), Reporter(), tmp_path)
+        segment_and_submit.segment(
+            client, SegmentationRequest(volumes, served), UploadedSession(), Reporter(), tmp_path
+        )
         assert len(uploads(proxy)) == 1
 
     def test_the_uncertainty_map_comes_along_when_it_is_asked_for(self, client, tmp_path):
         volumes = snapshots()
-        answer = errands.segment(client, SegmentOrder(volumes, with_map=True), Sent(), Reporter(), tmp_path)
+        answer = segment_and_submit.segment(
+            client, SegmentationRequest(volumes, with_uncertainty=True), UploadedSession(), Reporter(), tmp_path
+        )
         assert answer.uncertainty is not None
         array, matrix = answer.uncertainty
         assert array.shape == answer.array.shape
@@ -132,12 +143,14 @@ class TestSegmenting:
     def test_cancel_ends_within_a_second_and_on_the_server_too(self, client, server, proxy, tmp_path):
         reporter = Reporter()
         volumes = snapshots()
-        errands.segment(client, SegmentOrder(volumes), sent := Sent(), Reporter(), tmp_path)
+        segment_and_submit.segment(
+            client, SegmentationRequest(volumes), sent := UploadedSession(), Reporter(), tmp_path
+        )
         ended: list[float] = []
 
         def work() -> None:
             with pytest.raises(Cancelled):
-                errands.segment(client, SegmentOrder(volumes), sent, reporter, tmp_path)
+                segment_and_submit.segment(client, SegmentationRequest(volumes), sent, reporter, tmp_path)
             ended.append(time.monotonic())
 
         proxy.fault("POST /infer/*", delay(20))  # so that there is something to cancel
@@ -155,13 +168,13 @@ class TestSegmenting:
             time.sleep(0.05)
 
     def test_an_answer_on_another_grid_is_refused(self, client, proxy, tmp_path):
-        case = case_errands.open_case(client, CASES[0], Reporter(), tmp_path)
+        case = open_case.open_case(client, CASES[0], Reporter(), tmp_path)
         volumes = {role: VolumeSnapshot(role, role, role, *image) for role, image in case.volumes.items()}
         volumes["t1ce"] = dataclasses.replace(volumes["t1ce"], array=volumes["t1ce"].array[:-1])
         digests = {role: digest(volume) for role, volume in volumes.items()}
-        order = SegmentOrder(volumes, ServedCase(client.server_url, CASES[0], digests))
+        order = SegmentationRequest(volumes, DownloadedCase(client.server_url, CASES[0], digests))
         with pytest.raises(BadReply, match="grid"):
-            errands.segment(client, order, Sent(), Reporter(), tmp_path)
+            segment_and_submit.segment(client, order, UploadedSession(), Reporter(), tmp_path)
 
     @pytest.mark.parametrize(
         ("pattern", "fault", "error"),
@@ -174,12 +187,12 @@ class TestSegmenting:
         ],
     )
     def test_a_fault_ends_in_an_error_and_the_next_try_succeeds(self, client, proxy, tmp_path, pattern, fault, error):
-        sent, volumes = Sent(), snapshots()
+        sent, volumes = UploadedSession(), snapshots()
         proxy.fault(pattern, fault, times=1)
         with pytest.raises(error):
-            errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path)
+            segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path)
         assert list(tmp_path.iterdir()) == []
-        assert errands.segment(client, SegmentOrder(volumes), sent, Reporter(), tmp_path).array.size
+        assert segment_and_submit.segment(client, SegmentationRequest(volumes), sent, Reporter(), tmp_path).array.size
 
 
 class TestSubmitting:
@@ -188,10 +201,12 @@ class TestSubmitting:
     ):
         volumes = snapshots(seed=11)
         label = edited(np.zeros(volumes["t1ce"].array.shape, np.uint8))
-        done = errands.submit(client, submission("own-1", label, volumes), Sent(), Reporter(), tmp_path)
+        done = segment_and_submit.submit(
+            client, submission("own-1", label, volumes), UploadedSession(), Reporter(), tmp_path
+        )
         assert [entry["version"] for entry in done.history] == ["v0001"]
         assert done.history[0]["user"] == "tester"
-        array, matrix = case_errands.label_version(client, "own-1", "v0001", Reporter(), tmp_path)
+        array, matrix = open_case.label_version(client, "own-1", "v0001", Reporter(), tmp_path)
         assert np.array_equal(array, label)
         assert np.allclose(matrix, volumes["t1ce"].ijk_to_ras)
 
@@ -199,33 +214,39 @@ class TestSubmitting:
         volumes = snapshots()
         label = edited(np.zeros(volumes["t1ce"].array.shape, np.uint8))
         where = submission(CASES[1], label, volumes, client.server_url)
-        errands.submit(client, where, Sent(), Reporter(), tmp_path)
+        segment_and_submit.submit(client, where, UploadedSession(), Reporter(), tmp_path)
         assert uploads(proxy) == []
 
     def test_a_failed_submission_can_be_sent_again_and_makes_one_version(self, client, proxy, tmp_path):
         volumes = snapshots(seed=12)
         label = edited(np.zeros(volumes["t1ce"].array.shape, np.uint8))
-        sent, order = Sent(), submission("own-2", label, volumes)
+        sent, order = UploadedSession(), submission("own-2", label, volumes)
         proxy.fault("PUT /datastore/label", cut_response(0), times=1)  # the server stores it, the answer is lost
         with pytest.raises(ClientError):
-            errands.submit(client, order, sent, Reporter(), tmp_path)
-        done = errands.submit(client, order, sent, Reporter(), tmp_path)
+            segment_and_submit.submit(client, order, sent, Reporter(), tmp_path)
+        done = segment_and_submit.submit(client, order, sent, Reporter(), tmp_path)
         assert [entry["version"] for entry in done.history] == ["v0001"]
         assert len(uploads(proxy)) == 1
 
     def test_the_name_of_other_images_is_refused(self, client, tmp_path):
         label = edited(np.zeros(snapshots()["t1ce"].array.shape, np.uint8))
-        errands.submit(client, submission("own-3", label, snapshots(seed=13)), Sent(), Reporter(), tmp_path)
+        segment_and_submit.submit(
+            client, submission("own-3", label, snapshots(seed=13)), UploadedSession(), Reporter(), tmp_path
+        )
         with pytest.raises(RequestRejected) as caught:
-            errands.submit(client, submission("own-3", label, snapshots(seed=14)), Sent(), Reporter(), tmp_path)
+            segment_and_submit.submit(
+                client, submission("own-3", label, snapshots(seed=14)), UploadedSession(), Reporter(), tmp_path
+            )
         assert caught.value.status == 409
 
     def test_a_case_that_came_from_elsewhere_is_known_again_by_its_images(self, client, proxy, server, tmp_path):
-        case = case_errands.open_case(client, CASES[2], Reporter(), tmp_path)
+        case = open_case.open_case(client, CASES[2], Reporter(), tmp_path)
         volumes = {role: VolumeSnapshot(role, role, role, *image) for role, image in case.volumes.items()}
         label = edited(np.zeros(volumes["t1ce"].array.shape, np.uint8))
-        errands.submit(client, submission(CASES[2], label, volumes, server.url), Sent(), Reporter(), tmp_path)
+        segment_and_submit.submit(
+            client, submission(CASES[2], label, volumes, server.url), UploadedSession(), Reporter(), tmp_path
+        )
         assert uploads(proxy) == []
         other = submission(CASES[2], label, snapshots(seed=15), server.url)
         with pytest.raises(RequestRejected):  # a case of that name, but of another patient
-            errands.submit(client, other, Sent(), Reporter(), tmp_path)
+            segment_and_submit.submit(client, other, UploadedSession(), Reporter(), tmp_path)

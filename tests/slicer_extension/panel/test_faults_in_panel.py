@@ -70,7 +70,7 @@ def test_a_segmentation_that_fails_leaves_everything_and_can_be_tried_again(at_w
     user.click("segmentButton")
     user.wait_idle()
     assert user.tone == "bad"
-    assert user.status.startswith("There is no new segmentation; what you had is untouched.")
+    assert user.status.startswith("Nothing was segmented; your segmentations did not change.")
     assert words in user.status
     assert user.parameters.segmentation is node
     assert np.array_equal(voxels_of(user), before)
@@ -133,7 +133,7 @@ def test_a_server_that_is_down_is_told_and_found_again(at_work: User, proxy):
 def test_a_server_that_dies_while_nothing_is_asked_is_noticed(at_work: User, proxy):
     user = at_work
     proxy.go_down()
-    user.wait(lambda: "The server was lost." in user.status, 20)
+    user.wait(lambda: "connection to the server was lost" in user.status, 20)
     assert user.tone == "bad"
     proxy.come_up()
     user.wait(lambda: "The server is back." in user.status, 20)
@@ -177,7 +177,7 @@ def test_a_slow_submission_can_be_cancelled_too(at_work: User, proxy):
     ("fault", "lines", "words"),
     [
         (wrong_token(), 4, "Enter the access token"),
-        (broken_server(), 3, "not as a TumorLoop server does"),
+        (broken_server(), 3, "it is not a TumorLoop server"),
     ],
 )
 def test_the_connection_test_ends_at_what_is_to_be_mended(user: User, proxy, fault: Fault, lines, words):
@@ -201,7 +201,7 @@ def test_a_case_that_breaks_off_on_the_way_changes_nothing(at_work: User, proxy)
     proxy.fault("GET /cases/*/volumes/t2", cut_response(1000), times=1)
     user.click("nextCaseButton")
     user.wait_idle()
-    assert user.status.startswith("No case was loaded; the scene is as it was.")
+    assert user.status.startswith("No case was loaded; the scene did not change.")
     assert (user.parameters.t2, user.parameters.case_id) == (volumes, case)
     user.click("nextCaseButton")
     user.wait_idle()

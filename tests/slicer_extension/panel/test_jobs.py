@@ -1,4 +1,4 @@
-"""Jobs: what runs where, what is handed over when, and what becomes of trouble."""
+"""Jobs: what runs where, what is handed over when, and what becomes of failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from TumorLoopLib.client.errors import Cancelled, ServerTimeout
 from TumorLoopLib.jobs.jobs import LINGER, YIELD, Handlers, Jobs, Progress, Reporter
 
 
-class Desk:
+class PanelContext:
     """Collects what the handlers are told, and on which thread."""
 
     def __init__(self) -> None:
@@ -39,64 +39,64 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def context() -> PanelContext:
+    return PanelContext()
 
 
-def test_work_runs_on_another_thread_and_its_result_is_handed_over_on_this_one(desk):
-    desk.jobs.start("a", lambda reporter: threading.current_thread(), desk.handlers())
-    desk.poll_until_idle()
-    (what, worker) = desk.told[-1]
+def test_work_runs_on_another_thread_and_its_result_is_handed_over_on_this_one(context):
+    context.jobs.start("a", lambda reporter: threading.current_thread(), context.handlers())
+    context.poll_until_idle()
+    (what, worker) = context.told[-1]
     assert what == "done"
     assert worker is not threading.current_thread()
-    assert desk.threads == {threading.current_thread()}
+    assert context.threads == {threading.current_thread()}
 
 
-def test_nothing_is_handed_over_before_somebody_polls(desk):
-    desk.jobs.start("a", lambda reporter: 1, desk.handlers())
+def test_nothing_is_handed_over_before_somebody_polls(context):
+    context.jobs.start("a", lambda reporter: 1, context.handlers())
     time.sleep(0.05)
-    assert desk.told == []
-    assert desk.jobs.running("a")
+    assert context.told == []
+    assert context.jobs.running("a")
 
 
-def test_an_error_of_the_work_reaches_the_handler_as_it_is(desk):
+def test_an_error_of_the_work_reaches_the_handler_as_it_is(context):
     def work(reporter: Reporter) -> None:
         raise ServerTimeout("it is late")
 
-    desk.jobs.start("a", work, desk.handlers())
-    desk.poll_until_idle()
-    what, error = desk.told[-1]
+    context.jobs.start("a", work, context.handlers())
+    context.poll_until_idle()
+    what, error = context.told[-1]
     assert what == "failed"
     assert isinstance(error, ServerTimeout)
 
 
-def test_a_cancelled_job_ends_as_cancelled_and_not_as_failed(desk):
+def test_a_cancelled_job_ends_as_cancelled_and_not_as_failed(context):
     def work(reporter: Reporter) -> None:
         while True:
             reporter.check()
             time.sleep(0.01)
 
-    desk.jobs.start("a", work, desk.handlers())
-    assert not desk.jobs.cancelling("a")
-    desk.jobs.cancel("a")
-    assert desk.jobs.cancelling("a")
-    desk.poll_until_idle(1.0)
-    assert desk.told[-1] == ("cancelled", None)
-    assert all(what != "failed" for what, _ in desk.told)
+    context.jobs.start("a", work, context.handlers())
+    assert not context.jobs.cancelling("a")
+    context.jobs.cancel("a")
+    assert context.jobs.cancelling("a")
+    context.poll_until_idle(1.0)
+    assert context.told[-1] == ("cancelled", None)
+    assert all(what != "failed" for what, _ in context.told)
 
 
-def test_two_jobs_of_one_kind_do_not_run_at_once(desk):
+def test_two_jobs_of_one_kind_do_not_run_at_once(context):
     gate = threading.Event()
-    assert desk.jobs.start("a", lambda reporter: gate.wait(5), desk.handlers())
-    assert not desk.jobs.start("a", lambda reporter: "second", desk.handlers())
-    assert desk.jobs.start("b", lambda reporter: "other kind", desk.handlers())
+    assert context.jobs.start("a", lambda reporter: gate.wait(5), context.handlers())
+    assert not context.jobs.start("a", lambda reporter: "second", context.handlers())
+    assert context.jobs.start("b", lambda reporter: "other kind", context.handlers())
     gate.set()
-    desk.poll_until_idle()
-    assert ("done", "second") not in desk.told
-    assert ("done", "other kind") in desk.told
+    context.poll_until_idle()
+    assert ("done", "second") not in context.told
+    assert ("done", "other kind") in context.told
 
 
-def test_an_abandoned_job_tells_nobody_anything_and_is_cancelled(desk):
+def test_an_abandoned_job_tells_nobody_anything_and_is_cancelled(context):
     seen = threading.Event()
 
     def work(reporter: Reporter) -> str:
@@ -104,91 +104,91 @@ def test_an_abandoned_job_tells_nobody_anything_and_is_cancelled(desk):
         seen.set()
         return "late"
 
-    desk.jobs.start("a", work, desk.handlers())
-    desk.jobs.abandon()
+    context.jobs.start("a", work, context.handlers())
+    context.jobs.abandon()
     assert seen.wait(2)
-    desk.jobs.poll()
-    assert desk.told == []
-    assert not desk.jobs.running()
+    context.jobs.poll()
+    assert context.told == []
+    assert not context.jobs.running()
 
 
 @pytest.mark.parametrize("how", ["ended", "abandoned"])
-def test_what_a_job_leaves_running_gets_time_for_a_while(desk, how, monkeypatch):
+def test_what_a_job_leaves_running_gets_time_for_a_while(context, how, monkeypatch):
     slept: list[float] = []
-    desk.jobs.start("a", lambda reporter: how == "ended" or reporter.cancel.wait(5), desk.handlers())
+    context.jobs.start("a", lambda reporter: how == "ended" or reporter.cancel.wait(5), context.handlers())
     if how == "ended":
-        desk.poll_until_idle()
+        context.poll_until_idle()
     else:
-        desk.jobs.abandon()
+        context.jobs.abandon()
     monkeypatch.setattr("TumorLoopLib.jobs.jobs.time.sleep", slept.append)
-    desk.jobs.poll()
+    context.jobs.poll()
     assert slept == [YIELD]
     now = time.monotonic()
     monkeypatch.setattr("TumorLoopLib.jobs.jobs.time.monotonic", lambda: now + LINGER + 1)
-    desk.jobs.poll()
+    context.jobs.poll()
     assert slept == [YIELD]
 
 
-def test_a_handler_may_start_the_next_job_of_its_kind(desk):
-    handlers = desk.handlers()
-    chain = Handlers(lambda result: desk.jobs.start("a", lambda reporter: "next", handlers), handlers.failed)
-    desk.jobs.start("a", lambda reporter: "first", chain)
-    desk.poll_until_idle()
-    assert ("done", "next") in desk.told
+def test_a_handler_may_start_the_next_job_of_its_kind(context):
+    handlers = context.handlers()
+    chain = Handlers(lambda result: context.jobs.start("a", lambda reporter: "next", handlers), handlers.failed)
+    context.jobs.start("a", lambda reporter: "first", chain)
+    context.poll_until_idle()
+    assert ("done", "next") in context.told
 
 
-def test_a_handler_that_asks_something_and_so_polls_again_ends_no_job_twice(desk):
+def test_a_handler_that_asks_something_and_so_polls_again_ends_no_job_twice(context):
     def ask(_result: object) -> None:  # a message box runs the event loop, and with it the timer that polls
-        desk.jobs.poll()
-        desk.jobs.start("b", lambda reporter: "the next one", desk.handlers())
+        context.jobs.poll()
+        context.jobs.start("b", lambda reporter: "the next one", context.handlers())
 
     done = threading.Event()
-    desk.jobs.start("a", lambda reporter: done.wait(5), Handlers(ask, ask))
-    desk.jobs.start("b", lambda reporter: done.wait(5) and "first", desk.handlers())
+    context.jobs.start("a", lambda reporter: done.wait(5), Handlers(ask, ask))
+    context.jobs.start("b", lambda reporter: done.wait(5) and "first", context.handlers())
     done.set()
     time.sleep(0.1)
-    desk.poll_until_idle()
-    assert [value for what, value in desk.told if what == "done"] == ["first", "the next one"]
+    context.poll_until_idle()
+    assert [value for what, value in context.told if what == "done"] == ["first", "the next one"]
 
 
-def test_a_mistake_in_a_handler_is_shown_and_does_not_stop_the_others(desk):
+def test_a_mistake_in_a_handler_is_shown_and_does_not_stop_the_others(context):
     def mistake(result: object) -> None:
         raise KeyError("typo")
 
-    desk.jobs.start("a", lambda reporter: 1, Handlers(mistake, mistake))
-    desk.jobs.start("b", lambda reporter: 2, desk.handlers())
-    desk.poll_until_idle()
-    assert [type(error) for error in desk.crashes] == [KeyError]
-    assert ("done", 2) in desk.told
+    context.jobs.start("a", lambda reporter: 1, Handlers(mistake, mistake))
+    context.jobs.start("b", lambda reporter: 2, context.handlers())
+    context.poll_until_idle()
+    assert [type(error) for error in context.crashes] == [KeyError]
+    assert ("done", 2) in context.told
 
 
-def test_progress_and_partial_results_are_seen_while_the_job_runs(desk):
+def test_progress_and_partial_results_are_seen_while_the_job_runs(context):
     gate = threading.Event()
 
     def work(reporter: Reporter) -> None:
         reporter.stage("sending")
         reporter.progress(5, 10)
-        reporter.hand_over("half")
+        reporter.publish("half")
         gate.wait(5)
 
-    desk.jobs.start("a", work, desk.handlers())
+    context.jobs.start("a", work, context.handlers())
     give_up = time.monotonic() + 5
-    while ("progress", ("sending", "half")) not in desk.told:
-        desk.jobs.poll()
+    while ("progress", ("sending", "half")) not in context.told:
+        context.jobs.poll()
         assert time.monotonic() < give_up
     gate.set()
-    desk.poll_until_idle()
+    context.poll_until_idle()
 
 
-def test_a_poll_lets_the_worker_threads_run(desk):
+def test_a_poll_lets_the_worker_threads_run(context):
     """In Slicer they stand still otherwise: it holds Python's lock while it waits for events."""
     gate = threading.Event()
-    desk.jobs.start("a", lambda reporter: gate.wait(5), desk.handlers())
+    context.jobs.start("a", lambda reporter: gate.wait(5), context.handlers())
     before = time.perf_counter()
-    desk.jobs.poll()
+    context.jobs.poll()
     taken = time.perf_counter() - before
     gate.set()
-    desk.poll_until_idle()
+    context.poll_until_idle()
     assert 0.004 <= taken < 0.1
 
 
@@ -204,9 +204,9 @@ def test_a_new_stage_forgets_the_bytes_of_the_last_one():
     reporter.stage("sending")
     reporter.progress(7, 10)
     reporter.stage("sending")
-    assert reporter.view().done == 7
+    assert reporter.snapshot().done == 7
     reporter.stage("waiting")
-    assert (reporter.view().done, reporter.view().total) == (0, 0)
+    assert (reporter.snapshot().done, reporter.snapshot().total) == (0, 0)
 
 
 @pytest.mark.parametrize(

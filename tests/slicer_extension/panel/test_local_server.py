@@ -51,11 +51,11 @@ def test_a_server_that_never_answers_is_given_up_and_waiting_can_be_cancelled(tm
     server = LocalServer(command, tmp_path, os.environ, tmp_path / "log")
     try:
         with pytest.raises(ServerFailed, match="warming up"):
-            server.wait_until_ready(Reporter(), patience=3.0)
+            server.wait_until_ready(Reporter(), timeout=3.0)
         reporter = Reporter()
         reporter.cancel.set()
         with pytest.raises(Cancelled):
-            server.wait_until_ready(reporter, patience=30.0)
+            server.wait_until_ready(reporter, timeout=30.0)
         assert server.running
     finally:
         server.stop()
@@ -66,17 +66,17 @@ def test_a_server_that_does_not_listen_to_reason_is_ended_all_the_same(tmp_path)
     text = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
     server = LocalServer(program(tmp_path, text), tmp_path, os.environ, tmp_path / "log")
     give_up = time.monotonic() + 20
-    while server.last_words() != "up":
+    while server.log_tail() != "up":
         assert time.monotonic() < give_up
         time.sleep(0.05)
-    server.stop(patience=0.5)
+    server.stop(timeout=0.5)
     assert not psutil.pid_exists(server.pid)
 
 
 def test_a_server_that_cannot_be_used_is_ended_so_that_another_can_be_started(user, monkeypatch, tmp_path):
-    monkeypatch.setattr(LocalServer.wait_until_ready, "__defaults__", ("", 0.5))
+    monkeypatch.setattr(LocalServer.wait_until_ready, "__defaults__", (0.5,))
     user.type("commandEdit", shlex.join(program(tmp_path, "import time\ntime.sleep(60)\n")))
-    user.ui.studiesButton.directory = str(tmp_path)
+    user.choose_studies(tmp_path)
     user.click("startServerButton")
     user.wait(lambda: "did not answer" in user.status, 20)
     assert not user.panel.server.own_server
@@ -85,24 +85,24 @@ def test_a_server_that_cannot_be_used_is_ended_so_that_another_can_be_started(us
 
 @pytest.mark.parametrize("windows", [False, True])
 def test_a_command_with_spaces_is_shown_as_it_has_to_be_typed(windows):
-    from TumorLoopLib.panel.section_server import line_of, words_of
+    from TumorLoopLib.panel.section_server import join_command, split_command
 
     words = [r"C:\Program Files\tumorloop-server.exe" if windows else "/opt/my server", "--model", "v0001"]
-    assert words_of(line_of(words, windows=windows), windows=windows) == words
+    assert split_command(join_command(words, windows=windows), windows=windows) == words
 
 
 def test_it_is_said_why_no_server_can_be_started(user, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     user.type("commandEdit", "no-such-program")
     assert not user.ui.startServerButton.enabled
-    assert "not on this machine" in user.ui.startServerReason.text
+    assert "not found on this machine" in user.ui.startServerReason.text
     user.type("commandEdit", "")
     assert "No TumorLoop server is installed" in user.ui.startServerReason.text
     user.type("commandEdit", f'"{sys.executable}" "unfinished')
     assert "quotation mark" in user.ui.startServerReason.text
     user.type("commandEdit", shlex.quote(sys.executable))
     assert "Choose the folder" in user.ui.startServerReason.text
-    user.ui.studiesButton.directory = str(tmp_path)
+    user.choose_studies(tmp_path)
     assert user.ui.startServerButton.enabled
     assert user.ui.startServerReason.text == ""
 
@@ -111,7 +111,7 @@ def test_a_click_starts_a_real_server_and_the_panels_end_stops_it(user, panel_st
     workspace = tmp_path / "workspace"
     words = [sys.executable, "-m", "server_app", "--workspace", str(workspace), "--conf", f"model={tiny_model}"]
     user.type("commandEdit", shlex.join(words))
-    user.ui.studiesButton.directory = str(panel_studies)
+    user.choose_studies(panel_studies)
     user.click("startServerButton")
     assert not user.ui.startServerButton.enabled
     user.wait(lambda: user.panel.state().connected, 120, "the server's start")

@@ -45,7 +45,7 @@ def test_the_whole_loop(user, server, panel_studies):
     user.type("epochsSpin", "2")
     user.click("retrainButton")
     user.wait(lambda: user.panel.state().training, 60)
-    user.wait(lambda: not user.panel.state().training and user.panel.desk.pulse, 300)
+    user.wait(lambda: not user.panel.state().training and user.panel.context.server_status, 300)
     user.wait(lambda: "Mean Dice" in user.ui.resultText.text, 20, "the comparison of old and new")
     assert user.ui.curveLabel.visible
     versions = [row[0] for row in user.table("versionsTable")]

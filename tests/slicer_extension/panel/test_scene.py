@@ -75,7 +75,7 @@ def test_closing_the_scene_before_a_label_is_sent_says_that_it_was_not(corrected
     slicer.mrmlScene.Clear()
     driver.spin(0.5)
     assert "Nothing was submitted" in user.status
-    assert user.panel.desk.history == []
+    assert user.panel.context.history == []
     assert played.labels == {}
 
 
@@ -136,7 +136,7 @@ def test_what_another_panel_does_is_seen_here(corrected, played):
     assert not user.ui.retrainButton.enabled
     played.training = {**played.training, "state": "done", "version": "v0002", "promoted": True, "verdict": "Promoted."}
     played.versions[:] = [{"id": "v0001", "current": False}, {"id": "v0002", "current": True, "parent": "v0001"}]
-    user.wait(lambda: "v0002 is in use now" in user.status, SECONDS)
+    user.wait(lambda: "v0002 is now in use" in user.status, SECONDS)
     user.wait(lambda: user.table("versionsTable")[0][0] == "v0002 (in use)", SECONDS)
     user.paint(1, BOX)
     user.submit()

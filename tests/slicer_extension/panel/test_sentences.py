@@ -37,36 +37,36 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{type(error).__name__}-{getattr(error, 'status', '')}")
 def test_an_error_keeps_its_own_sentence_and_ends_as_one(error):
-    text = sentences.of_error(error)
+    text = sentences.error_text(error)
     assert text.startswith(SAID)
     assert text.endswith(".")
     assert type(error).__name__ not in text
 
 
 def test_a_refused_token_leads_to_the_token_field_and_a_taken_name_to_the_name():
-    assert "access token under Server" in sentences.of_error(NotAuthorized(401, "", SAID))
-    assert "name under Case" in sentences.of_error(RequestRejected(409, "image", SAID))
+    assert "access token under Server" in sentences.error_text(NotAuthorized(401, "", SAID))
+    assert "name under Case" in sentences.error_text(RequestRejected(409, "image", SAID))
 
 
 def test_who_may_not_is_not_sent_to_the_token_field():
-    assert sentences.of_error(NotAuthorized(403, "role", SAID)) == SAID
+    assert sentences.error_text(NotAuthorized(403, "role", SAID)) == SAID
 
 
 @pytest.mark.parametrize(
     ("detail", "text"),
     [
-        ("", "It asks for no access token."),
+        ("", "It needs no access token."),
         ("-", "The access token is accepted."),
         ("anna (annotator)", "The access token is accepted; you are anna (annotator)."),
     ],
 )
 def test_the_connection_test_says_whose_token_it_is(detail, text):
-    assert text in sentences.of_step(Step(TOKEN, True, detail))
+    assert text in sentences.step_text(Step(TOKEN, True, detail))
 
 
 def test_a_mistake_in_the_panel_is_named_as_one():
-    text = sentences.of_error(KeyError("t1ce"))
-    assert "panel made a mistake" in text
+    text = sentences.error_text(KeyError("t1ce"))
+    assert "error in the panel" in text
     assert "t1ce" in text
 
 
@@ -75,32 +75,32 @@ def test_a_mistake_in_the_panel_is_named_as_one():
     [
         (Progress("sending", 12_000_000, 31_000_000), "Sending 12 of 31 MB", 39),
         (Progress("sending", 15_500_000, 31_000_000, seconds=10.0), "Sending 16 of 31 MB, 10 s left", 50),
-        (Progress("waiting", position=2), "Waiting: 2 before this one", -1),
+        (Progress("waiting", position=2), "Waiting: 2 ahead of this one", -1),
         (Progress("waiting"), "Waiting for the server …", -1),
         (Progress("computing", share=0.5, seconds=65.0), "Computing, 50 %, 1 min 5 s left", 50),
         (Progress("receiving", 10_000, 100_000), "Receiving 0.0 of 0.1 MB", 10),
-        (Progress("preparing"), "Packing the volumes …", -1),
+        (Progress("preparing"), "Preparing the volumes …", -1),
         (Progress(""), "Starting …", -1),
     ],
 )
 def test_each_stage_is_told_with_what_is_known_of_it(progress, text, bar):
-    assert sentences.of_progress(progress) == text
-    assert sentences.bar_of(progress) == bar
+    assert sentences.progress_text(progress) == text
+    assert sentences.progress_percent(progress) == bar
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_of_the_test_has_a_sentence_for_both_outcomes(step):
     for ok in (True, False):
-        text = sentences.of_step(Step(step, ok, "That says it."))
+        text = sentences.step_text(Step(step, ok, "That says it."))
         assert text.endswith(".")
         assert len(text) > 8
 
 
 def test_a_training_tells_its_epoch_and_the_time_left():
     training = Training("r", "training", "", 1, 3, 65.0)
-    assert sentences.of_training(training) == "Epoch 2 of 3, 1 min 5 s left"
-    assert sentences.of_training(Training("r", "training", "", 3, 3)) == "Epoch 3 of 3"
-    assert "judging v0001" in sentences.of_training(Training("r", "judging", "judging v0001"))
+    assert sentences.training_text(training) == "Epoch 2 of 3, 1 min 5 s left"
+    assert sentences.training_text(Training("r", "training", "", 3, 3)) == "Epoch 3 of 3"
+    assert "judging v0001" in sentences.training_text(Training("r", "judging", "judging v0001"))
 
 
 def test_numbers_are_written_as_people_read_them():

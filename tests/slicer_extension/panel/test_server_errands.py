@@ -9,8 +9,7 @@ import pytest
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.diagnosis import diagnose, is_compatible
 from TumorLoopLib.client.errors import BadReply, ConnectionLost, NotAuthorized
-from TumorLoopLib.jobs import open_case as case_errands
-from TumorLoopLib.jobs import server_status as server_errands
+from TumorLoopLib.jobs import open_case, server_status
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.open_case import Counts
 
@@ -26,22 +25,22 @@ def client(proxy) -> TumorLoopClient:
 
 class TestCases:
     def test_next_case_goes_on_when_the_present_one_was_not_submitted(self, client, tmp_path):
-        first = case_errands.next_case(client, "", Reporter(), tmp_path)
+        first = open_case.next_case(client, "", Reporter(), tmp_path)
         assert first.case is not None
-        second = case_errands.next_case(client, first.case.case_id, Reporter(), tmp_path)
+        second = open_case.next_case(client, first.case.case_id, Reporter(), tmp_path)
         assert second.case is not None
         assert second.case.case_id != first.case.case_id
         assert first.counts.left > 0
 
     def test_it_is_the_one_of_which_the_model_is_least_sure_and_the_reason_is_told(self, client, tmp_path):
         unsure = {case: client.infer(case_id=case, folder=tmp_path).params["uncertainty"] for case in CASES[:2]}
-        found = case_errands.next_case(client, "", Reporter(), tmp_path / "scratch")
+        found = open_case.next_case(client, "", Reporter(), tmp_path / "scratch")
         assert found.case is not None
         assert re.search(r"[Mm]odel v\d{4}", found.reason)
         order = [found.case.case_id]
         while (following := client.next_sample("uncertainty", after=order[-1])["id"]) not in order:
             order.append(following)
-        assert case_errands.LEAST_SURE in client.info()["strategies"]
+        assert open_case.UNCERTAINTY_STRATEGY in client.info()["strategies"]
         waiting = {str(case["id"]) for case in client.cases() if not case["labeled"]}
         assert set(order) == waiting
         scored = sorted(waiting & set(unsure), key=lambda case: (-unsure[case], case))
@@ -51,30 +50,30 @@ class TestCases:
         refusal = {"detail": {"field": "strategy", "message": "There is no strategy 'uncertainty'."}}
         proxy.fault("POST /activelearning/uncertainty", answer_json(404, refusal))
         first = client.next_sample("first")
-        found = case_errands.next_case(client, "", Reporter(), tmp_path)
+        found = open_case.next_case(client, "", Reporter(), tmp_path)
         assert found.case is not None
         assert (found.case.case_id, found.reason) == (first["id"], "")
 
     def test_any_other_refusal_is_told(self, client, proxy, tmp_path):
         proxy.fault("POST /activelearning/*", answer_json(403, {"detail": {"field": "role", "message": "No."}}))
         with pytest.raises(NotAuthorized, match="No"):
-            case_errands.next_case(client, "", Reporter(), tmp_path)
+            open_case.next_case(client, "", Reporter(), tmp_path)
 
     def test_none_left_is_an_answer_and_not_an_error(self, client, proxy, tmp_path):
         proxy.fault("POST /activelearning/*", answer_json(200, {}))
-        found = case_errands.next_case(client, "", Reporter(), tmp_path)
+        found = open_case.next_case(client, "", Reporter(), tmp_path)
         assert found.case is None
         assert found.counts.total >= len(CASES)
 
     def test_a_sample_case_has_four_volumes(self, client, tmp_path):
-        case = case_errands.sample_case(client, Reporter(), tmp_path)
+        case = open_case.sample_case(client, Reporter(), tmp_path)
         assert case.case_id.startswith("sample-")
         assert set(case.volumes) == {"t1", "t1ce", "t2", "flair"}
 
     def test_a_case_that_breaks_off_on_the_way_is_an_error(self, client, proxy, tmp_path):
         proxy.fault("GET /cases/*/volumes/t2", cut_response(1000))
         with pytest.raises(ConnectionLost):
-            case_errands.open_case(client, CASES[0], Reporter(), tmp_path)
+            open_case.open_case(client, CASES[0], Reporter(), tmp_path)
         assert list(tmp_path.iterdir()) == []
 
     def test_counts_never_show_fewer_than_none_left(self):
@@ -83,7 +82,7 @@ class TestCases:
 
 class TestServer:
     def test_the_pulse_tells_what_the_panel_shows(self, client):
-        found = server_errands.pulse(client)
+        found = server_status.fetch_status(client)
         assert found.server == client.server_url
         assert found.name == "TumorLoop"
         assert found.model_version
@@ -91,7 +90,7 @@ class TestServer:
         assert found.info["label_details"]
 
     def test_the_overview_tells_the_plan_and_the_versions(self, client):
-        found = server_errands.overview(client)
+        found = server_status.fetch_overview(client)
         assert found.plan.parent
         assert found.plan.max_epochs > 0
         assert sum(version.current for version in found.versions) == 1
@@ -99,11 +98,11 @@ class TestServer:
     def test_another_kind_of_server_is_no_tumorloop(self, client, proxy):
         proxy.fault("GET /info/", answer_json(200, {"name": "Deepedit", "models": {"deepedit": {}}}))
         with pytest.raises(BadReply, match="Deepedit"):
-            server_errands.pulse(client)
+            server_status.fetch_status(client)
 
     def test_odd_numbers_in_a_training_are_left_out(self):
         stats = {"state": "training", "eta": None, "history": [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": None}]}
-        found = server_errands.training_of({**stats, "total_epochs": "three", "epoch": True})
+        found = server_status.training_of({**stats, "total_epochs": "three", "epoch": True})
         assert [(epoch.number, epoch.loss, epoch.dice) for epoch in found.epochs] == [(1, 0.5, None)]
         assert (found.total_epochs, found.epoch, found.eta) == (0, 0, None)
         assert found.active

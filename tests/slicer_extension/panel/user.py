@@ -81,7 +81,14 @@ class User:
         self.type("addressCombo", url)
         self.click("testButton")
         self.wait_idle()
-        self.wait(lambda: self.panel.desk.pulse is not None, 20, f"a connection ({self.status!r})")
+        self.wait(lambda: self.panel.context.server_status is not None, 20, f"a connection ({self.status!r})")
+
+    def choose_studies(self, folder: Path) -> None:
+        """Choose the folder of a server on this machine."""
+        from tests.slicer_extension.harness import dialogs
+
+        dialogs.choose_path(str(folder))
+        self.click("studiesButton")
 
     def load_folder(self, folder: Path) -> None:
         """Load a case from a folder."""
@@ -127,7 +134,7 @@ class User:
     @property
     def parameters(self) -> Any:
         """The parameter node."""
-        return self.panel.desk.parameters
+        return self.panel.context.parameters
 
     @property
     def status(self) -> str:

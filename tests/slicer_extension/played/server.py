@@ -88,7 +88,7 @@ class PlayedServer:
     spoil: Callable[[np.ndarray], np.ndarray] = lambda array: array
 
     def answer(self, handler: Handler) -> None:
-        """Answer one request."""
+        """SegmentationResult one request."""
         parts = urlsplit(handler.path)
         self.asked.append(f"{handler.command} {handler.path}")
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}

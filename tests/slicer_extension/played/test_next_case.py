@@ -73,11 +73,11 @@ def test_labels_go_when_another_address_is_typed_even_before_it_answers(connecte
 
 
 def test_a_case_that_arrives_after_the_address_has_changed_brings_no_labels_along(with_cases, played):
-    desk = with_cases.panel.desk
-    before = desk.address
-    desk.show_history([{"version": "v0001"}], before)
-    assert desk.history
-    desk.use_server("http://127.0.0.1:9")
-    assert desk.history == []
-    desk.show_history([{"version": "v0001"}], before)
-    assert desk.history == []
+    context = with_cases.panel.context
+    before = context.address
+    context.show_history([{"version": "v0001"}], before)
+    assert context.history
+    context.use_server("http://127.0.0.1:9")
+    assert context.history == []
+    context.show_history([{"version": "v0001"}], before)
+    assert context.history == []

@@ -9,7 +9,7 @@ import pytest
 import slicer
 import vtk
 from TumorLoopLib.client.errors import ConnectionLost
-from TumorLoopLib.jobs import segment_and_submit as errands
+from TumorLoopLib.jobs import segment_and_submit
 from TumorLoopLib.panel.state import OVERVIEW
 from TumorLoopLib.scene.inputs import mark_origin
 from TumorLoopLib.scene.volumes import ROLE_ATTRIBUTE
@@ -32,13 +32,13 @@ def another_case(case, tmp_path):
 @pytest.fixture
 def gate(monkeypatch):
     """Keeps labels from being sent until it is opened."""
-    opened, send = threading.Event(), errands.submit
+    opened, send = threading.Event(), segment_and_submit.submit
 
     def wait_and_send(*arguments):
         assert opened.wait(SECONDS)
         return send(*arguments)
 
-    monkeypatch.setattr(errands, "submit", wait_and_send)
+    monkeypatch.setattr(segment_and_submit, "submit", wait_and_send)
     yield opened
     opened.set()
 
@@ -115,21 +115,21 @@ def test_a_label_on_its_way_arrives_although_the_scene_is_closed(connected, play
     connected.type("caseIdEdit", "case-9")
     connected.click("finalCheck")
     connected.click("submitButton")
-    connected.wait(lambda: connected.panel.submit.on_its_way, SECONDS)
+    connected.wait(lambda: connected.panel.submit.sending, SECONDS)
     slicer.mrmlScene.Clear()
     driver.spin(0.2)
     assert played.labels == {}
     gate.set()
-    connected.wait(lambda: "Kept as draft v0001 of case-9" in connected.status, SECONDS)
+    connected.wait(lambda: "Saved as draft v0001 of case-9" in connected.status, SECONDS)
     assert np.any(played.labels["case-9"][0].image.array)
-    assert connected.panel.desk.history == []
+    assert connected.panel.context.history == []
     assert connected.parameters.case_id == ""
 
 
 def test_what_is_edited_while_a_label_is_sent_does_not_count_as_submitted(connected, played, gate):
     connected.segment()
     connected.click("submitButton")
-    connected.wait(lambda: connected.panel.submit.on_its_way, SECONDS)
+    connected.wait(lambda: connected.panel.submit.sending, SECONDS)
     connected.paint(3, (slice(0, 2), slice(0, 3), slice(0, 4)))
     gate.set()
     connected.wait(lambda: "Submitted as v0001" in connected.status, SECONDS)
@@ -142,10 +142,10 @@ def test_a_label_that_fails_after_its_scene_was_closed_is_not_called_safe(connec
         assert gate.wait(SECONDS)
         raise ConnectionLost("The connection broke.")
 
-    monkeypatch.setattr(errands, "submit", fail)
+    monkeypatch.setattr(segment_and_submit, "submit", fail)
     connected.segment()
     connected.click("submitButton")
-    connected.wait(lambda: connected.panel.submit.on_its_way, SECONDS)
+    connected.wait(lambda: connected.panel.submit.sending, SECONDS)
     slicer.mrmlScene.Clear()
     gate.set()
     connected.wait(lambda: "its scene was closed" in connected.status, SECONDS)
@@ -170,8 +170,8 @@ def test_volumes_go_to_no_server_but_the_one_they_came_from_without_consent(conn
 def test_what_the_server_is_asked_is_answered_although_the_scene_is_closed(connected):
     told: list[bool] = []
     gate = threading.Event()
-    connected.wait(lambda: not connected.panel.desk.jobs.running(OVERVIEW), SECONDS)
-    connected.panel.desk.run(OVERVIEW, lambda reporter: gate.wait(SECONDS), told.append, trouble="")
+    connected.wait(lambda: not connected.panel.context.jobs.running(OVERVIEW), SECONDS)
+    connected.panel.context.run(OVERVIEW, lambda reporter: gate.wait(SECONDS), told.append, failure="")
     slicer.mrmlScene.Clear()
     gate.set()
     connected.wait(lambda: told == [True], SECONDS)

@@ -12,7 +12,7 @@ from tests.slicer_extension.played.case import SECONDS
 
 def test_retraining_shows_its_progress_and_can_be_stopped(connected, played):
     played.new_corrections = 1
-    connected.panel.desk.stale = True
+    connected.panel.context.overview_stale = True
     connected.wait(lambda: connected.ui.retrainButton.enabled, SECONDS)
     connected.type("epochsSpin", "3")
     connected.click("retrainButton")
@@ -35,7 +35,7 @@ def test_a_promotion_is_taken_back_when_the_clinician_confirms(connected, played
     assert not any("rollback" in asked for asked in played.asked)
     dialogs.answer("Ok")
     connected.click("rollbackButton")
-    connected.wait(lambda: "v0001 is in use" in connected.status, SECONDS)
+    connected.wait(lambda: "v0001 is now in use" in connected.status, SECONDS)
     connected.wait(lambda: connected.table("versionsTable")[1][0] == "v0001 (in use)", SECONDS)
 
 
@@ -48,7 +48,7 @@ def test_closing_the_scene_while_the_server_computes_leaves_a_panel_that_can_go_
     connected.click("segmentButton")
     connected.wait(lambda: "POST" in played.asked[-1], SECONDS)
     slicer.mrmlScene.Clear()
-    assert not connected.panel.desk.jobs.running("segment")
+    assert not connected.panel.context.jobs.running("segment")
     holding[0] = False
     driver.spin(0.5)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0

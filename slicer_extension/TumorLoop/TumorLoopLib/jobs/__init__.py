@@ -1,1 +1,1 @@
-"""Work on threads of its own, and what it does."""
+"""Background jobs, and the requests to the server that run in them."""

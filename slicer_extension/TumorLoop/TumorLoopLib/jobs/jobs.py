@@ -1,11 +1,11 @@
-"""Work beside the user interface: one thread per job, results handed over when the interface asks.
+"""Background jobs: one thread per job, whose results are delivered when the user interface polls.
 
-A job's work runs on its own thread and must not touch MRML, Qt or ``slicer``. It reports through a
-:class:`Reporter`; whoever owns the interface calls :meth:`Jobs.poll` from a timer, and only there the handlers run.
-So no handler ever runs on a worker thread, and none runs after :meth:`Jobs.abandon`.
+A job's work runs on its own thread and must not touch MRML, Qt or ``slicer``. It reports through a :class:`Reporter`;
+the panel's timer calls :meth:`Jobs.poll`, and only there do handlers run: never on a worker thread, and never after
+:meth:`Jobs.abandon`.
 
-Slicer holds Python's global lock while it waits for events, so that worker threads would stand still between two
-timer events; :meth:`Jobs.poll` therefore sleeps for a few milliseconds while something is running.
+Slicer holds Python's global lock while it waits for events, which would stop worker threads between two timer events.
+:meth:`Jobs.poll` therefore sleeps for a few milliseconds while a job is running.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from TumorLoopLib.client.errors import Cancelled
 
 logger = logging.getLogger(__name__)
 
-#: Seconds in which worker threads may run at every poll.
+#: Seconds that every poll gives to worker threads.
 YIELD = 0.005
-#: Seconds for which threads go on getting that time after a job has ended or was dropped: it may have left one behind
-#: that tells the server.
+#: Seconds for which polls continue to do so after a job ended or was abandoned: a thread of its own may still be
+#: cancelling the work on the server.
 LINGER = 3.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job stands.
+    """The progress of a job.
 
     Attributes:
-        stage: A constant of whoever wrote the work; empty before the first report.
-        done: Bytes so far in this stage.
-        total: Bytes in all; 0 when not known.
-        share: How much of the stage is done, 0 to 1; ``None`` when not known.
-        position: Place in the queue, for a stage that waits.
+        stage: A constant of the module that defines the work; empty before the first report.
+        done: Bytes transferred in this stage.
+        total: Bytes in total; 0 if not known.
+        share: How much of the stage is done, 0 to 1; ``None`` if not known.
+        position: In the server's queue.
         seconds: Since the stage began.
     """
 
@@ -49,16 +49,16 @@ class Progress:
 
     @property
     def eta(self) -> float | None:
-        """Seconds that this stage will still take, if that can be said."""
+        """Seconds that this stage will still take, if that can be estimated."""
         share = self.share if self.share is not None else (self.done / self.total if self.total else 0.0)
         return self.seconds * (1 - share) / share if share > 0.02 and self.seconds > 0.5 else None
 
 
 class Reporter:
-    """What the work of a job uses to tell where it stands; safe to call from any thread.
+    """How the work of a job reports its progress; any thread.
 
     Attributes:
-        cancel: Set when the job should end; hand it to the client's methods.
+        cancel: Set when the job should end; pass it to the client's methods.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Reporter:
         self._partial: Any = None
 
     def stage(self, stage: str) -> None:
-        """Enter a stage; does nothing when it is the present one.
+        """Enter a stage; does nothing if it is the present one.
 
         Raises:
             Cancelled: If the job should end.
@@ -86,13 +86,13 @@ class Reporter:
             self._progress = Progress(self._progress.stage, done, total)
 
     def waiting(self, stage: str, position: int = 0, share: float | None = None) -> None:
-        """Report what the server says of a computation; see :class:`Progress`."""
+        """Report the progress of a computation; see :class:`Progress`."""
         self.stage(stage)
         with self._lock:
             self._progress = Progress(stage, share=share, position=position)
 
-    def hand_over(self, partial: Any) -> None:
-        """Show a result before the end; a later one takes its place."""
+    def publish(self, partial: Any) -> None:
+        """Publish a partial result; it replaces the last one."""
         with self._lock:
             self._partial = partial
 
@@ -101,15 +101,15 @@ class Reporter:
         if self.cancel.is_set():
             raise Cancelled()
 
-    def view(self) -> Progress:
-        """Return where the job stands."""
+    def snapshot(self) -> Progress:
+        """Return the progress now."""
         with self._lock:
             now = self._progress
             seconds = time.monotonic() - self._began
         return Progress(now.stage, now.done, now.total, now.share, now.position, seconds)
 
     def partial(self) -> Any:
-        """Return what was handed over last."""
+        """Return the last partial result."""
         with self._lock:
             return self._partial
 
@@ -119,12 +119,12 @@ Work = Callable[[Reporter], Any]
 
 @dataclass(frozen=True)
 class Handlers:
-    """What happens on the user interface's thread.
+    """What is called on the user interface's thread.
 
     Attributes:
         done: Takes the work's result.
         failed: Takes the exception that ended the work.
-        cancelled: Called when the job ended because it was cancelled.
+        cancelled: Called if the work was cancelled.
         progress: Takes a :class:`Progress` and the partial result, at every poll.
     """
 
@@ -135,7 +135,7 @@ class Handlers:
 
 
 class Job:
-    """One piece of work on its own thread."""
+    """Work on a thread of its own."""
 
     def __init__(self, work: Work, handlers: Handlers) -> None:
         self.reporter = Reporter()
@@ -153,17 +153,17 @@ class Job:
         return self._ended.is_set()
 
     def abandon(self) -> None:
-        """Cancel the work and drop its handlers: whatever comes of it interests nobody any more."""
+        """Cancel the work and drop its handlers."""
         self._handlers = None
         self.reporter.cancel.set()
 
     def report(self) -> None:
-        """Run the handler that is due."""
+        """Call the handler that is due."""
         handlers = self._handlers
         if handlers is None:
             return
         if not self.ended:
-            handlers.progress(self.reporter.view(), self.reporter.partial())
+            handlers.progress(self.reporter.snapshot(), self.reporter.partial())
         elif self._error is None:
             handlers.done(self._result)
         elif isinstance(self._error, Cancelled):
@@ -174,17 +174,17 @@ class Job:
     def _run(self) -> None:
         try:
             self._result = self._work(self.reporter)
-        except Exception as error:  # noqa: BLE001 - handed over to the interface, which shows it
+        except Exception as error:  # noqa: BLE001 - delivered to the user interface, which shows it
             self._error = error
         finally:
             self._ended.set()
 
 
 class Jobs:
-    """The jobs of one panel, at most one of each kind. All methods belong to the user interface's thread.
+    """The jobs of one panel, at most one of each kind. User interface thread only.
 
     Args:
-        crashed: Takes an exception that a handler raised: a mistake in the panel, which the clinician should see.
+        crashed: Takes an exception raised by a handler, which is an error in the panel.
     """
 
     def __init__(self, crashed: Callable[[Exception], None]) -> None:
@@ -200,7 +200,7 @@ class Jobs:
         return True
 
     def running(self, *kinds: str) -> bool:
-        """Tell whether a job of one of these kinds (of any kind, if none is named) is running."""
+        """Return whether a job of one of these kinds (of any kind, if none is given) is running."""
         return any(kind in self._jobs for kind in kinds) if kinds else bool(self._jobs)
 
     def kinds(self) -> frozenset[str]:
@@ -208,16 +208,16 @@ class Jobs:
         return frozenset(self._jobs)
 
     def cancelling(self, kind: str) -> bool:
-        """Tell whether a job was asked to end and has not ended yet."""
+        """Return whether a job was cancelled and has not ended yet."""
         return kind in self._jobs and self._jobs[kind].reporter.cancel.is_set()
 
     def cancel(self, kind: str) -> None:
-        """Ask a job to end; its ``cancelled`` handler runs at a later poll."""
+        """Cancel a job; its ``cancelled`` handler runs at a later poll."""
         if kind in self._jobs:
             self._jobs[kind].reporter.cancel.set()
 
     def abandon(self, *kinds: str) -> None:
-        """Drop jobs of these kinds (all, if none is named): they are cancelled and no handler of theirs runs."""
+        """Drop jobs of these kinds (all, if none is given): they are cancelled, and their handlers never run."""
         for kind in kinds or tuple(self._jobs):
             job = self._jobs.pop(kind, None)
             if job is not None:
@@ -225,25 +225,25 @@ class Jobs:
                 self._yield_until = time.monotonic() + LINGER
 
     def poll(self) -> bool:
-        """Let the threads run for a moment, then run the handlers that are due; return whether one has ended.
+        """Give worker threads some time, then call the handlers that are due; return whether a job has ended.
 
-        A handler that raises does not keep the others from running. One that asks the clinician something lets the
-        timer, and so this method, run again before it returns.
+        An exception in a handler does not keep the others from running. A handler that runs an event loop may call
+        this method again before it returns.
         """
         if not self._jobs and time.monotonic() >= self._yield_until:
             return False
         time.sleep(YIELD)
         some_ended = False
         for kind, job in list(self._jobs.items()):
-            if self._jobs.get(kind) is not job:  # a handler before it dropped it, or asked something meanwhile
+            if self._jobs.get(kind) is not job:  # an earlier handler dropped it, or polled
                 continue
             if job.ended:
-                self._jobs.pop(kind, None)  # before its handler, which may start the next one of the kind
+                self._jobs.pop(kind, None)  # before its handler, which may start the next job of this kind
                 some_ended = True
                 self._yield_until = time.monotonic() + LINGER
             try:
                 job.report()
             except Exception as error:
-                logger.exception("What follows a job of the kind %r failed", kind)
+                logger.exception("A handler of the job %r failed", kind)
                 self._crashed(error)
         return some_ended

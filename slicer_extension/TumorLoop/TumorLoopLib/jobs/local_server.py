@@ -1,6 +1,6 @@
 """A TumorLoop server on this machine, started and stopped by the panel.
 
-The server is a program of its own with its own Python; Slicer only runs its command. It listens on 127.0.0.1 alone.
+The server is a separate program with its own Python; Slicer only runs its command. It listens on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from TumorLoopLib.client.errors import ClientError, ServerFailed
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.jobs import Reporter
 
-#: The command that installing the server puts on the path.
+#: The command that an installed server adds to the PATH.
 COMMAND = "tumorloop-server"
-#: Seconds that a server may take until it answers: the first start compiles and warms up.
-PATIENCE = 120.0
-#: Lines of the server's log that an error shows.
-TAIL = 4
+#: Seconds until a server must answer: it compiles its code at the first start.
+STARTUP_TIMEOUT = 120.0
+#: Lines of the server's log that an error message shows.
+LOG_LINES = 4
 
 
 def find_command(configured: Sequence[str], search_path: str | None = None) -> list[str]:
-    """Return the words that start a server, without its options; empty if none is installed.
+    """Return the command that starts a server, without its options; empty if there is none.
 
     Args:
-        configured: What the clinician set; empty to look for :data:`COMMAND`.
-        search_path: Folders to look in, as in ``PATH``; the default is this process's own.
+        configured: The user's own command; empty to look for :data:`COMMAND`.
+        search_path: Folders to search, as in ``PATH``; this process's own by default.
     """
     if configured:
         program = shutil.which(configured[0], path=search_path)
@@ -46,10 +46,10 @@ class LocalServer:
     """One server process.
 
     Args:
-        command: The words that start it, from :func:`find_command`.
+        command: From :func:`find_command`.
         studies: The folder of cases it serves.
-        environment: Environment variables: those with which Slicer was started, because Slicer's own would make the
-            server's Python load Slicer's libraries.
+        environment: The environment variables with which Slicer was started: Slicer's own would make the server's
+            Python load Slicer's libraries.
         log: Where its output goes.
 
     Raises:
@@ -75,53 +75,53 @@ class LocalServer:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
-    def wait_until_ready(self, reporter: Reporter, token: str = "", patience: float = PATIENCE) -> None:
+    def wait_until_ready(self, reporter: Reporter, timeout: float = STARTUP_TIMEOUT) -> None:
         """Wait until the server answers; on a worker thread.
 
         Raises:
-            ServerFailed: If it ends, or does not answer in time; the message holds the end of its log.
+            ServerFailed: If it exits, or does not answer in time; the message has the end of its log.
             Cancelled: If the job was cancelled; the server is left running.
         """
-        client = TumorLoopClient(self.address, token or None, timeouts=Timeouts(connect=1.0, answer=5.0))
-        give_up = time.monotonic() + patience
-        while time.monotonic() < give_up:
+        client = TumorLoopClient(self.address, timeouts=Timeouts(connect=1.0, answer=5.0))
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
             if not self.running:
-                raise ServerFailed(0, _("The server ended at once. It said: {words}").format(words=self.last_words()))
+                raise ServerFailed(0, _("The server exited. Its log ends with: {log}").format(log=self.log_tail()))
             with contextlib.suppress(ClientError):
                 client.info()
                 return
             reporter.check()
             reporter.cancel.wait(0.3)
-        text = _("The server did not answer within {seconds:.0f} seconds. It said: {words}")
-        raise ServerFailed(0, text.format(seconds=patience, words=self.last_words()))
+        text = _("The server did not answer within {seconds:.0f} seconds. Its log ends with: {log}")
+        raise ServerFailed(0, text.format(seconds=timeout, log=self.log_tail()))
 
-    def last_words(self) -> str:
-        """Return the last lines of the server's log, in one line."""
+    def log_tail(self) -> str:
+        """Return the last lines of the server's log, as one line."""
         try:
             text = self._log.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return " ".join(lines[-TAIL:])[-400:]
+        return " ".join(lines[-LOG_LINES:])[-400:]
 
-    def stop(self, patience: float = 5.0) -> None:
-        """End this very process, gently first; does nothing when it has ended."""
+    def stop(self, timeout: float = 5.0) -> None:
+        """Terminate the process, and kill it if it does not exit in time; does nothing if it has exited."""
         if not self.running:
             return
         self._process.terminate()
         try:
-            self._process.wait(patience)
+            self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(patience)
+            self._process.wait(timeout)
 
 
 def _free_port() -> int:

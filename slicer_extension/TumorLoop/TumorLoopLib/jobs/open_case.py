@@ -1,4 +1,4 @@
-"""Getting cases and earlier labels from the server, on a worker thread."""
+"""Downloading cases and earlier labels, on a worker thread."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from TumorLoopLib.client.errors import RequestRejected
 from TumorLoopLib.files.nrrd import read_nrrd
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.segment_and_submit import CHECKING, RECEIVING, Image
-from TumorLoopLib.jobs.sending import scratch
+from TumorLoopLib.jobs.upload import temporary_folder
 from TumorLoopLib.scene.roles import ROLES
 
-#: Stage: the server makes a synthetic case.
-MAKING = "making"
+#: Stage: the server generates a synthetic case.
+GENERATING = "generating"
 
-#: The server's strategy that proposes the case of which its model is least sure.
-LEAST_SURE = "uncertainty"
-_LONGEST_REASON = 300
+#: The server's strategy that proposes the case with the most uncertain prediction.
+UNCERTAINTY_STRATEGY = "uncertainty"
+_MAX_REASON = 300
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many cases the server has, and how many of them have a final label."""
+    """How many cases the server has, and how many have a final label."""
 
     total: int = 0
     labeled: int = 0
@@ -55,12 +55,12 @@ class OpenedCase:
 
 @dataclass(frozen=True)
 class NextCase:
-    """What "Next case" brought.
+    """The result of "Next case".
 
     Attributes:
         case: The case; ``None`` if all are labeled.
         counts: Of the server's cases.
-        reason: Why the server chose it, in its words; empty if it gives none.
+        reason: Why the server chose it; empty if it gives no reason.
     """
 
     case: OpenedCase | None
@@ -72,12 +72,12 @@ def open_case(client: TumorLoopClient, case_id: str, reporter: Reporter, folder:
     """Download the four volumes and the label history of a case.
 
     Raises:
-        ClientError: If a volume does not arrive whole; nothing is kept then.
+        ClientError: If a volume cannot be downloaded completely.
     """
     reporter.stage(CHECKING)
     history = client.labels(case_id)
     volumes: dict[str, Image] = {}
-    with scratch(folder) as place:
+    with temporary_folder(folder) as downloads:
         for position, role in enumerate(ROLES):
             reporter.waiting(RECEIVING, share=position / len(ROLES))
 
@@ -85,15 +85,15 @@ def open_case(client: TumorLoopClient, case_id: str, reporter: Reporter, folder:
                 share = before + (done / total if total else 0.0)
                 reporter.waiting(RECEIVING, share=share / len(ROLES))
 
-            path = client.download_volume(case_id, role, place, received, reporter.cancel)
+            path = client.download_volume(case_id, role, downloads, received, reporter.cancel)
             volumes[role] = read_nrrd(path)
     return OpenedCase(client.server_url, case_id, volumes, history)
 
 
 def next_case(client: TumorLoopClient, current: str, reporter: Reporter, folder: Path) -> NextCase:
-    """Open the case that the server would have labeled next: the one of which its model is least sure.
+    """Open the case that should be labeled next: the one with the most uncertain prediction.
 
-    Asked again without a label having been submitted, it goes on to another case instead of bringing the same one.
+    A case that is open and was not labeled is passed over.
 
     Args:
         client: Of the server.
@@ -108,30 +108,30 @@ def next_case(client: TumorLoopClient, current: str, reporter: Reporter, folder:
     if sample is None:
         return NextCase(None, counts)
     chosen, reason = str(sample.get("id")), sample.get("reason")
-    reason = reason[:_LONGEST_REASON] if isinstance(reason, str) else ""
-    if chosen == current:  # a server that does not know "after"
+    reason = reason[:_MAX_REASON] if isinstance(reason, str) else ""
+    if chosen == current:  # an older server, without "after"
         unlabeled = (str(case["id"]) for case in cases if not case.get("labeled"))
         chosen, reason = after(current, unlabeled), ""
     return NextCase(open_case(client, chosen, reporter, folder), counts, reason)
 
 
 def sample_case(client: TumorLoopClient, reporter: Reporter, folder: Path) -> OpenedCase:
-    """Have the server make a synthetic case with a tumor, and open it."""
-    reporter.stage(MAKING)
-    made = client.make_sample(cancel=reporter.cancel)
-    return open_case(client, str(made["id"]), reporter, folder)
+    """Have the server generate a synthetic case with a tumor, and open it."""
+    reporter.stage(GENERATING)
+    sample = client.make_sample(cancel=reporter.cancel)
+    return open_case(client, str(sample["id"]), reporter, folder)
 
 
 def label_version(client: TumorLoopClient, case_id: str, version: str, reporter: Reporter, folder: Path) -> Image:
     """Download one version of a case's label."""
     reporter.stage(RECEIVING)
-    with scratch(folder) as place:
-        path = client.download_label(case_id, version, place, cancel=reporter.cancel, ending=".nrrd")
+    with temporary_folder(folder) as downloads:
+        path = client.download_label(case_id, version, downloads, cancel=reporter.cancel, ending=".nrrd")
         return read_nrrd(path)
 
 
-def history_of(client: TumorLoopClient, case_id: str) -> list[dict[str, Any]]:
-    """Return the labels of a case, oldest first; none for a case that the server does not have."""
+def label_history(client: TumorLoopClient, case_id: str) -> list[dict[str, Any]]:
+    """Return the labels of a case, oldest first; none if the server does not have the case."""
     try:
         return client.labels(case_id)
     except RequestRejected as error:
@@ -141,9 +141,9 @@ def history_of(client: TumorLoopClient, case_id: str) -> list[dict[str, Any]]:
 
 
 def _chosen(client: TumorLoopClient, current: str) -> dict[str, Any] | None:
-    """Ask which case is next; an older server, which does not know the strategy, is asked for the first one."""
+    """Request the next case; from an older server, which does not know the strategy, the first one."""
     try:
-        return client.next_sample(LEAST_SURE, after=current)
+        return client.next_sample(UNCERTAINTY_STRATEGY, after=current)
     except RequestRejected as error:
         if error.status != 404:
             raise
@@ -151,7 +151,7 @@ def _chosen(client: TumorLoopClient, current: str) -> dict[str, Any] | None:
 
 
 def after(current: str, names: Iterable[str]) -> str:
-    """Return the name that follows ``current`` in alphabetical order, the first one after the last.
+    """Return the name after ``current`` in alphabetical order; after the last, the first.
 
     Examples:
         >>> after("b", ["a", "b", "c"]), after("c", ["a", "b", "c"]), after("b", ["b"])

@@ -1,6 +1,6 @@
-"""What the panel asks about the server itself: how it is, what it would learn, which models it has.
+"""The server's status, training plan and model versions.
 
-Plain functions for worker threads, returning frozen facts; see :mod:`TumorLoopLib.jobs.segment_and_submit`.
+Plain functions for worker threads; see :mod:`TumorLoopLib.jobs.segment_and_submit`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.open_case import Counts
 
-#: States of a training that is under way.
+#: States of a running training.
 ACTIVE = frozenset({"starting", "preparing", "training", "judging"})
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One finished epoch: its number from 1, the loss, and the mean Dice where it was validated."""
+    """One finished epoch: its number from 1, the loss, and the mean Dice if it was validated."""
 
     number: int
     loss: float
@@ -33,15 +33,15 @@ class Training:
     """The server's last training.
 
     Attributes:
-        run: Identifies it; empty if there was none.
+        run: Its id; empty if there was none.
         state: ``starting``, ``preparing``, ``training``, ``judging``, ``done``, ``failed`` or ``stopped``.
-        message: The server's words.
+        message: The server's message.
         epoch: Finished epochs.
         total_epochs: Epochs to run at most.
         eta: Seconds left, if known.
         epochs: The finished ones.
         version: The new model version, when done.
-        promoted: Whether it is served now.
+        promoted: Whether it is in use.
         verdict: Why, or why not.
     """
 
@@ -58,22 +58,22 @@ class Training:
 
     @property
     def active(self) -> bool:
-        """Whether it is under way."""
+        """Whether it is running."""
         return self.state in ACTIVE
 
 
 @dataclass(frozen=True)
-class Pulse:
-    """What ``/info`` tells: asked for again and again.
+class ServerStatus:
+    """The reply of ``/info``, which the panel polls.
 
     Attributes:
         server: Address of the server.
         name: Of the app.
         version: Of the app.
-        model_version: The model that is served; empty if there is none.
+        model_version: The model in use; empty if there is none.
         counts: Of the cases.
         training: The last one.
-        info: Everything, for the labels.
+        info: The whole reply, which has the labels.
     """
 
     server: str
@@ -86,8 +86,8 @@ class Pulse:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a training would do: see the server's ``/train/{model}/plan``."""
+class TrainingPlan:
+    """What a training would do, from the server's ``/train/{model}/plan``."""
 
     parent: str = ""
     new: int = 0
@@ -99,17 +99,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A model version: its id, what it came from, how it was judged against that.
+    """A model version, and its comparison with its parent.
 
     Attributes:
         id: Its id.
-        current: Whether it is the one that is served.
+        current: Whether it is in use.
         parent: The version it was trained from; empty for the first.
         created: ISO time.
         verdict: Promoted or not, and why.
         before: Mean Dice of the parent on the validation cases, by region and ``mean``.
         after: The same of this version, on the same cases.
-        judged_on: How many cases.
+        judged_on: The number of validation cases.
     """
 
     id: str
@@ -126,25 +126,27 @@ class ModelVersion:
 class Overview:
     """What changes rarely: the plan of the next training, and the model versions, oldest first."""
 
-    plan: Plan
+    plan: TrainingPlan
     versions: tuple[ModelVersion, ...] = ()
 
 
-def pulse(client: TumorLoopClient) -> Pulse:
-    """Ask how the server is.
+def fetch_status(client: TumorLoopClient) -> ServerStatus:
+    """Fetch the server's status.
 
     Raises:
-        ClientError: If it does not answer, or is no TumorLoop server.
+        ClientError: If it does not answer, or is not a TumorLoop server.
     """
     info = client.info()
     if not info.get("label_details") or DEFAULT_MODEL not in (info.get("models") or {}):
         name = str(info.get("name") or "?")[:60]
         raise BadReply(
-            _("The server at {address} is no TumorLoop server ({name}).").format(address=client.server_url, name=name)
+            _("The server at {address} is not a TumorLoop server ({name}).").format(
+                address=client.server_url, name=name
+            )
         )
     store = info.get("datastore") or {}
     stats = (info.get("train_stats") or {}).get(DEFAULT_MODEL) or {}
-    return Pulse(
+    return ServerStatus(
         server=client.server_url,
         name=str(info.get("name") or ""),
         version=str(info.get("version") or ""),
@@ -156,7 +158,7 @@ def pulse(client: TumorLoopClient) -> Pulse:
 
 
 def training_of(stats: Mapping[str, Any]) -> Training:
-    """Read a training's live numbers; what is missing or odd is left out."""
+    """Read a training's statistics; missing or malformed values are left out."""
     epochs = []
     for record in stats.get("history") or ():
         loss = _number(record.get("loss"))
@@ -176,11 +178,11 @@ def training_of(stats: Mapping[str, Any]) -> Training:
     )
 
 
-def overview(client: TumorLoopClient) -> Overview:
-    """Ask what a training would learn from, and which model versions there are."""
+def fetch_overview(client: TumorLoopClient) -> Overview:
+    """Fetch the plan of the next training and the model versions."""
     plan = client.training_plan()
     return Overview(
-        Plan(
+        TrainingPlan(
             parent=str(plan.get("parent") or ""),
             new=_whole(plan.get("new")),
             total=_whole(plan.get("total")),

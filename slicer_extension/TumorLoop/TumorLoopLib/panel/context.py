@@ -1,15 +1,15 @@
 """What the sections of the panel share: settings, jobs, what is known of the server, and the status line.
 
-One :class:`Desk` per panel, on the user interface's thread. Sections read and change it, and call :meth:`Desk.changed`;
-the panel then shows the new state in all sections.
+There is one :class:`PanelContext` per panel, on the user interface's thread. Sections read and change it, and call
+:meth:`PanelContext.changed`; the panel then shows the new state in all sections.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from TumorLoopLib.client import TumorLoopClient
@@ -17,10 +17,11 @@ from TumorLoopLib.client.address import Timeouts
 from TumorLoopLib.client.errors import ClientError, ServerTimeout, ServerUnreachable
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.jobs import Handlers, Jobs, Progress, Work
-from TumorLoopLib.jobs.segment_and_submit import ServedCase
-from TumorLoopLib.jobs.sending import Sent
-from TumorLoopLib.jobs.server_status import Overview, Pulse
+from TumorLoopLib.jobs.segment_and_submit import DownloadedCase
+from TumorLoopLib.jobs.server_status import Overview, ServerStatus
+from TumorLoopLib.jobs.upload import UploadedSession
 from TumorLoopLib.panel import sentences
+from TumorLoopLib.panel.services import PanelServices
 from TumorLoopLib.panel.settings import Settings
 from TumorLoopLib.panel.state import HISTORY, TEST
 from TumorLoopLib.panel.widgets import BAD, PLAIN, show_light
@@ -36,64 +37,70 @@ class Connection:
     address: str
     token: str
     user: str
+    services: PanelServices
 
     def client(self, timeouts: Timeouts | None = None) -> TumorLoopClient:
         """Return a client.
 
         Raises:
-            ClientError: If the address or the token cannot be one.
+            ClientError: If the address or the token is malformed.
         """
-        return TumorLoopClient(self.address, self.token or None, user=self.user, timeouts=timeouts)
+        return self.services.client(self.address, self.token, user=self.user, timeouts=timeouts)
 
 
-class Desk:
+class PanelContext:
     """The shared state of one panel.
 
     Args:
         ui: The widgets by name.
-        settings: Of the user.
-        folder: For temporary files.
+        services: Slicer and Qt.
 
     Attributes:
+        settings: Of the user.
+        folder: For temporary files.
         jobs: What is running.
         parameters: The parameter node of the scene; ``None`` while a scene closes.
-        pulse: What the server said last; ``None`` before, and after it was lost.
-        overview: What the server would learn and its versions; ``None`` before it was asked.
+        server_status: The server's last status; ``None`` before it answered, and after it was lost.
+        overview: The training plan and the model versions; ``None`` before they were fetched.
         history: The labels of the case on the server of the address field, oldest first; see :meth:`show_history`.
-        sent: What the server has of the volumes.
-        served: The case the volumes came from, with their content.
+        uploaded: The volumes that the server has.
+        downloaded: The case the volumes came from, with their content.
         submitted: Id of the segmentation node that was submitted and not changed since.
-        edits: How often the segmentation was changed: what is edited while its label is sent is not submitted.
-        stale: Whether the overview should be asked for again.
+        edits: Counts changes of the segmentation: what is edited while its label is sent is not submitted.
+        overview_stale: Whether the overview should be fetched again.
         tone: Of the status line.
-        unreachable: Whether the server was tried and could not be used, or was lost.
+        unreachable: Whether the server could not be used, or was lost.
+        on_change: Shows the present state.
+        poll_server_soon: Has the server's status fetched at the next tick.
     """
 
-    def __init__(self, ui: Any, settings: Settings, folder: Path) -> None:
+    def __init__(self, ui: Any, services: PanelServices) -> None:
         self.ui = ui
-        self.settings = settings
-        self.folder = folder
+        self.services = services
+        self.settings = Settings(services.settings)
+        self.folder = services.temporary_folder
         self.jobs = Jobs(self._crashed)
         self.parameters: Any = None
-        self.pulse: Pulse | None = None
+        self.server_status: ServerStatus | None = None
         self.overview: Overview | None = None
         self.history: list[dict[str, Any]] = []
-        self.sent = Sent()
-        self.served: ServedCase | None = None
+        self.uploaded = UploadedSession()
+        self.downloaded: DownloadedCase | None = None
         self.submitted = ""
         self.edits = 0
-        self.stale = True
-        self.address = settings.addresses[0]
+        self.overview_stale = True
+        self.address = self.settings.addresses[0]
         self.tone = PLAIN
         self.unreachable = False
         self.on_change: Callable[[], None] = lambda: None
-        self.on_lost: Callable[[], None] = lambda: None
+        self.poll_server_soon: Callable[[], None] = lambda: None
+        self._last_crash = ""
 
     # === The server ===
 
     def connection(self) -> Connection:
         """Return how to reach the server of the address field."""
-        return Connection(self.address, self.settings.token(self.address), self.settings.user)
+        return Connection(self.address, self.settings.token(self.address), self.settings.user, self.services)
 
     def label_set(self) -> LabelSet:
         """Return the labels: those the segmentation was made with, otherwise those of the server.
@@ -104,29 +111,29 @@ class Desk:
         kept = self.parameters.label_set if self.parameters is not None else ""
         if kept:
             return LabelSet.from_json(kept)
-        if self.pulse is None:
+        if self.server_status is None:
             raise ServerUnreachable(_("The labels are not known yet. Connect to a server first."))
-        return LabelSet.from_info(self.pulse.info)
+        return LabelSet.from_info(self.server_status.info)
 
     def forget_server(self) -> None:
-        """Drop what was known of a server, because another one is meant now, or it was lost."""
-        self.pulse, self.overview, self.stale, self.unreachable = None, None, True, False
+        """Drop what was known of a server: another one was chosen, or it was lost."""
+        self.server_status, self.overview, self.overview_stale, self.unreachable = None, None, True, False
 
     def use_server(self, address: str) -> None:
-        """Mean another server; its case of the same name is another case, with other labels."""
+        """Choose another server; its case of the same name is another case, with other labels."""
         self.address, self.history = address, []
         self.jobs.abandon(TEST, HISTORY)
         self.forget_server()
 
     def show_history(self, history: list[dict[str, Any]], address: str) -> None:
-        """Show the labels of the case, unless another server than the one that told them is meant by now."""
+        """Show the labels of the case, unless another server was chosen since they were fetched."""
         self.history = history if address == self.address else []
 
     def forget_case(self) -> None:
         """Drop what was known of the case in the scene."""
-        self.history, self.served, self.submitted = [], None, ""
+        self.history, self.downloaded, self.submitted = [], None, ""
 
-    # === Work ===
+    # === Jobs ===
 
     def run(
         self,
@@ -134,78 +141,95 @@ class Desk:
         work: Work,
         done: Callable[[Any], None],
         *,
-        trouble: str | Callable[[], str],
+        failure: str | Callable[[], str],
         cancelled: Callable[[], None] = lambda: None,
         progress: Callable[[Progress, Any], None] = lambda progress, partial: None,
-    ) -> bool:
-        """Start a job; see :class:`TumorLoopLib.jobs.jobs.Handlers`.
+    ) -> None:
+        """Start a job, unless one of its kind is running; see :class:`TumorLoopLib.jobs.jobs.Handlers`.
 
         Args:
             kind: Of :mod:`TumorLoopLib.panel.state`.
             work: Runs on a worker thread.
             done: Takes the result.
-            trouble: How the status line's sentence begins when the work fails, for example "Nothing was submitted."; or
-                what tells it then.
+            failure: The first sentence of the status line when the work fails, for example "Nothing was submitted.";
+                or a function that returns it then.
             cancelled: Called when the job was cancelled.
             progress: Takes the progress.
-
-        Returns:
-            Whether it was started; not if one of the kind is running.
         """
 
-        def fail(error: Exception) -> None:
-            self.fail(error, trouble if isinstance(trouble, str) else trouble())
-            self.changed()
+        def failed(error: Exception) -> None:
+            self.show_error(error, failure if isinstance(failure, str) else failure())
 
-        def finish(result: Any) -> None:
-            done(result)
-            self.changed()
-
-        def stop() -> None:
-            cancelled()
-            self.changed()
-
-        started = self.jobs.start(kind, work, Handlers(finish, fail, stop, progress))
+        self._start(kind, work, done, failed, cancelled, progress)
         self.changed()
-        return started
 
-    def run_quietly(
+    def run_in_background(
         self, kind: str, work: Work, done: Callable[[Any], None], failed: Callable[[Exception], None]
     ) -> None:
-        """Start a job that the clinician did not ask for: its failure is not an event of its own."""
+        """Start a job that the user did not ask for: a failure is not shown by itself."""
+        self._start(kind, work, done, failed)
 
-        def finish(result: Any) -> None:
-            done(result)
-            self.changed()
+    def _start(
+        self,
+        kind: str,
+        work: Work,
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+        cancelled: Callable[[], None] = lambda: None,
+        progress: Callable[[Progress, Any], None] = lambda progress, partial: None,
+    ) -> None:
+        def then_refresh(handler: Callable[..., None]) -> Callable[..., None]:
+            def handle(*arguments: Any) -> None:
+                handler(*arguments)
+                self.changed()
 
-        def fail(error: Exception) -> None:
-            failed(error)
-            self.changed()
+            return handle
 
-        self.jobs.start(kind, work, Handlers(finish, fail))
+        handlers = Handlers(then_refresh(done), then_refresh(failed), then_refresh(cancelled), progress)
+        self.jobs.start(kind, work, handlers)
 
-    # === What the clinician is told ===
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back from the event loop: a question asked inside the timer's own handler would stop the timer."""
 
-    def say(self, text: str, tone: str = PLAIN) -> None:
+        def call() -> None:
+            with self.reporting_errors():
+                callback()
+
+        self.services.call_soon(call)
+
+    # === What the user sees ===
+
+    def show_status(self, text: str, tone: str = PLAIN) -> None:
         """Show a sentence in the status line."""
         self.tone = tone
         self.ui.statusText.text = text
         show_light(self.ui.statusLight, tone)
 
-    def fail(self, error: Exception, trouble: str) -> None:
-        """Show what went wrong and what to do; look at the server again if it may be the cause."""
+    def show_error(self, error: Exception, failure: str) -> None:
+        """Show what went wrong and what to do; fetch the server's status if the server may be the cause."""
         if isinstance(error, ClientError):
-            logger.warning("%s %s", trouble, error)
+            logger.warning("%s %s", failure, error)
         else:
-            logger.error("%s", trouble, exc_info=error)
-        self.say(f"{trouble} {sentences.of_error(error)}", BAD)
+            logger.error("%s", failure, exc_info=error)
+        self.show_status(f"{failure} {sentences.error_text(error)}", BAD)
         if isinstance(error, (ServerUnreachable, ServerTimeout)):
-            self.on_lost()
+            self.poll_server_soon()
 
     def changed(self) -> None:
         """Have all sections show the present state."""
         self.on_change()
 
+    @contextmanager
+    def reporting_errors(self) -> Iterator[None]:
+        """Log an exception and show it in the status line, and go on."""
+        try:
+            yield
+        except Exception as error:
+            if repr(error) != self._last_crash:  # the timer would repeat it several times a second
+                logger.exception("An error in the panel")
+            self._last_crash = repr(error)
+            self.show_status(sentences.error_text(error), BAD)
+
     def _crashed(self, error: Exception) -> None:
-        self.say(sentences.of_error(error), BAD)
+        self.show_status(sentences.error_text(error), BAD)
         self.changed()

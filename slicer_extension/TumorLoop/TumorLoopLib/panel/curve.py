@@ -1,6 +1,6 @@
-"""The geometry of the training curve: loss and Dice over the epochs, as points of a picture. No Qt here.
+"""The geometry of the training curve: loss and Dice over the epochs, in pixels. No Qt here.
 
-Pixels count from the top left corner. The loss has its scale on the left, Dice (always 0 to 1) on the right.
+Pixels count from the top left corner. The loss axis is on the left, the Dice axis (0 to 1) on the right.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from TumorLoopLib.jobs.server_status import Epoch
 
-#: Room in pixels left, above, right and below of the lines.
+#: Pixels left of, above, right of and below the plot.
 MARGINS = (38, 20, 32, 20)
-#: Heights of the grid's lines, as shares of the plot from below.
+#: Heights of the grid lines, as shares of the plot from below.
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 Point = tuple[float, float]
@@ -21,7 +21,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Tick:
-    """A label on an axis, and the pixel where it belongs (x below the plot, y beside it)."""
+    """A label on an axis, and its position in pixels (x below the plot, y beside it)."""
 
     at: float
     text: str
@@ -56,7 +56,7 @@ def curve_of(epochs: Sequence[Epoch], total_epochs: int, width: int, height: int
 
     Args:
         epochs: The finished ones, in order.
-        total_epochs: Epochs to come in all; the width is theirs from the beginning, so that nothing jumps.
+        total_epochs: Epochs to run; the axis covers them from the beginning, so that it does not jump.
         width: Of the picture in pixels.
         height: Of the picture in pixels.
     """
@@ -82,7 +82,7 @@ def curve_of(epochs: Sequence[Epoch], total_epochs: int, width: int, height: int
 
 
 def nice_ceiling(value: float) -> float:
-    """Return the next round number, so that a scale has readable ends.
+    """Return the next round number, for the end of an axis.
 
     Examples:
         >>> nice_ceiling(0.37), nice_ceiling(1.2), nice_ceiling(0)
@@ -95,7 +95,7 @@ def nice_ceiling(value: float) -> float:
 
 
 def epoch_numbers(last: int) -> list[int]:
-    """Return the epochs that are labeled: at most six, the last one among them.
+    """Return the epochs that get a label: at most six, including the last one.
 
     Examples:
         >>> epoch_numbers(3), epoch_numbers(40)

@@ -1,4 +1,4 @@
-"""Drawing the training curve into a label, with the colors of the present theme."""
+"""Draws the training curve into a label, in the colors of the theme."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.server_status import Training
 from TumorLoopLib.panel.curve import Curve, Point, curve_of
 
-#: Loss and Dice; readable on light and dark backgrounds, and apart for color-blind eyes.
+#: Loss and Dice; readable on light and dark backgrounds, and for color-blind users.
 LOSS_COLOR, DICE_COLOR = "#d98a00", "#3b82d6"
 
 
-class CurveView:
+class QtCurveView:
     """The curve in a ``QLabel``.
 
     Args:
@@ -26,7 +26,7 @@ class CurveView:
         self._drawn: tuple[Any, ...] = ()
 
     def show(self, training: Training) -> None:
-        """Draw a training's finished epochs, unless they are drawn already; hide the label when there are none."""
+        """Draw the finished epochs of a training, unless they are drawn already; hide the label if there are none."""
         self._label.setVisible(bool(training.epochs))
         if not training.epochs:
             self._drawn = ()

@@ -1,27 +1,21 @@
-"""The panel: its sections, its clock, and how it follows the scene.
+"""The panel: its sections, its timer, and how it follows the scene.
 
-Everything here runs on the user interface's thread. One timer drives it: it hands over what jobs have done, asks the
-server how it is, and lets the sections do what is due. After every change :meth:`Panel.refresh` makes one
+Everything here runs on the user interface's thread. One timer drives it: it passes on what jobs have done, fetches the
+server's status, and lets the sections do what is due. After every change :meth:`Panel.refresh` makes one
 :class:`~TumorLoopLib.panel.state.PanelState` and all sections show it; no section enables anything by itself.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import qt
-import slicer
-import vtk
-from slicer.util import VTKObservationMixin
 
 from TumorLoopLib.client.address import Timeouts
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
-from TumorLoopLib.jobs.server_status import Pulse, pulse
-from TumorLoopLib.panel.context import Desk
+from TumorLoopLib.jobs.server_status import ServerStatus, fetch_status
+from TumorLoopLib.panel.context import PanelContext
+from TumorLoopLib.panel.observers import Observers
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.section_case import CaseSection
 from TumorLoopLib.panel.section_correct import CorrectSection
@@ -29,31 +23,30 @@ from TumorLoopLib.panel.section_retrain import RetrainSection
 from TumorLoopLib.panel.section_segment import SegmentSection
 from TumorLoopLib.panel.section_server import ServerSection
 from TumorLoopLib.panel.section_submit import SubmitSection
-from TumorLoopLib.panel.settings import Settings
+from TumorLoopLib.panel.services import PanelServices
 from TumorLoopLib.panel.state import (
-    ASKED_FOR,
-    CASE,
     CASE_STEP,
     CORRECT_STEP,
-    OF_SCENE,
-    PULSE,
     RETRAIN_STEP,
+    SCENE_JOBS,
     SEGMENT_STEP,
     SERVER_STEP,
+    STATUS,
     SUBMIT,
     TEST,
+    USER_JOBS,
     PanelState,
 )
 from TumorLoopLib.panel.widgets import BAD, GOOD
 
-#: Milliseconds between two ticks, at rest and while jobs run (see :mod:`TumorLoopLib.jobs.jobs`).
-AT_REST, AT_WORK = 100, 25
-#: Seconds between two questions to the server, at rest and while it trains.
-PULSE_AT_REST, PULSE_WHILE_TRAINING = 5.0, 1.0
-#: How long the server may take to say how it is, in seconds.
-PATIENCE = Timeouts(connect=5.0, answer=15.0)
+#: Milliseconds between two ticks, at rest and while something is going on (see :mod:`TumorLoopLib.jobs.jobs`).
+IDLE_INTERVAL, BUSY_INTERVAL = 100, 25
+#: Seconds between two requests for the server's status, at rest and while it trains.
+POLL_IDLE, POLL_TRAINING = 5.0, 1.0
+#: How long the server may take to tell its status.
+STATUS_TIMEOUTS = Timeouts(connect=5.0, answer=15.0)
 #: Which sections are open in which step.
-OPEN = {
+OPEN_SECTIONS = {
     SERVER_STEP: ("serverSection",),
     CASE_STEP: ("caseSection",),
     SEGMENT_STEP: ("caseSection", "segmentSection"),
@@ -63,59 +56,59 @@ OPEN = {
 SECTIONS = ("serverSection", "caseSection", "segmentSection", "correctSection", "submitSection", "retrainSection")
 
 
-class Panel(VTKObservationMixin):
+class Panel:
     """The panel over its widgets.
 
     Args:
         ui: The widgets of ``TumorLoop.ui`` by name.
-        parameters_of_scene: Returns the parameter node of the present scene.
+        parameters: Returns the parameter node of the present scene.
+        services: Slicer and Qt.
     """
 
-    def __init__(self, ui: Any, parameters_of_scene: Callable[[], Any]) -> None:
-        super().__init__()
+    def __init__(self, ui: Any, parameters: Callable[[], Any], services: PanelServices) -> None:
         self.ui = ui
-        # Found once: ``ui`` also holds the parts of other widgets, which Slicer may destroy, and then they must not be
-        # touched any more.
-        self._named = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
-        self._named.pop(None, None)
-        self._parameters_of_scene = parameters_of_scene
+        # Collected once: ``ui`` also holds parts of other widgets, which Slicer may destroy; they must not be touched
+        # after that.
+        self._parameter_widgets = {widget.property("SlicerParameterName"): widget for widget in vars(ui).values()}
+        self._parameter_widgets.pop(None, None)
+        self._parameters_of_scene = parameters
+        self._services = services
         self._gui_tag: Any = None
         self._step = ""
         self._entered = False
-        self._next_pulse = 0.0
+        self._next_poll = 0.0
         self._lost = False
         self._refreshing = False
-        self.desk = Desk(ui, Settings(slicer.app.userSettings()), Path(slicer.app.temporaryPath))
-        self.server = ServerSection(self.desk)
-        self.case = CaseSection(self.desk)
-        self.segment = SegmentSection(self.desk, self.case.snapshots)
-        self.correct = CorrectSection(self.desk)
-        self.submit = SubmitSection(self.desk, self.case.snapshots)
-        self.retrain = RetrainSection(self.desk)
+        self.context = PanelContext(ui, services)
+        self.server = ServerSection(self.context)
+        self.case = CaseSection(self.context)
+        self.segment = SegmentSection(self.context, self.case.snapshots)
+        self.correct = CorrectSection(self.context)
+        self.submit = SubmitSection(self.context, self.case.snapshots)
+        self.retrain = RetrainSection(self.context)
         self.sections: tuple[Section, ...] = (
             self.server, self.case, self.segment, self.correct, self.submit, self.retrain
         )  # fmt: skip
-        self.desk.on_change = self.refresh
-        self.desk.on_lost = self._pulse_soon
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
-        self.addObserver(scene, scene.StartImportEvent, self._scene_loads)
-        self.addObserver(scene, scene.NodeAddedEvent, self._node_added)
-        self._timer = qt.QTimer()
-        self._timer.interval = AT_REST
-        self._timer.connect("timeout()", self.tick)
-        self._take_scene()
-        self.desk.say(_("Welcome. Connect to a server, then load a case."))
+        self.context.on_change = self.refresh
+        self.context.poll_server_soon = self._poll_server_soon
+        self._observers, self._parameter_observers, scene = Observers(), Observers(), services.scene
+        self._observers.add(scene, scene.StartCloseEvent, self._scene_closes)
+        self._observers.add(scene, scene.StartImportEvent, self._scene_loads)
+        self._observers.add(scene, scene.NodeAddedEvent, self._node_added)
+        self._timer = services.timer(self.tick)
+        self._timer.interval = IDLE_INTERVAL
+        self._attach_scene()
+        self.context.show_status(_("Welcome. Connect to a server, then load a case."))
         self._timer.start()
 
-    # === The module's life ===
+    # === Life cycle of the module ===
 
     def enter(self) -> None:
         """The panel is shown."""
         self._entered = True
         self.correct.editor.enter()
         self.correct.shortcuts.enable(True)
-        self._pulse_soon()
+        self._poll_server_soon()
         self.refresh()
 
     def exit(self) -> None:
@@ -127,152 +120,161 @@ class Panel(VTKObservationMixin):
     def cleanup(self) -> None:
         """The module is unloaded, or Slicer ends."""
         self._timer.stop()
-        self.desk.jobs.abandon()
-        self._leave_scene()
-        self.removeObservers()
-        for section in self.sections:
-            section.close()
+        self.context.jobs.abandon()
+        self._detach_scene()
+        self._observers.remove()
+        self._for_each_section(lambda section: section.close())
 
-    # === The clock ===
+    # === Timer ===
 
     def tick(self) -> None:
         """Do what is due."""
-        if slicer.mrmlScene.IsBatchProcessing():
-            return  # a scene is being loaded or closed, and results must not fall into it
-        if self.desk.parameters is None:
-            self._take_scene()  # not right when the scene is there: the selectors do not know its nodes yet
-        if self.desk.jobs.poll():
+        if self._services.scene.IsBatchProcessing():
+            return  # a scene is being loaded or closed, and results must not be added to it
+        if self.context.parameters is None:
+            self._attach_scene()  # not as soon as the scene is there: the selectors do not know its nodes yet
+        if self.context.jobs.poll():
             self.refresh()
-        for section in self.sections:
-            section.tick()
-        training = self.desk.pulse is not None and self.desk.pulse.training.active
-        if (self._entered or training) and time.monotonic() >= self._next_pulse:
-            self._next_pulse = time.monotonic() + (PULSE_WHILE_TRAINING if training else PULSE_AT_REST)
-            self._ask_pulse()
-        at_work = self.desk.jobs.running() or self.case.loading or self.case.snapshots.pending
-        interval = AT_WORK if at_work else AT_REST
+        self._for_each_section(lambda section: section.tick())
+        status, now = self.context.server_status, self._services.monotonic()
+        training = status is not None and status.training.active
+        if (self._entered or training) and now >= self._next_poll:
+            self._next_poll = now + (POLL_TRAINING if training else POLL_IDLE)
+            self._poll_server()
+        interval = BUSY_INTERVAL if self._busy() else IDLE_INTERVAL
         if self._timer.interval != interval:
             self._timer.interval = interval
 
-    def _pulse_soon(self) -> None:
-        self._next_pulse = 0.0
+    def _poll_server_soon(self) -> None:
+        self._next_poll = 0.0
 
-    def _ask_pulse(self) -> None:
-        connection = self.desk.connection()
-        if not connection.address or self.desk.jobs.running(TEST):
-            return  # while the test runs it tells how the server is
+    def _poll_server(self) -> None:
+        connection = self.context.connection()
+        if not connection.address or self.context.jobs.running(TEST):
+            return  # the connection test tells the status itself
 
-        def answered(found: Pulse) -> None:
-            if connection.address == self.desk.address:
-                self._found(found)
+        def answered(status: ServerStatus) -> None:
+            if connection.address == self.context.address:
+                self._server_answered(status)
 
-        def silent(error: Exception) -> None:
-            if connection.address == self.desk.address and self.desk.pulse is not None:
-                self._lose(error)
+        def failed(error: Exception) -> None:
+            if connection.address == self.context.address and self.context.server_status is not None:
+                self._server_lost(error)
 
-        self.desk.run_quietly(PULSE, lambda reporter: pulse(connection.client(PATIENCE)), answered, silent)
+        self.context.run_in_background(
+            STATUS, lambda reporter: fetch_status(connection.client(STATUS_TIMEOUTS)), answered, failed
+        )
 
-    def _found(self, found: Pulse) -> None:
-        self.desk.pulse, self.desk.unreachable = found, False
+    def _server_answered(self, status: ServerStatus) -> None:
+        self.context.server_status, self.context.unreachable = status, False
         if self._lost:
             self._lost = False
-            self.desk.say(_("The server is back."), GOOD)
+            self.context.show_status(_("The server is back."), GOOD)
 
-    def _lose(self, error: Exception) -> None:
-        """Take note that the server is gone; a sentence about what failed because of it stays."""
-        self.desk.forget_server()
-        self.desk.unreachable = True
-        if self.desk.tone != BAD:
+    def _server_lost(self, error: Exception) -> None:
+        """Forget the server; an error message about what failed because of it stays."""
+        self.context.forget_server()
+        self.context.unreachable = True
+        if self.context.tone != BAD:
             self._lost = True
-            text = error.message if isinstance(error, ClientError) else str(error)
-            self.desk.say(_("The server was lost. {reason} Nothing in the scene is lost.").format(reason=text), BAD)
+            reason = error.message if isinstance(error, ClientError) else str(error)
+            text = _("The connection to the server was lost. {reason} Nothing in the scene is lost.")
+            self.context.show_status(text.format(reason=reason), BAD)
 
-    # === The state ===
+    # === State ===
 
     def state(self) -> PanelState:
         """Return the present state."""
-        desk, parameters, known = self.desk, self.desk.parameters, self.desk.pulse
+        context, parameters, status = self.context, self.context.parameters, self.context.server_status
         segmentation = parameters.segmentation if parameters is not None else None
+        problem = self.case.inputs.problem(parameters) if parameters is not None else _("The scene is being closed.")
         return PanelState(
-            address=desk.address,
-            connected=known is not None,
-            busy=desk.jobs.kinds() | self.case.snapshots.pending | ({CASE} if self.case.loading else frozenset()),
-            volumes_problem=self.case.inputs.problem(parameters) if parameters is not None else _("The scene closes."),
+            address=context.address,
+            connected=status is not None,
+            busy=self._busy(),
+            volumes_problem=problem,
             case_id=parameters.case_id if parameters is not None else "",
             has_segmentation=segmentation is not None,
-            submitted=segmentation is not None and segmentation.GetID() == desk.submitted,
-            cases_total=known.counts.total if known is not None else 0,
-            cases_left=known.counts.left if known is not None else 0,
-            new_corrections=desk.overview.plan.new if desk.overview is not None else None,
-            training=known is not None and known.training.active,
-            current_version=known.model_version if known is not None else "",
+            submitted=segmentation is not None and segmentation.GetID() == context.submitted,
+            cases_total=status.counts.total if status is not None else 0,
+            cases_left=status.counts.left if status is not None else 0,
+            new_corrections=context.overview.plan.new if context.overview is not None else None,
+            training=status is not None and status.training.active,
+            current_version=status.model_version if status is not None else "",
             chosen_version=self.retrain.chosen,
             chosen_label=self.submit.chosen,
-            local_server=self.server.why_no_local_server(),
+            local_server=self.server.reason_no_local_server(),
             own_server=self.server.own_server,
         )
 
     def refresh(self) -> None:
-        """Show the present state in all sections, and open the one the clinician needs next."""
+        """Show the present state in all sections, and open the one the user needs next."""
         if self._refreshing:
             return
         self._refreshing = True
         try:
             state = self.state()
-            for section in self.sections:
-                section.show(state)
+            self._for_each_section(lambda section: section.show(state))
             self._open(state.step())
         finally:
             self._refreshing = False
 
     def _open(self, step: str) -> None:
-        """Open and close sections when the step changes; between two changes the clinician decides."""
+        """Open and close sections when the step changes; until the next change the user decides."""
         if step == self._step:
             return
         self._step = step
         for name in SECTIONS:
-            getattr(self.ui, name).collapsed = name not in OPEN[step]
+            getattr(self.ui, name).collapsed = name not in OPEN_SECTIONS[step]
 
-    # === The scene ===
+    def _busy(self) -> frozenset[str]:
+        return self.context.jobs.kinds().union(*(section.busy for section in self.sections))
 
-    def _take_scene(self) -> None:
-        self.desk.parameters = self._parameters_of_scene()
-        # Not connectGui(ui): up to Slicer 5.10 it returns no tag, so that the widgets could never be let go of again.
-        self._gui_tag = self.desk.parameters.connectParametersToGui(self._named)
-        self.addObserver(self.desk.parameters, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
+    def _for_each_section(self, call: Callable[[Section], None]) -> None:
+        """Call every section; an error in one is shown, and does not keep the others from being called."""
         for section in self.sections:
-            section.enter_scene()
+            with self.context.reporting_errors():
+                call(section)
+
+    # === Scene ===
+
+    def _attach_scene(self) -> None:
+        parameters = self._parameters_of_scene()
+        self.context.parameters = parameters
+        # Not connectGui(ui): up to Slicer 5.10 it returns no tag, so the widgets could never be disconnected.
+        self._gui_tag = parameters.connectParametersToGui(self._parameter_widgets)
+        self._parameter_observers.add(parameters, "ModifiedEvent", self._parameters_changed)
+        self._for_each_section(lambda section: section.enter_scene())
         self.refresh()
 
-    def _leave_scene(self, ended: frozenset[str] = frozenset()) -> None:
-        """Let go of the scene, and say so if it ends something that the clinician asked for: jobs of these kinds."""
-        parameters = self.desk.parameters
+    def _detach_scene(self, ended: frozenset[str] = frozenset()) -> None:
+        """Detach from the scene, and tell the user if that ends what they asked for: jobs of the kinds ``ended``."""
+        parameters = self.context.parameters
         if parameters is None:
             return
-        ended |= self.case.snapshots.pending | ({CASE} if self.case.loading else frozenset())
+        ended = ended.union(*(section.busy for section in self.sections))
         parameters.disconnectGui(self._gui_tag)
-        self.removeObserver(parameters, vtk.vtkCommand.ModifiedEvent, self._parameters_changed)
-        self.desk.parameters = None
-        for section in self.sections:
-            section.leave_scene()
+        self._parameter_observers.remove()
+        self.context.parameters = None
+        self._for_each_section(lambda section: section.leave_scene())
         if SUBMIT in ended:
-            self.desk.say(_("Nothing was submitted: the scene changed before the label was on its way."), BAD)
-        elif ended & ASKED_FOR:
-            self.desk.say(_("The scene changed; what was going on in it was cancelled."))
+            self.context.show_status(_("Nothing was submitted: the scene changed before the label was sent."), BAD)
+        elif ended & USER_JOBS:
+            self.context.show_status(_("The scene changed; the work on it was cancelled."))
 
     def _scene_closes(self, _scene: Any, _event: str) -> None:
-        of_scene = OF_SCENE - self.submit.on_its_way
-        ended = self.desk.jobs.kinds() & of_scene
-        self.desk.jobs.abandon(*of_scene)
-        self._leave_scene(ended)
-        self.desk.forget_case()
+        kinds = SCENE_JOBS - self.submit.sending
+        ended = self.context.jobs.kinds() & kinds
+        self.context.jobs.abandon(*kinds)
+        self._detach_scene(ended)
+        self.context.forget_case()
         self.refresh()
 
     def _scene_loads(self, _scene: Any, _event: str) -> None:
-        self._leave_scene()
+        self._detach_scene()
 
     def _node_added(self, _scene: Any, _event: str) -> None:
-        self.case.volumes_arrived()
+        self.case.node_added()
 
     def _parameters_changed(self, _node: Any, _event: str) -> None:
         self.refresh()

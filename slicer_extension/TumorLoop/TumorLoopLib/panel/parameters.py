@@ -1,7 +1,7 @@
-"""What the panel keeps in the scene, so that saving and loading a scene brings all of it back. UI thread only.
+"""What the panel stores in the scene: saving and loading a scene restores all of it. UI thread only.
 
-Slicer reads the annotations of this class when it is defined, on Python 3.9 as well: so there is no
-``from __future__ import annotations`` here. A field for a node is ``None`` as long as no node is chosen.
+Slicer evaluates the annotations of this class at run time, on Python 3.9 as well, so there is no
+``from __future__ import annotations`` here. A node field is ``None`` if no node is selected.
 """
 
 from typing import Annotated
@@ -12,7 +12,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 @parameterNodeWrapper
 class TumorLoopParameters:
-    """One case on its way through the panel.
+    """One case in the panel.
 
     Attributes:
         t1: The volume without contrast.
@@ -20,14 +20,14 @@ class TumorLoopParameters:
         t2: The T2 volume.
         flair: The FLAIR volume.
         segmentation: What is corrected and submitted.
-        answer: The model's answer as it arrived, to compare with.
-        uncertainty: The model's map of where it is unsure.
+        answer: The model's segmentation, unchanged, to compare with.
+        uncertainty: The model's uncertainty map.
         case_id: Name of the case on the server; empty before it has one.
-        model_version: Which model gave the answer.
+        model_version: The model that made the segmentation.
         comment: For the label's history.
-        label_set: The labels of the segmentation, as JSON of :class:`TumorLoopLib.scene.labels.LabelSet`; empty before.
+        label_set: The labels of the segmentation, JSON of :class:`TumorLoopLib.scene.labels.LabelSet`; empty if none.
         final: Whether the next submission is final, or a draft.
-        epochs: How long to train at most; 0 leaves it to the server.
+        epochs: To train at most; 0 for the server's default.
     """
 
     t1: vtkMRMLScalarVolumeNode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from TumorLoopLib.panel.context import Desk
+from TumorLoopLib.panel.context import PanelContext
 from TumorLoopLib.panel.state import PanelState
 
 
@@ -10,24 +10,29 @@ class Section:
     """One collapsible section: its widgets' signals, and how it shows the state.
 
     Args:
-        desk: What the sections share.
+        context: What the sections share.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self.ui = desk.ui
+    def __init__(self, context: PanelContext) -> None:
+        self.context = context
+        self.ui = context.ui
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """The kinds of work that go on outside of jobs."""
+        return frozenset()
 
     def show(self, state: PanelState) -> None:
         """Show the present state; called after every change."""
 
     def tick(self) -> None:
-        """Do what is due; called ten times a second."""
+        """Do what is due; called several times a second."""
 
     def enter_scene(self) -> None:
-        """Take up a scene: ``desk.parameters`` is its parameter node."""
+        """Attach to a scene: ``context.parameters`` is its parameter node."""
 
     def leave_scene(self) -> None:
-        """Let go of everything in the scene, which is about to be closed."""
+        """Detach from the scene, which is about to be closed."""
 
     def close(self) -> None:
-        """End for good."""
+        """Release everything: the module is unloaded."""

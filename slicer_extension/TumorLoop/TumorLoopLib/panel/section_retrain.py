@@ -1,20 +1,17 @@
-"""The section Retrain: what there is to learn, the training under way, what came of it, and the model versions."""
+"""The section Retrain: new corrections, the running training, its result, and the model versions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from TumorLoopLib.i18n import _
-from TumorLoopLib.jobs.server_status import ModelVersion, Overview, Plan, Training, overview
+from TumorLoopLib.jobs.server_status import ModelVersion, Overview, Training, TrainingPlan, fetch_overview
 from TumorLoopLib.panel import sentences
-from TumorLoopLib.panel.context import Desk
-from TumorLoopLib.panel.curve_view import CurveView
-from TumorLoopLib.panel.dialogs import confirm
+from TumorLoopLib.panel.context import PanelContext
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import OVERVIEW, TRAIN, VERSIONS, PanelState
-from TumorLoopLib.panel.tables import Table
-from TumorLoopLib.panel.texts import duration, ended, moment, ratio
-from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, PLAIN, allow, show_text
+from TumorLoopLib.panel.texts import as_sentence, duration, local_time, ratio
+from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, PLAIN, enable, show_text
 
 REGIONS = ("WT", "TC", "ET")
 
@@ -22,13 +19,13 @@ REGIONS = ("WT", "TC", "ET")
 class RetrainSection(Section):
     """Retrain, Stop, the curve, and the versions."""
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
+    def __init__(self, context: PanelContext) -> None:
+        super().__init__(context)
         ui = self.ui
-        self._curve = CurveView(ui.curveLabel)
+        self._curve = context.services.curve_view(ui.curveLabel)
         headers = [_("Version"), _("Trained"), _("Dice"), _("Parent")]
-        self._table = Table(ui.versionsTable, headers, stretch=1, on_choice=desk.changed)
-        self._seen = ("", "")
+        self._table = context.services.table(ui.versionsTable, headers, stretch=1, on_choice=context.changed)
+        self._last_seen = ("", "")
         ui.retrainButton.connect("clicked(bool)", self._retrain)
         ui.stopButton.connect("clicked(bool)", self._stop)
         ui.useVersionButton.connect("clicked(bool)", self._use_version)
@@ -36,20 +33,30 @@ class RetrainSection(Section):
 
     @property
     def chosen(self) -> str:
-        """The version chosen in the table; empty if none is."""
+        """The version selected in the table; empty if none is."""
         return self._table.chosen
+
+    @property
+    def training(self) -> Training:
+        """The server's last training."""
+        status = self.context.server_status
+        return status.training if status is not None else Training()
 
     def show(self, state: PanelState) -> None:
         """Show the plan, the training and the versions."""
-        ui, known = self.ui, self.desk.overview
-        training = self.desk.pulse.training if self.desk.pulse is not None else Training()
+        ui, known = self.ui, self.context.overview
+        training = self.training
         reason = state.reason_retrain()
-        allow(ui.retrainButton, reason, _("Learn from the new corrections; promoted only if it is not worse"))
+        enable(
+            ui.retrainButton,
+            reason,
+            _("Train on the new corrections; the new version is promoted only if it is not worse"),
+        )
         show_text(ui.retrainReason, "" if state.training else reason)
-        allow(ui.stopButton, state.reason_stop(), _("Stop the training; the model in use stays as it is"))
-        allow(ui.useVersionButton, state.reason_use_version(), _("Segment with the chosen version from now on"))
-        why_no_way_back = self._why_no_way_back(state)
-        allow(ui.rollbackButton, why_no_way_back, _("Go back to the version in use before the last promotion"))
+        enable(ui.stopButton, state.reason_stop(), _("Stop the training; the model in use stays as it is"))
+        enable(ui.useVersionButton, state.reason_use_version(), _("Segment with the chosen version from now on"))
+        tip = _("Go back to the version that was in use before the last promotion")
+        enable(ui.rollbackButton, self._reason_rollback(state), tip)
         ui.epochsSpin.enabled = not reason
         has_plan = known is not None and known.plan.new > 0 and not state.training
         show_text(ui.planText, plan_text(known.plan) if known is not None and has_plan else "")
@@ -58,91 +65,93 @@ class RetrainSection(Section):
         self._table.fill(*version_rows(known.versions if known is not None else ()))
 
     def tick(self) -> None:
-        """Ask for the plan and the versions when they may have changed."""
-        pulse = self.desk.pulse
-        if pulse is None:
+        """Fetch the plan and the versions when they may have changed."""
+        status = self.context.server_status
+        if status is None:
             return
-        self._curve.show(pulse.training)  # drawn anew when the dock or the theme has changed
-        seen = (pulse.training.run + pulse.training.state, pulse.model_version)
-        if seen != self._seen:
-            ended = self._seen[0] and not pulse.training.active
-            self._seen = seen
-            self.desk.stale = True
-            if ended and pulse.training.state in ("done", "failed", "stopped"):
-                self._tell_end(pulse.training)
-        if self.desk.stale and not self.desk.jobs.running(OVERVIEW):
-            self.desk.stale = False
-            connection = self.desk.connection()
-            self.desk.run(
+        training = status.training
+        self._curve.show(training)  # drawn again when the size or the theme has changed
+        seen = (training.run + training.state, status.model_version)
+        if seen != self._last_seen:
+            ended = self._last_seen[0] and training.state in ("done", "failed", "stopped")
+            self._last_seen = seen
+            self.context.overview_stale = True
+            if ended:
+                self._announce_end(training)
+        if self.context.overview_stale and not self.context.jobs.running(OVERVIEW):
+            self.context.overview_stale = False
+            connection = self.context.connection()
+            self.context.run(
                 OVERVIEW,
-                lambda reporter: overview(connection.client()),
-                self._overlooked,
-                trouble=_("The server's model versions could not be listed."),
+                lambda reporter: fetch_overview(connection.client()),
+                self._show_overview,
+                failure=_("The server's model versions could not be listed."),
             )
 
-    # === What the clinician does ===
+    # === User input ===
 
     def _retrain(self) -> None:
-        epochs = int(self.desk.parameters.epochs)
+        epochs = int(self.context.parameters.epochs)
         params = {"max_epochs": epochs} if epochs > 0 else {}
-        connection = self.desk.connection()
-        self.desk.say(_("The training is being started …"), BUSY)
-        self.desk.run(
+        connection = self.context.connection()
+        self.context.show_status(_("The training is being started …"), BUSY)
+        self.context.run(
             TRAIN,
             lambda reporter: connection.client().train(params=params),
-            lambda _task: self._asked(_("The training has started. You can go on working meanwhile.")),
-            trouble=_("No training was started."),
+            lambda _task: self._requested(_("The training has started. You can continue to work.")),
+            failure=_("The training was not started."),
         )
 
     def _stop(self) -> None:
         text = _("Stop the training? The model in use stays as it is.")
-        if not confirm(text, _("Stop the training?")):
+        if not self.context.services.confirm(text, _("Stop the training?")):
             return
-        connection = self.desk.connection()
-        self.desk.run(
+        connection = self.context.connection()
+        self.context.run(
             TRAIN,
             lambda reporter: connection.client().stop_training(),
-            lambda _task: self._asked(_("The training is being stopped.")),
-            trouble=_("The training could not be stopped."),
+            lambda _task: self._requested(_("The training is being stopped.")),
+            failure=_("The training could not be stopped."),
         )
 
     def _use_version(self) -> None:
         version = self.chosen
-        text = _("Segment with {version} from now on? Everybody who uses this server gets it.")
-        if confirm(text.format(version=version), _("Change the model in use?")):
-            connection = self.desk.connection()
+        text = _("Segment with {version} from now on? This changes the model for everyone who uses this server.")
+        if self.context.services.confirm(text.format(version=version), _("Change the model in use?")):
+            connection = self.context.connection()
             self._change_version(lambda: connection.client().promote(version))
 
     def _roll_back(self) -> None:
         text = _(
-            "Go back to the model that was in use before the last promotion? Everybody who uses this server gets it."
+            "Go back to the model that was in use before the last promotion? "
+            "This changes the model for everyone who uses this server."
         )
-        if confirm(text, _("Change the model in use?")):
-            connection = self.desk.connection()
+        if self.context.services.confirm(text, _("Change the model in use?")):
+            connection = self.context.connection()
             self._change_version(lambda: connection.client().rollback())
 
     def _change_version(self, change: Any) -> None:
-        self.desk.run(
+        self.context.run(
             VERSIONS,
             lambda reporter: change(),
-            lambda version: self._asked(_("{version} is in use now.").format(version=version.get("id"))),
-            trouble=_("The model in use is the same as before."),
+            lambda version: self._requested(_("{version} is now in use.").format(version=version.get("id"))),
+            failure=_("The model in use did not change."),
         )
 
-    def _asked(self, text: str) -> None:
-        self.desk.say(text, GOOD)
-        self.desk.stale = True
-        self.desk.on_lost()  # look at the server at once
+    def _requested(self, text: str) -> None:
+        self.context.show_status(text, GOOD)
+        self.context.overview_stale = True
+        self.context.poll_server_soon()
 
-    # === What is shown ===
+    # === Display ===
 
-    def _overlooked(self, found: Overview) -> None:
-        self.desk.overview = found
+    def _show_overview(self, found: Overview) -> None:
+        self.context.overview = found
 
     def _show_training(self, training: Training) -> None:
         ui = self.ui
         ui.trainingBar.setVisible(training.active)
-        show_text(ui.trainingText, sentences.of_training(training) if training.active else "")
+        show_text(ui.trainingText, sentences.training_text(training) if training.active else "")
         if training.active:
             counted = training.state == "training" and training.total_epochs > 0
             ui.trainingBar.maximum = training.total_epochs if counted else 0
@@ -151,42 +160,46 @@ class RetrainSection(Section):
 
     def _result(self, training: Training) -> str:
         if training.state == "failed":
-            return _("The training failed: {message} The model in use is the same as before.").format(
-                message=ended(training.message)
+            return _("The training failed: {message} The model in use did not change.").format(
+                message=as_sentence(training.message)
             )
         if training.state == "stopped":
-            return _("The training was stopped. The model in use is the same as before.")
-        if training.state != "done" or self.desk.overview is None:
+            return _("The training was stopped. The model in use did not change.")
+        if training.state != "done" or self.context.overview is None:
             return ""
-        version = next((one for one in self.desk.overview.versions if one.id == training.version), None)
+        version = next((one for one in self.context.overview.versions if one.id == training.version), None)
         return result_text(version) if version is not None else training.verdict
 
-    def _tell_end(self, training: Training) -> None:
+    def _announce_end(self, training: Training) -> None:
         if training.state == "done" and training.promoted:
-            self.desk.say(_("The training is done: {version} is in use now.").format(version=training.version), GOOD)
+            self.context.show_status(
+                _("The training is done: {version} is now in use.").format(version=training.version), GOOD
+            )
         elif training.state == "done":
-            text = _("The training is done, but {version} is worse and was not promoted. The model in use stays.")
-            self.desk.say(text.format(version=training.version), PLAIN)
+            text = _("The training is done. {version} is worse and was not promoted; the model in use did not change.")
+            self.context.show_status(text.format(version=training.version), PLAIN)
         elif training.state == "failed":
-            self.desk.say(_("The training failed: {message}").format(message=ended(training.message)), BAD)
+            self.context.show_status(
+                _("The training failed: {message}").format(message=as_sentence(training.message)), BAD
+            )
         else:
-            self.desk.say(_("The training was stopped; the model in use is the same as before."))
+            self.context.show_status(_("The training was stopped; the model in use did not change."))
 
-    def _why_no_way_back(self, state: PanelState) -> str:
+    def _reason_rollback(self, state: PanelState) -> str:
         if not state.connected:
             return state.reason_use_version()
         if VERSIONS in state.busy:
-            return _("Just a moment: the server is being asked.")
-        known = self.desk.overview
+            return _("The request is being sent.")
+        known = self.context.overview
         current = next((one for one in known.versions if one.current), None) if known is not None else None
         if current is None or not current.parent:
-            return _("The model in use is the first one.")
+            return _("The model in use is the first version.")
         return ""
 
 
-def plan_text(plan: Plan) -> str:
-    """Say what a training would do."""
-    text = _("New corrections: {new} (of {total} in all). Starts from {parent}.").format(
+def plan_text(plan: TrainingPlan) -> str:
+    """Describe what a training would do."""
+    text = _("New corrections: {new} ({total} in total). Starts from {parent}.").format(
         new=plan.new, total=plan.total, parent=plan.parent
     )
     if plan.expected_seconds:
@@ -197,11 +210,9 @@ def plan_text(plan: Plan) -> str:
 
 
 def result_text(version: ModelVersion) -> str:
-    """Say how a new version was judged against its parent, region by region."""
+    """Compare a new version with its parent, region by region."""
     count = version.judged_on
-    head = (
-        _("Mean Dice on one validation case:") if count == 1 else _("Mean Dice on the same {count} validation cases:")
-    )
+    head = _("Mean Dice on one validation case:") if count == 1 else _("Mean Dice on {count} validation cases:")
     lines = [
         head.format(count=count),
         *(
@@ -216,12 +227,12 @@ def result_text(version: ModelVersion) -> str:
 
 
 def version_rows(versions: tuple[ModelVersion, ...]) -> tuple[list[list[str]], list[str], list[str]]:
-    """Return the rows of the table of versions, the newest first, with their ids and tool tips."""
+    """Return the rows of the versions table, newest first, with their ids and tool tips."""
     rows, ids, tips = [], [], []
     for version in reversed(versions):
         name = _("{version} (in use)").format(version=version.id) if version.current else version.id
-        when = moment(version.created)
+        when = local_time(version.created)
         rows.append([name, when, ratio(version.after.get("mean")), version.parent or "–"])
         ids.append(version.id)
-        tips.append(version.verdict or _("The first model."))
+        tips.append(version.verdict or _("The first version."))
     return rows, ids, tips

@@ -1,23 +1,21 @@
-"""The section Auto-segment: four volumes go out, a new segmentation comes back."""
+"""The section Auto-segment: the server segments the four volumes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import slicer
-
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
-from TumorLoopLib.jobs import segment_and_submit as errands
+from TumorLoopLib.jobs import segment_and_submit
 from TumorLoopLib.jobs.jobs import Progress
-from TumorLoopLib.jobs.segment_and_submit import REFERENCE, Answer, SegmentOrder
+from TumorLoopLib.jobs.segment_and_submit import REFERENCE, SegmentationRequest, SegmentationResult
 from TumorLoopLib.panel import sentences
-from TumorLoopLib.panel.consent import may_send
-from TumorLoopLib.panel.context import Connection, Desk
+from TumorLoopLib.panel.consent import confirm_upload
+from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import SEGMENT, PanelState
 from TumorLoopLib.panel.texts import duration
-from TumorLoopLib.panel.widgets import BUSY, GOOD, allow, show_bar, show_text
+from TumorLoopLib.panel.widgets import BUSY, GOOD, enable, show_progress, show_text
 from TumorLoopLib.scene import segments, views
 from TumorLoopLib.scene.inputs import MAP_ATTRIBUTE
 from TumorLoopLib.scene.labels import LabelSet
@@ -29,12 +27,12 @@ class SegmentSection(Section):
     """Auto-segment, its progress, and Cancel.
 
     Args:
-        desk: Shared.
+        context: Shared.
         snapshots: Copies the volumes.
     """
 
-    def __init__(self, desk: Desk, snapshots: SnapshotQueue) -> None:
-        super().__init__(desk)
+    def __init__(self, context: PanelContext, snapshots: SnapshotQueue) -> None:
+        super().__init__(context)
         self._snapshots = snapshots
         self.ui.segmentButton.connect("clicked(bool)", self._segment)
         self.ui.segmentCancelButton.connect("clicked(bool)", self._cancel)
@@ -44,92 +42,92 @@ class SegmentSection(Section):
         ui = self.ui
         running = SEGMENT in state.busy
         reason = state.reason_segment()
-        allow(ui.segmentButton, reason, _("Have the model segment the four volumes; the result is a new segmentation"))
+        enable(ui.segmentButton, reason, _("Have the model segment the four volumes; the result is a new segmentation"))
         show_text(ui.segmentReason, "" if running else reason)
         ui.mapCheck.enabled = not running
         ui.segmentBar.setVisible(running)
         ui.segmentProgress.setVisible(running)
-        cancelling = self.desk.jobs.cancelling(SEGMENT)
+        cancelling = self.context.jobs.cancelling(SEGMENT)
         ui.segmentCancelButton.enabled = running and not cancelling
         ui.segmentCancelButton.text = _("Cancelling …") if cancelling else _("Cancel")
 
     def leave_scene(self) -> None:
-        """Take the last answer's facts away."""
+        """Remove the text about the last result."""
         show_text(self.ui.answerText, "")
 
     def _segment(self) -> None:
-        if not may_send(self.desk):
+        if not confirm_upload(self.context):
             return
-        assert self.desk.pulse is not None  # the button is disabled without
+        assert self.context.server_status is not None  # the button is disabled without
         try:
-            labels = LabelSet.from_info(self.desk.pulse.info)
+            labels = LabelSet.from_info(self.context.server_status.info)
         except ClientError as error:
             self._fail(error)
             return
         show_text(self.ui.answerText, "")
         self.ui.segmentProgress.text = ""
-        self.desk.say(_("The volumes are being segmented …"), BUSY)
-        connection = self.desk.connection()  # the one that was agreed to: the address may be changed meanwhile
+        self.context.show_status(_("The volumes are being segmented …"), BUSY)
+        connection = self.context.connection()  # the address may be changed before the volumes are sent
 
         def send(volumes: Snapshots) -> None:
             self._send(volumes, labels, connection)
 
-        self._snapshots.request(SEGMENT, self.desk.parameters, send, self._fail, self._cancelled)
-        self.desk.changed()
+        self._snapshots.request(SEGMENT, self.context.parameters, send, self._fail, self._cancelled)
+        self.context.changed()
 
     def _send(self, snapshots: Snapshots, labels: LabelSet, connection: Connection) -> None:
-        order = SegmentOrder(snapshots, self.desk.served, self.ui.mapCheck.checked)
-        sent, folder = self.desk.sent, self.desk.folder
-        self.desk.run(
+        request = SegmentationRequest(snapshots, self.context.downloaded, self.ui.mapCheck.checked)
+        uploaded, folder = self.context.uploaded, self.context.folder
+        self.context.run(
             SEGMENT,
-            lambda reporter: errands.segment(connection.client(), order, sent, reporter, folder),
-            lambda answer: self._show_answer(answer, order, labels),
-            trouble=_("There is no new segmentation; what you had is untouched."),
+            lambda reporter: segment_and_submit.segment(connection.client(), request, uploaded, reporter, folder),
+            lambda result: self._show_result(result, request, labels),
+            failure=_("Nothing was segmented; your segmentations did not change."),
             cancelled=self._cancelled,
             progress=self._show_progress,
         )
 
     def _fail(self, error: ClientError) -> None:
-        self.desk.fail(error, _("Nothing was segmented."))
+        self.context.show_error(error, _("Nothing was segmented."))
 
     def _cancelled(self) -> None:
-        self.desk.say(_("The segmentation was cancelled; nothing was changed."))
+        self.context.show_status(_("The segmentation was cancelled; nothing changed."))
 
     def _cancel(self) -> None:
         self._snapshots.cancel(SEGMENT)
-        self.desk.jobs.cancel(SEGMENT)
-        self.desk.changed()
+        self.context.jobs.cancel(SEGMENT)
+        self.context.changed()
 
     def _show_progress(self, progress: Progress, _partial: Any) -> None:
-        self.ui.segmentProgress.text = sentences.of_progress(progress)
-        show_bar(self.ui.segmentBar, progress)
+        self.ui.segmentProgress.text = sentences.progress_text(progress)
+        show_progress(self.ui.segmentBar, progress)
 
-    def _show_answer(self, answer: Answer, order: SegmentOrder, labels: LabelSet) -> None:
-        """Put an answer into the scene, as a new segmentation beside what is there."""
-        reference = slicer.mrmlScene.GetNodeByID(order.snapshots[REFERENCE].node_id)
+    def _show_result(self, result: SegmentationResult, request: SegmentationRequest, labels: LabelSet) -> None:
+        """Add the result to the scene as a new segmentation."""
+        reference = self.context.services.scene.GetNodeByID(request.snapshots[REFERENCE].node_id)
         if reference is None:
-            self.desk.say(_("The T1 volume with contrast was removed meanwhile; the answer was dropped."))
+            self.context.show_status(_("The T1 volume with contrast was removed, so the result was discarded."))
             return
-        parameters = self.desk.parameters
-        name = _("{case} by {model}").format(case=parameters.case_id or reference.GetName(), model=answer.model_version)
-        segmentation = segments.add_segmentation(answer.array, answer.ijk_to_ras, labels, reference, name)
-        with slicer.util.NodeModify(parameters):  # one change, and so one look at everything instead of four
+        parameters = self.context.parameters
+        name = _("{case} by {model}").format(case=parameters.case_id or reference.GetName(), model=result.model_version)
+        segmentation = segments.add_segmentation(result.array, result.ijk_to_ras, labels, reference, name)
+        with self.context.services.modify(parameters):
             parameters.label_set = labels.to_json()
-            parameters.model_version = answer.model_version
-            parameters.answer = segments.keep_answer(answer.array, answer.ijk_to_ras, reference, name)
+            parameters.model_version = result.model_version
+            parameters.answer = segments.keep_answer(result.array, result.ijk_to_ras, reference, name)
             parameters.segmentation = segmentation
-            self.desk.submitted = ""
-        self._show_map(answer, name)
-        show_text(self.ui.answerText, _facts(answer))
-        self.desk.say(_("Here is the model's segmentation. Correct it, then submit it."), GOOD)
+            self.context.submitted = ""
+        self._show_map(result, name)
+        show_text(self.ui.answerText, _details(result))
+        self.context.show_status(_("The segmentation is ready. Correct it, then submit it."), GOOD)
 
-    def _show_map(self, answer: Answer, name: str) -> None:
-        parameters = self.desk.parameters
-        if answer.uncertainty is None:
+    def _show_map(self, result: SegmentationResult, name: str) -> None:
+        parameters = self.context.parameters
+        if result.uncertainty is None:
             parameters.uncertainty = None
             views.show_map(None, 0.0)
             return
-        array, ijk_to_ras = answer.uncertainty
+        array, ijk_to_ras = result.uncertainty
         node = add_volume(array, ijk_to_ras, _("Uncertainty of {name}").format(name=name), "")
         node.SetAttribute(MAP_ATTRIBUTE, "entropy")
         views.style_map(node, float(array.max()))
@@ -137,10 +135,10 @@ class SegmentSection(Section):
         views.show_map(node, self.ui.mapSlider.value / 100)
 
 
-def _facts(answer: Answer) -> str:
-    seconds = answer.facts.get("seconds")
+def _details(result: SegmentationResult) -> str:
+    seconds = result.details.get("seconds")
     total = seconds.get("total") if isinstance(seconds, dict) else None
-    lines = [_("By model {version}.").format(version=answer.model_version)]
+    lines = [_("By model {version}.").format(version=result.model_version)]
     if isinstance(total, (int, float)):
-        lines = [_("By model {version}, in {time}.").format(version=answer.model_version, time=duration(total))]
-    return "\n".join([*lines, *(str(warning) for warning in answer.facts.get("warnings") or ())])
+        lines = [_("By model {version}, in {time}.").format(version=result.model_version, time=duration(total))]
+    return "\n".join([*lines, *(str(warning) for warning in result.details.get("warnings") or ())])

@@ -1,6 +1,6 @@
-"""What this user's Slicer remembers between sessions: servers, tokens, name, consent, and the local server.
+"""The user's settings: servers, tokens, name, consent, and the local server.
 
-Slicer's settings return a list of one as a text and numbers as texts, so everything is kept as JSON.
+Slicer's settings return a list of one item as a string and numbers as strings, so everything is stored as JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from TumorLoopLib.client.address import Address
 from TumorLoopLib.client.errors import ClientError
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8000"
-#: Addresses kept in the history.
+#: Addresses that are kept.
 HISTORY = 10
 _GROUP = "TumorLoop"
 
@@ -44,7 +44,7 @@ class Settings:
 
     @property
     def addresses(self) -> list[str]:
-        """The servers used so far, the last one first; never empty."""
+        """The servers used so far, last one first; never empty."""
         kept = self._read("addresses", [])
         return [str(address) for address in kept] if isinstance(kept, list) and kept else [DEFAULT_ADDRESS]
 
@@ -54,19 +54,19 @@ class Settings:
         self._write("addresses", [address, *others][:HISTORY])
 
     def token(self, address: str) -> str:
-        """Return the access token for a server; a token is never sent to another one."""
+        """Return the access token of a server; it is never sent to another one."""
         return str(self._dictionary("tokens").get(_server(address), ""))
 
     def set_token(self, address: str, token: str) -> None:
-        """Keep the access token for a server; an empty one is forgotten."""
+        """Store the access token of a server; an empty one deletes it."""
         self._change("tokens", _server(address), token.strip())
 
     def consented(self, address: str) -> bool:
-        """Tell whether images may go to a server: the clinician agreed, or it is this machine."""
+        """Return whether images may be sent to a server: the user agreed, or it is this machine."""
         return is_this_machine(address) or bool(self._dictionary("consent").get(_server(address)))
 
     def consent(self, address: str) -> None:
-        """Remember that the clinician agreed."""
+        """Record that the user agreed."""
         self._change("consent", _server(address), "yes")
 
     # === The user ===
@@ -85,7 +85,7 @@ class Settings:
 
     @property
     def server_command(self) -> list[str]:
-        """The command that starts a server on this machine; empty for the one that is found by itself."""
+        """The command that starts a server on this machine; empty for the installed one."""
         kept = self._read("server command", [])
         return [str(word) for word in kept] if isinstance(kept, list) else []
 
@@ -111,8 +111,6 @@ class Settings:
     def case_folder(self, folder: str) -> None:
         self._write("case folder", folder)
 
-    # === Parts ===
-
     def _read(self, key: str, default: Any) -> Any:
         kept = self._store.value(f"{_GROUP}/{key}")
         if not isinstance(kept, str):
@@ -135,7 +133,7 @@ class Settings:
 
 
 def is_this_machine(address: str) -> bool:
-    """Tell whether an address is this very machine.
+    """Return whether an address is this machine.
 
     Examples:
         >>> is_this_machine("http://127.0.0.1:8000"), is_this_machine("localhost:9"), is_this_machine("127.example.org")
@@ -156,7 +154,7 @@ def _host(address: str) -> str | None:
 
 
 def _server(address: str) -> str:
-    """Return the one way to write an address, as a key."""
+    """Return the canonical form of an address, as a key."""
     try:
         return str(Address.parse(address))
     except ClientError:

@@ -1,7 +1,7 @@
-"""What the clinician can do now, and why not the rest: one typed object, from which every button follows.
+"""What the user can do now, and why not the rest: one typed object, from which every button follows.
 
-Each ``reason_...`` method returns an empty text when the action is possible, otherwise the sentence that the panel
-shows beside the disabled button. Nothing else in the panel decides whether a button is enabled.
+Each ``reason_...`` method returns an empty text if the action is possible, otherwise the sentence that the panel
+shows next to the disabled button. Nothing else in the panel decides whether a button is enabled.
 """
 
 from __future__ import annotations
@@ -11,49 +11,39 @@ from dataclasses import dataclass
 from TumorLoopLib.i18n import _
 
 #: Kinds of jobs, see :class:`TumorLoopLib.jobs.jobs.Jobs`.
-TEST, PULSE, OVERVIEW, CASE, SEGMENT, SUBMIT, TRAIN, VERSIONS, VOLUMES, START_SERVER, DIGEST, HISTORY = (
-    "test",
-    "pulse",
-    "overview",
-    "case",
-    "segment",
-    "submit",
-    "train",
-    "versions",
-    "volumes",
-    "start server",
-    "digest",
-    "history",
-)
+TEST, STATUS, OVERVIEW, CASE, SEGMENT, SUBMIT = "test", "status", "overview", "case", "segment", "submit"
+TRAIN, VERSIONS, VOLUMES, START_SERVER, DIGEST, HISTORY = (
+    "train", "versions", "volumes", "start server", "digest", "history"
+)  # fmt: skip
 
-#: Those that are about the scene, and end with it. What is asked of the server itself goes on.
-OF_SCENE = frozenset({CASE, SEGMENT, SUBMIT, VOLUMES, DIGEST, HISTORY})
-#: Those of them that the clinician asked for.
-ASKED_FOR = frozenset({CASE, SEGMENT, SUBMIT})
+#: Jobs that work on the scene, and end with it. Requests about the server itself continue.
+SCENE_JOBS = frozenset({CASE, SEGMENT, SUBMIT, VOLUMES, DIGEST, HISTORY})
+#: Those of them that the user started.
+USER_JOBS = frozenset({CASE, SEGMENT, SUBMIT})
 
-#: The sections in the order in which a clinician goes through them.
+#: The steps in the order in which a user takes them.
 SERVER_STEP, CASE_STEP, SEGMENT_STEP, CORRECT_STEP, RETRAIN_STEP = "server", "case", "segment", "correct", "retrain"
 
 
 @dataclass(frozen=True)
 class PanelState:
-    """Everything that decides what is possible.
+    """Everything that determines what is possible.
 
     Attributes:
-        address: Of the server; empty if none was given.
-        connected: Whether the server answered when it was last asked.
+        address: Of the server; empty if there is none.
+        connected: Whether the server answered the last request for its status.
         busy: Kinds of the jobs that are running.
         volumes_problem: Why the four volumes cannot be segmented; empty if they can.
         case_id: The name of the case.
-        has_segmentation: Whether a segmentation is chosen.
-        submitted: Whether the chosen segmentation was submitted.
+        has_segmentation: Whether a segmentation is selected.
+        submitted: Whether the selected segmentation was submitted.
         cases_total: Cases on the server.
         cases_left: Those without a final label.
-        new_corrections: Final labels the served model has not learned from; ``None`` if not known.
+        new_corrections: Final labels the model in use was not trained on; ``None`` if not known.
         training: Whether the server is training.
-        current_version: The model that is served.
-        chosen_version: The model version chosen in the table; empty if none is.
-        chosen_label: The label version chosen in the history; empty if none is.
+        current_version: The model version in use.
+        chosen_version: The model version selected in the table; empty if none is.
+        chosen_label: The label version selected in the history; empty if none is.
         local_server: Why no server can be started on this machine; empty if one can.
         own_server: Whether a server that this panel started is running.
     """
@@ -86,7 +76,7 @@ class PanelState:
         if START_SERVER in self.busy:
             return _("The server is starting.")
         if self.own_server:
-            return _("The server that this panel started is running.")
+            return _("A server started from this panel is running.")
         return self.local_server
 
     def reason_volumes(self) -> str:
@@ -98,15 +88,13 @@ class PanelState:
         if self._reason_server():
             return self._reason_server()
         if self.cases_total == 0:
-            return _("The server has no cases yet. Load one from a folder, or take a sample case.")
+            return _("The server has no cases yet. Load one from a folder, or open a sample case.")
         if self.cases_left == 0:
-            return _("All {total} cases on the server have a final label. There is none left to do.").format(
-                total=self.cases_total
-            )
+            return _("All {total} cases on the server have a final label.").format(total=self.cases_total)
         return self._reason_busy()
 
     def reason_sample(self) -> str:
-        """Why no sample case can be made."""
+        """Why no sample case can be opened."""
         return self._reason_server() or self._reason_busy()
 
     def reason_segment(self) -> str:
@@ -114,7 +102,7 @@ class PanelState:
         return self._reason_server() or self.volumes_problem or self._reason_busy()
 
     def reason_submit(self) -> str:
-        """Why nothing can be submitted."""
+        """Why the segmentation cannot be submitted."""
         if self._reason_server():
             return self._reason_server()
         if not self.has_segmentation:
@@ -122,7 +110,7 @@ class PanelState:
         if self.volumes_problem:
             return self.volumes_problem
         if not self.case_id.strip():
-            return _("Give the case a name first, under Case.")
+            return _("Enter a name for the case first, under Case.")
         return self._reason_busy()
 
     def reason_load_label(self) -> str:
@@ -138,33 +126,33 @@ class PanelState:
         if self._reason_server():
             return self._reason_server()
         if TRAIN in self.busy:
-            return _("Just a moment: the server is being asked.")
+            return _("The request is being sent.")
         if self.training:
             return _("A training is running.")
         if self.new_corrections is None:
-            return _("The server is being asked what there is to learn.")
+            return _("Checking for new corrections …")
         if self.new_corrections == 0:
-            return _("There are no new corrections to learn from. Submit one as final first.")
+            return _("There are no new corrections to train on. Submit one as final first.")
         return ""
 
     def reason_stop(self) -> str:
         """Why no training can be stopped."""
         if TRAIN in self.busy:
-            return _("Just a moment: the server is being asked.")
+            return _("The request is being sent.")
         return "" if self.training else _("No training is running.")
 
     def reason_use_version(self) -> str:
-        """Why the chosen model version cannot be put to use."""
+        """Why the selected model version cannot be used."""
         if self._reason_server():
             return self._reason_server()
         if not self.chosen_version:
             return _("Choose a version in the table first.")
         if self.chosen_version == self.current_version:
-            return _("{version} is in use already.").format(version=self.chosen_version)
-        return _("Just a moment: the server is being asked.") if VERSIONS in self.busy else ""
+            return _("{version} is already in use.").format(version=self.chosen_version)
+        return _("The request is being sent.") if VERSIONS in self.busy else ""
 
     def step(self) -> str:
-        """Return where the clinician is now; nothing that others do takes a correction under way out of sight."""
+        """Return the user's step; nothing that others do hides a correction that is not submitted."""
         if self.has_segmentation and not self.submitted:
             return CORRECT_STEP
         if not self.connected:
@@ -175,12 +163,12 @@ class PanelState:
 
     def _reason_server(self) -> str:
         if not self.connected:
-            return _("There is no connection to a server. Test it under Server.")
+            return _("There is no connection to a server. Test the connection under Server.")
         return ""
 
     def _reason_busy(self) -> str:
         if SEGMENT in self.busy:
-            return _("A segmentation is running. Wait for it, or cancel it.")
+            return _("A segmentation is running. Wait until it is done, or cancel it.")
         if SUBMIT in self.busy:
             return _("The label is being submitted.")
         if CASE in self.busy:

@@ -1,4 +1,4 @@
-"""A table of texts in which at most one row is chosen, by an id of its own."""
+"""A table of text in which at most one row is selected; rows have ids."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _ROW_HEIGHT, _TITLE_HEIGHT = 22, 28
 _SHOWN = 4
 
 
-class Table:
-    """A ``QTableWidget`` that is filled anew now and then.
+class QtTable:
+    """A ``QTableWidget`` that is filled again and again.
 
     Args:
         widget: The table.
-        headers: Titles of its columns; the first column takes the room that is left.
-        stretch: Another column that takes the room instead.
-        on_choice: Called when another row is chosen.
+        headers: Titles of its columns.
+        stretch: The column that takes the space that is left.
+        on_choice: Called when another row is selected.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Table:
 
     @property
     def chosen(self) -> str:
-        """The id of the chosen row; empty if none is."""
+        """The id of the selected row; empty if none is."""
         row = self._widget.currentRow()
         chosen = 0 <= row < len(self._ids) and bool(self._widget.selectedItems())
         return self._ids[row] if chosen else ""
 
     def fill(self, rows: Sequence[Sequence[str]], ids: Sequence[str] = (), tips: Sequence[str] = ()) -> None:
-        """Show rows; a chosen one stays chosen if it is among them.
+        """Show rows; a selected one stays selected if it is among them.
 
         Args:
-            rows: Their texts.
+            rows: Their text.
             ids: Of the rows.
-            tips: What is shown when the mouse rests on a row.
+            tips: Tool tips of the rows.
         """
         wanted = [list(row) for row in rows]
         if wanted == self._rows and list(ids) == self._ids:
@@ -83,7 +83,3 @@ class Table:
     def _fit(self, rows: int) -> None:
         """Make the table as high as its rows, within limits."""
         self._widget.setFixedHeight(_TITLE_HEIGHT + _ROW_HEIGHT * min(max(1, rows), _SHOWN))
-
-    def clear(self) -> None:
-        """Show no rows."""
-        self.fill([])

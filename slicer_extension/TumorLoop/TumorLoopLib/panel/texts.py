@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and times for display."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from datetime import datetime
 from TumorLoopLib.i18n import _
 
 
-def ended(text: str) -> str:
-    """Return a text that ends as a sentence does, so that another one may follow.
+def as_sentence(text: str) -> str:
+    """Return a text with a full stop at its end, so that another sentence may follow.
 
     Examples:
-        >>> ended("Invalid token"), ended("Try again.")
+        >>> as_sentence("Invalid token"), as_sentence("Try again.")
         ('Invalid token.', 'Try again.')
     """
     text = text.strip()
     return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
-def moment(iso_time: str) -> str:
-    """Return an ISO time of the server in the time zone of this machine, to the minute.
+def local_time(iso_time: str) -> str:
+    """Return an ISO time in the local time zone, to the minute.
 
     Examples:
-        >>> moment("")
+        >>> local_time("")
         ''
     """
     try:
@@ -43,7 +43,7 @@ def megabytes(count: int) -> str:
 
 
 def milliliters(value: float | None) -> str:
-    """Return a volume with as many decimals as it deserves; a dash for none.
+    """Return a volume with one decimal, below 1 mL with two; a dash for none.
 
     Examples:
         >>> milliliters(0.123), milliliters(34.56), milliliters(None)
@@ -55,12 +55,12 @@ def milliliters(value: float | None) -> str:
 
 
 def ratio(value: object) -> str:
-    """Return a Dice value with two decimals; a dash for what is none."""
+    """Return a Dice value with two decimals; a dash for anything else."""
     return f"{value:.2f}" if isinstance(value, (int, float)) and value == value else "–"
 
 
 def percent(share: float) -> str:
-    """Return a share between 0 and 1 as whole percent.
+    """Return a share between 0 and 1 as a whole percentage.
 
     Examples:
         >>> percent(0.426)
@@ -70,7 +70,7 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them.
+    """Return a duration in seconds, minutes or hours.
 
     Examples:
         >>> duration(8), duration(95), duration(4000)

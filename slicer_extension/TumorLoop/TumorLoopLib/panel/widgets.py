@@ -1,4 +1,4 @@
-"""Showing things in widgets."""
+"""Showing values in widgets."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from TumorLoopLib.panel import sentences
 
 #: Tones of the status line.
 PLAIN, BUSY, GOOD, BAD = "plain", "busy", "good", "bad"
-
-
 #: Colors of the lights, readable on light and dark backgrounds; the only colors the panel sets.
 LIGHTS = {PLAIN: "#8a8a8a", BUSY: "#d98a00", GOOD: "#2e9e4f", BAD: "#d6453d"}
 
 
 def show_light(label: Any, tone: str) -> None:
-    """Color a light; its tone is kept in a property, for those who cannot see colors' names."""
+    """Color a light; a property of the label holds the tone."""
     label.setStyleSheet(f"color: {LIGHTS[tone]}")
     label.setProperty("tone", tone)
 
 
 def show_text(label: Any, text: str) -> None:
-    """Show a text, or nothing and no gap."""
+    """Show a text; an empty one hides the label, so that no gap is left."""
     label.text = text
     label.setVisible(bool(text))
 
 
-def show_line(edit: Any, text: str) -> None:
-    """Show a text in a field, unless it stands there: written anew it takes the cursor away from where one types.
+def set_field_text(edit: Any, text: str) -> None:
+    """Set the text of a field unless it is there already: setting it moves the cursor while the user types.
 
     Slicer's own binding of fields to parameters does that: https://github.com/Slicer/Slicer/issues/8620.
     """
@@ -36,7 +34,7 @@ def show_line(edit: Any, text: str) -> None:
         edit.text = text
 
 
-def press(button: Any, down: bool) -> None:
+def set_pressed(button: Any, down: bool) -> None:
     """Show a toggle button as pressed or not; bold as well, because dark themes hardly shade a pressed button."""
     button.checked = down
     font = button.font
@@ -44,14 +42,14 @@ def press(button: Any, down: bool) -> None:
     button.setFont(font)
 
 
-def allow(button: Any, reason: str, tip: str) -> None:
+def enable(button: Any, reason: str, tip: str) -> None:
     """Enable a button, or disable it with the reason as its tool tip."""
     button.enabled = not reason
     button.toolTip = reason or tip
 
 
-def show_bar(bar: Any, progress: Progress) -> None:
-    """Show a progress in a bar; one that cannot be said moves to and fro."""
-    value = sentences.bar_of(progress)
+def show_progress(bar: Any, progress: Progress) -> None:
+    """Show a progress in a bar, which runs to and fro while no percentage is known."""
+    value = sentences.progress_percent(progress)
     bar.maximum = 100 if value >= 0 else 0
     bar.value = max(0, value)

@@ -1,8 +1,8 @@
-"""Getting volumes to the server, each only once.
+"""Uploading volumes, each only once.
 
-The server keeps what it was sent in a session. :class:`Sent` remembers which volumes (by content and geometry) lie in
-which session, so that unchanged volumes are not sent again: not at all when none changed, and without the unchanged
-ones when some did. A session that the server has forgotten is made anew.
+The server keeps uploaded volumes in a session. :class:`UploadedSession` records which volumes (by content and
+geometry) a session holds, so that only changed volumes are sent again. If the server has dropped a session, a new one
+is made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.scene.volumes import VolumeSnapshot, digest
 
-#: Stages, as a :class:`~TumorLoopLib.jobs.jobs.Reporter` tells them.
+#: Stages that a :class:`~TumorLoopLib.jobs.jobs.Reporter` reports.
 PREPARING = "preparing"
 SENDING = "sending"
 
@@ -31,13 +31,13 @@ Digests = dict[str, str]
 
 
 @dataclass
-class Sent:
-    """What one server holds of this panel's volumes. Used by one job at a time.
+class UploadedSession:
+    """The volumes that a server has. Used by one job at a time.
 
     Attributes:
         server: Address of the server.
-        session: Id of the session; empty when there is none.
-        digests: Content of the volumes in the session, by role.
+        session: Id of the session; empty if there is none.
+        digests: Of the volumes in the session, by role.
     """
 
     server: str = ""
@@ -45,43 +45,43 @@ class Sent:
     digests: Digests = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Note that the server no longer has anything."""
+        """Record that the server no longer has the session."""
         self.session, self.digests = "", {}
 
-    def remember(self, server: str, session: str, digests: Digests) -> None:
-        """Note what the server has now."""
+    def record(self, server: str, session: str, digests: Digests) -> None:
+        """Record what the server has now."""
         self.server, self.session, self.digests = server, session, dict(digests)
 
 
-class Sender:
-    """Brings four volumes to a server, for one job.
+class Uploader:
+    """Uploads four volumes, for one job.
 
     Args:
         client: Of the server.
         snapshots: The volumes by role.
-        sent: What the server is known to have; updated here.
+        uploaded: What the server has already; updated.
         reporter: Of the job.
-        folder: Where temporary files may go.
+        folder: For temporary files.
     """
 
     def __init__(
         self,
         client: TumorLoopClient,
         snapshots: Mapping[str, VolumeSnapshot],
-        sent: Sent,
+        uploaded: UploadedSession,
         reporter: Reporter,
         folder: Path,
     ) -> None:
         self._client = client
         self._snapshots = snapshots
-        self._sent = sent
+        self._uploaded = uploaded
         self._reporter = reporter
         self._folder = folder
         self._digests: Digests | None = None
 
     @property
     def digests(self) -> Digests:
-        """The content of the volumes, by role; computed once."""
+        """The digests of the volumes, by role; computed once."""
         if self._digests is None:
             self._digests = {}
             for role, snapshot in self._snapshots.items():
@@ -90,36 +90,36 @@ class Sender:
         return self._digests
 
     def with_session(self, use: Callable[[str], Result]) -> Result:
-        """Call ``use`` with a session that holds the volumes; once more, if the server had forgotten the first one."""
+        """Call ``use`` with a session that holds the volumes; again with a new one if the server has dropped it."""
         session = self._session()
         try:
             return use(session)
         except RequestRejected as error:
             if not is_expired(error):
                 raise
-        self._sent.forget()
+        self._uploaded.forget()
         return use(self._session())
 
     def _session(self) -> str:
-        sent, digests = self._sent, self.digests
-        if sent.server != self._client.server_url:
-            sent.forget()
-        if sent.session and sent.digests == digests:
-            return sent.session
-        changed = [role for role in digests if sent.digests.get(role) != digests[role]]
-        base = sent.session if len(changed) < len(digests) else ""
+        uploaded, digests = self._uploaded, self.digests
+        if uploaded.server != self._client.server_url:
+            uploaded.forget()
+        if uploaded.session and uploaded.digests == digests:
+            return uploaded.session
+        changed = [role for role in digests if uploaded.digests.get(role) != digests[role]]
+        base = uploaded.session if len(changed) < len(digests) else ""
         try:
             session = self._send(changed, base)
         except RequestRejected as error:
             if not base or not is_expired(error):
                 raise
             session = self._send(list(digests), "")
-        sent.remember(self._client.server_url, session, digests)
+        uploaded.record(self._client.server_url, session, digests)
         return session
 
     def _send(self, roles: list[str], base: str) -> str:
         self._reporter.stage(PREPARING)
-        with scratch(self._folder) as folder:
+        with temporary_folder(self._folder) as folder:
             files = {}
             for position, role in enumerate(roles):
                 self._reporter.waiting(PREPARING, share=position / len(roles))
@@ -135,24 +135,24 @@ class Sender:
 
 
 def is_expired(error: RequestRejected) -> bool:
-    """Tell whether the server says that it no longer has a session."""
+    """Return whether the server reports that it no longer has a session."""
     return error.status == 404 and error.field in ("session", "session_id", "base")
 
 
 @contextmanager
-def scratch(folder: Path) -> Iterator[Path]:
-    """Yield a new folder inside ``folder`` that is gone afterwards.
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new folder that is deleted afterwards.
 
     Raises:
-        LocalFileError: If there is no room for it.
+        LocalFileError: If it cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix="tumorloop-", dir=folder))
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="tumorloop-", dir=parent))
     except OSError as error:
         text = _("No temporary folder can be made in {folder} ({reason}).")
-        raise LocalFileError(text.format(folder=folder, reason=error.strerror or error)) from error
+        raise LocalFileError(text.format(folder=parent, reason=error.strerror or error)) from error
     try:
-        yield made
+        yield folder
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
