@@ -91,8 +91,8 @@ def test_a_command_with_spaces_is_shown_as_it_has_to_be_typed(windows):
     assert split_command(join_command(words, windows=windows), windows=windows) == words
 
 
-def test_it_is_said_why_no_server_can_be_started(user, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_it_is_said_why_no_server_can_be_started(user, tmp_path):
+    user.panel.context.services.startup_environment = {"PATH": str(tmp_path)}
     user.type("commandEdit", "no-such-program")
     assert not user.ui.startServerButton.enabled
     assert "not found on this machine" in user.ui.startServerReason.text

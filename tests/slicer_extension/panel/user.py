@@ -90,13 +90,6 @@ class User:
         dialogs.choose_path(str(folder))
         self.click("studiesButton")
 
-    def choose_studies(self, folder: Path) -> None:
-        """Choose the folder of a server on this machine."""
-        from tests.slicer_extension.harness import dialogs
-
-        dialogs.choose_path(str(folder))
-        self.click("studiesButton")
-
     def load_folder(self, folder: Path) -> None:
         """Load a case from a folder."""
         from tests.slicer_extension.harness import dialogs

@@ -10,10 +10,9 @@ from typing import Any
 
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import open_case
-from TumorLoopLib.jobs.jobs import Progress, Reporter
+from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.open_case import Counts, NextCase, OpenedCase
 from TumorLoopLib.jobs.segment_and_submit import REFERENCE, DownloadedCase
-from TumorLoopLib.panel import sentences
 from TumorLoopLib.panel.context import PanelContext
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import CASE, DIGEST, PanelState
@@ -182,7 +181,7 @@ class CaseSection(Section):
             lambda result: self._downloaded(result, connection.address),
             failure=_("No case was loaded; the scene did not change."),
             cancelled=lambda: self.context.show_status(_("Loading was cancelled; the scene did not change.")),
-            progress=self._show_progress,
+            progress=functools.partial(show_progress, self.ui.caseProgress, self.ui.caseBar),
         )
 
     def _downloaded(self, result: NextCase | OpenedCase, address: str) -> None:
@@ -260,10 +259,6 @@ class CaseSection(Section):
     def _cancel(self) -> None:
         self.context.jobs.cancel(CASE)
         self.context.changed()
-
-    def _show_progress(self, progress: Progress, _partial: Any) -> None:
-        self.ui.caseProgress.text = sentences.progress_text(progress)
-        show_progress(self.ui.caseBar, progress)
 
     def _counts(self, state: PanelState) -> str:
         if self.context.server_status is None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import segment_and_submit
-from TumorLoopLib.jobs.jobs import Progress
 from TumorLoopLib.jobs.segment_and_submit import REFERENCE, SegmentationRequest, SegmentationResult
-from TumorLoopLib.panel import sentences
 from TumorLoopLib.panel.consent import confirm_upload
 from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.section import Section
@@ -84,7 +82,7 @@ class SegmentSection(Section):
             lambda result: self._show_result(result, request, labels),
             failure=_("Nothing was segmented; your segmentations did not change."),
             cancelled=self._cancelled,
-            progress=self._show_progress,
+            progress=partial(show_progress, self.ui.segmentProgress, self.ui.segmentBar),
         )
 
     def _fail(self, error: ClientError) -> None:
@@ -97,10 +95,6 @@ class SegmentSection(Section):
         self._snapshots.cancel(SEGMENT)
         self.context.jobs.cancel(SEGMENT)
         self.context.changed()
-
-    def _show_progress(self, progress: Progress, _partial: Any) -> None:
-        self.ui.segmentProgress.text = sentences.progress_text(progress)
-        show_progress(self.ui.segmentBar, progress)
 
     def _show_result(self, result: SegmentationResult, request: SegmentationRequest, labels: LabelSet) -> None:
         """Add the result to the scene as a new segmentation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,8 @@ import numpy as np
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import open_case, segment_and_submit
-from TumorLoopLib.jobs.jobs import Progress, Reporter
+from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.segment_and_submit import Image, Submission, SubmissionResult
-from TumorLoopLib.panel import sentences
 from TumorLoopLib.panel.consent import confirm_upload
 from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.section import Section
@@ -131,8 +131,7 @@ class SubmitSection(Section):
             labels = self.context.label_set()
             copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)
         except ClientError as error:
-            self._fail(error)
-            return
+            return self._fail(error)
         order = _Order(self.context.connection(), labels, parameters.segmentation, self.context.edits)
         self._sending = False
 
@@ -142,13 +141,11 @@ class SubmitSection(Section):
             return report
 
         def check(volumes: Snapshots) -> None:
-            self.context.run(
-                SUBMIT,
-                work,
-                lambda report: self._checked(report, volumes, order),
-                failure=_("Nothing was submitted."),
-                cancelled=self._cancelled,
-            )
+            def done(report: SegmentationReport) -> None:
+                self._checked(report, volumes, order)
+
+            failure = _("Nothing was submitted.")
+            self.context.run(SUBMIT, work, done, failure=failure, cancelled=self._cancelled)
 
         self.context.show_status(_("The segmentation is being checked …"), BUSY)
         self.ui.submitText.text = ""
@@ -160,8 +157,7 @@ class SubmitSection(Section):
 
     def _checked(self, report: SegmentationReport, volumes: Snapshots, order: _Order) -> None:
         if not report.problems:
-            self._send(report, volumes, order)
-            return
+            return self._send(report, volumes, order)
         self._question = order
         self.context.call_soon(lambda: self._ask(report, volumes, order))
 
@@ -203,7 +199,7 @@ class SubmitSection(Section):
             submitted,
             failure=failure,
             cancelled=self._cancelled,
-            progress=self._show_progress,
+            progress=partial(show_progress, self.ui.submitText, self.ui.submitBar),
         )
 
     def _label(self, report: SegmentationReport, volumes: Snapshots, labels: LabelSet) -> Submission:
@@ -243,10 +239,6 @@ class SubmitSection(Section):
         self._snapshots.cancel(SUBMIT)
         self.context.jobs.cancel(SUBMIT)
         self.context.changed()
-
-    def _show_progress(self, progress: Progress, _partial: Any) -> None:
-        self.ui.submitText.text = sentences.progress_text(progress)
-        show_progress(self.ui.submitBar, progress)
 
     # === Earlier labels ===
 

@@ -48,8 +48,9 @@ def enable(button: Any, reason: str, tip: str) -> None:
     button.toolTip = reason or tip
 
 
-def show_progress(bar: Any, progress: Progress) -> None:
-    """Show a progress in a bar, which runs to and fro while no percentage is known."""
+def show_progress(label: Any, bar: Any, progress: Progress, _partial: Any = None) -> None:
+    """Show the progress of a job; the bar runs to and fro while no percentage is known."""
+    label.text = sentences.progress_text(progress)
     value = sentences.progress_percent(progress)
     bar.maximum = 100 if value >= 0 else 0
     bar.value = max(0, value)
