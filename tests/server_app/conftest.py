@@ -1,9 +1,10 @@
-"""A real server process with a tiny network, shared by the tests of this room."""
+"""A real server process with a tiny network, shared by the server's tests."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -11,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel
 import numpy as np
@@ -21,37 +23,66 @@ import pytest
 import requests
 
 from tests import synthetic
+from training.cases.case import DECATHLON_ORDER
 from training.modalities import ROLES
+
+if TYPE_CHECKING:
+    from server_app.app import TumorLoopApp
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CASES = ("BraTS20_Training_001", "BraTS20_Training_002", "BraTS20_Training_003", "BraTS20_Training_004")
+#: A case without T2: no case for whoever does not ask for incomplete ones.
+INCOMPLETE = "BraTS20_Training_005"
 #: Settings with which a training takes seconds. What an untrained network says is chance, hence the tolerance.
+#: Results are not reused, so that each request is computed; reusing results has its own tests.
 QUICK = {"patch": "32", "steps_per_epoch": "2", "batch_size": "1", "replay": "0", "judge_phantoms": "1"}
-QUICK["tolerance"] = "0.5"
-#: What the tests ask for is computed, also when they ask twice; reusing results has its own tests.
-QUICK["reuse_results"] = "false"
+QUICK |= {"tolerance": "0.5", "reuse_results": "false"}
 
 
+@dataclass
 class Server:
     """A server process, and raw requests to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, studies: Path, workspace: Path, log: Path) -> None:
-        self.process = process
-        self.url = url
-        self.studies = studies
-        self.workspace = workspace
-        self.log = log
+    process: subprocess.Popen[bytes]
+    url: str
+    studies: Path
+    workspace: Path
+    log: Path
 
     def request(self, method: str, path: str, **more: Any) -> requests.Response:
         return requests.request(method, self.url + path, timeout=120, **more)
 
     def get(self, path: str, **more: Any) -> Any:
-        response = self.request("GET", path, **more)
-        assert response.status_code == 200, response.text
-        return response.json()
+        return accepted(self.request("GET", path, **more))
 
     def volumes(self, case: str) -> dict[str, Path]:
         return {role: self.studies / case / f"{case}_{role}.nii.gz" for role in ROLES}
+
+    def contents(self, case: str, *roles: str) -> dict[str, bytes]:
+        """The volumes of a case by file name; all four where no roles are named."""
+        volumes = self.volumes(case)
+        return {f"{role}.nii.gz": volumes[role].read_bytes() for role in roles or ROLES}
+
+    def send(self, path: str, files: dict[str, bytes], **query: Any) -> requests.Response:
+        """PUT files to an address."""
+        return self.request("PUT", path, files=[("files", item) for item in files.items()], params=query)
+
+    def session(self, case: str, *roles: str) -> str:
+        """Create a session of volumes of a case and return its id."""
+        return str(accepted(self.send("/session/", self.contents(case, *roles), allow_missing="true"))["session_id"])
+
+    def infer(self, params: dict[str, Any] | None = None, output: str = "json", **where: str) -> requests.Response:
+        """Segment; ``image`` or ``session_id`` says what."""
+        data = {"params": json.dumps(params or {})}
+        return self.request("POST", "/infer/tumorloop", params={**where, "output": output}, data=data)
+
+    def send_label(self, case: str, label: Path, tag: str = "final", **params: Any) -> requests.Response:
+        where, data = {"image": case, "tag": tag}, {"params": json.dumps(params)}
+        files = {"label": (label.name, label.read_bytes())}
+        return self.request("PUT", "/datastore/label", params=where, data=data, files=files)
+
+    def case_ids(self) -> set[str]:
+        return {case["id"] for case in self.get("/cases")["cases"]}
 
     def worker(self) -> psutil.Process | None:
         """The inference process."""
@@ -66,17 +97,13 @@ class Server:
 
     def submit(self, case: str) -> None:
         """Submit the label that came with a case as the correction."""
-        path = self.studies / case / f"{case}_seg.nii.gz"
-        with open(path, "rb") as handle:
-            answer = self.request("PUT", "/datastore/label", params={"image": case}, files={"label": handle})
-        assert answer.status_code == 200, answer.text
+        accepted(self.send_label(case, self.studies / case / f"{case}_seg.nii.gz"))
 
     def begin_training(self, case: str, **settings: Any) -> psutil.Process:
         """Start a training that does not end by itself soon; returns its process."""
         self.submit(case)
         settings = {"max_epochs": 900, "validate_every": 900, **settings}
-        answer = self.request("POST", "/train/tumorloop", json=settings)
-        assert answer.status_code == 200, answer.text
+        accepted(self.request("POST", "/train/tumorloop", json=settings))
         return psutil.Process(eventually(lambda: self.stats().get("pid"), seconds=300))
 
     def stop(self) -> None:
@@ -85,15 +112,13 @@ class Server:
             self.process.wait(30)
 
     def wait_until_ready(self, seconds: float = 180.0) -> None:
-        give_up = time.monotonic() + seconds
-        while time.monotonic() < give_up:
+        def answers() -> bool:
             assert self.process.poll() is None, self.log.read_text()[-3000:]
-            try:
-                requests.get(self.url + "/info/", timeout=30)
-                return
-            except requests.ConnectionError:
-                time.sleep(0.2)
-        raise AssertionError(f"no answer within {seconds} s:\n{self.log.read_text()[-3000:]}")
+            with contextlib.suppress(requests.ConnectionError):
+                return requests.get(self.url + "/info/", timeout=30).status_code > 0
+            return False
+
+        eventually(answers, seconds)
 
 
 def start_server(command: list[str], port: int, studies: Path, workspace: Path) -> Server:
@@ -110,15 +135,7 @@ def start_server(command: list[str], port: int, studies: Path, workspace: Path) 
 
 @contextlib.contextmanager
 def serving(studies: Path, workspace: Path, model: Path, *options: str, **settings: str) -> Iterator[Server]:
-    """``python -m server_app`` with quick trainings, ready to answer; stopped at the end.
-
-    Args:
-        studies: Folder of cases.
-        workspace: Where it writes.
-        model: The model to start with.
-        options: Of the command line.
-        settings: Given as ``--conf``, beside or instead of :data:`QUICK`.
-    """
+    """``python -m server_app`` with :data:`QUICK` and other settings, ready to answer; stopped at the end."""
     port = free_port()
     command = ["server_app", "--studies", str(studies), "--port", str(port), "--workspace", str(workspace)]
     command += options
@@ -145,8 +162,23 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
         value = condition()
         if value:
             return value
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"not so within {seconds} s")
+
+
+def accepted(answer: requests.Response) -> Any:
+    """The content of a reply that must be a success."""
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def refused(answer: requests.Response, status: int = 422) -> dict[str, str]:
+    """The detail of a refusal, which must not name folders of the server."""
+    assert answer.status_code == status, answer.text
+    found = dict(answer.json()["detail"])
+    assert str(REPOSITORY) not in found["message"]
+    assert "/workspace" not in found["message"]
+    return found
 
 
 def is_gone(process: psutil.Process) -> bool:
@@ -176,6 +208,18 @@ def voxels(path: Path | str) -> np.ndarray:
     return np.asarray(load(path).dataobj)
 
 
+def save(data: np.ndarray, affine: np.ndarray, path: Path) -> Path:
+    """Write an array as NIfTI."""
+    nibabel.save(nibabel.Nifti1Image(data, affine), path)
+    return path
+
+
+def four_in_one(server: Server, case: str, path: Path) -> Path:
+    """Write a case as one 4D file in the Decathlon's order."""
+    images = [load(server.volumes(case)[role]) for role in DECATHLON_ORDER]
+    return save(np.stack([np.asarray(image.dataobj) for image in images], axis=-1), images[0].affine, path)
+
+
 def untrained_model(folder: Path, **network: int) -> Path:
     """Write a model version with an untrained network, see :class:`training.network.unet.UNetConfig`."""
     import keras
@@ -197,10 +241,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def many_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A studies folder with the four cases of four patients in :data:`CASES`."""
+    """A studies folder with the cases of :data:`CASES`, each of a patient of its own, and :data:`INCOMPLETE`."""
     folder = tmp_path_factory.mktemp("server") / "studies"
-    for name in CASES:
+    for name in (*CASES, INCOMPLETE):
         synthetic.write_case(folder, name)
+    (folder / INCOMPLETE / f"{INCOMPLETE}_t2.nii.gz").unlink()
     return folder
 
 
@@ -217,6 +262,17 @@ def server(
     """``python -m server_app`` over the cases; stopped at the end of the session."""
     with serving(many_cases, tmp_path_factory.mktemp("home") / "workspace", tiny_model) as running:
         yield running
+
+
+@pytest.fixture
+def app(studies: Path, tmp_path: Path, tiny_model: Path) -> Iterator[TumorLoopApp]:
+    """The app over two cases, without the web around it."""
+    from server_app.app import TumorLoopApp
+
+    conf = {"workspace": str(tmp_path / "workspace"), "model": str(tiny_model)}
+    made = TumorLoopApp("server_app", str(studies), conf)
+    yield made
+    made.close()
 
 
 @pytest.fixture

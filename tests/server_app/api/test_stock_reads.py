@@ -17,7 +17,6 @@ from starlette.routing import Match
 
 from server_app.access.rules import RULES
 from server_app.app import TumorLoopApp
-from tests import synthetic
 from tests.server_app.conftest import CASES, Server, voxels
 
 #: MONAI Label's coroutines that may stay: they look up what is in memory, or start ending processes.
@@ -39,18 +38,14 @@ STOCK = [
 
 
 @pytest.fixture
-def routes(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def routes(app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The server's table of routes, as the app makes it."""
     from monailabel.app import app as web
 
     monkeypatch.setattr(web.router, "routes", list(web.router.routes))
     monkeypatch.setattr("server_app.api.operations.REGISTRY.register", lambda collector: None)
-    synthetic.write_case(tmp_path / "studies")
-    conf = {"workspace": str(tmp_path / "workspace"), "model": str(tiny_model)}
-    app = TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
     app.add_routes()
-    yield web.router.routes
-    app.close()
+    return web.router.routes
 
 
 def flat(routes: list[Any]) -> Iterator[Any]:
@@ -75,7 +70,7 @@ def roles_of(route: APIRoute) -> list[Any]:
     return [part.call.roles for part in route.dependant.dependencies if isinstance(part.call, RBAC)]
 
 
-def test_whatever_a_client_may_ask_for_none_of_it_works_on_files_in_the_event_loop(routes: list[Any]) -> None:
+def test_no_route_works_on_files_in_the_event_loop(routes: list[Any]) -> None:
     left, seen = set(), 0
     for rule in RULES:
         for method in rule.methods:
@@ -87,14 +82,14 @@ def test_whatever_a_client_may_ask_for_none_of_it_works_on_files_in_the_event_lo
     assert seen > 50
 
 
-def test_the_check_would_see_a_coroutine_of_monai_label(routes: list[Any]) -> None:
+def test_the_check_recognizes_a_coroutine_of_monai_label() -> None:
     route = serving_route([route for route in STOCK if route.path == "/datastore/label"], "GET", "/datastore/label")
     assert route is not None
     assert is_stock(route)
     assert inspect.iscoroutinefunction(route.endpoint)
 
 
-def test_each_route_that_takes_the_place_of_one_takes_its_parameters_and_its_role(routes: list[Any]) -> None:
+def test_each_replaced_route_keeps_its_parameters_and_its_role(routes: list[Any]) -> None:
     compared = []
     for stock in STOCK:
         for method in stock.methods or ():
@@ -112,7 +107,7 @@ def test_each_route_that_takes_the_place_of_one_takes_its_parameters_and_its_rol
     assert len(compared) == 11
 
 
-def test_they_reply_as_monai_labels_own_do(server: Server, tmp_path: Path) -> None:
+def test_replaced_routes_reply_as_those_of_monai_label(server: Server, tmp_path: Path) -> None:
     case, source = CASES[0], {"label": CASES[0], "tag": "source"}
     assert server.get("/datastore/")["total"] >= len(CASES)
     assert case in server.get("/datastore/", params={"output": "all"})["objects"]

@@ -1,8 +1,9 @@
-"""Claims: who works on which case, until when, and what that means to others."""
+"""Claims: who works on which case, until when, and what that means for others."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,11 @@ import pytest
 from fastapi import HTTPException
 
 from server_app.cases.claims import Claims
-from server_app.cases.datastore import CaseDatastore
-from server_app.cases.next_case import First, Random
-from server_app.workspace import Workspace
-from tests import synthetic
-from tests.server_app.conftest import Server, serving
+from tests.server_app.conftest import CASES, Server, accepted, refused
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that stands still until it is moved."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -37,7 +34,7 @@ def claims(tmp_path: Path, clock: Clock) -> Claims:
     return Claims(tmp_path / "claims.json", clock)
 
 
-def test_a_claimed_case_is_taken_for_others_until_the_lease_is_over(claims: Claims, clock: Clock) -> None:
+def test_a_claimed_case_is_taken_for_others_until_the_lease_ends(claims: Claims, clock: Clock) -> None:
     assert claims.claim("c1", "dr-a", 30) is not None
     assert claims.claim("c1", "dr-b", 30) is None
     assert claims.held_by_other("c1", "dr-a") is None
@@ -56,7 +53,7 @@ def test_renewing_a_claim_keeps_its_beginning(claims: Claims, clock: Clock) -> N
     assert renewed.until - renewed.since == 50 * 60
 
 
-def test_only_the_holder_gives_a_case_back_unless_it_is_forced(claims: Claims) -> None:
+def test_only_the_holder_releases_a_case_unless_it_is_forced(claims: Claims) -> None:
     claims.claim("c1", "dr-a", 30)
     with pytest.raises(HTTPException) as caught:
         claims.release("c1", "dr-b")
@@ -68,13 +65,7 @@ def test_only_the_holder_gives_a_case_back_unless_it_is_forced(claims: Claims) -
     assert claims.release("c1", "dr-a") is None
 
 
-def test_nobody_claims_without_a_name(claims: Claims) -> None:
-    with pytest.raises(HTTPException) as caught:
-        claims.claim_for("c1", None, 30)
-    assert caught.value.status_code == 422
-
-
-def test_claims_outlive_the_server_and_end_while_it_is_down(tmp_path: Path, claims: Claims, clock: Clock) -> None:
+def test_claims_outlive_the_server_and_expire_while_it_is_down(tmp_path: Path, claims: Claims, clock: Clock) -> None:
     claims.claim("c1", "dr-a", 10)
     claims.claim("c2", "dr-b", 60)
     clock.now += 20 * 60
@@ -82,7 +73,7 @@ def test_claims_outlive_the_server_and_end_while_it_is_down(tmp_path: Path, clai
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"claims": [{"case": "c1"}]}', '{"claims": 3}'])
-def test_claims_that_cannot_be_read_are_set_aside(tmp_path: Path, content: str) -> None:
+def test_unreadable_claims_are_set_aside(tmp_path: Path, content: str) -> None:
     (tmp_path / "claims.json").write_text(content)
     claims = Claims(tmp_path / "claims.json")
     assert claims.all() == []
@@ -91,94 +82,71 @@ def test_claims_that_cannot_be_read_are_set_aside(tmp_path: Path, content: str) 
     assert (tmp_path / entry["moved_to"]).read_text() == content
 
 
-def test_the_next_case_is_one_that_nobody_else_works_on(tmp_path: Path) -> None:
-    grid = synthetic.brats_grid((20, 22, 18))
-    names = [f"case-{number}" for number in range(3)]
-    for name in names:
-        synthetic.write_case(tmp_path / "studies", name, grids=grid, label=False)
-    store = CaseDatastore(tmp_path / "studies", Workspace.for_studies(tmp_path / "studies", tmp_path / "w").make())
-    store.claims.claim("case-0", "dr-a", 10)
-    assert First()({"client_id": "dr-a"}, store) == {"id": "case-0"}
-    assert First()({"client_id": "dr-b"}, store) == {"id": "case-1"}
-    assert First()({}, store) == {"id": "case-1"}
-    assert {(Random()({"client_id": "dr-b"}, store) or {})["id"] for _ in range(60)} == {"case-1", "case-2"}
-    store.claims.claim("case-1", "dr-a", 10)
-    store.claims.claim("case-2", "dr-a", 10)
-    assert First()({"client_id": "dr-b"}, store) is None
+# === On a server ===
 
 
-class TestOnAServer:
-    """Over a real socket."""
+@pytest.fixture(scope="module")
+def uploaded(server: Server) -> Iterator[str]:
+    """A case that only these tests use."""
+    accepted(server.send("/cases/claimed", server.contents(CASES[0])))
+    yield "claimed"
+    accepted(server.request("DELETE", "/datastore/", params={"id": "claimed"}))
 
-    CASES = ("case-a", "case-b")
 
-    @pytest.fixture(scope="class")
-    def server(self, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Any:
-        folder = tmp_path_factory.mktemp("claims")
-        for name in self.CASES:
-            synthetic.write_case(folder / "studies", name)
-        with serving(folder / "studies", folder / "workspace", tiny_model) as running:
-            yield running
+@pytest.fixture
+def case(server: Server, uploaded: str) -> Iterator[str]:
+    """The case, claimed by nobody before and after."""
+    yield uploaded
+    for one in server.get("/claims")["claims"]:
+        accepted(release(server, one["case"], one["user"]))
 
-    def claim(self, server: Server, case: str, user: str | None, **more: Any) -> Any:
-        return server.request("PUT", f"/cases/{case}/claim", json={"client_id": user, **more})
 
-    def release(self, server: Server, case: str, user: str, **more: Any) -> Any:
-        return server.request("DELETE", f"/cases/{case}/claim", params={"client_id": user, **more})
+def claim(server: Server, case: str, user: str | None, **more: Any) -> Any:
+    return server.request("PUT", f"/cases/{case}/claim", json={"client_id": user, **more})
 
-    def next(self, server: Server, user: str, **more: Any) -> Any:
-        answer = server.request("POST", "/activelearning/first", json={"client_id": user, **more})
-        assert answer.status_code == 200, answer.text
-        return answer.json().get("id")
 
-    def test_two_annotators_who_ask_at_once_get_two_cases(self, server: Server) -> None:
-        assert self.next(server, "dr-a", claim=True) == "case-a"
-        assert self.next(server, "dr-b", claim=True) == "case-b"
-        assert self.next(server, "dr-c", claim=True) is None
-        assert self.next(server, "dr-a", claim=True) == "case-a"
-        assert {one["user"] for one in server.get("/claims")["claims"]} == {"dr-a", "dr-b"}
-        assert {case["id"]: case["claim"]["user"] for case in server.get("/cases")["cases"]} == {
-            "case-a": "dr-a",
-            "case-b": "dr-b",
-        }
+def release(server: Server, case: str, user: str) -> Any:
+    return server.request("DELETE", f"/cases/{case}/claim", params={"client_id": user})
 
-    def test_a_claim_is_refused_renewed_and_given_back(self, server: Server) -> None:
-        self.claim(server, "case-a", "dr-a")
-        refused = self.claim(server, "case-a", "dr-c")
-        assert refused.status_code == 409
-        assert "dr-a works on case case-a until" in refused.json()["detail"]["message"]
-        assert self.claim(server, "case-a", "dr-a", minutes=5).status_code == 200
-        assert self.release(server, "case-a", "dr-c").status_code == 409
-        assert self.release(server, "case-a", "dr-a").json()["released"]["user"] == "dr-a"
-        assert self.release(server, "case-a", "dr-a").json()["released"] is None
-        assert self.next(server, "dr-c") == "case-a"
 
-    @pytest.mark.parametrize("minutes", [0, -1, 1e9, "10", True, float("1e400")])
-    def test_a_lease_has_a_sensible_length(self, server: Server, minutes: Any) -> None:
-        answer = server.request(
-            "PUT",
-            "/cases/case-a/claim",
-            data=json.dumps({"client_id": "dr-a", "minutes": minutes}),
-            headers={"Content-Type": "application/json"},
-        )
-        assert answer.status_code == 422, answer.text
+def next_case(server: Server, user: str, **more: Any) -> Any:
+    answer = server.request("POST", "/activelearning/first", json={"client_id": user, **more})
+    return accepted(answer).get("id")
 
-    def test_a_case_that_is_not_there_cannot_be_claimed_nor_by_nobody(self, server: Server) -> None:
-        assert self.claim(server, "case-z", "dr-a").status_code == 404
-        assert self.claim(server, "case-a", None).status_code == 422
 
-    def test_who_submits_a_final_label_gives_the_case_back_and_another_is_told(self, server: Server) -> None:
-        self.claim(server, "case-a", "dr-a")
-        label = server.studies / "case-a" / "case-a_seg.nii.gz"
-        users = [("dr-c", "dr-a"), ("dr-a", None)]
-        for user, told in users:
-            with open(label, "rb") as handle:
-                answer = server.request(
-                    "PUT",
-                    "/datastore/label",
-                    params={"image": "case-a"},
-                    files={"label": handle},
-                    data={"params": json.dumps({"client_id": user})},
-                )
-            assert answer.json()["claimed_by"] == told, answer.text
-        assert "case-a" not in {one["case"] for one in server.get("/claims")["claims"]}
+def test_annotators_who_claim_their_next_case_get_different_ones(server: Server, case: str) -> None:
+    waiting = [one["id"] for one in server.get("/cases")["cases"] if not one["labeled"]]
+    assert len(waiting) > 1
+    given = {f"dr-{number}": next_case(server, f"dr-{number}", claim=True) for number in range(len(waiting))}
+    assert list(given.values()) == waiting
+    assert next_case(server, "dr-late", claim=True) is None
+    assert next_case(server, "dr-0", claim=True) == waiting[0]
+    assert {one["user"]: one["case"] for one in server.get("/claims")["claims"]} == given
+    shown = {one["claim"]["user"]: one["id"] for one in server.get("/cases")["cases"] if one["claim"]}
+    assert shown == given
+
+
+def test_a_claim_is_refused_to_others_renewed_and_released(server: Server, case: str) -> None:
+    assert claim(server, case, "dr-a").status_code == 200
+    assert f"dr-a works on case {case} until" in refused(claim(server, case, "dr-c"), 409)["message"]
+    assert claim(server, case, "dr-a", minutes=5).status_code == 200
+    assert release(server, case, "dr-c").status_code == 409
+    assert release(server, case, "dr-a").json()["released"]["user"] == "dr-a"
+    assert release(server, case, "dr-a").json()["released"] is None
+    assert claim(server, "case-z", "dr-a").status_code == 404
+    assert claim(server, case, None).status_code == 422
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "1e9", '"10"', "true", "1e400"])
+def test_the_length_of_a_lease_is_checked(server: Server, case: str, minutes: str) -> None:
+    content = f'{{"client_id": "dr-a", "minutes": {minutes}}}'
+    headers = {"Content-Type": "application/json"}
+    refused(server.request("PUT", f"/cases/{case}/claim", data=content, headers=headers))
+
+
+def test_submitting_a_final_label_releases_the_own_claim_and_names_that_of_another(server: Server, case: str) -> None:
+    claim(server, case, "dr-a")
+    label = server.studies / CASES[0] / f"{CASES[0]}_seg.nii.gz"
+    for user, holder in (("dr-c", "dr-a"), ("dr-a", None)):
+        assert accepted(server.send_label(case, label, client_id=user))["claimed_by"] == holder
+    assert case not in {one["case"] for one in server.get("/claims")["claims"]}

@@ -12,12 +12,12 @@ import pytest
 from monailabel.client.client import MONAILabelClient
 
 from server_app.cases.datastore import CaseDatastore
-from server_app.cases.next_case import First, UncertaintySampling
+from server_app.cases.next_case import First, Random, UncertaintySampling
 from server_app.cases.scores import Scores
 from server_app.labels.answers import Answers
 from server_app.workspace import Workspace
 from tests import synthetic
-from tests.server_app.conftest import CASES, Server, untrained_model
+from tests.server_app.conftest import CASES, Server, accepted, untrained_model
 from training.models.store import ModelStore
 
 Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
@@ -26,10 +26,9 @@ Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
 @pytest.fixture
 def store(tmp_path: Path) -> CaseDatastore:
     """Four cases, a to d."""
+    grid = synthetic.brats_grid((20, 22, 18))
     for name in "abcd":
-        synthetic.write_case(
-            tmp_path / "studies", f"case-{name}", grids=synthetic.brats_grid((20, 22, 18)), label=False
-        )
+        synthetic.write_case(tmp_path / "studies", f"case-{name}", grids=grid, label=False)
     return CaseDatastore(tmp_path / "studies", Workspace.for_studies(tmp_path / "studies", tmp_path / "w").make())
 
 
@@ -49,7 +48,7 @@ def answered(
 
 
 def ranking(strategy: Callable[..., Any], store: CaseDatastore, **request: Any) -> list[str]:
-    """The cases in the order in which somebody gets them who labels none."""
+    """The cases in the order in which they are proposed while none of them is labeled."""
     order: list[str] = []
     while True:
         found = strategy({**request, "after": order[-1] if order else ""}, store)
@@ -58,37 +57,30 @@ def ranking(strategy: Callable[..., Any], store: CaseDatastore, **request: Any) 
         order.append(found["id"])
 
 
-def test_the_least_sure_comes_first_and_what_was_not_segmented_follows_by_name(
+def test_the_least_sure_comes_first_and_cases_without_a_score_follow_by_name(
     store: CaseDatastore, scores: Scores
 ) -> None:
     strategy = UncertaintySampling(scores)
+    unscored: dict[str, Any] = strategy({}, store) or {}
+    assert (unscored["id"], unscored["uncertainty"]) == ("case-a", None)
+    assert "v0000 has segmented none" in unscored["reason"]
+    assert ranking(First(), store) == ranking(strategy, store) == [f"case-{name}" for name in "abcd"]
     answered(store, scores, "case-d", 0.31)
     answered(store, scores, "case-b", 0.07)
     assert ranking(strategy, store) == ["case-d", "case-b", "case-a", "case-c"]
-    first = strategy({}, store)
-    assert first == {"id": "case-d", "uncertainty": 0.31, "reason": (first or {})["reason"]}
+    first: dict[str, Any] = strategy({}, store) or {}
+    assert first == {"id": "case-d", "uncertainty": 0.31, "reason": first["reason"]}
     assert "least sure of the 2 waiting cases" in first["reason"]
     assert "0.31" in first["reason"]
-    second, third = strategy({"after": "case-d"}, store), strategy({"after": "case-b"}, store)
-    assert second is not None
-    assert "number 2" in second["reason"]
-    assert third is not None
+    assert "number 2" in (strategy({"after": "case-d"}, store) or {})["reason"]
+    third: dict[str, Any] = strategy({"after": "case-b"}, store) or {}
     assert third["uncertainty"] is None
     assert "has not segmented this case yet" in third["reason"]
 
 
-def test_nothing_segmented_yet_means_the_order_of_names(store: CaseDatastore, scores: Scores) -> None:
-    found = UncertaintySampling(scores)({}, store)
-    assert found is not None
-    assert (found["id"], found["uncertainty"]) == ("case-a", None)
-    assert "v0000 has segmented none" in found["reason"]
-    assert ranking(First(), store) == [f"case-{name}" for name in "abcd"]
-
-
-def test_what_another_version_thought_counts_for_nothing(store: CaseDatastore, scores: Scores, tmp_path: Path) -> None:
-    models = ModelStore(
-        tmp_path / "models", untrained_model(tmp_path / "other", base_filters=2, max_filters=4, levels=2)
-    )
+def test_scores_of_another_model_version_do_not_count(store: CaseDatastore, scores: Scores, tmp_path: Path) -> None:
+    other = untrained_model(tmp_path / "other", base_filters=2, max_filters=4, levels=2)
+    models = ModelStore(tmp_path / "models", other)
     answered(store, scores, "case-c", 0.9)
     assert ranking(UncertaintySampling(scores), store)[0] == "case-c"
     replaced = UncertaintySampling(Scores(models))  # another release brings another v0000
@@ -101,16 +93,19 @@ def test_what_another_version_thought_counts_for_nothing(store: CaseDatastore, s
     assert ranking(replaced, store)[0] == "case-a"
 
 
-def test_others_cases_and_labeled_ones_are_passed_over(store: CaseDatastore, scores: Scores) -> None:
+def test_cases_that_others_have_claimed_are_skipped(store: CaseDatastore, scores: Scores) -> None:
     for case, value in {"case-a": 0.2, "case-b": 0.8, "case-c": 0.5}.items():
         answered(store, scores, case, value)
     store.claims.claim("case-b", "dr-a", 10)
     strategy = UncertaintySampling(scores)
     assert ranking(strategy, store, client_id="dr-a") == ["case-b", "case-c", "case-a", "case-d"]
     assert ranking(strategy, store, client_id="dr-b") == ["case-c", "case-a", "case-d"]
+    assert First()({"client_id": "dr-b"}, store) == {"id": "case-a"}
+    drawn = {(Random()({"client_id": "dr-b"}, store) or {})["id"] for _ in range(60)}
+    assert drawn == {"case-a", "case-c", "case-d"}
     for case in ("case-a", "case-c", "case-d"):
         store.claims.claim(case, "dr-a", 10)
-    assert strategy({"client_id": "dr-b"}, store) is None
+    assert [choose({"client_id": "dr-b"}, store) for choose in (strategy, First(), Random())] == [None] * 3
 
 
 def test_a_workspace_without_a_model_still_has_a_next_case(store: CaseDatastore, tmp_path: Path) -> None:
@@ -128,13 +123,10 @@ def test_a_damaged_note_is_no_score(tmp_path: Path, note: str) -> None:
     assert answers.uncertainty("b", "v0000", "") is None
 
 
-# === On a server ===
-
-
-def test_an_inference_tells_how_unsure_the_model_is_and_the_next_case_follows_from_it(
+def test_the_server_proposes_cases_by_the_uncertainty_of_its_inferences(
     server: Server, infer: Infer, tmp_path: Path
 ) -> None:
-    for case in CASES[:2]:
+    for case in CASES[1:3]:
         _, facts = infer(case)
         assert 0 <= facts["uncertainty"] <= 1
     client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
@@ -152,18 +144,10 @@ def test_an_inference_tells_how_unsure_the_model_is_and_the_next_case_follows_fr
     assert all(one["reason"] and one["path"] and one["checksum"] for one in order)
 
 
-def test_volumes_that_become_a_case_bring_their_score_along(server: Server) -> None:
-    files = [("files", (f"{role}.nii.gz", path.read_bytes())) for role, path in server.volumes(CASES[1]).items()]
-    session = server.request("PUT", "/session/", files=files).json()["session_id"]
-    where = {"session_id": session, "output": "json"}
-    answer = server.request("POST", "/infer/tumorloop", params=where, data={"params": "{}"})
-    case = server.request("PUT", "/cases/from-a-session", params={"session_id": session}).json()["id"]
+def test_a_case_made_from_a_session_keeps_the_score_of_the_session(server: Server) -> None:
+    session = server.session(CASES[1])
+    answer = accepted(server.infer(session_id=session))
+    case = accepted(server.request("PUT", "/cases/from-a-session", params={"session_id": session}))["id"]
     note = json.loads((server.workspace / "answers" / case / "answer.json").read_text())
-    assert note["uncertainty"] == answer.json()["uncertainty"]
-    assert server.request("DELETE", "/datastore/", params={"id": case}).status_code == 200
-
-
-def test_a_batch_is_told_in_words_what_save_label_can_be(server: Server) -> None:
-    answer = server.request("POST", "/batch/infer/tumorloop", json={"save_label": "perhaps"})
-    assert answer.status_code == 422
-    assert answer.json()["detail"]["field"] == "save_label"
+    assert note["uncertainty"] == answer["uncertainty"]
+    accepted(server.request("DELETE", "/datastore/", params={"id": case}))

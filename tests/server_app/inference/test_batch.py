@@ -1,15 +1,21 @@
-"""What a batch may be told, and what must never reach the process that is started for it."""
+"""Many cases in one request: what a batch takes, computes and skips."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
 from server_app.api.logs_and_batches import batch_params
-from tests.server_app.conftest import Server, eventually
+from server_app.app import TumorLoopApp
+from tests import synthetic
+from tests.server_app.conftest import Server, accepted, eventually, refused
 from training.errors import InputError
 
+CASES = ("BraTS20_Training_001", "BraTS20_Training_002")
 #: As MONAI Label's own page fills them in.
 STOCK = {"device": "cuda", "multi_gpu": True, "gpus": "all", "logging": "WARNING", "save_label": True}
 STOCK |= {"label_tag": "original", "max_workers": 1, "max_batch_size": 0}
@@ -17,41 +23,105 @@ OURS: dict[str, Any] = {"images": ["a"], "max_batch_size": 2, "label_tag": "orig
 OURS |= {"reference": "t1ce", "allow_missing": True, "client_id": "anna"}
 
 
-def test_what_a_batch_takes_is_passed_on() -> None:
+def test_a_batch_keeps_its_own_parameters_and_drops_those_of_stock_clients() -> None:
     assert batch_params(OURS) == OURS
-
-
-def test_what_stock_clients_send_besides_is_taken_and_dropped() -> None:
     assert batch_params(STOCK) == {"save_label": True, "label_tag": "original", "max_batch_size": 0}
 
 
 @pytest.mark.parametrize("name", ["bundle_path", "model", "image", "answer", "case", "ticket", "Gpus", ""])
-def test_anything_else_is_refused_by_its_name(name: str) -> None:
+def test_any_other_parameter_is_refused_by_name(name: str) -> None:
     with pytest.raises(InputError) as caught:
         batch_params({**OURS, name: "/tmp"})
     assert caught.value.field == name
     assert repr(name) in caught.value.message
 
 
-@pytest.mark.parametrize("most", ["many", -1, 1.5, True, [2]])
-def test_a_number_of_cases_that_is_none_is_refused(most: Any) -> None:
+@pytest.mark.parametrize("size", ["many", -1, 1.5, True, [2]])
+def test_an_invalid_batch_size_is_refused(size: Any) -> None:
     with pytest.raises(InputError) as caught:
-        batch_params({**OURS, "max_batch_size": most})
+        batch_params({**OURS, "max_batch_size": size})
     assert caught.value.field == "max_batch_size"
 
 
-def test_a_server_starts_nothing_with_a_folder_of_programs(server: Server) -> None:
+@pytest.mark.parametrize(
+    ("params", "field"), [({"bundle_path": "/tmp", "images": []}, "bundle_path"), ({"save_label": "x"}, "save_label")]
+)
+def test_a_refused_batch_starts_no_process(server: Server, params: dict[str, Any], field: str) -> None:
     before = server.request("GET", "/batch/infer", params={"all": "true"}).text
-    answer = server.request("POST", "/batch/infer/tumorloop", json={"bundle_path": "/tmp", "images": []})
-    assert (answer.status_code, answer.json()["detail"]["field"]) == (422, "bundle_path")
+    assert refused(server.request("POST", "/batch/infer/tumorloop", json=params))["field"] == field
     assert server.request("GET", "/batch/infer", params={"all": "true"}).text == before
 
 
-def test_the_process_hears_nothing_of_the_gpus_that_a_client_names(server: Server) -> None:
+def test_the_gpus_that_a_client_names_do_not_reach_the_batch_process(server: Server) -> None:
     answer = server.request("POST", "/batch/infer/tumorloop", json={**STOCK, "gpus": "7", "images": []})
-    assert answer.status_code == 200, answer.text
-    told = answer.json()["request"]
-    assert told["images"] == []
-    assert not {"device", "multi_gpu", "logging", "max_workers", "bundle_path"} & set(told)
-    assert told.get("gpus", "all") == "all"  # MONAI Label's own word
+    request = accepted(answer)["request"]
+    assert request["images"] == []
+    assert not {"device", "multi_gpu", "logging", "max_workers", "bundle_path"} & set(request)
+    assert request.get("gpus", "all") == "all"  # MONAI Label's own default
     eventually(lambda: server.get("/batch/infer")["status"] == "DONE", seconds=120)
+
+
+def test_a_batch_reports_the_uncertainty_computes_nothing_twice_and_goes_on_after_a_damaged_case(
+    app: TumorLoopApp, studies: Path
+) -> None:
+    requested: list[str] = []
+    infer = app.infer
+
+    def counted(request: Any, *more: Any, **named: Any) -> dict[str, Any]:
+        requested.append(request["image"])
+        return infer(request, *more, **named)
+
+    app.infer = counted  # type: ignore[method-assign]
+    assert app.next_sample({"strategy": "uncertainty"})["uncertainty"] is None
+    only_scores = {"model": "tumorloop", "images": "unlabeled", "save_label": False}
+    first = app.batch_infer({**only_scores, "max_batch_size": 1})
+    assert (requested, list(first)) == ([CASES[0]], [CASES[0]])
+    both = app.batch_infer(only_scores)
+    assert requested == list(CASES)
+    assert "v0000" in both[CASES[0]]["skipped"]
+    assert both[CASES[0]]["params"]["uncertainty"] == first[CASES[0]]["params"]["uncertainty"]
+    assert app.datastore().get_labels_by_image_id(CASES[0]) == {"source": CASES[0]}
+    scores = {case: both[case]["params"]["uncertainty"] for case in CASES}
+    chosen = app.next_sample({"strategy": "uncertainty"})
+    assert chosen["uncertainty"] == max(scores.values()) == scores[chosen["id"]]
+    assert "least sure" in chosen["reason"]
+    labels = app.batch_infer({"model": "tumorloop"})  # their labels were not stored yet
+    assert [labels[case]["label"] for case in CASES] == list(CASES)
+    assert requested == [*CASES, *CASES]
+    again = app.batch_infer({"model": "tumorloop"})
+    assert requested == [*CASES, *CASES]
+    assert all("skipped" in again[case] for case in CASES)
+    assert again[CASES[0]]["params"]["model_version"] == "v0000"
+    assert app.datastore().get_label_info(CASES[0], "original")["model_version"] == "v0000"
+
+    damaged = synthetic.write_case(studies, "BraTS20_Training_000") / "BraTS20_Training_000_t2.nii.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-500])
+    app.datastore().catalog.search()
+    results = app.batch_infer({"model": "tumorloop"})
+    json.dumps(results)
+    assert results["BraTS20_Training_000"]["error"]["field"] == "t2"
+    assert all("skipped" in results[case] for case in CASES)
+    assert list(app.workspace.incoming.iterdir()) == []
+
+
+def test_a_path_of_the_machine_never_reaches_the_model(app: TumorLoopApp, studies: Path) -> None:
+    link = app.workspace.incoming / "link"
+    link.symlink_to(studies / CASES[0])
+    for image in (str(studies / CASES[0]), str(link), "../studies", None, 7):
+        with pytest.raises(HTTPException) as caught:
+            app.infer({"model": "tumorloop", "image": image})
+        assert caught.value.status_code == 404
+
+
+def test_a_workspace_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
+    synthetic.write_case(tmp_path / "studies")
+    conf = {"workspace": str(tmp_path / "workspace"), "model": str(tmp_path / "none")}
+    app = TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
+    try:
+        assert app.info()["model_version"] is None
+        with pytest.raises(HTTPException) as caught:
+            app.infer({"model": "tumorloop", "image": "BraTS20_Training_001"})
+    finally:
+        app.close()
+    assert caught.value.status_code == 422
+    assert "no model" in str(caught.value.detail)

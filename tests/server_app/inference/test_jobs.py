@@ -1,46 +1,29 @@
-"""Inferences that are watched and cancelled, on a real server whose network takes its time."""
+"""Inferences that their clients named: followed and cancelled on a real server, and remembered for a while."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import nibabel
+import psutil
 import pytest
 import requests
+from fastapi import HTTPException
 
-from tests import synthetic
-from tests.server_app.conftest import Server, eventually, is_gone, load, serving, untrained_model
+from server_app.inference import jobs
+from server_app.inference.jobs import Jobs
+from server_app.inference.worker import InferenceWorker
+from server_app.inference.worker_child import STAGES
+from tests.server_app.conftest import CASES, Server, accepted, eventually, is_gone, refused
 
-CASE = "BraTS20_Training_001"
-LARGE = "BraTS20_Training_002"
-
-
-@pytest.fixture(scope="module")
-def patient_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wide network, which needs a second or more for :data:`LARGE`."""
-    return untrained_model(tmp_path_factory.mktemp("patient") / "model", base_filters=48, max_filters=48, levels=2)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, patient_model: Path) -> Iterator[Server]:
-    """A server over a small head, and one of twice its size in each direction."""
-    folder = tmp_path_factory.mktemp("jobs")
-    for name in (CASE, LARGE):
-        synthetic.write_case(folder / "studies", name)
-    for path in (folder / "studies" / LARGE).glob("*.nii.gz"):
-        image = load(path)
-        affine = image.affine.copy()
-        affine[:3] *= 2
-        nibabel.save(nibabel.Nifti1Image(image.dataobj[...], affine), path)
-    with serving(folder / "studies", folder / "workspace", patient_model) as running:
-        yield running
+CASE = CASES[0]
 
 
 @pytest.fixture
@@ -50,44 +33,41 @@ def clients() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def job_id(request: pytest.FixtureRequest) -> str:
-    """An id that no other test uses."""
-    return f"job{abs(hash(request.node.name)):x}"
+def job_id() -> str:
+    return f"job{uuid.uuid4().hex}"
 
 
-def infer(server: Server, job: Any = None, case: str = LARGE, **params: Any) -> requests.Response:
-    data = {"params": json.dumps({"job": job, **params} if job is not None else params)}
-    return server.request("POST", "/infer/tumorloop", params={"image": case, "output": "json"}, data=data)
+@pytest.fixture
+def worker(server: Server) -> Iterator[psutil.Process]:
+    """The inference process, loaded, and suspended: what it computes does not end until it is resumed or killed."""
+    accepted(server.infer(image=CASE))
+    process = server.worker()
+    assert process is not None
+    process.suspend()
+    yield process
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.resume()
 
 
-def detail(answer: requests.Response, status: int) -> dict[str, str]:
-    assert answer.status_code == status, answer.text
-    return dict(answer.json()["detail"])
+def infer(server: Server, job: str, **params: Any) -> requests.Response:
+    return server.infer({"job": job, **params}, image=CASE)
 
 
 def state(server: Server, job: str) -> dict[str, Any]:
-    """What the server says of a job; empty before it has come."""
+    """What the server says about a job; empty before it knows it."""
     answer = server.request("GET", f"/jobs/{job}")
-    assert answer.status_code in (200, 404), answer.text
-    return dict(answer.json()) if answer.status_code == 200 else {}
+    return {} if answer.status_code == 404 else dict(accepted(answer))
 
 
 def when(server: Server, job: str, **facts: Any) -> dict[str, Any]:
     """Wait until a job is as described."""
-    return dict(eventually(lambda: facts.items() <= state(server, job).items() and state(server, job), seconds=60))
+    return dict(eventually(lambda: facts.items() <= (found := state(server, job)).items() and found, seconds=60))
 
 
-def begun(server: Server, clients: ThreadPoolExecutor, job: str, case: str = LARGE) -> Future[requests.Response]:
-    """Start an inference that the network is computing when this returns."""
-    future = clients.submit(infer, server, job, case)
-    when(server, job, state="computing", stage="computing")
-    return future
-
-
-def queued(server: Server, clients: ThreadPoolExecutor, job: str, position: int) -> Future[requests.Response]:
-    """Start an inference that has to wait."""
-    future = clients.submit(infer, server, job, CASE)
-    when(server, job, state="waiting", position=position)
+def submitted(server: Server, clients: ThreadPoolExecutor, job: str, position: int) -> Future[requests.Response]:
+    """Start an inference; it is computed or waits when this returns."""
+    future = clients.submit(infer, server, job)
+    when(server, job, state="waiting" if position else "computing", position=position)
     return future
 
 
@@ -102,174 +82,171 @@ def cancel(server: Server, job: str) -> dict[str, Any]:
     limit, started = a_second(server), time.monotonic()
     answer = server.request("DELETE", f"/jobs/{job}")
     assert time.monotonic() - started < limit
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    return dict(accepted(answer))
 
 
-# === Watching ===
-
-
-def test_an_inference_is_watched_from_the_queue_to_its_end(
-    server: Server, clients: ThreadPoolExecutor, job_id: str
+def test_an_inference_is_followed_from_the_queue_to_its_end(
+    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
 ) -> None:
-    first = begun(server, clients, f"{job_id}0")
-    waiting = queued(server, clients, job_id, position=1)
+    first = submitted(server, clients, f"{job_id}0", position=0)
+    waiting = submitted(server, clients, job_id, position=1)
     expected = {"id": job_id, "state": "waiting", "position": 1, "share": 0.0, "stage": "waiting"}
     assert state(server, job_id) == expected
     seen = []
-    while not waiting.done():
-        seen.append(state(server, f"{job_id}0"))
-        time.sleep(0.02)
-    computing = [found for found in seen if found["state"] == "computing"]
-    assert {"computing"} <= {found["stage"] for found in computing}
-    shares = [found["share"] for found in computing]
-    assert shares == sorted(shares)
-    assert 0 < shares[0] < 1
-    done = {"id": job_id, "state": "done", "position": 0, "share": 1.0, "stage": "done"}
+    while (found := state(server, f"{job_id}0"))["state"] == "computing":
+        seen.append((found["share"], found["stage"]))
+        worker.resume()
+        time.sleep(0.01)
+        worker.suspend()
+    worker.resume()
+    shares, stages = zip(*seen, strict=True)
+    assert list(stages) == sorted(stages, key=STAGES.index)
+    assert list(shares) == sorted(shares)
+    assert any(0 < share < 1 for share in shares)
     assert first.result().status_code == waiting.result().status_code == 200
+    done = {"id": job_id, "state": "done", "position": 0, "share": 1.0, "stage": "done"}
     assert when(server, job_id, state="done") == done
+    assert cancel(server, job_id) == done
+    assert server.worker() == worker
 
 
-def test_a_job_that_fails_says_so(server: Server, job_id: str) -> None:
-    assert detail(infer(server, job_id, reference="t3"), 422)["field"] == "reference"
-    assert state(server, job_id)["state"] == "failed"
-    assert cancel(server, job_id)["state"] == "failed"
-
-
-def test_an_id_in_use_is_refused_also_when_its_job_has_ended(
-    server: Server, clients: ThreadPoolExecutor, job_id: str
+def test_an_id_in_use_is_refused_even_after_its_job_has_ended(
+    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
 ) -> None:
-    first = begun(server, clients, job_id)
-    assert detail(infer(server, job_id), 409)["field"] == "job"
-    assert first.result().status_code == 200
-    assert detail(infer(server, job_id), 409)["field"] == "job"
+    first = submitted(server, clients, job_id, position=0)
+    assert refused(infer(server, job_id), 409)["field"] == "job"
+    worker.resume()
+    accepted(first.result())
+    assert refused(infer(server, job_id), 409)["field"] == "job"
     assert state(server, job_id)["state"] == "done"
 
 
-@pytest.mark.parametrize("job", ["short", "UPPERCASE", "a" * 65, "../../etc/passwd", "with space", "", 12345678, ["a"]])
-def test_an_id_that_is_none_is_refused(server: Server, job: Any) -> None:
-    assert detail(infer(server, job), 422)["field"] == "job"
-
-
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
-@pytest.mark.parametrize(
-    ("job", "status"),
-    [("0123456789abcdef", 404), ("short", 422), ("UPPERCASE", 422), ("a" * 65, 422), ("a.b.c.d.e", 422)],
-)
-def test_a_job_that_nobody_knows_is_not_found_and_an_id_that_is_none_is_named(
-    server: Server, method: str, job: str, status: int
-) -> None:
-    assert detail(server.request(method, f"/jobs/{job}"), status)["field"] == "job"
-
-
-def test_what_a_client_calls_a_ticket_does_not_reach_the_worker(server: Server) -> None:
-    assert infer(server, case=CASE, ticket={"cancelled": True}, answer="/tmp/x").status_code == 200
-
-
-# === Cancelling ===
-
-
-def test_a_computing_inference_is_cancelled_within_a_second_and_leaves_nothing(
-    server: Server, clients: ThreadPoolExecutor, job_id: str
-) -> None:
-    assert infer(server, case=LARGE).status_code == 200
-    answer = server.workspace / "answers" / LARGE
-    before = {path.name: path.stat().st_mtime_ns for path in answer.iterdir()}
-    computing = begun(server, clients, job_id)
-    process = server.worker()
-    assert process is not None
-    limit, started = a_second(server), time.monotonic()
-    assert cancel(server, job_id)["state"] == "cancelled"
-    found = detail(computing.result(10), 499)
-    assert time.monotonic() - started < limit
-    assert (found["field"], "cancelled" in found["message"]) == ("job", True)
-    assert when(server, job_id, state="cancelled")["position"] == 0
-    assert is_gone(process)
-    assert list((server.workspace / "incoming").iterdir()) == []
-    assert {path.name: path.stat().st_mtime_ns for path in answer.iterdir()} == before
-
-
-def test_those_that_wait_are_computed_although_others_are_cancelled_again_and_again(
-    server: Server, clients: ThreadPoolExecutor, job_id: str
-) -> None:
-    doomed = [f"{job_id}{number}" for number in range(3)]
-    futures = [begun(server, clients, doomed[0])]
-    futures += [clients.submit(infer, server, job, LARGE) for job in doomed[1:2]]
-    when(server, doomed[1], position=1)
-    survivor = queued(server, clients, job_id, position=2)
-    futures += [clients.submit(infer, server, doomed[2], LARGE)]
-    when(server, doomed[2], position=3)
-    cancel(server, doomed[0])
-    when(server, doomed[1], state="computing", stage="computing")
-    when(server, job_id, state="waiting", position=1)
-    cancel(server, doomed[1])
-    cancel(server, doomed[2])
-    assert survivor.result(120).status_code == 200
-    assert [future.result(10).status_code for future in futures] == [499] * 3
-
-
-def test_cancelling_one_that_waits_leaves_the_computing_one_alone(
-    server: Server, clients: ThreadPoolExecutor, job_id: str
-) -> None:
-    computing = begun(server, clients, f"{job_id}0")
-    process = server.worker()
-    waiting = queued(server, clients, job_id, position=1)
-    limit, started = a_second(server), time.monotonic()
-    assert cancel(server, job_id)["state"] == "cancelled"
-    assert detail(waiting.result(10), 499)["field"] == "job"
-    assert time.monotonic() - started < limit
-    assert computing.result(60).status_code == 200
-    assert server.worker() == process
-
-
-def test_after_a_cancellation_the_network_is_loaded_again_unasked(
-    server: Server, clients: ThreadPoolExecutor, job_id: str
-) -> None:
-    computing = begun(server, clients, job_id)
-    killed = server.worker()
-    cancel(server, job_id)
-    computing.result(10)
-    process = eventually(lambda: server.worker() not in (None, killed) and server.worker())
-    assert infer(server, case=CASE).status_code == 200
-    assert server.worker() == process
-
-
-def test_a_cancellation_that_overtakes_its_job_still_holds(server: Server, job_id: str) -> None:
-    assert detail(server.request("DELETE", f"/jobs/{job_id}"), 404)["field"] == "job"
-    assert detail(infer(server, job_id), 499)["field"] == "job"
-    assert state(server, job_id)["state"] == "cancelled"
-
-
-def test_a_job_that_is_done_stays_done(server: Server, job_id: str) -> None:
-    assert infer(server, job_id, CASE).status_code == 200
-    process = server.worker()
-    assert cancel(server, job_id)["state"] == "done"
-    assert server.worker() == process
-
-
-def test_a_client_that_hangs_up_does_not_cancel(server: Server, job_id: str) -> None:
+def test_a_client_that_hangs_up_does_not_cancel(server: Server, worker: psutil.Process, job_id: str) -> None:
     address = urlsplit(server.url)
     body = f'--x\r\nContent-Disposition: form-data; name="params"\r\n\r\n{{"job": "{job_id}"}}\r\n--x--\r\n'
     head = (
-        f"POST /infer/tumorloop?image={LARGE} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\n"
+        f"POST /infer/tumorloop?image={CASE} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     )
     with socket.create_connection((str(address.hostname), int(address.port or 0)), 10) as connection:
         connection.sendall((head + body).encode())
         when(server, job_id, state="computing")
+    worker.resume()
     assert when(server, job_id, state="done")["share"] == 1.0
     eventually(lambda: list((server.workspace / "incoming").iterdir()) == [])
 
 
-def test_the_server_answers_while_many_wait(server: Server, clients: ThreadPoolExecutor, job_id: str) -> None:
-    names = [f"{job_id}{number}" for number in range(6)]
-    futures = [begun(server, clients, names[0])]
-    futures += [clients.submit(infer, server, name, LARGE) for name in names[1:]]
-    when(server, names[-1], state="waiting")
-    for path in ("/info/", "/cases", "/versions", f"/jobs/{names[0]}"):
+# === Cancelling ===
+
+
+def test_a_cancelled_computation_ends_within_a_second_leaves_nothing_and_the_network_is_loaded_again(
+    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
+) -> None:
+    answer = server.workspace / "answers" / CASE
+    before = {path.name: path.stat().st_mtime_ns for path in answer.iterdir()}
+    computing = submitted(server, clients, job_id, position=0)
+    limit, started = a_second(server), time.monotonic()
+    assert cancel(server, job_id)["state"] == "cancelled"
+    found = refused(computing.result(10), 499)
+    assert time.monotonic() - started < limit
+    assert (found["field"], "cancelled" in found["message"]) == ("job", True)
+    assert when(server, job_id, state="cancelled")["position"] == 0
+    assert is_gone(worker)
+    assert list((server.workspace / "incoming").iterdir()) == []
+    assert {path.name: path.stat().st_mtime_ns for path in answer.iterdir()} == before
+    process = eventually(lambda: server.worker() not in (None, worker) and server.worker())
+    accepted(server.infer(image=CASE))
+    assert server.worker() == process
+
+
+def test_a_waiting_job_is_computed_although_others_are_cancelled_again_and_again(
+    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
+) -> None:
+    cancelled = [f"{job_id}{number}" for number in range(3)]
+    futures = [submitted(server, clients, job, position) for position, job in enumerate(cancelled[:2])]
+    survivor = submitted(server, clients, job_id, position=2)
+    futures.append(submitted(server, clients, cancelled[2], position=3))
+    cancel(server, cancelled[0])
+    when(server, cancelled[1], state="computing")
+    when(server, job_id, state="waiting", position=1)
+    cancel(server, cancelled[1])
+    cancel(server, cancelled[2])
+    accepted(survivor.result(120))
+    assert [future.result(10).status_code for future in futures] == [499] * 3
+
+
+def test_while_many_wait_the_server_answers_and_cancelling_them_leaves_the_computing_one_alone(
+    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
+) -> None:
+    computing = submitted(server, clients, f"{job_id}0", position=0)
+    waiting = {f"{job_id}{number}": submitted(server, clients, f"{job_id}{number}", number) for number in range(1, 6)}
+    for path in ("/info/", "/cases", "/versions", "/datastore/", f"/jobs/{job_id}0"):
         started = time.monotonic()
-        assert server.request("GET", path).status_code == 200
+        server.get(path)
         assert time.monotonic() - started < 2.0
-    for name in reversed(names):
-        cancel(server, name)
-    assert [future.result(10).status_code for future in futures] == [499] * 6
+    for job in reversed(waiting):
+        limit, started = a_second(server), time.monotonic()
+        assert cancel(server, job)["state"] == "cancelled"
+        assert refused(waiting[job].result(10), 499)["field"] == "job"
+        assert time.monotonic() - started < limit
+    assert not computing.done()
+    worker.resume()
+    accepted(computing.result(60))
+    assert server.worker() == worker
+
+
+def test_a_failed_job_and_one_that_was_cancelled_before_it_arrived_say_so(server: Server, job_id: str) -> None:
+    assert refused(infer(server, job_id, reference="t3"))["field"] == "reference"
+    assert state(server, job_id)["state"] == cancel(server, job_id)["state"] == "failed"
+    early = f"{job_id}0"
+    assert refused(server.request("DELETE", f"/jobs/{early}"), 404)["field"] == "job"
+    assert refused(infer(server, early), 499)["field"] == "job"
+    assert state(server, early)["state"] == "cancelled"
+
+
+# === How long jobs are remembered ===
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    """A registry of two jobs at most, of a worker that is never started."""
+    monkeypatch.setattr(jobs, "KEEP", 2)
+    monkeypatch.setattr(jobs, "EARLY", 2)
+    return Jobs(InferenceWorker(tmp_path, tmp_path))
+
+
+def ended(registry: Jobs, *names: str) -> None:
+    for name in names:
+        with registry.tracked(name):
+            pass
+
+
+def is_known(registry: Jobs, name: str) -> bool:
+    try:
+        return bool(registry.describe(name))
+    except HTTPException:
+        return False
+
+
+def test_only_the_last_jobs_and_those_under_way_are_remembered(registry: Jobs) -> None:
+    with registry.tracked("underway0"):
+        ended(registry, "aaaaaaaa", "bbbbbbbb", "cccccccc")
+        names = ("underway0", "aaaaaaaa", "bbbbbbbb", "cccccccc")
+        assert [is_known(registry, name) for name in names] == [True, False, True, True]
+
+
+def test_jobs_are_forgotten_after_some_minutes(registry: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended(registry, "aaaaaaaa")
+    monkeypatch.setattr(jobs, "KEEP_SECONDS", 0.0)
+    ended(registry, "bbbbbbbb")
+    assert [is_known(registry, name) for name in ("aaaaaaaa", "bbbbbbbb")] == [False, True]
+
+
+def test_cancellations_of_unknown_jobs_do_not_pile_up(registry: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("aaaaaaaa", "bbbbbbbb", "cccccccc"):
+        with pytest.raises(HTTPException, match="404"):
+            registry.cancel(name)
+    assert sorted(registry._early) == ["aaaaaaaa", "bbbbbbbb"]
+    monkeypatch.setattr(jobs, "EARLY_SECONDS", 0.0)
+    with registry.tracked("aaaaaaaa") as ticket:
+        assert not ticket.cancelled

@@ -12,79 +12,93 @@ import pytest
 from server_app.inference.sessions import CheckedSessions
 
 
-def sent(folder: Path) -> Path:
-    place = folder / "files"
-    place.mkdir(parents=True)
-    (place / "t1.nii.gz").write_bytes(b"x")
-    return place
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "sessions"
 
 
-def test_a_session_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sessions = CheckedSessions(str(tmp_path / "sessions"))
+@pytest.fixture
+def sessions(store: Path) -> CheckedSessions:
+    return CheckedSessions(str(store))
 
+
+def add(sessions: CheckedSessions, expiry: int = 0) -> str:
+    """Add a session of one file and return its id."""
+    files = Path(sessions.store_path).parent / "sent" / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    (files / "t1.nii.gz").write_bytes(b"x")
+    return sessions.add_session(str(files), expiry)[0]
+
+
+def expire(sessions: CheckedSessions, name: str) -> None:
+    """Have a session with an expiry of 100 s last been used longer ago."""
+    info = sessions.get_session(name)
+    assert info is not None
+    info.last_access_ts = int(time.time()) - 200
+    sessions._write_meta_info(name, info)
+
+
+def age(folder: Path) -> None:
+    os.utime(folder, (time.time() - 7200,) * 2)
+
+
+def test_a_session_that_cannot_be_written_leaves_nothing(
+    sessions: CheckedSessions, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: Any) -> None:
         raise OSError(28, os.strerror(28))
 
-    folder = sent(tmp_path / "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space"):
+            add(sessions)
+    assert list(store.iterdir()) == []
+    name = add(sessions)
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
-        sessions.add_session(str(folder))
-    monkeypatch.undo()
-    assert list((tmp_path / "sessions").iterdir()) == []
-    name, _ = sessions.add_session(str(sent(tmp_path / "b")))
-    monkeypatch.setattr(os, "fsync", fail)
-    assert sessions.get_session(name) is not None  # to read is possible on a full disk
-    assert CheckedSessions(str(tmp_path / "sessions")).get_session(name) is not None
+    assert sessions.get_session(name) is not None  # reading is possible on a full disk
+    assert CheckedSessions(str(store)).get_session(name) is not None
 
 
-def test_old_sessions_are_forgotten_also_those_of_a_server_that_ran_before(tmp_path: Path) -> None:
-    store = str(tmp_path / "sessions")
-    before = CheckedSessions(store)
-    old, _ = before.add_session(str(sent(tmp_path / "a")), 100)
-    young, _ = before.add_session(str(sent(tmp_path / "b")))
-    info = before.get_session(old)
-    assert info is not None
-    info.last_access_ts = int(time.time()) - 200
-    before._write_meta_info(old, info)
-    unfinished = [tmp_path / "sessions" / f".new-{number}" for number in range(2)]
-    for folder, seconds_ago in zip(unfinished, (7200, 0), strict=True):
+def test_old_sessions_are_forgotten_including_those_of_an_earlier_server(
+    sessions: CheckedSessions, store: Path
+) -> None:
+    old, young = add(sessions, 100), add(sessions)
+    expire(sessions, old)
+    unfinished = [store / f".new-{number}" for number in range(2)]
+    for folder in unfinished:
         folder.mkdir()
-        os.utime(folder, (time.time() - seconds_ago,) * 2)
-    now = CheckedSessions(store)
+    age(unfinished[0])
+    now = CheckedSessions(str(store))
     assert now  # MONAI Label asks so before it looks for old ones
     assert now.remove_expired() == 1
-    assert sorted(path.name for path in (tmp_path / "sessions").iterdir()) == [".new-1", young]
+    assert sorted(path.name for path in store.iterdir()) == [".new-1", young]
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"{half", b"[1]", b"\xff\xfe\x00", b'{"image": "/", "last_access_ts": "yesterday"}', b'{"image": []}'],
 )
-def test_a_damaged_session_is_removed_when_it_is_old_and_never_in_the_way(tmp_path: Path, content: bytes) -> None:
-    store = tmp_path / "sessions"
-    before = CheckedSessions(str(store))
-    damaged, over, old = (before.add_session(str(sent(tmp_path / name)), 100)[0] for name in "abc")
+def test_a_damaged_session_is_removed_when_it_is_old_and_hinders_nothing(
+    sessions: CheckedSessions, store: Path, content: bytes
+) -> None:
+    damaged, expired, old = (add(sessions, 100) for _ in range(3))
     for name in (damaged, old):
         (store / name / "meta.info").write_bytes(content)
     assert CheckedSessions(str(store)).get_session(damaged) is None
-    info = before.get_session(over)
-    assert info is not None
-    info.last_access_ts = int(time.time()) - 200
-    before._write_meta_info(over, info)
-    os.utime(store / old, (time.time() - 7200,) * 2)
+    expire(sessions, expired)
+    age(store / old)
     now = CheckedSessions(str(store))
     assert now.remove_expired() == 2
     assert [path.name for path in store.iterdir()] == [damaged]
-    os.utime(store / damaged, (time.time() - 7200,) * 2)
+    age(store / damaged)
     assert now.remove_expired() == 1
     assert list(store.iterdir()) == []
 
 
-def test_a_session_that_somebody_removes_meanwhile_does_not_end_the_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_session_that_is_removed_meanwhile_does_not_end_the_search(
+    sessions: CheckedSessions, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions = CheckedSessions(str(tmp_path / "sessions"))
-    names = {sessions.add_session(str(sent(tmp_path / name)), 100)[0] for name in "ab"}
+    names = {add(sessions, 100) for _ in range(2)}
     looked_at: list[str] = []
 
     def removed_before_it_is_opened(_: Any, session_id: str, *more: Any) -> None:
@@ -95,16 +109,16 @@ def test_a_session_that_somebody_removes_meanwhile_does_not_end_the_search(
     monkeypatch.setattr("server_app.inference.sessions.Sessions.get_session", removed_before_it_is_opened)
     assert sessions.remove_expired() == 0
     assert set(looked_at) == names
-    assert list((tmp_path / "sessions").iterdir()) == []
+    assert list(store.iterdir()) == []
 
 
-def test_a_session_may_be_removed_twice_at_once(tmp_path: Path) -> None:
+def test_two_threads_may_remove_a_session_at_once(store: Path) -> None:
     class Racing(CheckedSessions):
         def pop(self, *args: Any) -> Any:
             super().pop(args[0], None)  # another thread
             return super().pop(*args)
 
-    sessions = Racing(str(tmp_path / "sessions"))
-    name, _ = sessions.add_session(str(sent(tmp_path / "a")))
+    sessions = Racing(str(store))
+    name = add(sessions)
     sessions.remove_session(name)
     assert sessions.get_session(name) is None

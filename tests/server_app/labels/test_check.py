@@ -20,23 +20,23 @@ def info(*entries: tuple[str, int]) -> list[dict[str, object]]:
     return [{"name": name, "idx": number} for name, number in entries]
 
 
-def test_names_decide_not_the_order() -> None:
+def test_names_decide_and_not_the_order() -> None:
     found = map_by_name(np.array([0, 1, 2, 3]), info(("enhancing tumor", 1), ("necrotic core", 2), ("ED", 3)))
     assert found.tolist() == [0, 3, 1, 2]
 
 
-def test_the_stock_panels_numbers_count_scribbles_that_its_file_does_not_have() -> None:
+def test_the_stock_panel_counts_scribbles_that_its_file_lacks() -> None:
     sent = info(("background_scribbles", 1), ("necrotic core", 2), ("peritumoral edema", 4), ("enhancing tumor", 5))
     assert map_by_name(np.array([0, 1, 2, 3]), sent).tolist() == [0, 1, 2, 3]
     assert map_by_name(np.array([0, 3]), sent).tolist() == [0, 3]
 
 
-def test_numbers_are_values_where_positions_do_not_fit() -> None:
+def test_numbers_are_taken_for_values_where_they_cannot_be_positions() -> None:
     sent = info(("necrotic core", 1), ("peritumoral edema", 2), ("enhancing tumor", 4))
     assert map_by_name(np.array([0, 1, 2, 4]), sent).tolist() == [0, 1, 2, 3]
 
 
-def test_a_segment_that_is_listed_and_not_used_may_have_any_name() -> None:
+def test_an_unused_segment_may_have_any_name() -> None:
     assert map_by_name(np.array([0, 1]), info(("edema?", 2), ("ET", 1))[::-1]).tolist() == [0, 3]
 
 
@@ -51,10 +51,16 @@ def test_a_segment_that_is_listed_and_not_used_may_have_any_name() -> None:
         ([{"name": "ET", "idx": "one"}], "whole number"),
     ],
 )
-def test_names_that_do_not_help_are_refused(sent: object, why: str) -> None:
+def test_names_that_decide_nothing_are_refused(sent: object, why: str) -> None:
     with pytest.raises(InputError, match=why) as caught:
         map_by_name(np.array([0, 1, 2]), sent)
     assert caught.value.field == "label_info"
+
+
+def test_names_that_can_be_read_in_two_ways_are_refused() -> None:
+    sent = info(("foreground_scribbles", 1), ("necrotic core", 2), ("ED", 3), ("ET", 4))
+    with pytest.raises(InputError, match="two ways"):
+        map_by_name(np.array([0, 2, 3]), sent)
 
 
 def test_a_label_drawn_on_another_modality_is_recognized(tmp_path: Path) -> None:
@@ -87,9 +93,3 @@ def test_brats_values_are_read_without_names(tmp_path: Path) -> None:
     assert checked.scheme == "brats-2017"
     assert set(np.unique(checked.volume.data)) == {0, 1, 2, 3}
     assert isinstance(checked.volume, Volume)
-
-
-def test_names_that_can_be_read_in_two_ways_are_refused() -> None:
-    sent = info(("foreground_scribbles", 1), ("necrotic core", 2), ("ED", 3), ("ET", 4))
-    with pytest.raises(InputError, match="two ways"):
-        map_by_name(np.array([0, 2, 3]), sent)

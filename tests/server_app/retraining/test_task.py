@@ -1,4 +1,4 @@
-"""What the server shows of a training, from the submission to the end, whatever happens to its process."""
+"""What the server reports of a training, from the submission to the end, whatever happens to its process."""
 
 from __future__ import annotations
 
@@ -37,13 +37,8 @@ def fit_progress(epoch: int, loss: float = 1.0) -> FitProgress:
     return FitProgress(epoch, 5, 2, 10, loss, validation, 0.4 if epoch else -1.0, 12.0, 34.56, [{"epoch": epoch}])
 
 
-def test_without_a_training_there_are_no_numbers(task: Retraining) -> None:
+def test_a_new_training_does_not_show_the_numbers_of_the_last_one(task: Retraining, workspace: Workspace) -> None:
     assert task.stats() == {}
-
-
-def test_the_numbers_of_the_last_training_do_not_pass_for_those_of_a_new_one(
-    task: Retraining, workspace: Workspace
-) -> None:
     ProgressWriter(workspace.progress_file, "old", 3)
     task.track(submission("RUNNING", "new"))
     stats = task.stats()
@@ -66,7 +61,7 @@ def test_live_numbers_have_the_keys_stock_clients_read(task: Retraining, workspa
     assert (task.stats()["state"], task.stats()["message"]) == ("failed", "no memory")
 
 
-def test_a_training_whose_process_is_gone_is_stopped_or_dead(task: Retraining, workspace: Workspace) -> None:
+def test_a_training_whose_process_is_gone_was_stopped_or_has_failed(task: Retraining, workspace: Workspace) -> None:
     ProgressWriter(workspace.progress_file, "a", 5).update(RetrainProgress("training", "", fit_progress(1)))
     content = read_progress(workspace.progress_file)
     assert content["state"] == "training"
@@ -80,27 +75,25 @@ def test_a_training_whose_process_is_gone_is_stopped_or_dead(task: Retraining, w
     assert "died" in task.stats()["message"]
 
 
-def test_a_training_that_never_began_says_why(task: Retraining) -> None:
+def test_a_training_that_could_not_start_says_why(task: Retraining) -> None:
     task.track(submission("ERROR", details=["Traceback", "ImportError: no module"]))
     assert task.stats()["state"] == "failed"
     assert task.stats()["message"] == "ImportError: no module"
 
 
-def test_of_several_trainings_the_running_one_is_shown(task: Retraining, workspace: Workspace) -> None:
+def test_the_running_one_of_several_trainings_is_shown(task: Retraining, workspace: Workspace) -> None:
     task.track(submission("RUNNING", "first"))
     task.track(submission("SUBMITTED", "second"))
     ProgressWriter(workspace.progress_file, "first", 5)
     assert task.stats()["run"] == "first"
 
 
-def test_a_damaged_progress_file_is_no_progress(workspace: Workspace) -> None:
+def test_a_damaged_progress_file_counts_as_no_progress(workspace: Workspace) -> None:
     workspace.progress_file.write_text("{half")
     assert read_progress(workspace.progress_file) == {}
 
 
-def test_cases_that_cannot_be_read_are_named_without_the_servers_folders(
-    task: Retraining, workspace: Workspace
-) -> None:
+def test_unreadable_cases_are_named_without_the_servers_folders(task: Retraining, workspace: Workspace) -> None:
     task.track(submission("RUNNING"))
     writer = ProgressWriter(workspace.progress_file, "a", 5)
     why = "case-2: /home/server/labels/case-2/v0001/label.nii.gz is cut off."

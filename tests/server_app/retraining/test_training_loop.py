@@ -1,4 +1,4 @@
-"""Training through the server: live numbers, a new version, rollback, stop. Each test goes on from the last."""
+"""Training through the server: live numbers, a new version, rollback, stop. Each test continues from the last."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from monailabel.client.client import MONAILabelClient
 
-from tests.server_app.conftest import CASES, Server, eventually, is_gone
+from tests.server_app.conftest import CASES, Server, accepted, eventually, is_gone
 
 Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
 CASE = CASES[0]
@@ -35,16 +35,23 @@ def ids(server: Server) -> list[str]:
     return [version["id"] for version in server.get("/versions")["versions"]]
 
 
-def test_a_training_gives_a_new_version_that_is_served_at_once(server: Server, infer: Infer) -> None:
+def test_a_training_produces_a_new_version_that_is_served_at_once(server: Server, infer: Infer) -> None:
     server.submit(CASE)
+    split = json.loads((server.workspace / "split.json").read_text())
+    assert split[CASE]["split"] == "train"
+    assert split[CASE]["reason"]
+    server.submit(CASE)
+    assert json.loads((server.workspace / "split.json").read_text()) == split
+    plan = server.get("/train/tumorloop/plan")
+    assert (plan["parent"], plan["expected_seconds"], plan["new"]) == ("v0000", None, plan["total"])
+    assert CASE in plan["cases"]
+
     pid = server.process.pid
     before, facts = infer(CASE)
     versions = ids(server)
-    started = server.request("POST", "/train/", json={"max_epochs": 2, "learning_rate": 0.01})
-    assert started.status_code == 200, started.text
+    accepted(server.request("POST", "/train/", json={"max_epochs": 2, "learning_rate": 0.01}))
     assert server.stats()["state"] == "starting"
-    busy = server.request("POST", "/train/tumorloop", json={})
-    assert busy.status_code == 429
+    assert server.request("POST", "/train/tumorloop", json={}).status_code == 429
     task, seen = follow(server)
     assert task["status"] == "DONE", task.get("details")
     assert {stats["total_epochs"] for stats in seen} == {2}
@@ -52,30 +59,31 @@ def test_a_training_gives_a_new_version_that_is_served_at_once(server: Server, i
     assert seen[-1]["epoch"] == 2
     assert len(seen[-1]["history"]) == 2
     assert {"preparing", "judging", "done"} <= {stats["state"] for stats in seen}
-    new = [version for version in server.get("/versions")["versions"] if version["id"] not in versions]
-    assert len(new) == 1
-    assert new[0]["current"]
-    assert new[0]["parent"] == facts["model_version"]
-    card = new[0]["card"]
+
+    (new,) = (version for version in server.get("/versions")["versions"] if version["id"] not in versions)
+    assert new["current"]
+    assert new["parent"] == facts["model_version"]
+    card = new["card"]
     assert card["training"]["config"]["max_epochs"] == 2
     assert card["training"]["config"]["tolerance"] == 0.5
     assert CASE in {case["case"] for case in card["data"]}
     assert card["verdict"].startswith("Promoted")
     after, facts = infer(CASE)
-    assert facts["model_version"] == new[0]["id"]
+    assert facts["model_version"] == new["id"]
     assert server.process.pid == pid
     assert not np.array_equal(before, after)
-    back = server.request("POST", "/versions/rollback")
-    assert back.status_code == 200
+    plan_after = server.get("/train/tumorloop/plan")
+    assert (plan_after["parent"], plan_after["new"], plan_after["total"]) == (new["id"], 0, plan["total"])
+    assert 0 < plan_after["seconds_per_epoch"] < plan_after["expected_seconds"]
+
+    accepted(server.request("POST", "/versions/rollback"))
     again, facts = infer(CASE)
-    assert facts["model_version"] == new[0]["parent"]
+    assert facts["model_version"] == new["parent"]
     assert np.array_equal(again, before)
-    assert server.request("POST", f"/versions/{new[0]['id']}/promote", json={"client_id": "me"}).status_code == 200
+    assert server.get("/train/tumorloop/plan")["cases"] == plan["cases"]
+    accepted(server.request("POST", f"/versions/{new['id']}/promote", json={"client_id": "me"}))
     assert np.array_equal(infer(CASE)[0], after)
-    assert server.request("POST", "/versions/rollback").status_code == 200
-
-
-def test_nothing_is_left_to_roll_back_to(server: Server) -> None:
+    accepted(server.request("POST", "/versions/rollback"))
     assert server.get("/versions")["current"] == "v0000"
     assert server.request("POST", "/versions/rollback").status_code == 409
 
@@ -100,12 +108,3 @@ def test_a_stopped_training_leaves_everything_consistent(server: Server, infer: 
     assert ids(server) == versions
     assert np.array_equal(infer(CASE)[0], before)
     assert not [path for path in (server.workspace / "models").iterdir() if path.name.startswith(".")]
-
-
-def test_the_split_is_stored_with_reasons_and_stays(server: Server) -> None:
-    server.submit(CASE)
-    split = json.loads((server.workspace / "split.json").read_text())
-    assert split[CASE]["split"] == "train"
-    assert "first" in split[CASE]["reason"]
-    server.submit(CASE)
-    assert json.loads((server.workspace / "split.json").read_text()) == split

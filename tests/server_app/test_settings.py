@@ -1,0 +1,49 @@
+"""The server's settings and its workspace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server_app.settings import ServerSettings, training_settings
+from server_app.workspace import Workspace
+from training.errors import InputError
+from training.retraining.retrain import RetrainConfig
+
+
+def test_the_workspace_is_named_after_the_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUMORLOOP_HOME", str(tmp_path / "home"))
+    one, two = (Workspace.for_studies(tmp_path / name / "studies") for name in ("a", "b"))
+    assert one.root.parent == tmp_path / "home"
+    assert one.root.name.startswith("studies-")
+    assert one.root != two.root
+    with pytest.raises(InputError, match="never written to"):
+        Workspace.for_studies(tmp_path, tmp_path / "inside")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_only_its_owner_may_use_a_new_workspace(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    place = Workspace.for_studies(tmp_path / "studies", tmp_path / "home" / "workspace").make()
+    assert place.root.stat().st_mode & 0o777 == 0o700
+    place.root.chmod(0o750)
+    assert place.make().root.stat().st_mode & 0o777 == 0o750  # what the owner chose stays
+
+
+def test_settings_come_from_conf_and_name_what_is_wrong() -> None:
+    settings = ServerSettings.from_conf({"max_epochs": "3", "source_labels": "true", "models": "whatever"})
+    assert settings.retrain.max_epochs == 3
+    assert settings.source_labels
+    with pytest.raises(InputError, match="patch cannot be"):
+        ServerSettings.from_conf({"patch": "big"})
+
+
+def test_a_training_takes_settings_flat_or_under_its_name_and_ignores_what_stock_clients_add() -> None:
+    defaults = RetrainConfig()
+    stock = {"client_id": "x", "device": "cuda", "gpus": "all", "pretrained": True, "tumorloop": {"max_epochs": "7"}}
+    assert training_settings(defaults, stock, "tumorloop").max_epochs == 7
+    assert training_settings(defaults, {"max_epochs": 2}, "tumorloop").max_epochs == 2
+    with pytest.raises(InputError, match="no setting 'epochs'"):
+        training_settings(defaults, {"epochs": 2}, "tumorloop")
