@@ -19,71 +19,75 @@ PLAIN = (
 VOXELS = np.arange(24, dtype="<i2").reshape(4, 3, 2)
 
 
-def write_plain(path, header=PLAIN, voxels=VOXELS.tobytes()):
-    path.write_bytes(header.encode() + voxels)
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.nrrd"
+
+
+@pytest.fixture
+def written(path):
+    """A file as the panel writes it."""
+    write_nrrd(path, image(), oblique())
     return path
 
 
+def read_plain(path, header=PLAIN, voxels=VOXELS.tobytes()):
+    path.write_bytes(header.encode() + voxels)
+    return read_nrrd(path)
+
+
+def damaged(path, content, words="cut off"):
+    path.write_bytes(content)
+    with pytest.raises(LocalFileError, match=words):
+        read_nrrd(path)
+
+
 @pytest.mark.parametrize("dtype", TYPES)
-def test_voxels_and_place_come_back_as_they_were(tmp_path, dtype):
+def test_voxels_and_geometry_come_back_as_they_were(path, dtype):
     array = image().astype(dtype)
-    write_nrrd(tmp_path / "a.nrrd", array, oblique())
-    back, ijk_to_ras = read_nrrd(tmp_path / "a.nrrd")
+    write_nrrd(path, array, oblique())
+    content = path.read_bytes()
+    back, ijk_to_ras = read_nrrd(path)
     assert back.dtype == array.dtype
     assert np.array_equal(back, array)
     assert np.array_equal(ijk_to_ras, oblique())
     assert back.flags.writeable
     assert back.flags.c_contiguous
+    write_nrrd(path, array, oblique())
+    assert path.read_bytes() == content
 
 
-def test_booleans_are_written_as_bytes(tmp_path):
-    write_nrrd(tmp_path / "a.nrrd", image() > 300, np.eye(4))
-    assert np.array_equal(read_nrrd(tmp_path / "a.nrrd")[0], (image() > 300).astype(np.uint8))
-
-
-def test_any_memory_layout_and_byte_order_is_written_right(tmp_path):
+def test_booleans_and_any_memory_layout_and_byte_order_are_written_right(path):
+    write_nrrd(path, image() > 300, np.eye(4))
+    assert np.array_equal(read_nrrd(path)[0], (image() > 300).astype(np.uint8))
     array = image().astype(">i2").transpose(2, 0, 1)[::-1]
-    write_nrrd(tmp_path / "a.nrrd", array, np.eye(4))
-    assert np.array_equal(read_nrrd(tmp_path / "a.nrrd")[0], array)
-
-
-def test_the_same_volume_gives_the_same_bytes(tmp_path):
-    for name in ("a.nrrd", "b.nrrd"):
-        write_nrrd(tmp_path / name, image(), oblique())
-    assert (tmp_path / "a.nrrd").read_bytes() == (tmp_path / "b.nrrd").read_bytes()
-
-
-def test_a_plain_file_is_read(tmp_path):
-    array, ijk_to_ras = read_nrrd(write_plain(tmp_path / "a.nrrd"))
-    assert np.array_equal(array, VOXELS)
-    assert np.array_equal(ijk_to_ras, [[-1, 0, 0, -10], [0, -2, 0, -20], [0, 0, 3, 30], [0, 0, 0, 1]])
+    write_nrrd(path, array, np.eye(4))
+    assert np.array_equal(read_nrrd(path)[0], array)
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "signs"),
     [
-        ("space: left-posterior-superior", "space: LPS"),
-        ("type: short", "type: int16"),
-        ("\n", "\r\n"),
-        ("(1,0,0) (0,2,0) (0,0,3)", "(1, 0, 0)  (0, 2.0, 0) (0,0,3e0)"),
+        ("", "", (-1, -1, 1)),
+        ("space: left-posterior-superior", "space: LPS", (-1, -1, 1)),
+        ("left-posterior-superior", "right-anterior-superior", (1, 1, 1)),
+        ("left-posterior-superior", "LAS", (-1, 1, 1)),
+        ("type: short", "type: int16", (-1, -1, 1)),
+        ("\n", "\r\n", (-1, -1, 1)),
+        ("(1,0,0) (0,2,0) (0,0,3)", "(1, 0, 0)  (0, 2.0, 0) (0,0,3e0)", (-1, -1, 1)),
     ],
 )
-def test_spellings_that_mean_the_same_are_read_the_same(tmp_path, old, new):
-    array, ijk_to_ras = read_nrrd(write_plain(tmp_path / "a.nrrd", PLAIN.replace(old, new)))
+def test_plain_files_are_read_in_all_spellings_and_turned_to_ras(path, old, new, signs):
+    array, ijk_to_ras = read_plain(path, PLAIN.replace(old, new) if old else PLAIN)
     assert np.array_equal(array, VOXELS)
-    assert ijk_to_ras[1, 1] == -2
+    i, j, k = signs
+    assert np.array_equal(ijk_to_ras, [[i, 0, 0, 10 * i], [0, 2 * j, 0, 20 * j], [0, 0, 3 * k, 30 * k], [0, 0, 0, 1]])
 
 
-@pytest.mark.parametrize(("space", "signs"), [("right-anterior-superior", (1, 1, 1)), ("LAS", (-1, 1, 1))])
-def test_other_spaces_are_turned_to_ras(tmp_path, space, signs):
-    _array, ijk_to_ras = read_nrrd(write_plain(tmp_path / "a.nrrd", PLAIN.replace("left-posterior-superior", space)))
-    assert np.array_equal(np.diag(ijk_to_ras)[:3], np.array(signs) * (1, 2, 3))
-
-
-def test_big_endian_voxels_are_read(tmp_path):
-    path = write_plain(tmp_path / "a.nrrd", PLAIN.replace("little", "big"), VOXELS.astype(">i2").tobytes())
-    assert np.array_equal(read_nrrd(path)[0], VOXELS)
-    assert read_nrrd(path)[0].dtype.isnative
+def test_big_endian_voxels_are_read(path):
+    array = read_plain(path, PLAIN.replace("little", "big"), VOXELS.astype(">i2").tobytes())[0]
+    assert np.array_equal(array, VOXELS)
+    assert array.dtype.isnative
 
 
 @pytest.mark.parametrize(
@@ -114,55 +118,31 @@ def test_big_endian_voxels_are_read(tmp_path):
         ("hand\n\n", "hand\n", "header does not end"),
     ],
 )
-def test_a_header_that_cannot_be_used_is_named_with_its_field(tmp_path, old, new, message):
-    path = write_plain(tmp_path / "sent.nrrd", PLAIN.replace(old, new), b"" if new == "hand\n" else VOXELS.tobytes())
+def test_a_header_that_cannot_be_used_is_named_with_its_field(path, old, new, message):
     with pytest.raises(LocalFileError, match=message.replace("(", r"\(")) as caught:
-        read_nrrd(path)
-    assert "sent.nrrd" in caught.value.message
+        read_plain(path, PLAIN.replace(old, new), b"" if new == "hand\n" else VOXELS.tobytes())
+    assert "a.nrrd" in caught.value.message
 
 
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9, 0.999])
-def test_a_cut_file_is_an_error_wherever_it_was_cut(tmp_path, kept):
-    path = tmp_path / "a.nrrd"
-    write_nrrd(path, image(), oblique())
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(LocalFileError, match=r"a\.nrrd is (cut off|damaged)"):
-        read_nrrd(path)
+def test_a_file_that_is_cut_anywhere_or_has_a_flipped_bit_is_refused(written):
+    content = written.read_bytes()
+    for kept in (0.3, 0.6, 0.9, 0.999):
+        damaged(written, content[: int(len(content) * kept)], r"a\.nrrd is (cut off|damaged)")
+    for missing in (1, 4, 8, 9):  # all voxels, but not the whole check sum
+        damaged(written, content[:-missing])
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 4
+    damaged(written, flipped, "damaged|cut off")
 
 
-@pytest.mark.parametrize("missing", [1, 4, 8, 9])
-def test_a_file_without_its_check_sum_is_cut_off(tmp_path, missing):
-    path = tmp_path / "a.nrrd"
-    write_nrrd(path, image(), oblique())
-    path.write_bytes(path.read_bytes()[:-missing])
-    with pytest.raises(LocalFileError, match="cut off"):
-        read_nrrd(path)
+def test_a_file_that_unpacks_to_more_than_it_says_is_refused_before_it_fills_the_memory(path):
+    bomb = PLAIN.replace("encoding: raw", "encoding: gzip").encode() + gzip.compress(b"\0" * 50_000_000)
+    damaged(path, bomb, "more voxels")
 
 
-def test_a_flipped_bit_in_the_voxels_is_found(tmp_path):
-    path = tmp_path / "a.nrrd"
-    write_nrrd(path, image(), oblique())
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 4
-    path.write_bytes(content)
-    with pytest.raises(LocalFileError, match=r"damaged|cut off"):
-        read_nrrd(path)
-
-
-def test_a_file_that_unpacks_to_more_than_it_says_is_refused_before_it_fills_the_memory(tmp_path):
-    bomb = gzip.compress(b"\0" * 50_000_000)
-    path = write_plain(tmp_path / "a.nrrd", PLAIN.replace("encoding: raw", "encoding: gzip"), bomb)
-    with pytest.raises(LocalFileError, match="more voxels"):
-        read_nrrd(path)
-
-
-def test_an_absent_file_says_so(tmp_path):
+def test_files_that_cannot_be_read_or_written_say_so(tmp_path):
     with pytest.raises(LocalFileError, match=r"gone\.nrrd cannot be read: No such file"):
         read_nrrd(tmp_path / "gone.nrrd")
-
-
-def test_a_place_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(LocalFileError, match=r"cannot be written"):
         write_nrrd(tmp_path / "no such folder" / "a.nrrd", image(), np.eye(4))
 
@@ -178,26 +158,20 @@ def full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_fills_up_leaves_no_half_file(tmp_path):
+def test_a_full_disk_and_cancel_leave_no_half_file(path):
     with full_disk(), pytest.raises(LocalFileError, match=r"cannot be written: File too large\. Is the disk full\?"):
-        write_nrrd(tmp_path / "a.nrrd", image((64, 64, 64)), np.eye(4))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_cancel_ends_the_writing_and_removes_the_file(tmp_path):
+        write_nrrd(path, image((64, 64, 64)), np.eye(4))
+    assert list(path.parent.iterdir()) == []
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):
-        write_nrrd(tmp_path / "a.nrrd", image(), np.eye(4), cancel=cancel)
-    assert list(tmp_path.iterdir()) == []
+        write_nrrd(path, image(), np.eye(4), cancel=cancel)
+    assert list(path.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("array", [np.zeros((3, 3)), np.zeros((2, 2, 2), complex), np.zeros((2, 2, 2), np.float16)])
-def test_what_is_no_volume_is_not_written(tmp_path, array):
-    with pytest.raises(ValueError, match="a volume has three axes"):
-        write_nrrd(tmp_path / "a.nrrd", array, np.eye(4))
-
-
-def test_an_affine_that_is_none_is_not_written(tmp_path):
+def test_what_is_no_volume_or_no_affine_is_not_written(path):
+    for array in (np.zeros((3, 3)), np.zeros((2, 2, 2), complex), np.zeros((2, 2, 2), np.float16)):
+        with pytest.raises(ValueError, match="a volume has three axes"):
+            write_nrrd(path, array, np.eye(4))
     with pytest.raises(ValueError, match="4x4 finite"):
-        write_nrrd(tmp_path / "a.nrrd", np.zeros(SHAPE), np.full((4, 4), np.nan))
+        write_nrrd(path, np.zeros(SHAPE), np.full((4, 4), np.nan))

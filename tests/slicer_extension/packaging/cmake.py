@@ -34,24 +34,13 @@ def cmake(*arguments: str | Path) -> str:
 
 
 def configure(source: Path, build: Path) -> dict[str, list[str]]:
-    """Configure an extension and return what its CMake files told "Slicer".
-
-    Args:
-        source: The folder with the extension's ``CMakeLists.txt``.
-        build: The folder to build in; created.
-
-    Returns:
-        The values of each key: ``SCRIPT``, ``RESOURCE``, ``MODULE``, ``UNITTEST``, ``NAME``, ``HOMEPAGE`` ...
-
-    Raises:
-        CMakeFailed: If it cannot be configured.
-    """
+    """Configure an extension and return what its CMake files give "Slicer" under each key: ``SCRIPT``, ``NAME`` ..."""
     cmake("-S", source, "-B", build, f"-DSlicer_DIR={STAND_IN}", "-DBUILD_TESTING=ON", *_NO_COMPILER)
-    told: dict[str, list[str]] = {}
+    settings: dict[str, list[str]] = {}
     for line in (build / "extension.txt").read_text("utf-8").splitlines():
         key, _, value = line.partition("=")
-        told.setdefault(key, []).append(value)
-    return told
+        settings.setdefault(key, []).append(value)
+    return settings
 
 
 def install(build: Path, prefix: Path) -> Path:

@@ -12,17 +12,25 @@ import pytest
 
 from tests.slicer_extension.extension import EXTENSION, EXTENSION_ROOT
 from tests.slicer_extension.packaging.cmake import CMakeFailed, configure, install
-from tests.slicer_extension.packaging.icon import ICONS, SIZE
+from tests.slicer_extension.packaging.icon import ICONS, SIZE, render
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULE_LISTS = "slicer_extension/TumorLoop/CMakeLists.txt"
+FIRST_LOOK = "test_segmenting.py::test_the_first_look_leads_to_the_server_and_nothing_else_is_possible"
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The build folder and what CMake was told."""
+    """The build folder and the values that CMake was given."""
     folder = tmp_path_factory.mktemp("build")
     return folder, configure(EXTENSION_ROOT, folder)
+
+
+@pytest.fixture(scope="module")
+def installed(built, tmp_path_factory):
+    """Where the extension was installed, and the folder that Slicer would take the module from."""
+    prefix = tmp_path_factory.mktemp("installed")
+    return prefix, install(built[0], prefix)
 
 
 @pytest.fixture
@@ -34,107 +42,65 @@ def copied(tmp_path):
     return tmp_path
 
 
-def files_below(folder: Path, *endings: str) -> set[str]:
-    """Names of the files below a folder, relative to the module."""
+def files_below(folder: Path, start: Path, *endings: str) -> set[str]:
+    """Names of the files below a folder, relative to ``start``."""
     found = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {path.relative_to(EXTENSION).as_posix() for path in found if not endings or path.suffix in endings}
+    return {path.relative_to(start).as_posix() for path in found if not endings or path.suffix in endings}
 
 
-def test_every_python_file_is_listed_and_nothing_else(built):
-    assert set(built[1]["SCRIPT"]) == files_below(EXTENSION, ".py")
-
-
-def test_every_ui_file_and_icon_is_listed_and_nothing_else(built):
-    assert set(built[1]["RESOURCE"]) == files_below(EXTENSION / "Resources")
-
-
-def test_the_module_has_its_icon_its_panel_and_its_self_test(built):
-    assert built[1]["MODULE"] == built[1]["GENERIC_TESTS"] == ["TumorLoop"]
-    assert built[1]["UNITTEST"] == ["TumorLoop.py"]
-    assert {"Resources/Icons/TumorLoop.png", "Resources/UI/TumorLoop.ui"} <= set(built[1]["RESOURCE"])
-
-
-def test_only_the_module_is_packaged_byte_for_byte(built, tmp_path):
-    folder = install(built[0], tmp_path)
-    installed = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    assert set(installed) == files_below(EXTENSION, ".py") | files_below(EXTENSION / "Resources")
-    assert all(path.read_bytes() == (EXTENSION / name).read_bytes() for name, path in installed.items())
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(installed.values())
-
-
-def test_the_packaged_client_runs_without_the_repository(built, tmp_path):
-    folder = install(built[0], tmp_path)
-    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import TumorLoopLib.client as c; print(c.__file__)"
-    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(folder))
-
-
-def test_the_packaged_panel_opens(built, tmp_path):
-    name = "test_the_first_look_leads_to_the_server_and_nothing_else_is_possible"
-    folder = install(built[0], tmp_path)
+def run(*command: str | Path, **env: str) -> str:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            f"tests/slicer_extension/played/test_segmenting.py::{name}",
-        ],
-        cwd=REPOSITORY,
-        env={**os.environ, "TUMORLOOP_EXTENSION": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=180,
+        command, cwd=REPOSITORY, env={**os.environ, **env}, capture_output=True, text=True, timeout=180
     )
-    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    return done.stdout
 
 
-def test_a_file_that_is_listed_but_missing_stops_the_build(copied, tmp_path):
-    (copied / "slicer_extension/TumorLoop/TumorLoopLib/i18n.py").unlink()
-    with pytest.raises(CMakeFailed, match=r"there is no file TumorLoopLib/i18n\.py"):
-        configure(copied, tmp_path / "build")
+def test_every_file_is_listed_and_packaged_byte_for_byte_and_nothing_else(built, installed):
+    settings, (prefix, folder) = built[1], installed
+    modules, resources = files_below(EXTENSION, EXTENSION, ".py"), files_below(EXTENSION / "Resources", EXTENSION)
+    assert (set(settings["SCRIPT"]), set(settings["RESOURCE"])) == (modules, resources)
+    assert {"Resources/Icons/TumorLoop.png", "Resources/UI/TumorLoop.ui"} <= resources
+    assert settings["MODULE"] == settings["GENERIC_TESTS"] == ["TumorLoop"]
+    assert settings["UNITTEST"] == ["TumorLoop.py"]
+    assert files_below(folder, folder) == modules | resources
+    assert all((folder / name).read_bytes() == (EXTENSION / name).read_bytes() for name in modules | resources)
+    assert len(files_below(prefix, prefix)) == len(modules | resources)
+
+
+def test_the_packaged_client_runs_without_the_repository_and_the_packaged_panel_opens(installed):
+    folder = str(installed[1])
+    code = f"import sys; sys.path.insert(0, {folder!r}); import TumorLoopLib.client as c; print(c.__file__)"
+    assert run(sys.executable, "-I", "-S", "-B", "-c", code).startswith(folder)
+    pytest_here = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    run(*pytest_here, f"tests/slicer_extension/played/{FIRST_LOOK}", TUMORLOOP_EXTENSION=folder)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("lists", "old", "new", "words"),
     [
-        ("  TumorLoopLib/i18n.py\n", "  TumorLoopLib/i18n.py\n" * 2, "listed twice"),
-        ("  TumorLoopLib/i18n.py\n", "  TumorLoopLib\n", "there is no file TumorLoopLib"),
-        ("  TumorLoopLib/i18n.py\n", "  ../TumorLoop.json\n", "does not lie in the module's folder"),
-        ("  WITH_GENERIC_TESTS\n", "  WITH_GENERIC_TEST\n", "WITH_GENERIC_TEST"),
+        (MODULE_LISTS, "  TumorLoopLib/i18n.py\n", "  TumorLoopLib/gone.py\n", "there is no file TumorLoopLib/gone.py"),
+        (MODULE_LISTS, "  TumorLoopLib/i18n.py\n", "  TumorLoopLib/i18n.py\n" * 2, "listed twice"),
+        (MODULE_LISTS, "  TumorLoopLib/i18n.py\n", "  TumorLoopLib\n", "there is no file TumorLoopLib"),
+        (MODULE_LISTS, "  TumorLoopLib/i18n.py\n", "  ../TumorLoop.json\n", "does not lie in the module's folder"),
+        (MODULE_LISTS, "  WITH_GENERIC_TESTS\n", "  WITH_GENERIC_TEST\n", "WITH_GENERIC_TEST"),
+        ("CMakeLists.txt", "set(EXTENSION_DESCRIPTION ", "set(OTHER ", "EXTENSION_DESCRIPTION is not set"),
     ],
-    ids=["doubled file", "folder for its files", "file from elsewhere", "unknown keyword"],
+    ids=["missing file", "doubled file", "folder", "file from elsewhere", "unknown keyword", "no description"],
 )
-def test_the_stand_in_refuses_what_slicer_would_and_more(copied, tmp_path, old, new, words):
-    lists = copied / MODULE_LISTS
-    text = lists.read_text("utf-8")
+def test_the_stand_in_refuses_what_slicer_would_and_more(copied, tmp_path, lists, old, new, words):
+    text = (copied / lists).read_text("utf-8")
     assert old in text
-    lists.write_text(text.replace(old, new), "utf-8")
+    (copied / lists).write_text(text.replace(old, new), "utf-8")
     with pytest.raises(CMakeFailed) as caught:
         configure(copied, tmp_path / "build")
     assert words in " ".join(str(caught.value).split())
 
 
-def test_an_extension_without_its_description_is_refused(copied, tmp_path):
-    text = (copied / "CMakeLists.txt").read_text("utf-8")
-    kept = [line for line in text.splitlines() if "EXTENSION_DESCRIPTION" not in line]
-    (copied / "CMakeLists.txt").write_text("\n".join(kept), "utf-8")
-    with pytest.raises(CMakeFailed, match="EXTENSION_DESCRIPTION is not set"):
-        configure(copied, tmp_path / "build")
-
-
 def test_the_icon_is_the_drawing_as_128_pixels_with_a_clear_background(tmp_path):
     from PIL import Image, ImageChops
 
-    subprocess.run(
-        [sys.executable, "-m", "tests.slicer_extension.packaging.icon", tmp_path / "fresh.png"],
-        check=True,
-        cwd=REPOSITORY,
-        timeout=60,
-    )
+    run(sys.executable, "-m", render.__module__, tmp_path / "fresh.png")
     with Image.open(ICONS / "TumorLoop.png") as kept, Image.open(tmp_path / "fresh.png") as fresh:
         assert (kept.size, kept.mode) == ((SIZE, SIZE), "RGBA")
         assert kept.getchannel("A").getpixel((0, 0)) == 0
