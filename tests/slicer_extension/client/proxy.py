@@ -55,17 +55,14 @@ def silent(seconds: float) -> Fault:
 
 
 def delay(seconds: float) -> Fault:
-    """Relay everything, but so many seconds late."""
     return Fault(wait=seconds)
 
 
 def cut_request(after: int) -> Fault:
-    """Break the connection during an upload, after so many bytes of its body."""
     return Fault(request_limit=after)
 
 
 def cut_response(after: int) -> Fault:
-    """Break the connection during an answer, after so many bytes of its body."""
     return Fault(response_limit=after)
 
 
@@ -121,14 +118,7 @@ class _Rule:
 
 
 class FaultyProxy:
-    """Listens on a free port of 127.0.0.1 and relays requests to one server.
-
-    Args:
-        upstream: The server's address, ``http://host:port``.
-
-    Attributes:
-        requests: Every request whose head arrived, in the order of arrival.
-    """
+    """Listens on a free port of 127.0.0.1 and relays requests to one server, recording them in order of arrival."""
 
     def __init__(self, upstream: str) -> None:
         parts = urlsplit(upstream)
@@ -149,12 +139,9 @@ class FaultyProxy:
         return f"http://127.0.0.1:{self._port}"
 
     def fault(self, pattern: str, fault: Fault, times: int | None = None) -> None:
-        """Apply a fault to matching requests; a later call takes precedence.
+        """Apply a fault to all requests, or the next ``times``, that match; a later call takes precedence.
 
-        Args:
-            pattern: Method and path without query, ``*`` for anything: ``"POST /infer/*"`` or ``"*"``.
-            fault: What happens to them.
-            times: How many requests it applies to; None for all.
+        A pattern is method and path without query, ``*`` for anything: ``"POST /infer/*"`` or ``"*"``.
         """
         with self._lock:
             self._rules.insert(0, _Rule(pattern, fault, times))
@@ -212,12 +199,20 @@ class FaultyProxy:
                 self._open.add(client)
             self._start(self._serve, client)
 
-    def _serve(self, client: socket.socket) -> None:
+    @contextmanager
+    def _closed_afterwards(self, connection: socket.socket) -> Iterator[None]:
+        with self._lock:
+            self._open.add(connection)
         try:
-            with suppress(OSError):
-                self._handle(client)
+            yield
         finally:
-            self._close(client)
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def _serve(self, client: socket.socket) -> None:
+        with self._closed_afterwards(client), suppress(OSError):
+            self._handle(client)
 
     def _handle(self, client: socket.socket) -> None:
         head, rest = _read_head(client)
@@ -242,12 +237,8 @@ class FaultyProxy:
             return
         server = socket.create_connection(self._upstream, timeout=10)
         server.settimeout(None)
-        with self._lock:
-            self._open.add(server)
-        try:
+        with self._closed_afterwards(server):
             self._relay(client, server, seen, fault, head, rest)
-        finally:
-            self._close(server)
 
     def _relay(self, client, server, seen: Recorded, fault: Fault, head: bytes, rest: bytes) -> None:
         """Relay both directions, each in a thread: a server may answer early, and learns at once of a hang-up."""
@@ -261,11 +252,6 @@ class FaultyProxy:
             (_reset if len(seen.body) < seen.announced else _hang_up)(client)
             upload.join(10)
 
-    def _close(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._open.discard(connection)
-        connection.close()
-
 
 def _upload(client, server, seen: Recorded, limit: int | None, rest: bytes) -> None:
     """Relay the body; then wait for the client to hang up, and let the server know."""
@@ -274,8 +260,8 @@ def _upload(client, server, seen: Recorded, limit: int | None, rest: bytes) -> N
             rest = b""
             if limit is not None:
                 data = data[: limit - len(seen.body)]
+            seen.body += data  # before the server has it: the server may answer and close at once
             server.sendall(data)
-            seen.body += data
             if limit is not None and len(seen.body) >= limit:
                 _reset(client)
                 break

@@ -12,22 +12,16 @@ from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.errors import Cancelled, ConnectionLost, NotAuthorized, ServerFailed, ServerUnreachable
 
 from tests.slicer_extension.client import proxy as faults
-from tests.slicer_extension.client.http_server import Handler, files_in, json_answer, result_answer, result_body
-from tests.slicer_extension.client.proxy import proxy_of
+from tests.slicer_extension.client.http_server import Handler, json_answer, result_answer, result_body
 
 LABELMAP = gzip.compress(os.urandom(200_000))
 
 
-def answer_like_tumorloop(handler: Handler) -> None:
-    """Answer inferences with a labelmap, and everything else with a small object."""
-    infers = handler.path.startswith("/infer/")
-    (result_answer(result_body(LABELMAP, {})) if infers else json_answer({"session_id": "abc", "name": "x"}))(handler)
-
-
 @pytest.fixture
 def proxy(server):
-    server.answer = answer_like_tumorloop
-    with proxy_of(server.url) as running:
+    result, other = result_answer(result_body(LABELMAP, {})), json_answer({"session_id": "abc", "name": "x"})
+    server.answer = lambda handler: (result if handler.path.startswith("/infer/") else other)(handler)
+    with faults.proxy_of(server.url) as running:
         yield running
 
 
@@ -54,68 +48,46 @@ def test_without_a_fault_everything_passes_byte_for_byte_and_is_recorded(proxy, 
     assert proxy.requests_to("PUT *")[0].files == ["t1.nrrd", "flair.nrrd"]
 
 
-@pytest.mark.parametrize(
-    ("fault", "error", "words"),
-    [
-        (faults.wrong_token(), NotAuthorized, "Invalid token"),
-        (faults.broken_server(), ServerFailed, r"Internal Server Error \(HTTP 500\)"),
-        (faults.full_disk(), ServerFailed, r"disk is full"),
-        (faults.cut_request(300_000), ConnectionLost, ""),
-        (faults.silent(0.1), ConnectionLost, "without an answer|broke"),
-    ],
-    ids=["wrong token", "HTML page", "full disk", "cut", "silence"],
-)
-def test_a_fault_keeps_the_request_from_the_server_and_is_used_up(proxy, server, client, volumes, fault, error, words):
+@pytest.mark.parametrize("fault", [faults.full_disk(), faults.cut_request(300_000), faults.silent(0.1)])
+def test_a_fault_keeps_the_request_from_the_server_and_is_used_up(proxy, server, client, volumes, fault):
     proxy.fault("PUT /session/", fault, times=1)
-    with pytest.raises(error, match=words):
+    with pytest.raises((ServerFailed, ConnectionLost)):
         client.create_session(volumes)
     assert server.requests == []
-    if fault.request_limit:
-        assert len(proxy.requests[0].body) == fault.request_limit
+    assert fault.request_limit in (None, len(proxy.requests[0].body))
     assert client.create_session(volumes) == "abc"
 
 
-def test_a_result_is_cut_after_the_given_bytes(proxy, client, tmp_path):
-    proxy.fault("POST /infer/*", faults.cut_response(50_000), times=1)
-    with pytest.raises(ConnectionLost, match="broke off after 50000"):
-        client.infer(case_id="x", folder=tmp_path / "out")
-    assert files_in(tmp_path / "out") == []
-    assert client.infer(case_id="x", folder=tmp_path / "out").path.read_bytes() == LABELMAP
-
-
-def test_a_fault_hits_only_its_method_and_path_and_the_later_one_wins(proxy, client):
+def test_a_fault_hits_only_its_method_and_path_and_the_later_one_wins(proxy, client, tmp_path):
     proxy.fault("*", faults.broken_server())
     proxy.fault("GET *", faults.wrong_token())
     proxy.fault("GET /info/", faults.delay(0.2))
+    proxy.fault("POST /infer/*", faults.cut_response(50_000))
     started = time.monotonic()
     assert client.info()["name"] == "x"
     assert time.monotonic() - started > 0.2
-    with pytest.raises(NotAuthorized):
-        client.cases()
-    with pytest.raises(ServerFailed):
-        client.stop_training()
+    for error, call in ((NotAuthorized, client.cases), (ServerFailed, client.stop_training)):
+        with pytest.raises(error):
+            call()
+    with pytest.raises(ConnectionLost, match="broke off after 50000"):
+        client.infer(case_id="x", folder=tmp_path)
 
 
-def test_a_server_that_is_down_refuses_and_comes_up_at_the_same_address(proxy, client):
-    proxy.go_down()
-    with pytest.raises(ServerUnreachable, match="refused"):
-        client.info()
-    assert proxy.requests == []
-    proxy.come_up()
-    proxy.come_up()
-    assert client.info()["name"] == "x"
-
-
-def test_going_down_cuts_what_is_under_way(proxy, server, client):
-    proxy.fault("GET /info/", faults.delay(0.3))
+def test_a_server_that_goes_down_cuts_what_is_under_way_and_comes_up_at_the_same_address(proxy, server, client):
+    proxy.fault("GET /info/", faults.delay(0.3), times=1)
     threading.Timer(0.1, proxy.go_down).start()
     with pytest.raises(ConnectionLost):
         client.info()
+    with pytest.raises(ServerUnreachable, match="refused"):
+        client.info()
+    proxy.come_up()
+    proxy.come_up()
+    assert client.info()["name"] == "x"
     proxy.stop()
-    assert server.requests == [], "a request went through to a server that was said to be dead"
+    assert len(server.requests) == 1, "a request went through to a server that was said to be dead"
 
 
-def test_a_client_that_hangs_up_is_noticed_by_the_server_behind(proxy, server, client, tmp_path):
+def test_a_client_that_hangs_up_is_noticed_by_the_server_behind(server, client, tmp_path):
     cancel, noticed = threading.Event(), threading.Event()
 
     def compute(handler: Handler) -> None:
@@ -132,7 +104,7 @@ def test_a_client_that_hangs_up_is_noticed_by_the_server_behind(proxy, server, c
 
 
 def test_a_proxy_stops_at_once_and_a_missing_server_is_a_lost_connection(proxy, client):
-    with proxy_of("http://127.0.0.1:1") as nowhere, pytest.raises(ConnectionLost):
+    with faults.proxy_of("http://127.0.0.1:1") as nowhere, pytest.raises(ConnectionLost):
         TumorLoopClient(nowhere.url).info()
     proxy.fault("*", faults.silent(60))
     threading.Timer(0.1, proxy.stop).start()
