@@ -7,24 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.slicer_extension.harness import faults
+from tests.slicer_extension.harness import mrml_scene
 
 
 @pytest.fixture
 def scene() -> Iterator[Any]:
     """A fresh ``slicer.mrmlScene`` with ``slicer.util`` working on it; an exception in an observer fails the test."""
-    from tests.slicer_extension.harness.boot import boot, shut_down
-
-    with faults.watched():
-        faults.take()
-        yield boot()
-        shut_down()
-    faults.fail_if_any()
+    with mrml_scene.running() as fresh:
+        yield fresh
 
 
 @pytest.fixture
 def desktop() -> Iterator[Any]:
-    """The ``scene`` fixture with Slicer's desktop around it: ``qt``, ``ctk``, windows, module manager.
+    """The ``scene`` fixture with Slicer's user interface around it: ``qt``, ``ctk``, windows, module manager.
 
     At the end all windows close, and exceptions in slots, Qt's warnings and unused dialog answers fail the test.
     """

@@ -1,114 +1,110 @@
-"""The desktop half: ``qt``, ``ctk``, the qMRML widgets, ``slicer.app`` with a user interface, and a main window."""
+"""Slicer's user interface: ``qt``, ``ctk``, the qMRML widgets, ``slicer.app`` with windows, scripted modules."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import slicer
 from PySide6 import QtCore, QtWidgets
 
-from tests.slicer_extension.harness import boot, ctk_widgets, dialogs, faults, looks, qt_module, signals, watchdog
-from tests.slicer_extension.harness.gui_application import GuiApplication
-from tests.slicer_extension.harness.raw import raw
-from tests.slicer_extension.harness.standin import WIDGETS, unobserve_all
+from tests.slicer_extension.harness import (
+    appearance,
+    dialogs,
+    event_loop,
+    failures,
+    mrml_scene,
+    qt_module,
+    scripted_module,
+    segment_editor,
+    signals,
+    widgets,
+)
+from tests.slicer_extension.harness.qt_classes import raw
+
+assert segment_editor  # its import registers Slicer's widgets
 
 #: What Qt says that is no fault of the code under test.
 _HARMLESS = ("This plugin does not support", "propagateSizeHints", "QFontDatabase", "XDG_RUNTIME_DIR")
 
 
-def start() -> Any:
-    """Make a fresh scene and a fresh desktop around it; returns the scene. :func:`stop` ends it."""
-    application = qt_module.application()
-    qt: ModuleType = qt_module.make()
-    ctk_widgets.make()
-    from tests.slicer_extension.harness import module_widget, modules, segment_editor  # noqa: F401  they need qt
+class ModuleManager(widgets.CppWidget, QtCore.QObject):
+    SIGNALS = ("moduleAboutToBeUnloaded(QString)",)
 
-    _freeze_imported()
+    def module(self, name: str) -> Any:
+        return getattr(slicer.modules, name.lower(), None)
+
+
+class LayoutManager(widgets.CppWidget, QtCore.QObject):
+    SIGNALS = ("layoutChanged(int)",)
+
+    def setLayout(self, layout: int) -> None:
+        self._emit("layoutChanged(int)", layout)
+
+
+def start() -> Any:
+    """Make a fresh scene and a fresh user interface around it; returns the scene. :func:`stop` ends it."""
+    qt = qt_module.make()
+    widgets.make_ctk()
     QtCore.qInstallMessageHandler(_on_qt_message)
-    scene = boot.boot()
+    scene = mrml_scene.start()
     dialogs.reset()
-    watchdog.take()
-    looks.set_theme(dark=False)
-    for name, cls in WIDGETS.items():
-        if name.startswith(("qMRML", "qSlicer")):
+    event_loop.take_blocks()
+    appearance.set_theme(dark=False)
+    for name, cls in widgets.WIDGETS.items():
+        if name.startswith("q"):
             setattr(slicer, name, cls)
-    slicer.qSlicerScriptedLoadableModuleWidget = module_widget.qSlicerScriptedLoadableModuleWidget
-    slicer.qSlicerScriptedLoadableModule = modules.ScriptedModule
-    _fresh_settings(qt, Path(slicer.app.temporaryPath) / "settings")
-    slicer.app = GuiApplication(slicer.app, application, qt.QSettings)
-    slicer.app.main_window = _main_window()
+    ini = QtCore.QSettings.Format.IniFormat
+    QtCore.QSettings.setDefaultFormat(ini)
+    for scope in QtCore.QSettings.Scope:  # a new file, so that no test sees another's settings or the user's
+        QtCore.QSettings.setPath(ini, scope, slicer.app.temporaryPath)
+    QtCore.QCoreApplication.setOrganizationName("slicer.org")
+    settings = qt.QSettings()
+    modules, layout, window = ModuleManager(), LayoutManager(), QtWidgets.QMainWindow()
+    vars(slicer.app).update(
+        moduleManager=lambda: modules,
+        layoutManager=lambda: layout,
+        userSettings=lambda: settings,
+        processEvents=event_loop.run,
+        testingEnabled=lambda: False,  # messages are shown, and the test answers them
+        topLevelWidgets=QtWidgets.QApplication.topLevelWidgets,
+    )
+    raw(window, "setObjectName")("qSlicerMainWindow")
+    raw(window, "show")()
+    vars(slicer.modules)["_window"] = window  # keeps it
     return scene
 
 
 def stop() -> None:
-    """Close all windows and take the desktop away; nothing of it is left for the next one."""
-    if not isinstance(getattr(slicer, "app", None), GuiApplication):
-        return
-    manager = slicer.app.moduleManager()
-    for name in manager.scripted_names():
-        manager.unload(name)
+    """Close all windows and take the user interface away; nothing of it is left for the next one."""
+    scripted_module.unload_all()
     for window in QtWidgets.QApplication.topLevelWidgets():
         raw(window, "hide")()
         raw(window, "deleteLater")()
-    slicer.app.main_window = None
-    qt_module.forget_single_shots()
-    unobserve_all()
+    vars(slicer.modules).pop("_window")
+    event_loop.run()
     signals.disconnect_all()
-    QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
-    raw(QtWidgets.QApplication.instance(), "processEvents")()
-    boot.shut_down()
+    mrml_scene.stop()
     gc.collect()
     QtCore.qInstallMessageHandler(None)
 
 
 @contextlib.contextmanager
 def running() -> Iterator[Any]:
-    """A desktop for the time of the block; faults and unused dialog answers fail at its end."""
-    with faults.watched():
-        faults.take()
+    """A user interface for the time of the block; failures and unused dialog answers raise at its end."""
+    with failures.recording():
         scene = start()
         try:
             yield scene
         finally:
             stop()
-    faults.fail_if_any()
-    dialogs.fail_if_unanswered()
-
-
-@functools.lru_cache(maxsize=1)
-def _freeze_imported() -> None:
-    """Spare what is imported, and stays, the search for garbage after each test; once."""
-    gc.freeze()
-
-
-def _main_window() -> Any:
-    """Return Slicer's main window, as empty as it can be."""
-    window = QtWidgets.QMainWindow()
-    raw(window, "setObjectName")("qSlicerMainWindow")
-    raw(window, "setWindowTitle")("3D Slicer")
-    raw(window, "statusBar")()
-    raw(window, "show")()
-    return window
-
-
-def _fresh_settings(qt: ModuleType, folder: Path) -> None:
-    """Keep ``qt.QSettings()`` in a new file, so that no test sees another's settings or the user's."""
-    kinds = QtCore.QSettings
-    kinds.setDefaultFormat(kinds.Format.IniFormat)
-    for scope in (kinds.Scope.UserScope, kinds.Scope.SystemScope):
-        kinds.setPath(kinds.Format.IniFormat, scope, str(folder))
-    QtCore.QCoreApplication.setOrganizationName("slicer.org")
-    QtCore.QCoreApplication.setApplicationName("Slicer")
+    dialogs.fail_if_unused()
 
 
 def _on_qt_message(kind: Any, _context: Any, message: str) -> None:
     """Record what Qt warns about: it means that something did not happen."""
     bad = (QtCore.QtMsgType.QtWarningMsg, QtCore.QtMsgType.QtCriticalMsg, QtCore.QtMsgType.QtFatalMsg)
     if kind in bad and not any(text in message for text in _HARMLESS):
-        faults.record(f"Qt: {message}")
+        failures.record(f"Qt: {message}")

@@ -1,15 +1,13 @@
-"""Makes PySide6 objects look and behave like PythonQt's, which is what code inside 3D Slicer meets.
+"""Makes PySide6 objects behave like PythonQt's, which is what code inside 3D Slicer meets.
 
 What :func:`install` changes, on PySide6's own classes and therefore in the whole process:
 
 - Qt properties are attributes: ``label.text``, ``button.enabled = False``; ``label.text()`` fails, as in Slicer.
 - Attributes that a class does not have cannot be set; on a Python subclass they can, as in Slicer.
 - ``connect("clicked(bool)", slot)`` and ``disconnect`` take text; an unknown signal fails (PythonQt only warns).
-- Surplus arguments of a signal are dropped; exceptions in a slot are printed and recorded in :mod:`faults`.
+- Surplus arguments of a signal are dropped; exceptions in a slot are printed and recorded as failures.
 - Anything is taken as a bool where Qt wants one; keyword arguments, which PythonQt ignores, fail.
-- Widgets used from another thread than the user interface's fail.
-
-Hidden are PySide6's own inventions: ``signal.emit``, ``exec``, keyword arguments of constructors.
+- Widgets used from another thread than the main thread fail, and so does what only PySide6 has: ``exec``, ``emit``.
 """
 
 from __future__ import annotations
@@ -20,10 +18,9 @@ from typing import Any
 
 from PySide6 import QtCore, QtGui, QtTest, QtUiTools, QtWidgets
 
-from tests.slicer_extension.harness import faults
-from tests.slicer_extension.harness.meta import PropertyInfo, class_info, read_classes
-from tests.slicer_extension.harness.raw import raw, remember
-from tests.slicer_extension.harness.signals import Signal, connect, disconnect
+from tests.slicer_extension.harness import failures
+from tests.slicer_extension.harness.qt_classes import PropertyInfo, class_info, raw, remember
+from tests.slicer_extension.harness.signals import connect, disconnect
 
 QObject = QtCore.QObject
 #: Methods in PythonQt too, though a property of that name exists somewhere.
@@ -35,13 +32,13 @@ _VIRTUAL = frozenset({"sizeHint", "minimumSizeHint", "spacing"})
 _reading: set[tuple[int, str]] = set()
 
 
-def is_native(cls: type) -> bool:
-    """Return whether a class is Qt's or a stand-in of a C++ class, rather than one that a module defines."""
-    return cls.__module__.startswith("PySide6.") or bool(vars(cls).get("NATIVE"))
+def _is_native(cls: type) -> bool:
+    """Return whether a class is Qt's or replaces a C++ class, rather than one that a module defines."""
+    return cls.__module__.startswith(("PySide6.", "tests.slicer_extension.harness."))
 
 
-def python_member(cls: type, name: str) -> Any:
-    """Return what Python code defined under a name, in a subclass or a stand-in; None if nothing."""
+def _python_member(cls: type, name: str) -> Any:
+    """Return what Python code defined under a name, in a subclass or a replaced C++ class; None if nothing."""
     for base in cls.__mro__:
         if base.__module__.startswith("PySide6."):
             return None
@@ -50,8 +47,8 @@ def python_member(cls: type, name: str) -> Any:
     return None
 
 
-class Method:
-    """A method of a C++ object: equal when object and name are, strict about keyword arguments, lenient about bools."""
+class _Method:
+    """A method of a C++ object: strict about keyword arguments, lenient about bools."""
 
     def __init__(self, owner: Any, name: str, call: Any) -> None:
         self.owner, self.name, self._call = owner, name, call
@@ -59,61 +56,45 @@ class Method:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs:
-            raise TypeError(f"{self}: PythonQt ignores keyword arguments ({', '.join(kwargs)}); pass them by position")
-        if len(args) == 1 and _wants_bool(self.owner, self.name):
+            raise TypeError(f"{self.name}: PythonQt ignores keyword arguments; pass {', '.join(kwargs)} by position")
+        if len(args) == 1 and self._wants_bool():
             args = (bool(args[0]),)
         return self._call(*args)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Method) and self.owner is other.owner and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash((id(self.owner), self.name))
-
-    def __repr__(self) -> str:
-        return f"{type(self.owner).__name__}.{self.name}()"
-
-
-def _wants_bool(owner: Any, name: str) -> bool:
-    """Return whether a setter takes one bool."""
-    if name in _BOOL_SETTERS:
-        return True
-    if not name.startswith("set"):
-        return False
-    prop = class_info(owner).properties.get(name[3:4].lower() + name[4:])
-    return prop is not None and prop.type_name == "bool"
+    def _wants_bool(self) -> bool:
+        prop = class_info(self.owner).properties.get(self.name[3:4].lower() + self.name[4:])
+        is_setter = self.name.startswith("set") and prop is not None and prop.type_name == "bool"
+        return is_setter or self.name in _BOOL_SETTERS
 
 
 def _get(self: Any, name: str) -> Any:
-    """Read an attribute as PythonQt does."""
-    if name.startswith("__") or name == "NATIVE":
+    if name.startswith("__"):
         return raw(self, name)
     if name in _VIRTUAL:
         if name not in sys._getframe(1).f_code.co_names:
             return raw(self, name)
-        if is_native(type(self)):
+        if _is_native(type(self)):
             return raw(self, name)()
-    _require_ui_thread(self, name)
+    _require_main_thread(self, name)
     if name in _EXTRAS:
-        return Method(self, name, _EXTRAS[name].__get__(self))
-    if python_member(type(self), name) is not None:
+        return _Method(self, name, _EXTRAS[name].__get__(self))
+    if _python_member(type(self), name) is not None:
         return raw(self, name)
     if name not in _ALWAYS_METHODS and (id(self), name) not in _reading:
         found, value = _read_property(self, "objectName" if name == "name" else name)
         if found:
             return value
-    if name == "exec":
-        raise AttributeError("PythonQt has no exec, only exec_")
     value = raw(self, name)
-    if isinstance(value, QtCore.SignalInstance):
-        return Signal(self, name)
+    if name == "exec" or isinstance(value, QtCore.SignalInstance):
+        hint = "exec_()" if name == "exec" else 'connect("signal(type)", slot)'
+        raise AttributeError(f"{type(self).__name__}.{name} is PySide6's; PythonQt has {hint}")
     if callable(value) and type(value).__name__ == "builtin_function_or_method":
-        return Method(self, name, value)
+        return _Method(self, name, value)
     return value
 
 
 def _read_property(self: Any, name: str) -> tuple[bool, Any]:
-    """Return (True, value) of a Qt property, static or dynamic; (False, None) when there is none."""
+    """Return whether there is a Qt property, static or dynamic, and its value."""
     prop = class_info(self).properties.get(name)
     if prop is None and name.encode() not in raw(self, "dynamicPropertyNames")():
         return False, None
@@ -131,22 +112,15 @@ def _read_property(self: Any, name: str) -> tuple[bool, Any]:
 
 
 def _set(self: Any, name: str, value: Any) -> None:
-    """Write an attribute as PythonQt does."""
-    _require_ui_thread(self, name)
-    member = python_member(type(self), name)
-    if hasattr(member, "__set__"):
-        member.__set__(self, value)
-        return
+    _require_main_thread(self, name)
     property_name = "objectName" if name == "name" else name
     prop = class_info(self).properties.get(property_name)
     if prop is not None:
         _write_property(self, prop, property_name, value)
     elif property_name.encode() in raw(self, "dynamicPropertyNames")():
         raw(self, "setProperty")(property_name, value)
-    elif is_native(type(self)):
-        raise AttributeError(
-            f"{name!r} does not exist on {type(self).__name__}; new attributes on C++ objects are not allowed"
-        )
+    elif _is_native(type(self)):
+        raise AttributeError(f"{name!r} does not exist on {type(self).__name__}, and C++ objects get no new attributes")
     else:
         raw(self, "__dict__")[name] = value
 
@@ -170,56 +144,28 @@ def _write_property(self: Any, prop: PropertyInfo, name: str, value: Any) -> Non
     setter(self, value)
 
 
-def _require_ui_thread(self: Any, name: str) -> None:
+def _require_main_thread(self: Any, name: str) -> None:
     """Refuse a worker thread: in Slicer it crashes, sooner or later. Recorded too, since a worker may swallow it."""
     if threading.current_thread() is not threading.main_thread():
         text = f"{type(self).__name__}.{name} used on the thread {threading.current_thread().name}"
-        faults.record(text)
+        failures.record(text)
         raise RuntimeError(text)
-
-
-def _class_name(self: Any) -> str:
-    """Return the C++ class name."""
-    return str(raw(self, "metaObject")().className())
-
-
-def _delete(self: Any) -> None:
-    """Delete the C++ object when the event loop gets to it."""
-    raw(self, "deleteLater")()
-
-
-def _find_children(self: Any, kind: Any = QObject, name: str | None = None) -> list[Any]:
-    """Return the descendants of a class (or the name of one), optionally with a name of their own."""
-    cls = getattr(QtWidgets, kind, None) if isinstance(kind, str) else kind
-    if cls is None:
-        raise AttributeError(f"no Qt class {kind!r}")
-    found = QObject.findChildren(self, cls) if name is None else QObject.findChildren(self, cls, name)
-    return list(found)
-
-
-def _find_child(self: Any, kind: Any = QObject, name: str | None = None) -> Any:
-    """Return the first descendant of :func:`_find_children`, or None."""
-    return next(iter(_find_children(self, kind, name)), None)
 
 
 _EXTRAS: dict[str, Any] = {
     "connect": connect,
     "disconnect": disconnect,
-    "className": _class_name,
-    "delete": _delete,
-    "findChildren": _find_children,
-    "findChild": _find_child,
+    "className": lambda self: str(raw(self, "metaObject")().className()),
 }
 
 
 def install() -> None:
-    """Give PySide6's classes PythonQt's look; harmless when done already."""
+    """Make PySide6's classes behave like PythonQt's; harmless when done already."""
     if QObject.__getattribute__ is _get:
         return
     modules = (QtCore, QtGui, QtWidgets, QtUiTools, QtTest)
     found = [getattr(module, name) for module in modules for name in dir(module)]
     classes = [cls for cls in found if isinstance(cls, type) and issubclass(cls, QObject)]
-    read_classes(classes)
     remember(classes)
     for cls in classes:
         setattr(cls, "__getattribute__", _get)  # noqa: B010  mypy knows better than to assign

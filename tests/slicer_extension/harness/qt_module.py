@@ -1,24 +1,36 @@
-"""The module ``qt`` that scripts in Slicer import: all of Qt in one flat namespace, PythonQt's way."""
+"""The module ``qt`` that scripts in Slicer import, all of Qt in one namespace, and the loader of .ui files."""
 
 from __future__ import annotations
 
+import gc
+import re
 import sys
+import xml.etree.ElementTree as ElementTree
 from types import ModuleType
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtWidgets
+import slicer
+from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 from tests.slicer_extension.harness import dialogs, pythonqt
-from tests.slicer_extension.harness.raw import raw
-from tests.slicer_extension.harness.ui_loader import UiLoader
+from tests.slicer_extension.harness.qt_classes import property_names, raw
+from tests.slicer_extension.harness.widgets import WIDGETS
 
-_waiting: set[Any] = set()
+#: Dynamic properties that .ui files may set.
+_DYNAMIC_PROPERTIES = {"SlicerParameterName"}
+#: What .ui files set on a layout beside its Qt properties.
+_LAYOUT_PROPERTIES = {"leftMargin", "topMargin", "rightMargin", "bottomMargin", "margin", "spacing"}
+_LAYOUT_PROPERTIES |= {"horizontalSpacing", "verticalSpacing"}
+_QT6_ENUM = re.compile(r"\w+::\w+::\w+")
 
 
 def make() -> ModuleType:
-    """Return the module, and put it where ``import qt`` finds it."""
+    """Return the module, put where ``import qt`` finds it; makes the process's one application, without a display."""
     if "qt" in sys.modules:
         return sys.modules["qt"]
+    application = QtWidgets.QApplication(["Slicer", "-platform", "offscreen"])
+    application.setStyle("Fusion")
+    application.setQuitOnLastWindowClosed(False)
     pythonqt.install()
     module = ModuleType("qt")
     for source in (QtCore, QtGui, QtWidgets):
@@ -28,59 +40,99 @@ def make() -> ModuleType:
                 setattr(module, name, getattr(source, name))
     QtCore.QTimer.singleShot = staticmethod(_single_shot)
     vars(module).update(
+        _application=application,
         QUiLoader=UiLoader,
         QSettings=Settings,
         QMessageBox=dialogs.MessageBox,
         QFileDialog=dialogs.FileDialog,
-        QInputDialog=dialogs.InputDialog,
-        qVersion=QtCore.qVersion,
     )
     sys.modules["qt"] = module
+    gc.freeze()  # spares what is imported, and stays, the search for garbage after each test
     return module
 
 
 class Settings(QtCore.QSettings):
-    """``qt.QSettings`` as it is after a restart of Slicer: what is no text or list came back from the file as text.
-
-    ``value`` has PythonQt's signature: no type argument.
-    """
-
-    NATIVE = True
+    """``qt.QSettings`` as after a restart of Slicer: what is no text or list comes back from the file as text."""
 
     def value(self, key: str, default: Any = None) -> Any:
-        """Return a setting, or the default as it is."""
         if not self.contains(key):
             return default
         kept = QtCore.QSettings.value(self, key)
-        if isinstance(kept, bool):
-            return "true" if kept else "false"
-        return str(kept) if isinstance(kept, (int, float)) else kept
+        return str(kept).lower() if isinstance(kept, bool) else str(kept) if isinstance(kept, (int, float)) else kept
 
 
-def _single_shot(milliseconds: int, *target: Any) -> None:
-    """Call a callable, or a receiver's slot given as text, once and later."""
-    slot = target[0] if len(target) == 1 else getattr(target[0], target[1].split("(")[0])
-    if not callable(slot):
-        raise TypeError(f"QTimer.singleShot cannot call {slot!r}")
-    timer = QtCore.QTimer()
-    _waiting.add(timer)  # nobody else holds it
+def _single_shot(milliseconds: int, slot: Any) -> None:
+    """Call a callable once and later, unless the main window is gone by then."""
+    timer = QtCore.QTimer(slicer.util.mainWindow())
     raw(timer, "setSingleShot")(True)
     timer.connect("timeout()", slot)
-    timer.connect("timeout()", lambda: _waiting.discard(timer))
+    timer.connect("timeout()", raw(timer, "deleteLater"))
     timer.start(int(milliseconds))
 
 
-def forget_single_shots() -> None:
-    """Drop the calls that are still to come."""
-    _waiting.clear()
+class UiLoader(QtUiTools.QUiLoader):
+    """``qt.QUiLoader``: loads a .ui file with the CTK and Slicer widgets in it; every fault in the file raises.
+
+    Qt's own loader warns about an unknown class, makes an unknown property a dynamic one and ignores an unknown
+    connection. Here each fails, with its name in the file.
+    """
+
+    def createWidget(self, class_name: str, parent: Any = None, name: str = "") -> Any:
+        widget = _widget_class(class_name)(parent)
+        raw(widget, "setObjectName")(name)
+        return widget
+
+    def load(self, device: Any, parent: Any = None) -> Any:
+        tree = ElementTree.fromstring(bytes(raw(device, "readAll")()))
+        _check(tree)
+        connections = list(tree.findall("connections/connection"))
+        for section in tree.findall("connections"):
+            tree.remove(section)
+        buffer = QtCore.QBuffer()
+        raw(buffer, "setData")(ElementTree.tostring(tree))
+        raw(buffer, "open")(QtCore.QIODevice.OpenModeFlag.ReadOnly)
+        top = QtUiTools.QUiLoader.load(self, buffer, parent)
+        if top is None:
+            raise RuntimeError(f"Qt cannot load the .ui file: {raw(self, 'errorString')()}")
+        widgets = [top, *raw(top, "findChildren")(QtCore.QObject)]
+        raw(top, "__dict__")["_ui_objects"] = widgets  # PySide6 forgets wrappers that nothing holds, with their slots
+        named = {raw(widget, "objectName")(): widget for widget in widgets}
+        for connection in connections:
+            keys = ("sender", "signal", "receiver", "slot")
+            sender, signal, receiver, slot = (connection.findtext(key, "") for key in keys)
+            for name in (sender, receiver):
+                if name not in named:
+                    raise RuntimeError(f"the .ui file connects {name!r}, which it does not have")
+            named[sender].connect(signal, named[receiver], slot)
+        return top
 
 
-def application() -> Any:
-    """Return the process's one ``QApplication``, drawn off the screen, in the Fusion style."""
-    existing = QtWidgets.QApplication.instance()
-    if existing is not None:
-        return existing
-    made = QtWidgets.QApplication(["Slicer", "-platform", "offscreen"])
-    raw(made, "setStyle")("Fusion")
-    raw(made, "setQuitOnLastWindowClosed")(False)
-    return made
+def _widget_class(name: str) -> type:
+    """Return the class of a widget by its name in C++; RuntimeError when there is none."""
+    cls = WIDGETS.get(name) or getattr(QtWidgets, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, QtWidgets.QWidget)):
+        raise RuntimeError(f"the .ui file names the widget class {name!r}, which neither Qt nor the harness has")
+    return cls
+
+
+def _check(tree: ElementTree.Element) -> None:
+    """Refuse unknown classes and properties, names that occur twice, and enums in Qt 6's spelling."""
+    seen: set[str] = set()
+    for element in tree.iter("widget"):
+        name = element.get("name", "")
+        if name in seen:
+            raise RuntimeError(f"the .ui file names two widgets {name!r}")
+        seen.add(name)
+        _check_properties(element, property_names(_widget_class(element.get("class", ""))) | _DYNAMIC_PROPERTIES)
+    for element in tree.iter("layout"):
+        _check_properties(element, property_names(getattr(QtWidgets, element.get("class", ""))) | _LAYOUT_PROPERTIES)
+    for element in (*tree.iter("enum"), *tree.iter("set")):
+        if _QT6_ENUM.search(element.text or ""):
+            raise RuntimeError(f"{element.text} is the spelling of Qt 6; Slicer's Qt 5 knows the short one only")
+
+
+def _check_properties(element: ElementTree.Element, known: set[str]) -> None:
+    for item in element.findall("property"):
+        if item.get("name", "") not in known:
+            place = f"{element.get('class')} {element.get('name')!r} of the .ui file"
+            raise RuntimeError(f"{place} has no property {item.get('name')!r}")

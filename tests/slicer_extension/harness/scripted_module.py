@@ -1,9 +1,12 @@
-"""Stand-in of ``slicer.ScriptedLoadableModule``: the base classes of a module written in Python."""
+"""Modules written in Python: ``slicer.ScriptedLoadableModule`` and ``slicer.i18n``, and how Slicer loads one.
+
+Classes and methods with Slicer's names do what Slicer's do.
+"""
 
 from __future__ import annotations
 
 import importlib
-import logging
+import sys
 import unittest
 from pathlib import Path
 from typing import Any
@@ -16,141 +19,127 @@ class ScriptedLoadableModule:
 
     def __init__(self, parent: Any) -> None:
         self.parent = parent
-        self.moduleName = type(self).__name__
-        parent.title = ""
-        parent.categories, parent.dependencies, parent.contributors = [], [], []
-        parent.helpText = parent.acknowledgementText = ""
+        name = type(self).__name__
         tests = vars(slicer).setdefault("selfTests", {})
-        tests[self.moduleName] = self.runTest
-
-    def resourcePath(self, filename: str) -> str:
-        """Return the path of a file in the module's ``Resources`` folder."""
-        return str(Path(self.parent.path).parent / "Resources" / filename)
-
-    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
-        """Return a paragraph that links to the documentation."""
-        base = slicer.app.documentationBaseUrl
-        url = base + docPage if docPage else slicer.app.moduleDocumentationUrl(self.moduleName)
-        return f'<p>For more information see the <a href="{url}">online documentation</a>.</p>'
-
-    def runTest(self, msec: int = 100, **kwargs: Any) -> None:
-        """Run the module's self-test (class ``<name>Test``), as "Reload and Test" does."""
-        module = importlib.import_module(self.__module__)
-        test_class = getattr(module, f"{self.moduleName}Test", None)
-        if test_class is None:
-            raise AssertionError(f"Test case class not found: {self.__module__}.{self.moduleName}Test")
-        test = test_class()
-        test.messageDelay = msec
-        test.runTest(**kwargs)
+        tests[name] = lambda: getattr(sys.modules[name], f"{name}Test")().runTest()
 
 
 class ScriptedLoadableModuleWidget:
     """Base of the panel: ``parent`` is the widget it fills, ``layout`` that widget's layout."""
 
     def __init__(self, parent: Any = None) -> None:
-        super().__init__()
         self.moduleName = type(self).__name__.removesuffix("Widget")
-        self.developerMode = slicer.util.settingsValue("Developer/DeveloperMode", False, converter=slicer.util.toBool)
-        self.parent = parent if parent is not None else self._own_parent()
-        self.layout = self.parent.layout()
-        if parent is None:
-            self.setup()
-            self.parent.show()
+        self.parent = parent
+        self.layout = parent.layout()
         slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
-    @staticmethod
-    def _own_parent() -> Any:
-        """Return a window for a panel outside of Slicer's module panel."""
-        import qt
-
-        parent = slicer.qMRMLWidget()
-        parent.setLayout(qt.QVBoxLayout())
-        parent.setMRMLScene(slicer.mrmlScene)
-        return parent
-
     def resourcePath(self, filename: str) -> str:
-        """Return the path of a file in the module's ``Resources`` folder."""
         return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / filename)
 
-    def setup(self) -> None:
-        """Make the widgets; called once, when the module is first shown."""
+    def setup(self) -> None: ...
 
-    def cleanup(self) -> None:
-        """Let go of everything; called before the module goes away."""
+    def cleanup(self) -> None: ...
 
     def _onModuleAboutToBeUnloaded(self, name: str) -> None:
-        """Clean up when it is this module that goes."""
         if name == self.moduleName:
             self.cleanup()
             slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def onReload(self) -> None:
-        """Load the module's file again and make a new panel (the developer's Reload button)."""
         slicer.util.reloadScriptedModule(self.moduleName)
-
-    def onReloadAndTest(self, **kwargs: Any) -> None:
-        """Reload, then run the self-test."""
-        with slicer.util.tryWithErrorDisplay("Reload and Test failed."):
-            self.onReload()
-            vars(slicer)["selfTests"][self.moduleName](**kwargs)
 
 
 class ScriptedLoadableModuleLogic:
-    """Base of the logic: finds or makes the module's parameter node."""
+    """Base of the logic: finds or makes the scene's parameter node of the module."""
 
     def __init__(self, parent: Any = None) -> None:
-        super().__init__()
         self.moduleName = type(self).__name__.removesuffix("Logic")
-        self.isSingletonParameterNode = True
 
     def getParameterNode(self) -> Any:
-        """Return the scene's ``vtkMRMLScriptedModuleNode`` of this module; makes one when there is none."""
-        if self.isSingletonParameterNode:
-            node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
-            if node is not None:
-                node.SetAttribute("ModuleName", self.moduleName)  # closing the scene takes it away
-                return node
-        else:
-            nodes = self.getAllParameterNodes()
-            if nodes:
-                return nodes[0]
-        return slicer.mrmlScene.AddNode(self.createParameterNode())
-
-    def getAllParameterNodes(self) -> list[Any]:
-        """Return all parameter nodes of this module."""
-        nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
-        return [node for node in nodes if node.GetAttribute("ModuleName") == self.moduleName]
-
-    def createParameterNode(self) -> Any:
-        """Return a new parameter node, not yet in the scene."""
-        node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
-        node.UnRegister(None)
-        if self.isSingletonParameterNode:
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.vtkMRMLScriptedModuleNode()
             node.SetSingletonTag(self.moduleName)
-        node.SetAttribute("ModuleName", self.moduleName)
-        node.SetName(slicer.mrmlScene.GenerateUniqueName(self.moduleName))
+            node.SetName(slicer.mrmlScene.GenerateUniqueName(self.moduleName))
+            node = slicer.mrmlScene.AddNode(node)
+        node.SetAttribute("ModuleName", self.moduleName)  # closing the scene takes it away
         return node
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
     """Base of the self-test that a user can start in Slicer."""
 
-    messageDelay = 0
-
-    def delayDisplay(self, message: str, requestedDelay: int | None = None, msec: int | None = None) -> None:
-        """Tell the tester what is going on; here it is only logged."""
-        logging.info(message)
+    def delayDisplay(self, message: str) -> None:
         slicer.app.processEvents()
 
-    def runTest(self) -> None:
-        """Run the test; to be overridden."""
-        logging.warning("No test is defined in %s", type(self).__name__)
+
+def tr(text: str) -> str:
+    """``slicer.i18n.tr``: return the text in the user's language, which is American English."""
+    return translate("", text)
 
 
-#: What ``from slicer.ScriptedLoadableModule import *`` brings.
-PUBLIC = (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleWidget,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
-)
+def translate(context: str, text: str) -> str:
+    """``slicer.i18n.translate``: as :func:`tr`; refuses what Slicer's translator would refuse."""
+    for value in (context, text):
+        if not isinstance(value, str):
+            raise TypeError(f"only text can be translated, not {type(value).__name__} {value!r}")
+    return text
+
+
+class ScriptedModule:
+    """A Python module as its own class sees it in ``parent``; attributes that Slicer's object does not have fail."""
+
+    _ATTRIBUTES = frozenset(
+        {"title", "name", "path", "categories", "dependencies", "contributors", "helpText", "acknowledgementText"}
+        | {"icon", "hidden", "index", "associatedNodeTypes", "widgetRepresentationCreationEnabled", "_widget"}
+    )
+
+    def __init__(self, path: str, name: str) -> None:
+        self.name, self.path, self.title = name, path, name
+        self._widget: Any = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._ATTRIBUTES:
+            raise AttributeError(f"qSlicerScriptedLoadableModule has no attribute {name!r}")
+        object.__setattr__(self, name, value)
+
+    def widgetRepresentation(self) -> Any:
+        return self._widget
+
+
+def load(path: Path) -> Any:
+    """Load a scripted module as Slicer does and return its panel after ``setup`` and ``enter``.
+
+    The file has to define a class of its own name, and ``<name>Widget``.
+    """
+    name = path.stem
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    source, module = importlib.import_module(name), ScriptedModule(str(path), name)
+    if not hasattr(source, name):
+        raise AttributeError(f"{path} has no class {name}; Slicer looks for one named like the file")
+    getattr(source, name)(module)
+    setattr(slicer.modules, name.lower(), module)
+    module._widget = top = slicer.qSlicerScriptedLoadableModuleWidget(slicer.util.mainWindow())
+    top.windowTitle = module.title
+    top.setMRMLScene(slicer.mrmlScene)
+    top.setPythonSource(name)
+    top.setup()
+    top.resize(400, 900)
+    top.show()
+    top.enter()
+    slicer.app.processEvents()
+    return top.self()
+
+
+def unload_all() -> None:
+    """Leave all scripted modules and let them clean up, as Slicer does when it closes."""
+    for module in list(vars(slicer.modules).values()):
+        if isinstance(module, ScriptedModule):
+            if module._widget is not None:
+                module._widget.exit()
+            slicer.app.moduleManager()._emit("moduleAboutToBeUnloaded(QString)", module.name)
+            for attribute in (module.name.lower(), f"{module.name}Widget"):
+                vars(slicer.modules).pop(attribute, None)

@@ -38,24 +38,26 @@ class Camera:
 
     def take(self, name: str) -> None:
         """Take a light and a dark picture."""
-        from tests.slicer_extension.harness import looks
+        from tests.slicer_extension.harness import appearance
 
         self._number += 1
         for theme in ("light", "dark"):
             path = self._folder / f"{self._number:02d}-{name}-{theme}.png"
-            looks.set_theme(dark=theme == "dark")
+            appearance.set_theme(dark=theme == "dark")
             height = self._fit()
-            self.taken.append(looks.screenshot(self._user.widget.parent, path, dark=theme == "dark", height=height))
+            self.taken.append(
+                appearance.screenshot(self._user.widget.parent, path, dark=theme == "dark", height=height)
+            )
 
     def _fit(self) -> int:
         """Make the panel as high as its contents, and return that height in pixels."""
-        from tests.slicer_extension.harness import driver, looks
+        from tests.slicer_extension.harness import appearance, gui
 
         top, bar = self._user.widget.parent, self._user.ui.scrollArea.verticalScrollBar()
         height = 200
         for _ in range(4):
-            top.resize(looks.DOCK_WIDTH, height)
-            driver.spin(0.15)  # the panel's clock draws the curve anew
+            top.resize(appearance.DOCK_WIDTH, height)
+            gui.process_events(0.15)  # the panel's clock draws the curve anew
             if bar.maximum == 0:
                 break
             height += bar.maximum

@@ -19,7 +19,7 @@ from tests.slicer_extension.client.proxy import (
     silent,
     wrong_token,
 )
-from tests.slicer_extension.harness import watchdog
+from tests.slicer_extension.harness import event_loop
 from tests.slicer_extension.panel.user import User
 
 BOX = (slice(20, 26), slice(20, 27), slice(20, 25))
@@ -143,7 +143,7 @@ def test_a_server_that_dies_while_nothing_is_asked_is_noticed(at_work: User, pro
 def test_a_slow_server_keeps_nobody_waiting_and_can_be_cancelled_within_a_second(at_work: User, proxy):
     user, node = at_work, at_work.parameters.segmentation
     proxy.fault("POST /infer/*", delay(30))
-    watchdog.take()
+    event_loop.take_blocks()
     user.click("segmentButton")
     user.wait(lambda: "Waiting" in user.ui.segmentProgress.text, 10)
     assert user.ui.segmentBar.visible
@@ -155,7 +155,7 @@ def test_a_slow_server_keeps_nobody_waiting_and_can_be_cancelled_within_a_second
     assert "cancelled" in user.status
     assert user.parameters.segmentation is node
     assert user.ui.segmentButton.enabled
-    assert watchdog.take() == []
+    assert event_loop.take_blocks() == []
     user.wait(lambda: proxy.requests_to("DELETE /jobs/*"), 5, "word to the server")
 
 

@@ -14,7 +14,7 @@ from TumorLoopLib.client.errors import Cancelled, ServerFailed
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.local_server import LocalServer, find_command
 
-from tests.slicer_extension.harness import driver
+from tests.slicer_extension.harness import gui
 
 
 def program(folder: Path, text: str) -> list[str]:
@@ -121,5 +121,5 @@ def test_a_click_starts_a_real_server_and_the_panels_end_stops_it(user, panel_st
     process = psutil.Process(user.panel.server.local.pid)
     assert str(panel_studies) in process.cmdline()
     user.widget.cleanup()
-    driver.spin(0.1)
+    gui.process_events(0.1)
     assert not process.is_running()

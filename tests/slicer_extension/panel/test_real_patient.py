@@ -12,7 +12,7 @@ import slicer
 
 from tests import synthetic
 from tests.server_app.conftest import Server, load, serving
-from tests.slicer_extension.harness import watchdog
+from tests.slicer_extension.harness import event_loop
 from tests.slicer_extension.panel.user import User, segment_tag
 from tests.slicer_extension.scene.nodes import add_transform, moved_by
 
@@ -82,7 +82,7 @@ def test_the_loop_on_a_real_patient_keeps_every_voxel(user: User, bundled: Serve
     # A tilted head: what is sent, and what comes back, has to follow the transform.
     add_transform(moved_by(), *(getattr(user.parameters, role) for role in ROLES))
     user.wait(lambda: user.ui.segmentButton.enabled, MINUTES)
-    watchdog.take()
+    event_loop.take_blocks()
     segmentation = user.segment()
     user.wait(lambda: user.ui.changesText.text != "", MINUTES)
     assert "Unchanged" in user.ui.changesText.text
@@ -105,7 +105,7 @@ def test_the_loop_on_a_real_patient_keeps_every_voxel(user: User, bundled: Serve
     assert segmentation is user.parameters.segmentation
     # copying whole volumes takes up to twice as long while a network uses the other half of the processor's cores and
     # all of the memory's bandwidth; what it needs by itself is timed in mrml/test_speed.py
-    blocks = [str(block) for block in watchdog.take() if block.seconds > 2 * watchdog.LIMIT]
+    blocks = [str(block) for block in event_loop.take_blocks() if block.seconds > 2 * event_loop.LIMIT]
 
     user.wait(lambda: user.ui.retrainButton.enabled, MINUTES)
     user.type("epochsSpin", "1")

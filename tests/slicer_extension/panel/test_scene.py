@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import slicer
 
-from tests.slicer_extension.harness import dialogs, driver
+from tests.slicer_extension.harness import dialogs, gui
 from tests.slicer_extension.played.case import SECONDS, labels_of
 from tests.slicer_extension.played.conftest import case, connected, played
 from tests.slicer_extension.played.server import Label
@@ -37,7 +37,7 @@ def test_a_saved_scene_brings_all_of_it_back(corrected, played, tmp_path):
     table, changes = user.table("regionTable"), user.ui.changesText.text
     assert slicer.util.saveScene(str(path))
     slicer.mrmlScene.Clear()
-    driver.spin(0.3)
+    gui.process_events(0.3)
     assert user.parameters.segmentation is None
     assert user.ui.commentEdit.text == ""
     slicer.util.loadScene(str(path))
@@ -59,7 +59,7 @@ def test_a_saved_scene_brings_all_of_it_back(corrected, played, tmp_path):
 def test_a_scene_can_be_closed_in_the_middle_and_the_next_case_begins_clean(corrected):
     user = corrected
     slicer.mrmlScene.Clear()
-    driver.spin(0.3)
+    gui.process_events(0.3)
     assert user.ui.caseIdEdit.text == ""
     assert user.ui.finalCheck.checked
     assert user.table("regionTable") == []
@@ -73,7 +73,7 @@ def test_closing_the_scene_before_a_label_is_sent_says_that_it_was_not(corrected
     user = corrected
     user.click("submitButton")
     slicer.mrmlScene.Clear()
-    driver.spin(0.5)
+    gui.process_events(0.5)
     assert "Nothing was submitted" in user.status
     assert user.panel.context.history == []
     assert played.labels == {}
@@ -92,7 +92,7 @@ def test_reloading_the_module_leaves_one_panel_that_works(corrected, played, lib
 
     old = corrected.panel
     corrected.widget.onReload()
-    driver.spin(0.3)
+    gui.process_events(0.3)
     new = User(slicer.modules.TumorLoopWidget)
     assert new.panel is not old
     assert type(new.panel) is not type(old), "the library was not loaded anew"
@@ -176,7 +176,7 @@ def test_a_missing_volume_is_never_taken_from_the_case_before(user, panel_studie
     dialogs.choose_path(str(second))
     user.click("folderButton")
     user.wait_idle()
-    driver.spin(0.5)
+    gui.process_events(0.5)
     assert "Not found: T2" in user.status
     assert user.ui.t2Selector.currentNode() is None
     assert user.parameters.t1.GetName().startswith("P002_t1")

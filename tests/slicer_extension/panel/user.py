@@ -32,28 +32,28 @@ class User:
 
     def click(self, name: str) -> None:
         """Click a button; its section is opened first if it is closed."""
-        from tests.slicer_extension.harness import driver
+        from tests.slicer_extension.harness import gui
 
         self.open_section_of(name)
-        driver.spin(0.05)  # a sentence that has grown by a line moves everything below it
-        driver.click(getattr(self.ui, name))
+        gui.process_events(0.05)  # a sentence that has grown by a line moves everything below it
+        gui.click(getattr(self.ui, name))
 
     def type(self, name: str, text: str, *, enter: bool = False) -> None:
         """Type into a field."""
-        from tests.slicer_extension.harness import driver
+        from tests.slicer_extension.harness import gui
 
         self.open_section_of(name)
-        driver.type_into(getattr(self.ui, name), text, enter=enter)
+        gui.type_into(getattr(self.ui, name), text, enter=enter)
 
     def press(self, keys: str) -> None:
         """Press a key."""
-        from tests.slicer_extension.harness import driver
+        from tests.slicer_extension.harness import gui
 
-        driver.press(keys, self.widget.parent)
+        gui.press(keys, self.widget.parent)
 
     def open_section_of(self, name: str) -> None:
         """Open the collapsed sections around a widget by clicking their titles."""
-        from tests.slicer_extension.harness import driver
+        from tests.slicer_extension.harness import gui
 
         widget, closed = getattr(self.ui, name), []
         while widget is not None:
@@ -61,13 +61,13 @@ class User:
                 closed.append(widget)
             widget = widget.parentWidget()
         for section in reversed(closed):
-            driver.click(section)
+            gui.click(section)
 
     def wait(self, condition: Callable[[], Any], seconds: float = PATIENT, what: str = "") -> Any:
         """Wait while the event loop runs."""
-        from tests.slicer_extension.harness import driver
+        from tests.slicer_extension.harness import gui
 
-        return driver.wait_until(condition, seconds, what or f"what was waited for (status: {self.status!r})")
+        return gui.wait_until(condition, seconds, what or f"what was waited for (status: {self.status!r})")
 
     def wait_idle(self, seconds: float = PATIENT) -> None:
         """Wait until nothing that the clinician asked for is going on."""
@@ -170,6 +170,6 @@ def segment_tag(segment: Any) -> str:
 @contextmanager
 def at_the_panel() -> Iterator[User]:
     """Load the module as Slicer does; a desktop must be running."""
-    from tests.slicer_extension.harness import module_widget
+    from tests.slicer_extension.harness import scripted_module
 
-    yield User(module_widget.load(EXTENSION / "TumorLoop.py"))
+    yield User(scripted_module.load(EXTENSION / "TumorLoop.py"))

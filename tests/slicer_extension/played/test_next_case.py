@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.slicer_extension.harness import driver
+from tests.slicer_extension.harness import gui
 from tests.slicer_extension.played.case import SECONDS
 from tests.slicer_extension.played.server import played_server
 
@@ -53,7 +53,7 @@ def test_labels_of_another_server_are_not_those_of_this_case(connected, played):
         other.labels.update(played.labels)
         other.cases.update(played.cases)
         connected.connect(other.url)
-        driver.spin(0.5)
+        gui.process_events(0.5)
         assert connected.table("historyTable") == []
         assert not connected.ui.loadLabelButton.enabled
         assert not any("/labels" in asked for asked in other.asked)
@@ -67,7 +67,7 @@ def test_labels_go_when_another_address_is_typed_even_before_it_answers(connecte
     connected.submit()
     connected.ui.historyTable.selectRow(0)
     connected.type("addressCombo", "http://127.0.0.1:9", enter=False)
-    driver.press("Tab", connected.ui.addressCombo.lineEdit())
+    gui.press("Tab", connected.ui.addressCombo.lineEdit())
     connected.wait(lambda: connected.table("historyTable") == [], SECONDS)
     assert connected.panel.state().chosen_label == ""
 

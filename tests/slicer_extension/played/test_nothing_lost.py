@@ -14,7 +14,7 @@ from TumorLoopLib.panel.state import OVERVIEW
 from TumorLoopLib.scene.inputs import mark_origin
 from TumorLoopLib.scene.volumes import ROLE_ATTRIBUTE
 
-from tests.slicer_extension.harness import dialogs, driver
+from tests.slicer_extension.harness import dialogs, gui
 from tests.slicer_extension.played.case import NAMES, SECONDS
 
 
@@ -117,7 +117,7 @@ def test_a_label_on_its_way_arrives_although_the_scene_is_closed(connected, play
     connected.click("submitButton")
     connected.wait(lambda: connected.panel.submit.sending, SECONDS)
     slicer.mrmlScene.Clear()
-    driver.spin(0.2)
+    gui.process_events(0.2)
     assert played.labels == {}
     gate.set()
     connected.wait(lambda: "Saved as draft v0001 of case-9" in connected.status, SECONDS)
@@ -204,7 +204,7 @@ def test_parts_of_widgets_that_slicer_has_destroyed_are_not_touched(connected):
 
     connected.ui.gone = Destroyed()
     slicer.mrmlScene.Clear()
-    driver.spin(0.3)
+    gui.process_events(0.3)
     del connected.ui.gone
     assert connected.parameters is not None
     connected.type("caseIdEdit", "typed")

@@ -7,7 +7,7 @@ import pytest
 import slicer
 from TumorLoopLib.scene.roles import ROLES
 
-from tests.slicer_extension.harness import dialogs, driver
+from tests.slicer_extension.harness import dialogs, gui
 from tests.slicer_extension.played.case import SECONDS, expected_labels, labels_of, world
 
 # === Connecting ===
@@ -35,7 +35,7 @@ def test_four_volumes_are_found_and_a_missing_one_is_named(connected, case):
         assert getattr(connected.ui, f"{role}Selector").currentNode() is case[role]
     assert connected.ui.segmentButton.enabled
     connected.ui.flairSelector.setCurrentNode(None)
-    driver.spin()
+    gui.process_events()
     assert not connected.ui.segmentButton.enabled
     assert "FLAIR" in connected.ui.segmentReason.text
 

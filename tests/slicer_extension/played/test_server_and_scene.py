@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from tests.slicer_extension.harness import dialogs, driver
+from tests.slicer_extension.harness import dialogs, gui
 from tests.slicer_extension.played.case import SECONDS
 
 # === Retraining ===
@@ -50,7 +50,7 @@ def test_closing_the_scene_while_the_server_computes_leaves_a_panel_that_can_go_
     slicer.mrmlScene.Clear()
     assert not connected.panel.context.jobs.running("segment")
     holding[0] = False
-    driver.spin(0.5)
+    gui.process_events(0.5)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
     assert not connected.ui.segmentButton.enabled
     assert "Choose the four volumes" in connected.ui.segmentReason.text

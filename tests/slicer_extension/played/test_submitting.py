@@ -7,7 +7,7 @@ import pytest
 import slicer
 from TumorLoopLib.scene.roles import ROLES
 
-from tests.slicer_extension.harness import dialogs, driver
+from tests.slicer_extension.harness import dialogs, gui
 from tests.slicer_extension.played.case import SECONDS, SHAPE, expected_labels, labels_of, world
 
 
@@ -74,7 +74,7 @@ def test_a_lost_segment_is_not_lost_silently(connected, case, played):
 def test_an_edit_after_submitting_leads_back_to_correcting(connected):
     connected.segment()
     connected.submit()
-    driver.spin()
+    gui.process_events()
     assert connected.ui.correctSection.collapsed
     assert not connected.ui.retrainSection.collapsed
     connected.paint(3, (slice(0, 2), slice(0, 3), slice(0, 4)))
@@ -86,7 +86,7 @@ def test_an_earlier_label_is_loaded_as_a_new_segmentation(connected, case, playe
     connected.paint(3, (slice(0, 2), slice(0, 3), slice(0, 4)))
     connected.submit()
     connected.ui.historyTable.selectRow(0)
-    driver.spin()
+    gui.process_events()
     connected.click("loadLabelButton")
     connected.wait_idle()
     loaded = connected.parameters.segmentation
@@ -126,6 +126,6 @@ def test_a_text_can_be_mended_in_its_middle(connected, field, parameter):
     connected.type(field, "mre rim")
     edit = getattr(connected.ui, field)
     for key in ("Home", "Right", "o"):
-        driver.press(key, edit)
+        gui.press(key, edit)
     assert edit.text == getattr(connected.parameters, parameter) == "more rim"
     assert edit.cursorPosition == 2

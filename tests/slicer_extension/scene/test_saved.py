@@ -9,7 +9,7 @@ from TumorLoopLib.scene import segments
 from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.volumes import add_volume, digest, snapshot
 
-from tests.slicer_extension.harness import slicer_python
+from tests.slicer_extension.harness import mrml_scene
 from tests.slicer_extension.scene import nodes
 from tests.slicer_extension.scene.nodes import ET, LABELS, NCR, SHAPE, back, case, image, labelmap, mask_of
 
@@ -21,7 +21,7 @@ UNCERTAINTY = image(seed=6).astype(np.float32) / 7
 
 @pytest.fixture
 def Parameters():
-    slicer_python.install()
+    mrml_scene.install()
     return importlib.import_module("TumorLoopLib.panel.parameters").TumorLoopParameters
 
 

@@ -23,6 +23,7 @@ class Editor:
 
     def __init__(self, widget: Any) -> None:
         self._widget = widget
+        widget.setAutoShowSourceVolumeNode(False)  # the panel itself decides what the slice views show
         widget.setMaximumNumberOfUndoStates(_UNDO_STEPS)
         widget.setSegmentationNodeSelectorVisible(False)  # the other selector stays: edema is thresholded on FLAIR
 

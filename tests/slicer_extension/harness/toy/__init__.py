@@ -1,1 +1,0 @@
-"""A small scripted module, to test the harness with."""
