@@ -20,8 +20,10 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,19 +34,14 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a request; the plain ``Fault()`` relays it untouched.
+    """What happens to a request; the plain ``Fault()`` relays it untouched."""
 
-    Attributes:
-        wait: Seconds before anything is relayed or answered.
-        hang_up: Close the connection after that, without an answer.
-        answer: Send this instead of the server's answer; empty to ask the server.
-        request_limit: Cut the connection after this many bytes of the request's body.
-        response_limit: Cut it after this many bytes of the answer's body.
-    """
-
+    #: Seconds before anything is relayed or answered, and whether the connection is then closed without an answer.
     wait: float = 0.0
     hang_up: bool = False
+    #: Sent instead of the server's answer; empty to ask the server.
     answer: bytes = b""
+    #: Cut the connection after so many bytes of the request's or the answer's body.
     request_limit: int | None = None
     response_limit: int | None = None
 
@@ -98,23 +95,12 @@ class Recorded:
     """A request that the proxy received: ``PUT /session/``, and as much of its body as arrived."""
 
     name: str
-    announced: int
-    body: bytearray = field(default_factory=bytearray)
+    body: bytes = b""
 
     @property
     def files(self) -> list[str]:
         """Names of the files in the form that was sent, for example ``["t1.nrrd", "flair.nrrd"]``."""
-        return [name.decode() for name in re.findall(rb'[;\s]filename="([^"]*)"', bytes(self.body))]
-
-
-@dataclass
-class _Rule:
-    pattern: str
-    fault: Fault
-    left: int | None
-
-    def matches(self, name: str) -> bool:
-        return self.left != 0 and fnmatchcase(name, self.pattern)
+        return [name.decode() for name in re.findall(rb'[;\s]filename="([^"]*)"', self.body)]
 
 
 class FaultyProxy:
@@ -122,15 +108,12 @@ class FaultyProxy:
 
     def __init__(self, upstream: str) -> None:
         parts = urlsplit(upstream)
-        self._upstream = (parts.hostname or "127.0.0.1", parts.port or 80)
-        self._rules: list[_Rule] = []
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self._listener: socket.socket | None = None
-        self._port = 0
+        self.upstream = (parts.hostname, parts.port or 80)
         self.requests: list[Recorded] = []
+        self._rules: list[tuple[str, Iterator[Fault]]] = []
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self._port = 0
         self.come_up()
 
     @property
@@ -144,165 +127,109 @@ class FaultyProxy:
         A pattern is method and path without query, ``*`` for anything: ``"POST /infer/*"`` or ``"*"``.
         """
         with self._lock:
-            self._rules.insert(0, _Rule(pattern, fault, times))
+            self._rules.insert(0, (pattern, repeat(fault) if times is None else repeat(fault, times)))
 
     def requests_to(self, pattern: str) -> list[Recorded]:
         """Return the recorded requests that match a pattern (see :meth:`fault`)."""
         return [seen for seen in self.requests if fnmatchcase(seen.name, pattern)]
 
+    def record(self, seen: Recorded) -> Fault:
+        """Record a request and return what happens to it."""
+        with self._lock:
+            self.requests.append(seen)
+            faults = (next(left, None) for pattern, left in self._rules if fnmatchcase(seen.name, pattern))
+            return next(filter(None, faults), Fault())
+
     def go_down(self) -> None:
         """Refuse connections and cut those that are open, as a server that was killed."""
-        with self._lock:
-            listener, self._listener = self._listener, None
-            still_open = list(self._open)
-            self._open.clear()
-        if listener is not None:
-            # Closing alone would leave the accepting thread, and with it the port, waiting for one more client.
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-        for connection in still_open:
-            _reset(connection)
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+            server.down.set()
+            for connection in list(server.open):
+                _reset(connection)
 
     def come_up(self) -> None:
         """Listen again, on the same port as before."""
-        if self._listener is None:
-            listener = socket.create_server(("127.0.0.1", self._port))
-            self._port = listener.getsockname()[1]
-            self._listener = listener
-            self._start(self._accept, listener)
+        if self._server is None:
+            self._server = _Server(self, self._port)
+            self._port = self._server.server_address[1]
+            threading.Thread(target=self._server.serve_forever, args=(0.02,), name="faulty-proxy").start()
 
-    def stop(self) -> None:
-        """Close everything and wait for all threads."""
-        self._over.set()
-        self.go_down()
-        for thread in self._threads:
-            thread.join(10)
 
-    def _start(self, target, *arguments) -> threading.Thread:
-        thread = threading.Thread(target=target, args=arguments, name="faulty-proxy", daemon=True)
-        with self._lock:
-            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
-            thread.start()
-        return thread
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-    def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            with self._lock:
-                if self._listener is not listener:
-                    _reset(client)
-                    return
-                self._open.add(client)
-            self._start(self._serve, client)
+    def __init__(self, proxy: FaultyProxy, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.proxy = proxy
+        self.down = threading.Event()
+        self.open: set[socket.socket] = set()
 
-    @contextmanager
-    def _closed_afterwards(self, connection: socket.socket) -> Iterator[None]:
-        with self._lock:
-            self._open.add(connection)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._open.discard(connection)
-            connection.close()
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.open.add(request)
+        super().process_request(request, client_address)
 
-    def _serve(self, client: socket.socket) -> None:
-        with self._closed_afterwards(client), suppress(OSError):
-            self._handle(client)
+    def shutdown_request(self, request: Any) -> None:
+        self.open.discard(request)
+        super().shutdown_request(request)
 
-    def _handle(self, client: socket.socket) -> None:
-        head, rest = _read_head(client)
-        if not head:
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Connections that break are what the proxy is for."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the tests' output clean."""
+
+    def handle_any(self) -> None:
+        self.close_connection = True
+        seen = Recorded(f"{self.command} {self.path.partition('?')[0]}")
+        fault = self.server.proxy.record(seen)
+        if self.server.down.wait(fault.wait) or fault.hang_up:
             return
-        length = re.search(rb"(?im)^content-length: *(\d+)", head)
-        method, target = head.decode("latin-1").split(" ")[:2]
-        seen = Recorded(f"{method} {target.partition('?')[0]}", int(length.group(1)) if length else 0)
-        fault = Fault()
-        with self._lock:
-            rule = next((rule for rule in self._rules if rule.matches(seen.name)), None)
-            if rule is not None:
-                rule.left = None if rule.left is None else rule.left - 1
-                fault = rule.fault
-            self.requests.append(seen)
-        if fault.wait:
-            self._over.wait(fault.wait)
-        if fault.hang_up or client not in self._open:
-            return
+        announced = int(self.headers.get("Content-Length", 0))
+        limit = announced if fault.request_limit is None else min(announced, fault.request_limit)
+        seen.body = self.rfile.read(limit)
         if fault.answer:
-            _answer_alone(client, seen, fault, rest)
+            self.wfile.write(fault.answer)
             return
-        server = socket.create_connection(self._upstream, timeout=10)
-        server.settimeout(None)
-        with self._closed_afterwards(server):
-            self._relay(client, server, seen, fault, head, rest)
+        server = socket.create_connection(self.server.proxy.upstream, timeout=10)
+        with server:
+            server.settimeout(None)
+            lines = [self.requestline, *(f"{name}: {value}" for name, value in self.headers.items())]
+            kept = [line for line in lines if not line.lower().startswith("connection:")]
+            server.sendall("\r\n".join([*kept, "Connection: close", "", ""]).encode("latin-1") + seen.body)
+            if len(seen.body) < announced:
+                _reset(self.connection)
+                return
+            watch = threading.Thread(target=self._hang_up_with_the_client, args=(server,), daemon=True)
+            watch.start()
+            self._answer(server, fault.response_limit)
+            _hang_up(self.connection)
+            watch.join(10)
 
-    def _relay(self, client, server, seen: Recorded, fault: Fault, head: bytes, rest: bytes) -> None:
-        """Relay both directions, each in a thread: a server may answer early, and learns at once of a hang-up."""
-        without = re.sub(rb"(?im)^connection:[^\r]*\r\n", b"", head)
-        server.sendall(without[:-2] + b"Connection: close\r\n\r\n")
-        upload = self._start(_upload, client, server, seen, fault.request_limit, rest)
-        try:
-            _download(client, server, fault.response_limit)
-        finally:
-            # A client that still sends is stuck until it is reset: nobody reads, and a closed window stays closed.
-            (_reset if len(seen.body) < seen.announced else _hang_up)(client)
-            upload.join(10)
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
+    def _hang_up_with_the_client(self, server: socket.socket) -> None:
+        """Let the server know at once when the client, which has sent all, closes its connection."""
+        with suppress(OSError):
+            self.connection.recv(1)
+        _hang_up(server)
 
-def _upload(client, server, seen: Recorded, limit: int | None, rest: bytes) -> None:
-    """Relay the body; then wait for the client to hang up, and let the server know."""
-    with suppress(OSError):
-        while data := rest or client.recv(_CHUNK):
-            rest = b""
-            if limit is not None:
-                data = data[: limit - len(seen.body)]
-            seen.body += data  # before the server has it: the server may answer and close at once
-            server.sendall(data)
-            if limit is not None and len(seen.body) >= limit:
-                _reset(client)
-                break
-    _hang_up(server)
-
-
-def _download(client, server, limit: int | None) -> None:
-    """Relay the answer to its end, or to ``limit`` bytes of its body; no reset, which could take back what was sent."""
-    head, body = _read_head(server)
-    client.sendall(head)
-    while body or (body := server.recv(_CHUNK)):
-        if limit is not None:
-            body, limit = body[:limit], limit - len(body)
-        client.sendall(body)
-        body = b""
-        if limit is not None and limit <= 0:
-            return
-
-
-def _answer_alone(client: socket.socket, seen: Recorded, fault: Fault, rest: bytes) -> None:
-    """Read a request to its end and send the fault's answer."""
-    seen.body += rest
-    while len(seen.body) < seen.announced:
-        data = client.recv(_CHUNK)
-        if not data:
-            return
-        seen.body += data
-    client.sendall(fault.answer)
-    _hang_up(client)
-
-
-def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
-    """Return a message's head, its empty line included, and what came with it; an empty head if it never ends."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = connection.recv(_CHUNK)
-        if not more:
-            return b"", b""
-        data += more
-    head, _, rest = data.partition(b"\r\n\r\n")
-    return head + b"\r\n\r\n", rest
+    def _answer(self, server: socket.socket, limit: int | None) -> None:
+        """Relay the answer to its end or, if there is a limit, to that many bytes of its body."""
+        data = b""
+        while limit is not None and b"\r\n\r\n" not in data and (more := server.recv(1)):
+            data += more
+        self.connection.sendall(data)
+        with suppress(OSError):
+            while limit != 0 and (data := server.recv(_CHUNK if limit is None else min(limit, _CHUNK))):
+                self.connection.sendall(data)
+                limit = None if limit is None else limit - len(data)
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -325,4 +252,4 @@ def proxy_of(upstream: str) -> Iterator[FaultyProxy]:
     try:
         yield proxy
     finally:
-        proxy.stop()
+        proxy.go_down()

@@ -15,16 +15,8 @@ from TumorLoopLib.client import InferResult, TumorLoopClient, new_job_id
 from TumorLoopLib.client.address import Address
 from TumorLoopLib.client.errors import BadReply, ServerUnreachable
 
-from tests.slicer_extension.client.http_server import (
-    Handler,
-    Received,
-    file_answer,
-    files_in,
-    json_answer,
-    refusal,
-    result_answer,
-    result_body,
-)
+from tests.slicer_extension.client import http_server
+from tests.slicer_extension.client.http_server import Handler, Received, file_answer, json_answer, refusal
 
 ROLES = ("t1", "t1ce", "t2", "flair")
 LABELMAP = gzip.compress(os.urandom(100_000) + b"\r\n--" + bytes(1000))
@@ -157,17 +149,17 @@ def test_a_sample_is_made_with_a_seed_or_without(server, client):
 
 def test_a_result_is_saved_whole_with_the_parameters_of_the_server(server, client, tmp_path):
     params = {"model_version": "v0000", "volumes_ml": {"whole tumor": 1.5}}
-    server.answer = result_answer(result_body(LABELMAP, params))
+    server.answer = http_server.result_answer(http_server.result_body(LABELMAP, params))
     result = client.infer(case_id="a b/ü", params={"reference": "t1ce"}, folder=tmp_path / "out")
     assert (result.path, result.params) == (tmp_path / "out" / "segmentation.nii.gz", params)
     assert result.path.read_bytes() == LABELMAP
-    assert files_in(tmp_path / "out") == ["segmentation.nii.gz"]
+    assert http_server.files_in(tmp_path / "out") == ["segmentation.nii.gz"]
     assert targets(server) == ["POST /infer/tumorloop?image=a+b%2F%C3%BC&output=all"]
     assert params_in(server.requests[0]) == {"client_id": "ann", "reference": "t1ce"}
 
 
 def test_parameters_of_an_inference_are_sent_only_if_they_are_given(server, tmp_path):
-    server.answer = result_answer(result_body(LABELMAP, {}))
+    server.answer = http_server.result_answer(http_server.result_body(LABELMAP, {}))
     client = TumorLoopClient(server.url)
     client.infer(case_id="a", folder=tmp_path)
     client.infer(

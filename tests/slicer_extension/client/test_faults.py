@@ -14,34 +14,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from TumorLoopLib.client import TumorLoopClient, new_job_id
+from TumorLoopLib.client import TumorLoopClient, errors, new_job_id
 from TumorLoopLib.client.address import Timeouts
-from TumorLoopLib.client.errors import (
-    BadReply,
-    Cancelled,
-    ConnectionLost,
-    LocalFileError,
-    NotAuthorized,
-    RequestRejected,
-    ServerFailed,
-    ServerTimeout,
-    ServerUnreachable,
-)
+from TumorLoopLib.client.errors import BadReply, Cancelled, ConnectionLost, LocalFileError, ServerFailed, ServerTimeout
 
-from tests.slicer_extension.client.http_server import (
-    Handler,
-    file_answer,
-    files_in,
-    http_server,
-    json_answer,
-    result_answer,
-    result_body,
-    wait_forever,
-)
+from tests.slicer_extension.client import http_server
+from tests.slicer_extension.client.http_server import Handler, file_answer, files_in, json_answer, wait_forever
 
 IMPATIENT = Timeouts(connect=0.3, answer=0.2, transfer=0.2, check=0.2, infer=0.2)
 LABELMAP = gzip.compress(os.urandom(100_000) + b"\r\n--" + bytes(1000))
-RESULT = result_body(LABELMAP, {})
+RESULT = http_server.result_body(LABELMAP, {})
 PAGE = b"<html><head><style>b{}</style><title>502</title></head><body><h1>Bad &amp; Gateway</h1></body></html>"
 
 
@@ -56,7 +38,7 @@ def big(tmp_path):
 
 def stall(handler: Handler) -> None:
     """Begin to send a result, and stop."""
-    result_answer(RESULT[:1000], 10**6)(handler)
+    http_server.result_answer(RESULT[:1000], 10**6)(handler)
     wait_forever(handler)
 
 
@@ -68,16 +50,16 @@ def stall(handler: Handler) -> None:
     [
         (RESULT[:50_000], len(RESULT), ConnectionLost, "broke off after 50000"),
         (RESULT[:50_000], None, BadReply, "cut off"),
-        (result_body(LABELMAP[:-20], {}), None, BadReply, "damaged"),
-        (result_body(b"", {}), None, BadReply, "empty"),
-        (result_body(LABELMAP, [1]), None, BadReply, "cannot be read"),
+        (http_server.result_body(LABELMAP[:-20], {}), None, BadReply, "damaged"),
+        (http_server.result_body(b"", {}), None, BadReply, "empty"),
+        (http_server.result_body(LABELMAP, [1]), None, BadReply, "cannot be read"),
         (b"", None, BadReply, "empty"),
     ],
     ids=["connection drops", "form cut off", "file cut off", "no file content", "odd params", "nothing"],
 )
 def test_an_incomplete_result_leaves_the_old_one_alone(server, client, tmp_path, body, length, error, words):
     (tmp_path / "segmentation.nii.gz").write_bytes(b"old")
-    server.answer = result_answer(body, length)
+    server.answer = http_server.result_answer(body, length)
     with pytest.raises(error, match=words):
         client.infer(case_id="x", folder=tmp_path)
     assert files_in(tmp_path) == ["segmentation.nii.gz"]
@@ -87,11 +69,11 @@ def test_an_incomplete_result_leaves_the_old_one_alone(server, client, tmp_path,
 @pytest.mark.parametrize(
     ("status", "detail", "error", "field", "message"),
     [
-        (422, "Image 'x' not found", RequestRejected, "", "Image 'x' not found"),
-        (422, {"field": "t2", "message": "It is not NIfTI."}, RequestRejected, "t2", "It is not NIfTI."),
-        (422, [{"loc": ["body", "files"], "msg": "Required"}], RequestRejected, "files", "files: Required"),
-        (404, {"field": "base", "message": "No such session."}, RequestRejected, "base", "No such session."),
-        (401, "Invalid token", NotAuthorized, "", "The server refuses access: Invalid token"),
+        (422, "Image 'x' not found", errors.RequestRejected, "", "Image 'x' not found"),
+        (422, {"field": "t2", "message": "It is not NIfTI."}, errors.RequestRejected, "t2", "It is not NIfTI."),
+        (422, [{"loc": ["body", "files"], "msg": "Required"}], errors.RequestRejected, "files", "files: Required"),
+        (404, {"field": "base", "message": "No such session."}, errors.RequestRejected, "base", "No such session."),
+        (401, "Invalid token", errors.NotAuthorized, "", "The server refuses access: Invalid token"),
         (499, {"field": "job", "message": "It was cancelled."}, Cancelled, None, "It was cancelled."),
         (499, b"", Cancelled, None, "Cancelled."),
         (507, {"field": "disk", "message": "The disk is full."}, ServerFailed, None, "The disk is full."),
@@ -114,7 +96,7 @@ def test_a_refusal_is_a_typed_error_in_the_servers_own_words(server, tmp_path, s
 
 
 def test_a_token_with_characters_that_no_header_carries_is_refused():
-    with pytest.raises(NotAuthorized, match="not allowed in one"):
+    with pytest.raises(errors.NotAuthorized, match="not allowed in one"):
         TumorLoopClient("http://127.0.0.1:1", "s3crét")
 
 
@@ -139,7 +121,7 @@ def test_something_that_does_not_speak_http_or_does_not_listen_is_recognized():
         with pytest.raises(BadReply, match="not a web server"):
             client.info()
         thread.join()
-    with pytest.raises(ServerUnreachable, match=r"No server answers at .*refused"):
+    with pytest.raises(errors.ServerUnreachable, match=r"No server answers at .*refused"):
         client.info()
 
 
@@ -168,7 +150,7 @@ def test_a_server_that_hangs_up_or_refuses_during_an_upload_is_heard(server, cli
         handler.connection.shutdown(socket.SHUT_RDWR)
 
     server.answer = refuse
-    with pytest.raises(RequestRejected, match="too large"):
+    with pytest.raises(errors.RequestRejected, match="too large"):
         client.upload_image("x", big)
     server.answer = hang_up
     with pytest.raises(ConnectionLost):
@@ -253,7 +235,7 @@ def test_a_file_that_is_absent_or_grows_while_it_is_sent_is_named(server, client
 
 def test_a_folder_that_cannot_be_written_is_a_local_error(server, client, tmp_path):
     (tmp_path / "out").write_text("a file, not a folder")
-    server.answer = result_answer(RESULT)
+    server.answer = http_server.result_answer(RESULT)
     with pytest.raises(LocalFileError, match="saved in"):
         client.infer(case_id="x", folder=tmp_path / "out")
 
@@ -277,7 +259,7 @@ def certificate(tmp_path_factory):
 @pytest.fixture
 def secured(certificate):
     """A server that speaks https, its address, and a client that trusts its certificate."""
-    with http_server(json_answer({"image": "x", "pad": "y" * 300_000})) as server:
+    with http_server.http_server(json_answer({"image": "x", "pad": "y" * 300_000})) as server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -288,7 +270,7 @@ def secured(certificate):
 
 def test_an_untrusted_certificate_is_refused_and_a_trusted_one_serves_both_directions(secured, tmp_path):
     server, url, client = secured
-    with pytest.raises(ServerUnreachable, match="not trusted"):
+    with pytest.raises(errors.ServerUnreachable, match="not trusted"):
         TumorLoopClient(url).info()
     assert server.requests == []
     (tmp_path / "big.nii").write_bytes(bytes(8 << 20))

@@ -83,7 +83,7 @@ def test_a_server_that_goes_down_cuts_what_is_under_way_and_comes_up_at_the_same
     proxy.come_up()
     proxy.come_up()
     assert client.info()["name"] == "x"
-    proxy.stop()
+    proxy.go_down()
     assert len(server.requests) == 1, "a request went through to a server that was said to be dead"
 
 
@@ -107,7 +107,7 @@ def test_a_proxy_stops_at_once_and_a_missing_server_is_a_lost_connection(proxy, 
     with faults.proxy_of("http://127.0.0.1:1") as nowhere, pytest.raises(ConnectionLost):
         TumorLoopClient(nowhere.url).info()
     proxy.fault("*", faults.silent(60))
-    threading.Timer(0.1, proxy.stop).start()
+    threading.Timer(0.1, proxy.go_down).start()
     started = time.monotonic()
     with pytest.raises(ConnectionLost):
         client.info()

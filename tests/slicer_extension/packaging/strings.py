@@ -17,10 +17,9 @@ _SENTENCE = re.compile(r"[A-Z1][\w,'’()]*( [\w,'’()/-]+){2,}.*[.!?…]", re.
 
 
 def untranslated(tree: ast.Module) -> list[str]:
-    """Return texts for people outside ``_(...)``, each with its line.
+    """Return the texts for people outside ``_(...)``, each with its line.
 
-    A text is one for people when it is given to a property or a call that shows it, or when it reads as a sentence,
-    unless it is a docstring, an assertion's, or that of a ``ValueError`` and the like, which speaks to programmers.
+    Those are texts that a property or a call shows, and sentences, except docstrings and messages for programmers.
     """
     skipped = set(map(id, _covered(tree)))
     shown = {id(node) for value in _shown_values(tree) for node in ast.walk(value)}

@@ -7,27 +7,8 @@ from TumorLoopLib.scene import segments
 from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.volumes import UnusableVolume
 
-from tests.slicer_extension.scene.nodes import (
-    ED,
-    ET,
-    INFO,
-    LABELS,
-    NCR,
-    SHAPE,
-    add_nonlinear,
-    add_segment,
-    back,
-    ball,
-    case,
-    labelmap,
-    make_volume,
-    mask_of,
-    moved_by,
-    oblique,
-    paint,
-    segments_in,
-    world_of,
-)
+from tests.slicer_extension.scene import nodes
+from tests.slicer_extension.scene.nodes import ED, ET, LABELS, NCR, SHAPE, ball, case, labelmap, mask_of, paint
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -42,7 +23,7 @@ def segment(node, segment_id):
 
 def assert_sent(node, volume, expected, problems=(), notices=()):
     """The segmentation becomes this labelmap, and nothing else is to be said about it."""
-    report = back(node, volume)
+    report = nodes.back(node, volume)
     assert np.array_equal(report.array, expected)
     assert (report.problems, report.notices) == (list(problems), list(notices))
     assert report.empty == (not np.any(expected))
@@ -54,7 +35,8 @@ def test_an_untouched_answer_is_sent_as_it_came(transformed):
     volume, node = case(transformed=transformed)
     report = assert_sent(node, volume, labelmap())
     assert report.array.dtype == np.uint8
-    assert np.allclose(report.ijk_to_ras, moved_by() @ oblique() if transformed else oblique(), atol=1e-6)
+    motion = nodes.moved_by() if transformed else np.eye(4)
+    assert np.allclose(report.ijk_to_ras, motion @ nodes.oblique(), atol=1e-6)
     assert report.overlapping_voxels == report.outside_voxels == report.off_grid_voxels == 0
 
 
@@ -64,12 +46,12 @@ def test_painted_voxels_are_sent_and_erased_ones_are_background():
     paint(node, ET, volume, mask_of(node, ET, volume) | added)
     expected = labelmap()
     expected[added] = 3
-    report = back(node, volume)
+    report = nodes.back(node, volume)
     assert np.array_equal(report.array, expected)
     assert report.overlapping_voxels == (added & np.isin(labelmap(), (1, 2))).sum() > 0
     paint(node, ED, volume, mask_of(node, ED, volume) & ~erased)
     expected[(expected == 2) & erased] = 0
-    assert np.array_equal(back(node, volume).array, expected)
+    assert np.array_equal(nodes.back(node, volume).array, expected)
 
 
 def test_renamed_recolored_and_reordered_segments_keep_their_label():
@@ -96,7 +78,7 @@ def test_a_segment_that_was_deleted_and_made_anew_is_known_by_its_name(name):
     volume, node = case()
     mask = mask_of(node, NCR, volume)
     node.GetSegmentation().RemoveSegment(NCR)
-    add_segment(node, name, volume, mask)
+    nodes.add_segment(node, name, volume, mask)
     assert_sent(node, volume, labelmap())
 
 
@@ -104,7 +86,7 @@ def test_a_segment_made_anew_with_the_terminology_selector_is_known_by_its_code(
     volume, node = case()
     mask = mask_of(node, ED, volume)
     node.GetSegmentation().RemoveSegment(ED)
-    add_segment(node, "Edema", volume, mask).SetTag(
+    nodes.add_segment(node, "Edema", volume, mask).SetTag(
         ENTRY,
         "Segmentation category and type - 3D Slicer General Anatomy list~SCT^49755003^Morphologically Altered Structure"
         "~SCT^79654002^Edema~^^~Anatomic codes - DICOM master list~^^~^^",
@@ -120,13 +102,13 @@ def test_an_empty_segmentation_says_so_with_segments_or_without():
     )
     assert_sent(node, volume, EMPTY, [problem])
     node.GetSegmentation().RemoveAllSegments()
-    assert (back(node, volume).empty, len(back(node, volume).notices)) == (True, 3)
+    assert (nodes.back(node, volume).empty, len(nodes.back(node, volume).notices)) == (True, 3)
 
 
 def test_an_empty_segment_among_full_ones_is_no_problem_known_or_not():
     volume, node = case()
     paint(node, NCR, volume, EMPTY)
-    add_segment(node, "Segment_1", volume)
+    nodes.add_segment(node, "Segment_1", volume)
     assert assert_sent(node, volume, WITHOUT_NCR).unknown_segments == []
 
 
@@ -151,7 +133,7 @@ def test_a_segment_of_the_users_own_is_named_and_sent_only_when_it_is_renamed_as
     volume, node = case()
     node.GetSegmentation().RemoveSegment(ED)
     mask = ball(SHAPE, (4, 5, 6), 2)
-    cyst = add_segment(node, "cyst", volume, mask)
+    cyst = nodes.add_segment(node, "cyst", volume, mask)
     expected = np.where(labelmap() == 2, 0, labelmap())
     problem = (
         'The segment "cyst" is not one of necrotic core, peritumoral edema, enhancing tumor, so it is not sent. '
@@ -160,7 +142,7 @@ def test_a_segment_of_the_users_own_is_named_and_sent_only_when_it_is_renamed_as
     notice = "There is no segment for peritumoral edema, so none is sent."
     assert assert_sent(node, volume, expected, [problem], [notice]).unknown_segments == ["cyst"]
     cyst.SetName("peritumoral edema")
-    assert np.array_equal(back(node, volume).array, np.where(mask & (expected == 0), 2, expected))
+    assert np.array_equal(nodes.back(node, volume).array, np.where(mask & (expected == 0), 2, expected))
 
 
 def test_a_segment_with_another_labels_name_is_sent_by_its_tag_and_named():
@@ -181,7 +163,7 @@ def test_two_segments_of_one_label_are_sent_as_one_and_named():
     node.GetSegmentation().AddSegment(copy, "copy")
     both = mask_of(node, ET, volume) | ball(SHAPE, (16, 22, 28), 2)
     paint(node, "copy", volume, both)
-    report = back(node, volume)
+    report = nodes.back(node, volume)
     assert np.array_equal(report.array == 3, both)
     assert report.overlapping_voxels == (both & np.isin(labelmap(), (1, 2))).sum()
     assert report.problems[-1] == (
@@ -197,12 +179,12 @@ def test_with_a_damaged_tag_the_name_decides(tag):
     assert_sent(node, volume, labelmap())
     segment(node, ET).SetName("something")
     segment(node, ET).RemoveTag(ENTRY)
-    assert back(node, volume).unknown_segments == ["something"]
+    assert nodes.back(node, volume).unknown_segments == ["something"]
 
 
 def test_another_servers_labels_are_what_counts():
     volume, node = case()
-    only_edema = LabelSet.from_info({"label_details": INFO["label_details"][1:2], "regions": {}})
+    only_edema = LabelSet.from_info({"label_details": nodes.INFO["label_details"][1:2], "regions": {}})
     report = segments.labelmap_of(node, volume, only_edema)
     assert np.array_equal(report.array, np.where(labelmap() == 2, 2, 0))
     assert report.unknown_segments == ["necrotic core", "enhancing tumor"]
@@ -222,7 +204,7 @@ def test_undo_in_the_segment_editor_is_followed():
     history.SetSegmentation(node.GetSegmentation())
     history.SaveState()
     paint(node, ET, volume, ball(SHAPE, (16, 22, 28), 2))
-    assert not np.array_equal(back(node, volume).array, labelmap())
+    assert not np.array_equal(nodes.back(node, volume).array, labelmap())
     history.RestorePreviousState()
     assert_sent(node, volume, labelmap())
 
@@ -242,7 +224,7 @@ def test_what_is_gone_or_under_a_nonlinear_transform_is_refused():
         segments.extract(None, volume, LABELS)
     with pytest.raises(UnusableVolume, match="no longer there"):
         segments.extract(node, None, LABELS)
-    add_nonlinear(node)
+    nodes.add_nonlinear(node)
     with pytest.raises(UnusableVolume, match=r'"answer" is under a nonlinear transform. Harden it first'):
         segments.extract(node, volume, LABELS)
     slicer.mrmlScene.RemoveNode(node)
@@ -252,7 +234,7 @@ def test_what_is_gone_or_under_a_nonlinear_transform_is_refused():
 
 def test_the_reference_may_be_another_volume_of_the_same_grid():
     volume, node = case()
-    assert_sent(node, make_volume("T2", ijk_to_ras=world_of(volume)), labelmap())
+    assert_sent(node, nodes.make_volume("T2", ijk_to_ras=nodes.world_of(volume)), labelmap())
     assert segments.only_labels(node)
-    segments_in(node)[0].RemoveTag(segments.LABEL_TAG)
+    nodes.segments_in(node)[0].RemoveTag(segments.LABEL_TAG)
     assert not segments.only_labels(node)

@@ -8,25 +8,14 @@ from TumorLoopLib.scene import geometry, segments
 from TumorLoopLib.scene.volumes import UnusableVolume
 
 from tests.slicer_extension.scene import nodes
-from tests.slicer_extension.scene.nodes import (
-    LABELS,
-    SHAPE,
-    back,
-    case,
-    labelmap,
-    make_volume,
-    oblique,
-    segments_in,
-    tag_of,
-    world_of,
-)
+from tests.slicer_extension.scene.nodes import LABELS, SHAPE, back, case, labelmap, make_volume, oblique, segments_in
 
 pytestmark = pytest.mark.usefixtures("scene")
 
 
 def test_segments_have_the_names_colors_and_codes_of_the_labels():
     _volume, node = case()
-    found = [(one.GetName(), one.GetColor(), tag_of(one, segments.LABEL_TAG)) for one in segments_in(node)]
+    found = [(one.GetName(), one.GetColor(), nodes.tag_of(one, segments.LABEL_TAG)) for one in segments_in(node)]
     assert found == [
         ("necrotic core", (0.0, 1.0, 1.0), "1"),
         ("peritumoral edema", (1.0, 1.0, 0.0), "2"),
@@ -34,7 +23,7 @@ def test_segments_have_the_names_colors_and_codes_of_the_labels():
     ]
     logic = slicer.modules.terminologies.logic()
     for segment, label in zip(segments_in(node), LABELS.labels, strict=True):
-        text = tag_of(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
+        text = nodes.tag_of(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
         entry = slicer.vtkSlicerTerminologyEntry()
         assert logic.DeserializeTerminologyEntry(text, entry)
         kind = entry.GetTypeObject()
@@ -72,7 +61,7 @@ def test_a_manual_segmentation_is_never_touched_and_a_new_one_is_undone_by_the_s
     names = [one.GetName() for one in segments_in(first)]
     other = np.zeros(SHAPE, np.uint8)
     other[4:9, 4:9, 4:9] = 1
-    second = segments.add_segmentation(other, world_of(volume), LABELS, volume, "answer")
+    second = segments.add_segmentation(other, nodes.world_of(volume), LABELS, volume, "answer")
     assert second is not first
     assert second.GetName() != first.GetName() == "answer"
     assert np.array_equal(back(first, volume).array, labelmap())
@@ -107,7 +96,7 @@ def test_a_reference_that_is_gone_or_under_a_nonlinear_transform_is_refused():
 
 def test_the_answer_is_kept_as_it_came_and_stays_with_its_volume():
     volume, node = case()
-    kept = segments.keep_answer(labelmap(), world_of(volume), volume, node.GetName())
+    kept = segments.keep_answer(labelmap(), nodes.world_of(volume), volume, node.GetName())
     assert not kept.GetHideFromEditors(), "Slicer's Save dialog skips hidden nodes"
     assert kept.GetSaveWithScene()
     assert np.array_equal(nodes.answer_of(kept, volume), labelmap())

@@ -4,17 +4,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from TumorLoopLib.scene import geometry
-from TumorLoopLib.scene.volumes import (
-    UnusableVolume,
-    VolumeSnapshot,
-    add_volume,
-    came_from_server,
-    digest,
-    problem_of,
-    snapshot,
-    texts_of,
-)
+from TumorLoopLib.scene import geometry, volumes
+from TumorLoopLib.scene.volumes import UnusableVolume, VolumeSnapshot, add_volume, digest, problem_of, snapshot
 
 from tests.slicer_extension.scene.nodes import add_nonlinear, add_transform, image, make_volume, moved_by, oblique
 
@@ -58,15 +49,13 @@ def labelmap_node():
     return node
 
 
-def nonlinear(inner=None):
-    node = make_volume()
-    add_nonlinear(node if inner is None else add_transform(inner, node))
-    return node
-
-
-def flat():
-    node = make_volume()
-    add_transform(np.diag([1.0, 0.0, 1.0, 1.0]), node)
+def under(*matrices, nonlinear=False):
+    """A volume under linear transforms, and a nonlinear one above them."""
+    node = moved = make_volume()
+    for matrix in matrices:
+        moved = add_transform(matrix, moved)
+    if nonlinear:
+        add_nonlinear(moved)
     return node
 
 
@@ -93,9 +82,9 @@ PROBLEMS = {
     "labelmap": (labelmap_node, SEGMENTATION),
     "segmentation": (lambda: make_node("vtkMRMLSegmentationNode", "tumor"), SEGMENTATION),
     "model": (lambda: make_node("vtkMRMLModelNode", "skull"), '"skull" is not an image volume. Choose another one.'),
-    "nonlinear": (nonlinear, NONLINEAR),
-    "nonlinear above linear": (lambda: nonlinear(moved_by()), NONLINEAR),
-    "flat": (flat, '"T1ce" has no valid geometry'),
+    "nonlinear": (lambda: under(nonlinear=True), NONLINEAR),
+    "nonlinear above linear": (lambda: under(moved_by(), nonlinear=True), NONLINEAR),
+    "flat": (lambda: under(np.diag([1.0, 0.0, 1.0, 1.0])), '"T1ce" has no valid geometry'),
 }
 
 
@@ -122,9 +111,7 @@ def test_a_snapshot_holds_voxels_and_geometry_and_does_not_follow_changes(shape)
 
 
 def test_linear_parent_transforms_are_part_of_the_geometry_as_in_slicer():
-    node = make_volume()
-    inner = add_transform(moved_by(11.0), node)
-    add_transform(moved_by(-30.0, (1.0, 2.0, 3.0)), inner)
+    node = under(moved_by(11.0), moved_by(-30.0, (1.0, 2.0, 3.0)))
     found = snapshot(node, "t1ce").ijk_to_ras
     assert np.allclose(found, moved_by(-30.0, (1.0, 2.0, 3.0)) @ moved_by(11.0) @ oblique(), atol=1e-6)
     ijk = np.array([5.0, 9.0, 2.0, 1.0])
@@ -159,13 +146,13 @@ def test_texts_are_name_series_description_and_file_name(tmp_path, monkeypatch):
             return {("1.2.3", "0008,103E"): "SAG T1 POST GD"}.get((uid, tag), "")
 
     monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
-    assert texts_of(make_volume("only a name")) == ["only a name"]
+    assert volumes.texts_of(make_volume("only a name")) == ["only a name"]
     slicer.util.saveNode(make_volume("scan"), str(tmp_path / "AX T2 FLAIR.nrrd"))
     node = slicer.util.loadVolume(str(tmp_path / "AX T2 FLAIR.nrrd"))
     node.SetName("my volume")
-    assert texts_of(node) == ["my volume", "AX T2 FLAIR.nrrd"]
+    assert volumes.texts_of(node) == ["my volume", "AX T2 FLAIR.nrrd"]
     node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
-    assert texts_of(node) == ["my volume", "SAG T1 POST GD", "AX T2 FLAIR.nrrd"]
+    assert volumes.texts_of(node) == ["my volume", "SAG T1 POST GD", "AX T2 FLAIR.nrrd"]
 
 
 def test_volumes_from_the_server_have_their_geometry_their_role_and_a_name_of_their_own():
@@ -175,6 +162,6 @@ def test_volumes_from_the_server_have_their_geometry_their_role_and_a_name_of_th
     assert np.array_equal(taken.array, image())
     assert np.allclose(taken.ijk_to_ras, oblique(), atol=1e-9)
     assert added[0].GetDisplayNode() is not None
-    assert (texts_of(added[0]), came_from_server(added[0])) == (["t2"], True)
+    assert (volumes.texts_of(added[0]), volumes.came_from_server(added[0])) == (["t2"], True)
     uncertainty = add_volume(image(), oblique(), "map of case 7")
-    assert (texts_of(uncertainty), came_from_server(uncertainty)) == (["map of case 7"], False)
+    assert (volumes.texts_of(uncertainty), volumes.came_from_server(uncertainty)) == (["map of case 7"], False)
