@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,27 +15,18 @@ from server_app.cases.claims import Claims
 from tests.server_app.conftest import CASES, Server, accepted, refused
 
 
-class Clock:
+@pytest.fixture
+def clock() -> SimpleNamespace:
     """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+    return SimpleNamespace(now=1_800_000_000.0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def claims(tmp_path: Path, clock: SimpleNamespace) -> Claims:
+    return Claims(tmp_path / "claims.json", lambda: clock.now)
 
 
-@pytest.fixture
-def claims(tmp_path: Path, clock: Clock) -> Claims:
-    return Claims(tmp_path / "claims.json", clock)
-
-
-def test_a_claimed_case_is_taken_for_others_until_the_lease_ends(claims: Claims, clock: Clock) -> None:
+def test_a_claimed_case_is_taken_for_others_until_the_lease_ends(claims: Claims, clock: SimpleNamespace) -> None:
     assert claims.claim("c1", "dr-a", 30) is not None
     assert claims.claim("c1", "dr-b", 30) is None
     assert claims.held_by_other("c1", "dr-a") is None
@@ -45,7 +37,7 @@ def test_a_claimed_case_is_taken_for_others_until_the_lease_ends(claims: Claims,
     assert taken.user == "dr-b"
 
 
-def test_renewing_a_claim_keeps_its_beginning(claims: Claims, clock: Clock) -> None:
+def test_renewing_a_claim_keeps_its_beginning(claims: Claims, clock: SimpleNamespace) -> None:
     claims.claim("c1", "dr-a", 30)
     clock.now += 20 * 60
     renewed = claims.claim("c1", "dr-a", 30)
@@ -65,11 +57,11 @@ def test_only_the_holder_releases_a_case_unless_it_is_forced(claims: Claims) -> 
     assert claims.release("c1", "dr-a") is None
 
 
-def test_claims_outlive_the_server_and_expire_while_it_is_down(tmp_path: Path, claims: Claims, clock: Clock) -> None:
+def test_claims_outlive_the_server_and_expire_meanwhile(tmp_path: Path, claims: Claims, clock: SimpleNamespace) -> None:
     claims.claim("c1", "dr-a", 10)
     claims.claim("c2", "dr-b", 60)
     clock.now += 20 * 60
-    assert [claim.case for claim in Claims(tmp_path / "claims.json", clock).all()] == ["c2"]
+    assert [claim.case for claim in Claims(tmp_path / "claims.json", lambda: clock.now).all()] == ["c2"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"claims": [{"case": "c1"}]}', '{"claims": 3}'])

@@ -26,15 +26,53 @@ from tests.server_app.conftest import CASES, Server, accepted, eventually, is_go
 CASE = CASES[0]
 
 
+class Client:
+    """Sends requests at the same time; its jobs are numbered."""
+
+    def __init__(self, server: Server, pool: ThreadPoolExecutor) -> None:
+        self.server = server
+        self.pool = pool
+        self._name = f"job{uuid.uuid4().hex}"
+
+    def id(self, job: int) -> str:
+        return f"{self._name}{job}"
+
+    def infer(self, job: int, **params: Any) -> requests.Response:
+        return self.server.infer({"job": self.id(job), **params}, image=CASE)
+
+    def submit(self, job: int) -> Future[requests.Response]:
+        """Start an inference behind as many others as its number says; it is computed or waits on return."""
+        future = self.pool.submit(self.infer, job)
+        self.wait_for(job, state="waiting" if job else "computing", position=job)
+        return future
+
+    def state(self, job: int) -> dict[str, Any]:
+        """What the server says about a job; empty before it knows it."""
+        answer = self.server.request("GET", f"/jobs/{self.id(job)}")
+        return {} if answer.status_code == 404 else dict(accepted(answer))
+
+    def wait_for(self, job: int, **facts: Any) -> dict[str, Any]:
+        """Wait until a job is as described."""
+        return dict(eventually(lambda: facts.items() <= (found := self.state(job)).items() and found, seconds=60))
+
+    def cancel(self, job: int) -> dict[str, Any]:
+        with self.within_a_second():
+            return dict(accepted(self.server.request("DELETE", f"/jobs/{self.id(job)}")))
+
+    @contextlib.contextmanager
+    def within_a_second(self) -> Iterator[None]:
+        """A second, and more on a machine so busy that even the simplest answer takes long."""
+        started = time.monotonic()
+        self.server.request("GET", "/jobs/00000000")
+        limit, started = 1.0 + 5 * (time.monotonic() - started), time.monotonic()
+        yield
+        assert time.monotonic() - started < limit
+
+
 @pytest.fixture
-def clients() -> Iterator[ThreadPoolExecutor]:
+def client(server: Server) -> Iterator[Client]:
     with ThreadPoolExecutor(8) as pool:
-        yield pool
-
-
-@pytest.fixture
-def job_id() -> str:
-    return f"job{uuid.uuid4().hex}"
+        yield Client(server, pool)
 
 
 @pytest.fixture
@@ -49,51 +87,12 @@ def worker(server: Server) -> Iterator[psutil.Process]:
         process.resume()
 
 
-def infer(server: Server, job: str, **params: Any) -> requests.Response:
-    return server.infer({"job": job, **params}, image=CASE)
-
-
-def state(server: Server, job: str) -> dict[str, Any]:
-    """What the server says about a job; empty before it knows it."""
-    answer = server.request("GET", f"/jobs/{job}")
-    return {} if answer.status_code == 404 else dict(accepted(answer))
-
-
-def when(server: Server, job: str, **facts: Any) -> dict[str, Any]:
-    """Wait until a job is as described."""
-    return dict(eventually(lambda: facts.items() <= (found := state(server, job)).items() and found, seconds=60))
-
-
-def submitted(server: Server, clients: ThreadPoolExecutor, job: str, position: int) -> Future[requests.Response]:
-    """Start an inference; it is computed or waits when this returns."""
-    future = clients.submit(infer, server, job)
-    when(server, job, state="waiting" if position else "computing", position=position)
-    return future
-
-
-def a_second(server: Server) -> float:
-    """A second, and more on a machine so busy that even the simplest answer takes long."""
-    started = time.monotonic()
-    server.request("GET", "/jobs/00000000")
-    return 1.0 + 5 * (time.monotonic() - started)
-
-
-def cancel(server: Server, job: str) -> dict[str, Any]:
-    limit, started = a_second(server), time.monotonic()
-    answer = server.request("DELETE", f"/jobs/{job}")
-    assert time.monotonic() - started < limit
-    return dict(accepted(answer))
-
-
-def test_an_inference_is_followed_from_the_queue_to_its_end(
-    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
-) -> None:
-    first = submitted(server, clients, f"{job_id}0", position=0)
-    waiting = submitted(server, clients, job_id, position=1)
-    expected = {"id": job_id, "state": "waiting", "position": 1, "share": 0.0, "stage": "waiting"}
-    assert state(server, job_id) == expected
+def test_an_inference_is_followed_from_the_queue_to_its_end(client: Client, worker: psutil.Process) -> None:
+    first, waiting = client.submit(0), client.submit(1)
+    expected = {"id": client.id(1), "state": "waiting", "position": 1, "share": 0.0, "stage": "waiting"}
+    assert client.state(1) == expected
     seen = []
-    while (found := state(server, f"{job_id}0"))["state"] == "computing":
+    while (found := client.state(0))["state"] == "computing":
         seen.append((found["share"], found["stage"]))
         worker.resume()
         time.sleep(0.01)
@@ -104,53 +103,49 @@ def test_an_inference_is_followed_from_the_queue_to_its_end(
     assert list(shares) == sorted(shares)
     assert any(0 < share < 1 for share in shares)
     assert first.result().status_code == waiting.result().status_code == 200
-    done = {"id": job_id, "state": "done", "position": 0, "share": 1.0, "stage": "done"}
-    assert when(server, job_id, state="done") == done
-    assert cancel(server, job_id) == done
-    assert server.worker() == worker
+    done = {"id": client.id(1), "state": "done", "position": 0, "share": 1.0, "stage": "done"}
+    assert client.wait_for(1, state="done") == client.cancel(1) == done
+    assert client.server.worker() == worker
 
 
-def test_an_id_in_use_is_refused_even_after_its_job_has_ended(
-    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
-) -> None:
-    first = submitted(server, clients, job_id, position=0)
-    assert refused(infer(server, job_id), 409)["field"] == "job"
+def test_an_id_in_use_is_refused_even_after_its_job_has_ended(client: Client, worker: psutil.Process) -> None:
+    first = client.submit(0)
+    assert refused(client.infer(0), 409)["field"] == "job"
     worker.resume()
     accepted(first.result())
-    assert refused(infer(server, job_id), 409)["field"] == "job"
-    assert state(server, job_id)["state"] == "done"
+    assert refused(client.infer(0), 409)["field"] == "job"
+    assert client.state(0)["state"] == "done"
 
 
-def test_a_client_that_hangs_up_does_not_cancel(server: Server, worker: psutil.Process, job_id: str) -> None:
-    address = urlsplit(server.url)
-    body = f'--x\r\nContent-Disposition: form-data; name="params"\r\n\r\n{{"job": "{job_id}"}}\r\n--x--\r\n'
+def test_a_client_that_hangs_up_does_not_cancel(client: Client, worker: psutil.Process) -> None:
+    server, address = client.server, urlsplit(client.server.url)
+    body = f'--x\r\nContent-Disposition: form-data; name="params"\r\n\r\n{{"job": "{client.id(0)}"}}\r\n--x--\r\n'
     head = (
         f"POST /infer/tumorloop?image={CASE} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\n"
         "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     )
     with socket.create_connection((str(address.hostname), int(address.port or 0)), 10) as connection:
         connection.sendall((head + body).encode())
-        when(server, job_id, state="computing")
+        client.wait_for(0, state="computing")
     worker.resume()
-    assert when(server, job_id, state="done")["share"] == 1.0
+    assert client.wait_for(0, state="done")["share"] == 1.0
     eventually(lambda: list((server.workspace / "incoming").iterdir()) == [])
 
 
 # === Cancelling ===
 
 
-def test_a_cancelled_computation_ends_within_a_second_leaves_nothing_and_the_network_is_loaded_again(
-    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
+def test_a_cancelled_computation_ends_at_once_and_the_network_is_loaded_again(
+    client: Client, worker: psutil.Process
 ) -> None:
-    answer = server.workspace / "answers" / CASE
+    server, answer = client.server, client.server.workspace / "answers" / CASE
     before = {path.name: path.stat().st_mtime_ns for path in answer.iterdir()}
-    computing = submitted(server, clients, job_id, position=0)
-    limit, started = a_second(server), time.monotonic()
-    assert cancel(server, job_id)["state"] == "cancelled"
-    found = refused(computing.result(10), 499)
-    assert time.monotonic() - started < limit
+    computing = client.submit(0)
+    with client.within_a_second():
+        assert client.cancel(0)["state"] == "cancelled"
+        found = refused(computing.result(10), 499)
     assert (found["field"], "cancelled" in found["message"]) == ("job", True)
-    assert when(server, job_id, state="cancelled")["position"] == 0
+    assert client.wait_for(0, state="cancelled")["position"] == 0
     assert is_gone(worker)
     assert list((server.workspace / "incoming").iterdir()) == []
     assert {path.name: path.stat().st_mtime_ns for path in answer.iterdir()} == before
@@ -159,49 +154,42 @@ def test_a_cancelled_computation_ends_within_a_second_leaves_nothing_and_the_net
     assert server.worker() == process
 
 
-def test_a_waiting_job_is_computed_although_others_are_cancelled_again_and_again(
-    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
-) -> None:
-    cancelled = [f"{job_id}{number}" for number in range(3)]
-    futures = [submitted(server, clients, job, position) for position, job in enumerate(cancelled[:2])]
-    survivor = submitted(server, clients, job_id, position=2)
-    futures.append(submitted(server, clients, cancelled[2], position=3))
-    cancel(server, cancelled[0])
-    when(server, cancelled[1], state="computing")
-    when(server, job_id, state="waiting", position=1)
-    cancel(server, cancelled[1])
-    cancel(server, cancelled[2])
-    accepted(survivor.result(120))
+@pytest.mark.usefixtures("worker")
+def test_a_waiting_job_is_computed_although_others_are_cancelled_again_and_again(client: Client) -> None:
+    futures = [client.submit(job) for job in range(4)]
+    client.cancel(0)
+    client.wait_for(1, state="computing")
+    client.wait_for(2, state="waiting", position=1)
+    client.cancel(1)
+    client.cancel(3)
+    accepted(futures.pop(2).result(120))
     assert [future.result(10).status_code for future in futures] == [499] * 3
 
 
-def test_while_many_wait_the_server_answers_and_cancelling_them_leaves_the_computing_one_alone(
-    server: Server, worker: psutil.Process, clients: ThreadPoolExecutor, job_id: str
+def test_while_many_wait_the_server_answers_and_cancelling_them_ends_no_other(
+    client: Client, worker: psutil.Process
 ) -> None:
-    computing = submitted(server, clients, f"{job_id}0", position=0)
-    waiting = {f"{job_id}{number}": submitted(server, clients, f"{job_id}{number}", number) for number in range(1, 6)}
-    for path in ("/info/", "/cases", "/versions", "/datastore/", f"/jobs/{job_id}0"):
+    computing, *waiting = (client.submit(job) for job in range(6))
+    for path in ("/info/", "/cases", "/versions", "/datastore/", f"/jobs/{client.id(0)}"):
         started = time.monotonic()
-        server.get(path)
+        client.server.get(path)
         assert time.monotonic() - started < 2.0
-    for job in reversed(waiting):
-        limit, started = a_second(server), time.monotonic()
-        assert cancel(server, job)["state"] == "cancelled"
-        assert refused(waiting[job].result(10), 499)["field"] == "job"
-        assert time.monotonic() - started < limit
+    for job in range(5, 0, -1):
+        with client.within_a_second():
+            assert client.cancel(job)["state"] == "cancelled"
+            assert refused(waiting[job - 1].result(10), 499)["field"] == "job"
     assert not computing.done()
     worker.resume()
     accepted(computing.result(60))
-    assert server.worker() == worker
+    assert client.server.worker() == worker
 
 
-def test_a_failed_job_and_one_that_was_cancelled_before_it_arrived_say_so(server: Server, job_id: str) -> None:
-    assert refused(infer(server, job_id, reference="t3"))["field"] == "reference"
-    assert state(server, job_id)["state"] == cancel(server, job_id)["state"] == "failed"
-    early = f"{job_id}0"
-    assert refused(server.request("DELETE", f"/jobs/{early}"), 404)["field"] == "job"
-    assert refused(infer(server, early), 499)["field"] == "job"
-    assert state(server, early)["state"] == "cancelled"
+def test_a_failed_job_and_one_that_was_cancelled_before_it_arrived_say_so(client: Client) -> None:
+    assert refused(client.infer(0, reference="t3"))["field"] == "reference"
+    assert client.state(0)["state"] == client.cancel(0)["state"] == "failed"
+    assert refused(client.server.request("DELETE", f"/jobs/{client.id(1)}"), 404)["field"] == "job"
+    assert refused(client.infer(1), 499)["field"] == "job"
+    assert client.state(1)["state"] == "cancelled"
 
 
 # === How long jobs are remembered ===

@@ -1,4 +1,4 @@
-"""Labels on the disk: nothing is overwritten, and nothing half-written is seen."""
+"""Labels, and the model's answers, on the disk: nothing is overwritten, and nothing half-written is seen."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from server_app.labels import store as labels_store
+from server_app.labels.answers import Answers
 from server_app.labels.store import LabelStore
 from tests import synthetic
 from training.images.grid import Volume
@@ -153,3 +154,26 @@ def test_labels_that_arrive_at_the_same_time_get_different_versions(tmp_path: Pa
     with ThreadPoolExecutor(8) as pool:
         given = sorted(pool.map(submit, range(8)))
     assert given == versions(LabelStore(tmp_path)) == [f"v{number:04d}" for number in range(1, 9)]
+
+
+def test_an_answer_is_compared_on_its_own_grid_only(tmp_path: Path) -> None:
+    answers = Answers(tmp_path)
+    assert answers.compare("case", TRUTH) == {}
+    write_labelmap(OTHER, answers.path("case"))
+    answers.remember("case", "v0003")
+    found = answers.compare("case", TRUTH)
+    assert found["model_version"] == "v0003"
+    assert found["dice_against_model"]["WT"] == 1.0
+    assert found["dice_against_model"]["ET"] == 0.0
+    elsewhere = synthetic.truth(synthetic.brats_grid((20, 20, 20)))
+    assert answers.compare("case", elsewhere) == {}
+
+
+def test_an_answer_with_the_note_of_an_earlier_one_is_not_compared(tmp_path: Path) -> None:
+    answers = Answers(tmp_path)
+    write_labelmap(OTHER, answers.path("case"))
+    answers.remember("case", "v0003")
+    write_labelmap(TRUTH, answers.path("case"))  # and the server dies
+    assert answers.compare("case", TRUTH) == {}
+    answers.remember("case", "v0004")
+    assert answers.compare("case", TRUTH)["model_version"] == "v0004"
