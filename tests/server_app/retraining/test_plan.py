@@ -55,23 +55,15 @@ def test_before_the_first_training_every_label_is_new_and_the_time_is_unknown(st
     }
 
 
-def test_labels_that_an_ancestor_saw_are_not_new(store: ModelStore) -> None:
+def test_labels_are_new_unless_the_served_version_or_an_ancestor_saw_them(store: ModelStore) -> None:
     first = trained(store, "v0000", ("a", "1"))
     trained(store, first, ("b", "2"))
     found = plan(store, ("a", "1"), ("b", "2"), ("c", "3"))
     assert (found["parent"], found["new"], found["total"], found["cases"]) == ("v0002", 1, 3, ["c"])
-
-
-def test_a_label_that_was_corrected_again_is_new_and_so_is_the_same_label_of_another_case(store: ModelStore) -> None:
-    trained(store, "v0000", ("a", "1"))
-    assert plan(store, ("a", "2"), ("b", "1"))["cases"] == ["a", "b"]
-
-
-def test_labels_that_only_a_rolled_back_version_saw_are_new_again(store: ModelStore) -> None:
-    trained(store, "v0000", ("a", "1"))
+    assert plan(store, ("a", "2"), ("b", "1"))["cases"] == ["a", "b"]  # corrected again; the same label elsewhere
     store.rollback()
-    found = plan(store, ("a", "1"))
-    assert (found["parent"], found["cases"]) == ("v0000", ["a"])
+    found = plan(store, ("a", "1"), ("b", "2"))
+    assert (found["parent"], found["cases"]) == ("v0001", ["b"])
 
 
 def test_the_expected_time_follows_from_the_last_training(store: ModelStore) -> None:
