@@ -198,3 +198,10 @@ def test_labels_that_cannot_be_used_are_refused_with_the_reason(server: Server, 
     empty = tmp_path / "label.nii.gz"
     accepted(server.send_label(CASES[1], empty, tag="check", allow_empty=True))
     assert refused(server.send_label(CASE, empty, tag="source", allow_empty=True))["field"] == "tag"
+
+
+def test_only_the_servers_own_pages_may_read_its_replies(server: Server) -> None:
+    foreign = server.request("GET", "/info/", headers={"Origin": "http://elsewhere.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+    own = server.request("GET", "/info/", headers={"Origin": server.url})
+    assert own.headers["access-control-allow-origin"] == server.url
