@@ -1,4 +1,4 @@
-"""What the server tells its clients about labels, modalities and the model, so that they need not know it."""
+"""What ``/info`` says about labels, modalities and the model, so that clients need not know it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from training.models.store import ModelStore, ModelVersion
 from training.release.card import summary
 
 
-def of(models: ModelStore) -> dict[str, Any]:
-    """Return the additional keys of ``/info``; ``model_card`` tells what the served version is for and its limits."""
+def describe(models: ModelStore) -> dict[str, Any]:
+    """Return the additional keys of ``/info``; ``model_card`` says what the served version is for, and its limits."""
     served = _current(models)
     return {
         "label_details": [

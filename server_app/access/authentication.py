@@ -1,7 +1,7 @@
 """Who sends a request: the owner of a token, a user of MONAI Label's OIDC setting, or a program on this machine.
 
-Tokens are asked for wherever a request may come from elsewhere, whatever door the server was started by. Once there are
-users, everybody is asked, also on this machine: a proxy here that adds no header looks like a program of this machine.
+A request that may come from another machine needs a token, however the server was started. Once there are users,
+requests from this machine need one, too: a local proxy that adds no header looks like a local program.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from server_app.access.users import Users
 from server_app.common.identity import ANONYMOUS, Identity
 from server_app.errors import input_errors, refusal
 
-#: How to get in, for whoever runs the server.
+#: How to add a user, for the server's administrator.
 ADVICE = "python -m server_app users add NAME --role annotator --studies DIR"
-#: Headers of a proxy: such a request comes from wherever the proxy got it.
+#: Headers that a proxy adds: such a request may come from anywhere.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
-_NO_TOKEN = "This server asks for an access token, sent as 'Authorization: Bearer TOKEN'. Ask whoever runs it for one."
-_BAD_TOKEN = "This access token is not known here: it is wrong, expired or revoked. Ask for a new one."
-_NO_USERS = f"This server has no users, so nobody is let in from elsewhere. Whoever runs it adds one: {ADVICE}"
+_NO_TOKEN = "This server needs an access token, sent as 'Authorization: Bearer TOKEN'. Ask its administrator for one."
+_BAD_TOKEN = "This access token is not valid: it is wrong, expired or revoked. Ask for a new one."
+_NO_USERS = f"This server has no users, so other machines have no access. Its administrator can add one: {ADVICE}"
 
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Tells who sends a request.
+    """Finds out who sends a request.
 
     Attributes:
-        users: Those who have tokens.
-        required: Whether programs on this machine need a token even while there are no users.
-        origins: Of web pages that may use the server without a token, besides its own.
-        oidc: Takes the place of ``users`` when MONAI Label's own OIDC setting is on: from a token to its user, or
+        users: Who has a token.
+        required: Whether programs on this machine need a token even if there are no users.
+        origins: Web pages that may use the server without a token, in addition to its own.
+        oidc: Used instead of ``users`` when MONAI Label's own OIDC setting is on: from a token to its user, or
             ``None``; may block.
     """
 
@@ -47,24 +47,24 @@ class Authenticator:
         """Return who sends a request; reads files, and may ask the OIDC server.
 
         Args:
-            scope: Of ASGI.
+            scope: The ASGI scope.
 
         Raises:
-            HTTPException: 401 if a token is needed and there is none, or not a good one; 503 if the file of users
-                cannot be read.
+            HTTPException: 401 if a token is needed and is missing or not valid; 503 if the file of users cannot be
+                read.
         """
         if not self.requires_token(scope):
-            return ANONYMOUS  # whatever it sends: a panel may remember another server's token
+            return ANONYMOUS  # even if it sends a token: a panel may remember another server's
         token = _token_of(scope)
         if token is None:
-            raise refusal(401, "token", self._sentence(_NO_TOKEN))
-        found = self.oidc(token) if self.oidc is not None else self._identify(token)
+            raise refusal(401, "token", self._message(_NO_TOKEN))
+        found = self.oidc(token) if self.oidc is not None else self.user_of(token)
         if found is None:
-            raise refusal(401, "token", self._sentence(_BAD_TOKEN))
+            raise refusal(401, "token", self._message(_BAD_TOKEN))
         return found
 
     def requires_token(self, scope: Mapping[str, Any]) -> bool:
-        """Tell whether a request needs a token.
+        """Return whether a request needs a token.
 
         Raises:
             HTTPException: 503 if the file of users cannot be read.
@@ -72,7 +72,12 @@ class Authenticator:
         always = self.required or self.oidc is not None
         return always or not is_local_request(scope, self.origins) or self._ever_had_users()
 
-    def _identify(self, token: str) -> Identity | None:
+    def user_of(self, token: str) -> Identity | None:
+        """Return whose token it is; ``None`` if it is not valid.
+
+        Raises:
+            HTTPException: 503 if the file of users cannot be read.
+        """
         with input_errors(503):
             return self.users.identify(token)
 
@@ -81,19 +86,19 @@ class Authenticator:
             return bool(self.users.active())
 
     def _ever_had_users(self) -> bool:
-        """Tell whether anybody was added, even if revoked or expired since: that must not open the door again."""
+        """Return whether a user was ever added: access must not become open again once the last one is revoked."""
         with input_errors(503):
             return bool(self.users.all())
 
-    def _sentence(self, otherwise: str) -> str:
+    def _message(self, otherwise: str) -> str:
         return otherwise if self.oidc is not None or self._has_users() else _NO_USERS
 
 
 def is_local_request(scope: Mapping[str, Any], origins: frozenset[str] = frozenset()) -> bool:
-    """Tell whether a request can only come from a program on this machine.
+    """Return whether a request can only come from a program on this machine.
 
-    It does if it arrived at the loopback interface, was not passed on by a proxy, and no web page is behind it: neither
-    one of another origin, nor one whose name was made to point to this machine.
+    It does if it arrived on the loopback interface, was not forwarded by a proxy, and was not caused by a web page:
+    neither one of another origin, nor one whose name was made to resolve to this machine.
     """
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
     server = scope.get("server") or ("", None)
@@ -107,7 +112,7 @@ def is_local_request(scope: Mapping[str, Any], origins: frozenset[str] = frozens
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a name or address is this machine's loopback interface.
+    """Return whether a name or address is this machine's loopback interface.
 
     Examples:
         >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "::ffff:127.0.0.1", "0.0.0.0", "")]
@@ -131,7 +136,7 @@ def _host_of(header: str) -> str:
 
 
 def _token_of(scope: Mapping[str, Any]) -> str | None:
-    """Return a request's token; ``None`` if it bears none, an empty one if there are two."""
+    """Return a request's token; ``None`` if it has none, an empty one if it has two."""
     sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name.lower() == b"authorization"]
     if not sent:
         return None

@@ -1,7 +1,7 @@
-"""The layer that every request passes: who is it, may they, and what becomes of it.
+"""The middleware for authentication, authorization and the audit log.
 
-It stands between the server and all routes, MONAI Label's own untouched ones, too, so that nothing depends on a route's
-own checks. Its threads are its own: a cancellation, say, must not queue in the routes' pool behind what it cancels.
+It is in front of all routes, including those of MONAI Label's that were left as they are, so nothing depends on a
+route's own checks. It has threads of its own: a cancellation must not wait in the routes' pool behind what it cancels.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from starlette.responses import JSONResponse
 
 from server_app.access.audit import AuditLog
 from server_app.access.authentication import Authenticator
-from server_app.access.rules import Rule, Trace, methods_of, rule_for
+from server_app.api.paths import Route, Trace, methods_of, path_of, route_for
 from server_app.common import identity, request_id
 from server_app.common.identity import ANONYMOUS, Identity, insufficient_role
 from server_app.common.request_notes import begin_notes
-from server_app.disk import is_disk_full
+from server_app.disk import DISK_FULL, is_disk_full
 from server_app.errors import refusal, unknown
 
 if TYPE_CHECKING:
@@ -31,22 +31,22 @@ logger = logging.getLogger(__name__)
 
 
 class AccessMiddleware:
-    """Lets a request pass, or answers it itself.
+    """Passes a request on, or refuses it.
 
     Args:
-        app: What is behind the layer.
-        gate: Tells who sends a request.
-        log: Where it is written down.
+        app: The next app.
+        authenticator: Finds out who sends a request.
+        log: The audit log.
     """
 
-    def __init__(self, app: ASGIApp, gate: Authenticator, log: AuditLog) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, log: AuditLog) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
         self._log = log
         self._threads = CapacityLimiter(8)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; the server's start and end pass through."""
+        """Answer one request; the server's startup and shutdown pass through."""
         if scope["type"] == "lifespan" or _is_preflight(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -57,52 +57,51 @@ class AccessMiddleware:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry: dict[str, Any] = {}
         try:
-            rule = await self._admit(scope, entry)
-            if rule.trace is Trace.CHANGE:
+            route = await self._admit(scope, entry)
+            if route.trace is Trace.CHANGE:
                 await self._begin(entry)
         except HTTPException as error:
             await self._refuse(error, entry, scope, receive, send)
             return
-        end = _End(self, rule, entry, begin_notes(), send)
+        outcome = _Outcome(self, route, entry, begin_notes(), send)
         try:
-            await self._app(scope, receive, end.send)
+            await self._app(scope, receive, outcome.send)
         finally:
-            await end.broken_off()
+            await outcome.finish()
 
-    async def _admit(self, scope: Scope, entry: dict[str, Any]) -> Rule:
-        """Return the rule that lets a request pass; fill in what the audit log says of it.
+    async def _admit(self, scope: Scope, entry: dict[str, Any]) -> Route:
+        """Return the route of a request that is allowed; fill in its entry in the audit log.
 
         Raises:
             HTTPException: 401, 403, 404 or 405 if none does.
         """
-        path, method = _path_of(scope), scope["method"]
-        rule = rule_for(method, path)
-        entry.update(request=request_id.current(), user="", role="", method=method, route=rule.path if rule else "")
+        path, method = path_of(scope), scope["method"]
+        route = route_for(method, path)
+        entry.update(request=request_id.current(), user="", role="", method=method, route=route.path if route else "")
         who = ANONYMOUS
-        if rule is None or rule.role is not None:
+        if route is None or route.role is not None:
             who = await self._identify(scope)
         entry.update(user=who.name, role=who.role.title if who.name else "")
-        _introduce(scope, who)
-        if rule is None:
-            raise _no_rule(path)
-        if rule.role is not None and who.role < rule.role:
-            raise refusal(403, "role", insufficient_role(who, rule.role))
-        return rule
+        identity.set_current(who)
+        scope.setdefault("state", {})["user"] = who.name  # for the middleware outside of this one
+        if route is None:
+            raise _no_route(path)
+        if route.role is not None and who.role < route.role:
+            raise refusal(403, "role", insufficient_role(who, route.role))
+        return route
 
     async def _identify(self, scope: Scope) -> Identity:
-        if self._gate.oidc is None:  # a glance at a file, and a hash
-            return self._gate.identify(scope)
-        return await run_sync(self._gate.identify, scope, limiter=self._threads)
+        if self._authenticator.oidc is None:  # one stat call and one hash
+            return self._authenticator.identify(scope)
+        return await run_sync(self._authenticator.identify, scope, limiter=self._threads)
 
     async def _begin(self, entry: dict[str, Any]) -> None:
         try:
             await self._append({**entry, "event": "begin"}, durable=True)
         except OSError as error:
             logger.error("The audit log cannot be written: %s", error.strerror)
-            message = "The audit log cannot be written, so nothing was done. Tell whoever runs the server."
-            if is_disk_full(error):
-                message = "The server's disk is full, so nothing was stored. Ask whoever runs the server to make room."
-            raise refusal(507, "disk", message) from error
+            message = "The audit log cannot be written, so nothing was done. Tell the server's administrator."
+            raise refusal(507, "disk", DISK_FULL if is_disk_full(error) else message) from error
 
     async def _refuse(
         self, error: HTTPException, entry: dict[str, Any], scope: Scope, receive: Receive, send: Send
@@ -112,7 +111,7 @@ class AccessMiddleware:
         await JSONResponse({"detail": error.detail}, error.status_code, headers)(scope, receive, send)
 
     async def end(self, entry: dict[str, Any], *, durable: bool) -> None:
-        """Write how a request ended; what is done cannot be undone by a log that cannot be written."""
+        """Write how a request ended; if that fails, what was done cannot be undone any more."""
         try:
             await self._append(entry, durable=durable)
         except OSError as error:
@@ -124,35 +123,35 @@ class AccessMiddleware:
         await run_sync(write, entry, limiter=self._threads)
 
 
-class _End:
-    """Writes down how a request ended, before its answer begins.
+class _Outcome:
+    """Logs how a request ended, before its response begins.
 
     Args:
-        layer: Has the log.
-        rule: Of the request.
-        entry: What is known of it.
-        notes: What its route says of it.
-        send: Where the answer goes.
+        middleware: Has the log.
+        route: Of the request.
+        entry: Its entry in the log.
+        notes: What the code behind it notes.
+        send: Where the response goes.
     """
 
     def __init__(
-        self, layer: AccessMiddleware, rule: Rule, entry: dict[str, Any], notes: dict[str, Any], send: Send
+        self, middleware: AccessMiddleware, route: Route, entry: dict[str, Any], notes: dict[str, Any], send: Send
     ) -> None:
-        self._layer = layer
-        self._trace = rule.trace
+        self._middleware = middleware
+        self._trace = route.trace
         self._entry = entry
         self._notes = notes
         self._send = send
         self._written = False
 
     async def send(self, message: Message) -> None:
-        """Pass on a part of the answer."""
+        """Pass on a part of the response."""
         if message["type"] == "http.response.start":
             await self._write(message["status"])
         await self._send(message)
 
-    async def broken_off(self) -> None:
-        """Write down that a change got no answer, if so: the client hung up while its files arrived, say."""
+    async def finish(self) -> None:
+        """Log a change that got no response, for example because the client disconnected while sending its files."""
         if self._trace is Trace.CHANGE and not self._written:
             await self._write(None)
 
@@ -162,23 +161,17 @@ class _End:
         if stored or self._trace is Trace.READ or status in (401, 403):
             event = "refused" if status in (401, 403) else "end"
             entry = {**self._entry, "event": event, "status": status, **_facts(self._notes)}
-            await self._layer.end(entry, durable=stored)
-
-
-def _introduce(scope: Scope, who: Identity) -> None:
-    """Tell everything behind the layer, and the layers around it, who sends the request."""
-    identity.become(who)
-    scope.setdefault("state", {})["user"] = who.name
+            await self._middleware.end(entry, durable=stored)
 
 
 def _facts(notes: dict[str, Any]) -> dict[str, Any]:
-    """Return the notes as the log has them: one case by its id, several as a list."""
+    """Return the notes in the form of the log: one case as its id, several as a list."""
     cases = notes.get("cases", [])
     rest = {name: value for name, value in notes.items() if name != "cases"}
     return {**({"case": cases[0]} if len(cases) == 1 else {"cases": cases} if cases else {}), **rest}
 
 
-def _no_rule(path: str) -> HTTPException:
+def _no_route(path: str) -> HTTPException:
     methods = methods_of(path)
     if not methods:
         return unknown("path", "There is nothing at this address, or this server does not offer it.")
@@ -187,14 +180,8 @@ def _no_rule(path: str) -> HTTPException:
     return error
 
 
-def _path_of(scope: Scope) -> str:
-    """Return the path as the router matches it."""
-    root, path = scope.get("root_path", ""), scope["path"]
-    return path[len(root) :] if root and path.startswith(f"{root}/") else path
-
-
 def _is_preflight(scope: Scope) -> bool:
-    """Tell whether a browser asks what a web page may send; MONAI Label's CORS layer answers that itself."""
+    """Return whether it is a browser's CORS preflight request, which MONAI Label's CORS middleware answers."""
     if scope["type"] != "http" or scope["method"] != "OPTIONS":
         return False
     names = {name.lower() for name, _ in scope["headers"]}

@@ -1,4 +1,4 @@
-"""Putting the layer around the app, with the settings that MONAI Label was started with."""
+"""Access control around the app, with the settings that MONAI Label was started with."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 def access(app: ASGIApp) -> ASGIApp:
-    """Make the layer; the innermost one, around MONAI Label's app itself."""
+    """Make the middleware; the innermost one, around MONAI Label's app itself."""
     from monailabel.config import settings as stock
     from monailabel.endpoints.user import auth
 
     from server_app.api import login
 
     own = ServerSettings.from_conf(stock.MONAI_LABEL_APP_CONF)
-    place = Workspace.for_studies(Path(stock.MONAI_LABEL_STUDIES), own.workspace)
-    gate = Authenticator(
-        users=Users(place.users_file),
+    workspace = Workspace.for_studies(Path(stock.MONAI_LABEL_STUDIES), own.workspace)
+    authenticator = Authenticator(
+        users=Users(workspace.users_file),
         required=own.require_token,
         origins=frozenset(str(origin).rstrip("/") for origin in stock.MONAI_LABEL_CORS_ORIGINS),
         oidc=oidc.identify if oidc.is_enabled() else None,
     )
-    # MONAI Label's endpoints ask this function who sends a request; its own knows nobody but "admin".
-    auth.from_token = oidc.user_of if gate.oidc is not None else login.stock_user
-    if gate.oidc is None:
-        put_first(login.router(gate))
+    # MONAI Label's endpoints call this function for the user of a request; its own knows only "admin".
+    auth.from_token = oidc.user_of if authenticator.oidc is not None else login.stock_user
+    if authenticator.oidc is None:
+        put_first(login.router(authenticator))
     hide_tokens()
-    return AccessMiddleware(app, gate, AuditLog(place.audit))
+    return AccessMiddleware(app, authenticator, AuditLog(workspace.audit))

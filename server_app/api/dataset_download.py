@@ -1,4 +1,4 @@
-"""The labeled cases as one archive: one at a time, only where there is room for it, and gone when it was sent."""
+"""The labeled cases as one archive: one at a time, only if the disk has space, and removed once it was sent."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ class DatasetDownload:
 
     def __init__(self, store: CaseDatastore) -> None:
         self._store = store
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def answer(self, limit_cases: int | None = None) -> FileResponse:
-        """Pack the cases; the archive, and the turn, are given up when the answer ends.
+        """Pack the cases; the archive is removed, and the next one may be made, when the response ends.
 
         Args:
             limit_cases: Most cases.
 
         Raises:
-            HTTPException: 503 while another archive is packed or sent, 507 if the disk has no room for it.
+            HTTPException: 503 while another archive is packed or sent, 507 if the disk has no space for it.
         """
-        if not self._turn.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             raise _busy()
         try:
-            self._check_room(limit_cases)
-            return _Archive(Path(self._store.get_dataset_archive(limit_cases)), self._turn)
+            self._check_space(limit_cases)
+            return _Archive(Path(self._store.get_dataset_archive(limit_cases)), self._lock)
         except BaseException:
-            self._turn.release()
+            self._lock.release()
             raise
 
-    def _check_room(self, limit_cases: int | None) -> None:
+    def _check_space(self, limit_cases: int | None) -> None:
         needed = 0
         for name in self._store.get_labeled_images()[: limit_cases or None]:
             case = self._store.catalog.get(name)
@@ -57,29 +57,29 @@ class DatasetDownload:
         free = shutil.disk_usage(self._store.workspace.incoming).free
         if free - needed < Limits.of_server().min_free_bytes:
             message = (
-                f"The archive needs {needed / 2**20:,.0f} MiB, and the server's disk has no room for it beside what is "
-                "kept for labels. Ask for fewer cases (limit_cases)."
+                f"The archive needs {needed / 2**20:,.0f} MiB, and the server's disk has no space beyond what is "
+                "reserved for labels. Ask for fewer cases (limit_cases)."
             )
             raise refusal(507, "disk", message)
 
 
 class _Archive(FileResponse):
-    """Sends the archive and removes it, however the sending ends; a background task would not run after an error."""
+    """Sends the archive and then removes it, even after an error, when a background task would not run."""
 
-    def __init__(self, path: Path, turn: threading.Lock) -> None:
+    def __init__(self, path: Path, lock: threading.Lock) -> None:
         super().__init__(path, media_type="application/zip", filename="dataset.zip")
-        self._turn = turn
+        self._lock = lock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
             Path(self.path).unlink(missing_ok=True)
-            self._turn.release()
+            self._lock.release()
 
 
 def _busy() -> HTTPException:
-    message = "The labeled cases are being packed or sent to somebody already. Try again when that is done."
+    message = "The labeled cases are already being packed or sent to another client. Try again when that is done."
     error = refusal(503, "dataset", message)
     error.headers = {"Retry-After": "30"}
     return error

@@ -1,6 +1,6 @@
-"""MONAI Label's remaining routes that fail on what they do not expect: logs, the GPU's state, batches.
+"""MONAI Label's remaining routes that fail on unexpected input, replaced: logs, the GPU's state, batches.
 
-Same paths and parameters; the log is plain text always, because MONAI Label's page for it loads scripts from elsewhere.
+Same paths and parameters; the log is always plain text, because MONAI Label's page for it loads scripts from elsewhere.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
@@ -17,36 +17,33 @@ from monailabel.config import settings
 from monailabel.endpoints import batch_infer
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
-from server_app.api.mounting import put_first
-from server_app.api.stock_inference import Reader, Settings, Trainer, with_user
+from server_app.api.dependencies import Router, Settings, with_user
+from server_app.api.storing_route import StoringRoute
 from server_app.common.params import flag
-from server_app.disk import StoringRoute
 from server_app.errors import input_errors, refusal, unknown
+from server_app.services import Services
 from training.errors import InputError
-
-if TYPE_CHECKING:
-    from server_app.app import TumorLoopApp
 
 #: Most lines of the log in one answer.
 MAX_LINES = 10_000
-#: What a batch may be told. MONAI Label passes its request on to a subprocess's environment: all else stays out.
+#: The parameters of a batch. MONAI Label passes its request on to a subprocess's environment, so nothing else gets in.
 _BATCH = frozenset({"images", "max_batch_size", "label_tag", "save_label", "reference", "allow_missing", "client_id"})
-#: What MONAI Label's clients send along and nobody needs here.
+#: What MONAI Label's clients send along; ignored.
 _DROPPED = frozenset(
     {"device", "multi_gpu", "gpus", "logging", "max_workers", "result_extension", "result_dtype", "result_compress"}
 )
 
 
-def install(app: TumorLoopApp) -> None:
-    """Put these routes before MONAI Label's."""
-    put_first(_logs(), _batches(app), _checks(app))
+def routers(services: Services) -> list[APIRouter]:
+    """Return these routes."""
+    return [_logs(), _batches(services), _checks(services)]
 
 
 def _logs() -> APIRouter:
-    router = APIRouter(prefix="/logs", tags=["Others"])
+    router = Router(prefix="/logs", tags=["Others"])
 
     @router.get("/", response_class=PlainTextResponse)
-    def show(user: Trainer, lines: Annotated[int, Query(ge=1, le=MAX_LINES)] = 300) -> str:
+    def show(lines: Annotated[int, Query(ge=1, le=MAX_LINES)] = 300) -> str:
         """Return the last lines of the server's log."""
         log = Path(settings.MONAI_LABEL_APP_DIR) / "logs" / "app.log"
         try:
@@ -56,8 +53,8 @@ def _logs() -> APIRouter:
             raise unknown("logs", "The server keeps no log file here.") from None
 
     @router.get("/gpu", response_class=PlainTextResponse)
-    def gpu(user: Trainer) -> str:
-        """Return what ``nvidia-smi`` says."""
+    def gpu() -> str:
+        """Return the output of ``nvidia-smi``."""
         program = shutil.which("nvidia-smi")
         if program is None:
             raise unknown("gpu", "This machine has no nvidia-smi, so probably no NVIDIA GPU.")
@@ -69,32 +66,32 @@ def _logs() -> APIRouter:
     return router
 
 
-def _batches(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(prefix="/batch", tags=["Infer"], route_class=StoringRoute)
+def _batches(services: Services) -> APIRouter:
+    router = Router(prefix="/batch", tags=["Infer"], route_class=StoringRoute)
 
     @router.post("/infer/{model}")
     def run(
-        user: Trainer,
         model: str,
         images: BatchInferImageType = BatchInferImageType.IMAGES_ALL,
         params: Settings = None,
         run_sync: bool = False,
     ) -> dict[str, Any]:
-        """Segment many cases and store the answers as labels; without ``save_label``, learn how unsure the model is."""
-        app.require_model(model)
+        """Segment many cases and store the answers as labels; without ``save_label``, only their uncertainty."""
+        services.require_model(model)
         with input_errors():
-            wishes = batch_params(params or {})
-            flag(wishes, "save_label")
-        return dict(batch_infer.run(model, images, with_user(wishes, user), run_sync))
+            chosen = batch_params(params or {})
+            flag(chosen, "save_label")
+        return dict(batch_infer.run(model, images, with_user(chosen), run_sync))
 
     return router
 
 
 def batch_params(params: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a batch's parameters is passed on.
+    """Return the parameters of a batch that are passed on.
 
     Raises:
-        InputError: Naming the first one that no batch has, or ``max_batch_size`` if it is no number of cases.
+        InputError: Naming the first one that a batch does not have, or ``max_batch_size`` if it is not a number of
+            cases.
     """
     for name in params:
         if name not in _BATCH | _DROPPED:
@@ -108,17 +105,17 @@ def batch_params(params: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if name in _BATCH}
 
 
-def _checks(app: TumorLoopApp) -> APIRouter:
-    router = APIRouter(tags=["Datastore"])
+def _checks(services: Services) -> APIRouter:
+    router = Router(tags=["Datastore"])
 
     @router.head("/datastore/image")
-    def check_image(user: Reader, image: str, check_sum: str | None = None) -> dict[str, Any]:
-        """Tell whether a case exists, and whether its display volume has a checksum (SHA-256)."""
+    def check_image(image: str, check_sum: str | None = None) -> dict[str, Any]:
+        """Return 200 if a case exists, and its display volume has the checksum (SHA-256), if one is given."""
         kind, _, digest = (check_sum or "").rpartition(":")
         if kind not in ("", "SHA256"):
             raise refusal(422, "check_sum", "Only SHA256 is known here.")
-        path = Path(app.datastore().get_image_uri(image))
-        if digest and app.datastore().catalog.checksum(path) != f"SHA256:{digest.lower()}":
+        path = Path(services.datastore.get_image_uri(image))
+        if digest and services.datastore.catalog.checksum(path) != f"SHA256:{digest.lower()}":
             raise unknown("image", "The image is another one (its checksum differs).")
         return {}
 

@@ -1,11 +1,12 @@
-"""Files of a request, on disk while it lasts."""
+"""The files of a request, on disk while it is answered, and checked before anything reads them."""
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -14,9 +15,9 @@ from fastapi import UploadFile
 
 from server_app.common.strict_json import strict_json
 from server_app.errors import input_errors, refusal
-from server_app.limits.files import check_voxels
 from server_app.settings import Limits
 from training.errors import InputError
+from training.images.read import READERS, image_ending, read_header
 
 #: Most bytes of a file's name; the ending is kept.
 _MAX_NAME = 200
@@ -72,6 +73,43 @@ def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
         if not isinstance(content, dict):
             raise InputError(f"{field} must be a JSON object.", field=field)
         return content
+
+
+def check_endings(files: Iterable[Path]) -> None:
+    """Refuse files that are no volumes, by their endings: a session keeps what it gets, also what nobody reads.
+
+    Raises:
+        InputError: Naming the file.
+    """
+    for path in files:
+        if image_ending(path) is None:
+            known = ", ".join(READERS)
+            raise InputError(f"{path.name} is no image volume. Send files that end in {known}.", field="files")
+
+
+def check_voxels(files: Iterable[Path], most: int, field: str) -> None:
+    """Refuse files of too many voxels, by their headers alone.
+
+    Args:
+        files: Those that are no images are for others to refuse.
+        most: Voxels a file may hold, all its volumes together.
+        field: Of the request, for errors.
+
+    Raises:
+        InputError: Naming the file and the number of voxels.
+    """
+    for path in files:
+        voxels = _voxels(path)
+        if voxels > most:
+            raise InputError(f"{path.name} holds {voxels:,} voxels; the most is {most:,}.", field=field)
+
+
+def _voxels(path: Path) -> int:
+    try:
+        grid, volumes = read_header(path)
+    except InputError:
+        return 0
+    return math.prod(grid.shape) * volumes
 
 
 def _plain_name(name: str | None, field: str) -> str:

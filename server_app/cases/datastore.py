@@ -20,8 +20,8 @@ from server_app.cases.case_ids import CaseIds
 from server_app.cases.catalog import Catalog
 from server_app.cases.claims import Claims
 from server_app.cases.removal import remove_upload
-from server_app.cases.submissions import FINAL, Submissions
-from server_app.cases.uploads import Uploads, checked_id, conflict, same_or_conflict, whole_case
+from server_app.cases.submissions import Submissions
+from server_app.cases.uploads import Uploads, checked_id, conflict, order_of, same_or_conflict, whole_case
 from server_app.common.identity import current
 from server_app.common.params import user_of
 from server_app.common.quarantine import Quarantine
@@ -29,10 +29,10 @@ from server_app.common.removal_lock import while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal
 from server_app.labels.store import LabelStore
+from server_app.labels.submission import FINAL, Submission
 from server_app.workspace import Workspace
 from training.atomic import write_json, write_with
 from training.cases.case import Case
-from training.errors import InputError
 
 
 class CaseDatastore(Datastore):
@@ -205,7 +205,9 @@ class CaseDatastore(Datastore):
 
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Check a label and store it as a new version; see :meth:`Submissions.submit`. Returns the case's id."""
-        return self.labels.submit(self.case(image_id), Path(label_filename), label_tag, label_info)[0].case
+        with input_errors():
+            submission = Submission.parse(label_tag, label_info)
+        return self.labels.submit(self.case(image_id), Path(label_filename), submission)[0].case
 
     def submitted(self, case_id: str, tag: str, user: str | None) -> dict[str, Any]:
         """End the claim of whoever has submitted a final label; tell whose claim the case is under otherwise."""
@@ -282,20 +284,3 @@ class CaseDatastore(Datastore):
             return dict(json.loads((self.workspace.notes / f"{case_id}.json").read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return {}
-
-
-def order_of(params: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the declared order of a 4D file's volumes, ``None`` if there is none.
-
-    Raises:
-        InputError: If ``order`` is neither a list of roles nor a comma-separated text.
-    """
-    given = params.get("order")
-    if given is None:
-        return None
-    names = given.split(",") if isinstance(given, str) else given
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise InputError(
-            "order must list the modalities of the file's volumes, for example t1,t1ce,t2,flair.", field="order"
-        )
-    return tuple(name.strip().lower() for name in names)

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from server_app.cases.case_ids import images_digest
 from server_app.cases.catalog import Catalog
-from server_app.common.params import user_of
 from server_app.common.readers import reading
-from server_app.common.removal_lock import stamp_of, while_present
+from server_app.common.removal_lock import Stamp, stamp_of, while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, unknown
 from server_app.labels.answers import Answers
 from server_app.labels.check import CheckedLabel, check_label
-from server_app.labels.label_facts import label_facts
 from server_app.labels.split import Split
 from server_app.labels.store import LabelStore, LabelVersion
+from server_app.labels.submission import FINAL, SOURCE, Submission
 from server_app.workspace import Workspace
 from training.cases.case import Case
 from training.clock import now
-from training.errors import InputError
 from training.images.write import write_labelmap
 from training.retraining.corrections import Correction
 
-#: The tag of labels that train.
-FINAL = "final"
-#: The tag of the label that came with a case.
-SOURCE = "source"
-_TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 #: The most submissions of one and the same label that are remembered.
 _MAX_SAID = 50
 
@@ -54,37 +46,36 @@ class Submissions:
         self._cache = workspace.cache / "source"
         self._source_labels = source_labels
 
-    def submit(self, case: Case, file: Path, tag: str, params: Mapping[str, Any]) -> tuple[LabelVersion, bool]:
+    def submit(
+        self, case: Case, file: Path, submission: Submission, stamp: Stamp | None = None
+    ) -> tuple[LabelVersion, bool]:
         """Check a label and store it as a new version.
 
         Args:
             case: The case it belongs to.
             file: The labelmap.
-            tag: ``final`` labels train.
-            params: ``label_info``, ``reference``, ``allow_empty``, ``comment``, ``status``, ``source``,
-                ``model_version`` (the version whose answer was corrected), ``client_id``.
+            submission: What is said of it.
+            stamp: The case's, from when the work on the label began; ``None`` takes that of the case as it is now.
 
         Returns:
             The version, and whether it is new (the same label twice is one version).
 
         Raises:
-            HTTPException: 422 for a label that cannot be used, 404 if the case was removed meanwhile.
+            HTTPException: 422 for a label that cannot be used, 404 if the case was removed in the meantime.
         """
-        mark = stamp_of(self._workspace, case)
+        stamp = stamp or stamp_of(self._workspace, case)
         with input_errors():
-            _check_tag(tag)
-            told = label_facts(params)
             with reading():
                 checked = check_label(
                     file,
                     case,
-                    params.get("label_info"),
-                    reference=params.get("reference"),
-                    allow_empty=params.get("allow_empty") is True,
+                    submission.label_info,
+                    reference=submission.reference,
+                    allow_empty=submission.allow_empty,
                 )
-            record = {"tag": tag, "user": user_of(params), **told, **self._origin(case, checked, told)}
-            with while_present(self._workspace, case, mark):
-                if tag == FINAL:
+            record = {**submission.record(), **self._origin(case, checked, submission)}
+            with while_present(self._workspace, case, stamp):
+                if submission.tag == FINAL:
                     record["split"] = self.split.assign([case.patient])[case.patient]
                 label, new = self.store.add(case.id, checked.volume, record)
                 if not new:
@@ -93,15 +84,15 @@ class Submissions:
         note(case=case.id, label_version=label.version, new=new, **facts)
         return label, new
 
-    def _origin(self, case: Case, checked: CheckedLabel, told: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a label lies on, and what it was made of."""
+    def _origin(self, case: Case, checked: CheckedLabel, submission: Submission) -> dict[str, Any]:
+        """Return what a label was drawn on, and how it relates to the model's answer."""
         against = self.answers.compare(case.id, checked.volume)
-        # What the client corrected counts; a newer answer that it never saw says nothing about the correction.
-        if told["model_version"] not in (None, against.get("model_version")):
+        # The answer that the client corrected counts; a newer one that it never saw says nothing about the correction.
+        if submission.model_version not in (None, against.get("model_version")):
             against = {}
-        corrects = told["model_version"] is not None or bool(against)
+        corrects = submission.model_version is not None or bool(against)
         return {
-            "source": told["source"] or ("correction" if corrects else "manual"),
+            "source": submission.source or ("correction" if corrects else "manual"),
             "reference": checked.reference,
             "values": checked.scheme,
             "patient": case.patient,
@@ -201,8 +192,3 @@ class Submissions:
             with input_errors():
                 write_labelmap(case.read_label(), path)
         return path
-
-
-def _check_tag(tag: str) -> None:
-    if not _TAG.fullmatch(tag) or tag == SOURCE:
-        raise InputError(f"A label cannot have the tag {tag[:40]!r}: use letters, digits, '-', '_'.", field="tag")

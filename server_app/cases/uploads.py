@@ -191,6 +191,23 @@ def whole_case(
     return case_from_4d(file, order, id=id, allow_missing=allow_missing)
 
 
+def order_of(params: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the declared order of a 4D file's volumes, ``None`` if there is none.
+
+    Raises:
+        InputError: If ``order`` is neither a list of roles nor a comma-separated text.
+    """
+    given = params.get("order")
+    if given is None:
+        return None
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            "order must list the modalities of the file's volumes, for example t1,t1ce,t2,flair.", field="order"
+        )
+    return tuple(name.strip().lower() for name in names)
+
+
 def _read_case(folder: Path) -> Case | None:
     try:
         facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))

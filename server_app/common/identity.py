@@ -54,7 +54,7 @@ def current() -> Identity:
     return _CURRENT.get()
 
 
-def become(identity: Identity) -> None:
+def set_current(identity: Identity) -> None:
     """Set who sends the request, for the rest of the running context."""
     _CURRENT.set(identity)
 

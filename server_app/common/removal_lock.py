@@ -20,10 +20,10 @@ from training.cases.case import Case
 REMOVAL_LOCK = threading.RLock()
 
 #: What tells an upload from a later one under its name: the inode and time (ns) of its record.
-Mark = tuple[int, int]
+Stamp = tuple[int, int]
 
 
-def stamp_of(workspace: Workspace, case: Case) -> Mark | None:
+def stamp_of(workspace: Workspace, case: Case) -> Stamp | None:
     """Return what tells a case from one that comes later under its name; ``None`` for one that cannot be taken away.
 
     Raises:
@@ -39,20 +39,20 @@ def stamp_of(workspace: Workspace, case: Case) -> Mark | None:
 
 
 @contextmanager
-def while_present(workspace: Workspace, case: Case, mark: Mark | None = None) -> Iterator[None]:
+def while_present(workspace: Workspace, case: Case, stamp: Stamp | None = None) -> Iterator[None]:
     """Let nobody take a case away inside the block.
 
     Args:
         workspace: Where it lies.
         case: Whose folders are written to inside the block.
-        mark: From when the work on it began; ``None`` takes the case that is there now.
+        stamp: From when the work on it began; ``None`` takes the case that is there now.
 
     Raises:
         HTTPException: 404 if it is not there any more, also if another came under its name.
     """
     with REMOVAL_LOCK:
         found = stamp_of(workspace, case)
-        if mark is not None and found != mark:
+        if stamp is not None and found != stamp:
             raise _gone(case)
         yield
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -17,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from server_app.common.files import link_or_copy
 from server_app.inference.worker_child import SegmentJob
 from training import __version__
 from training.atomic import publish_folder, write_json
@@ -62,7 +62,7 @@ class Results:
                 return None
             for name, target in _files(job, facts["maps"]).items():
                 target.unlink(missing_ok=True)
-                _link(folder / name, target)
+                link_or_copy(folder / name, target)
         except (OSError, ValueError, KeyError):
             return None  # none, or one that another thread is just removing
         return {**facts, "reused": True}
@@ -84,7 +84,7 @@ class Results:
             temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
             try:
                 for name, source in _files(job, facts["maps"]).items():
-                    _link(source, temporary / name)
+                    link_or_copy(source, temporary / name)
                 write_json(temporary / "facts.json", facts)
                 publish_folder(temporary, self._root / key)
             finally:
@@ -131,13 +131,3 @@ def _files(job: SegmentJob, maps: list[str]) -> dict[str, Path]:
         assert job.maps is not None
         files[f"map-{name}"] = job.maps / f"{name}.nii.gz"
     return files
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name: nobody changes these in place. Copies where the file system cannot."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from server_app.common.files import link_or_copy
 from server_app.errors import input_errors, unknown
-from server_app.inference.task import case_at
+from server_app.inference.request import case_from_upload
 from training.cases.case import Case
 from training.errors import InputError
 from training.images.read import image_ending
@@ -28,7 +26,7 @@ def session_case(image: Path, field: str) -> Case:
     """
     with input_errors():
         try:
-            case = case_at(image, {"allow_missing": True})
+            case = case_from_upload(image, allow_missing=True)
         except InputError as error:
             raise InputError(error.message, field=field) from error
         if any(source.channel is not None for source in case.sources.values()):
@@ -60,13 +58,6 @@ def complete(folder: Path, sent: Sequence[Path], base: Path) -> None:
     try:
         for role, source in session_case(base, "base").sources.items():
             if role not in roles:
-                _link(source.path, folder / f"{role}{image_ending(source.path) or ''}")
+                link_or_copy(source.path, folder / f"{role}{image_ending(source.path) or ''}")
     except FileNotFoundError as error:
         raise unknown("base", "That session has just expired. Send all files again.") from error
-
-
-def _link(source: Path, target: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.copyfile(source, target)

@@ -1,4 +1,4 @@
-"""The body of a request, counted and timed while it arrives."""
+"""The body of a request, limited in size and time while it arrives."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Body:
-    """Receives a body as ASGI does, within limits.
+    """Receives a body like ASGI's ``receive``, within limits.
 
-    Only the time spent waiting for the client counts, not what the server does with the parts.
+    Only the time spent waiting for the client counts, not what the server does in between.
 
     Args:
-        receive: Where the parts come from.
+        receive: ASGI's.
         most: Bytes the body may have.
-        seconds: That may be waited for it in all, if it does not grow.
-        slowest: Bytes a second by which it must grow after that.
+        seconds: How long to wait for it in total, if it does not grow.
+        slowest: Bytes per second by which it must grow after that.
     """
 
     def __init__(self, receive: Receive, most: int, seconds: float, slowest: float) -> None:
@@ -35,19 +35,19 @@ class Body:
         self._bytes = 0
         self._waited = 0.0
         self._complete = False
-        #: What was wrong, once something was; whatever the app answers to that, this is the answer.
+        #: Why the body was refused, if it was: this is answered, whatever the app makes of it.
         self.refused: HTTPException | None = None
-        #: Whether the client hung up before the body was complete: what has come is not what was meant.
-        self.broken_off = False
+        #: Whether the client disconnected before the body was complete: what arrived must not be used.
+        self.disconnected = False
 
     async def receive(self) -> Message:
-        """Return the next part, or ``http.disconnect`` from when the client has hung up; that is no end of the body.
+        """Return the next part, or ``http.disconnect`` once the client has disconnected, which does not end the body.
 
         Raises:
-            HTTPException: 408 if it does not arrive in time, 413 if there is too much.
+            HTTPException: 408 if it does not arrive in time, 413 if it is too large.
         """
         if self._complete:
-            return await self._receive()  # waits for the client to hang up
+            return await self._receive()  # waits for the client to disconnect
         begun = time.monotonic()
         left = self._seconds + self._bytes / self._slowest - self._waited
         try:
@@ -55,26 +55,26 @@ class Body:
         except (TimeoutError, asyncio.TimeoutError):
             raise self._refuse(408, f"The request arrived too slowly ({self._bytes:,} bytes so far).") from None
         if message["type"] == "http.disconnect":
-            self.broken_off = True
+            self.disconnected = True
             return message
         self._waited += time.monotonic() - begun
         self._bytes += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
         if self._bytes > self._most:
-            raise self._refuse(413, too_much(self._most))
+            raise self._refuse(413, too_large(self._most))
         return message
 
-    async def whole(self) -> list[Message]:
+    async def read_all(self) -> list[Message]:
         """Return all parts.
 
         Raises:
             HTTPException: As :meth:`receive`.
-            ClientDisconnect: If the client hung up before.
+            ClientDisconnect: If the client disconnected before.
         """
         messages: list[Message] = []
         while not self._complete:
             messages.append(await self.receive())
-            if self.broken_off:
+            if self.disconnected:
                 raise ClientDisconnect
         return messages
 
@@ -84,7 +84,7 @@ class Body:
         return self.refused
 
 
-def too_much(most: int) -> str:
-    """Say how much a body may have."""
+def too_large(most: int) -> str:
+    """Return the message for a body that is too large."""
     size = f"{most / 2**20:,.0f} MiB" if most >= 2**20 else f"{most / 2**10:,.0f} KiB"
-    return f"The request is larger than {size}, which is the most here."
+    return f"The request is larger than {size}, the maximum here."

@@ -1,8 +1,8 @@
-"""How many requests are under way, so that those that take long leave room for those that do not.
+"""The number of concurrent requests, limited so that slow ones leave capacity for quick ones.
 
-A request that waits for an inference, or whose files are being read, holds a thread. There are as many threads as there
-may be requests, and a quarter of them is never taken by the slow ones: whatever the others do, progress is told, a
-cancellation is heard and the light stays green.
+A request that waits for an inference, or whose files are being read, holds a thread. There are as many threads as
+concurrent requests, and slow ones never take the last quarter of them: progress, cancellations and health checks are
+answered whatever else is going on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from server_app.common.readers import busy
 
 
 class ConcurrencyLimit:
-    """The requests under way; for one event loop.
+    """The requests in progress; for one event loop.
 
     Args:
-        most: How many there may be.
+        most: Requests at once.
     """
 
     def __init__(self, most: int) -> None:
@@ -29,10 +29,10 @@ class ConcurrencyLimit:
 
     @contextmanager
     def admit(self, *, slow: bool) -> Iterator[None]:
-        """Count a request while it is under way.
+        """Count a request while it is in progress.
 
         Args:
-            slow: Whether it may take longer than a look at a file.
+            slow: Whether it may hold its thread for long.
 
         Raises:
             HTTPException: 503 if there are too many.

@@ -1,7 +1,7 @@
-"""The layer that checks and measures a request before any route sees it.
+"""The middleware that checks the size and form of a request before any route gets it.
 
-Only requests with files may be large, and only on the routes that take files; all others are read here as a whole,
-so that what reaches a route is complete, small, and JSON where it says so.
+Only routes that take files take large bodies. All other bodies are read here completely, so that what reaches a route
+is complete, small, and valid JSON where it claims to be JSON.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from server_app.api.paths import Load, path_of, route_for
 from server_app.common.strict_json import strict_json
 from server_app.errors import input_errors, refusal
-from server_app.limits.body import Body, too_much
+from server_app.limits.body import Body, too_large
 from server_app.limits.concurrency import ConcurrencyLimit
 from server_app.limits.names import check_path, check_query
 from server_app.settings import Limits
@@ -24,29 +25,23 @@ from server_app.settings import Limits
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: The routes that take files, with their methods; a slash at the end makes no difference.
-_WITH_FILES = re.compile(r"PUT /(session|datastore|datastore/image|datastore/label|cases/[^/]+)|POST /infer/[^/]+")
-#: Further routes that take long: making a case, packing all of them, and sending volumes, labelmaps and maps.
-_SLOW = re.compile(
-    r"POST /samples|GET /datastore/(dataset|image|label)|GET /cases/[^/]+/(volumes|labels)/[^/]+|GET /maps/[^/]+/[^/]+"
-)
 #: No route of these methods reads a body. With a token, MONAI Label's client announces one that it never sends.
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _JSON = re.compile(r"application/([^;]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
 class LimitsMiddleware:
-    """Lets a request pass that is within the limits, and answers the others itself.
+    """Passes on requests that are within the limits, and refuses the others.
 
     Args:
-        app: The next layer.
+        app: The next app.
         limits: The limits.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
         self._limits = limits
-        self._crowd = ConcurrencyLimit(limits.max_requests)
+        self._concurrency = ConcurrencyLimit(limits.max_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -57,13 +52,13 @@ class LimitsMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            route, takes_files = self._check(scope)
-            with self._crowd.admit(slow=takes_files or _SLOW.fullmatch(route) is not None):
-                await self._answer(scope, receive, send, takes_files)
-        except HTTPException as error:  # of the layer's own; the app answers its own itself
+            load = self._check(scope)
+            with self._concurrency.admit(slow=load is not Load.QUICK):
+                await self._answer(scope, receive, send, takes_files=load is Load.FILES)
+        except HTTPException as error:  # raised here; the app handles its own
             await _refuse(error, scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, takes_files: bool) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, *, takes_files: bool) -> None:
         own = self._limits
         most = own.upload_bytes if takes_files else own.body_bytes
         body = Body(receive, most, own.body_seconds, own.slowest_kb * 2**10)
@@ -73,15 +68,15 @@ class LimitsMiddleware:
             next_part = body.receive if takes_files else _replayed(content, receive)
             await self._app(scope, next_part, replies.send)
         except Exception:
-            if body.broken_off:
-                return  # nobody is there to hear an answer
+            if body.disconnected:
+                return  # there is nobody to answer
             if body.refused is None or replies.started:
                 raise
         if body.refused is not None and not replies.started:
             raise body.refused
 
-    def _check(self, scope: Scope) -> tuple[str, bool]:
-        """Check what is known before the body; return method and path, and whether the body may hold files.
+    def _check(self, scope: Scope) -> Load:
+        """Check what is known before the body arrives; return what the request costs.
 
         Raises:
             HTTPException: If the request is refused.
@@ -89,22 +84,22 @@ class LimitsMiddleware:
         with input_errors():
             check_path(scope.get("raw_path") or b"", scope["path"])
             check_query(scope.get("query_string", b""))
-        route = f"{scope['method']} {scope['path'].rstrip('/')}"
-        takes_files = _WITH_FILES.fullmatch(route) is not None
-        most = self._limits.upload_bytes if takes_files else self._limits.body_bytes
+        route = route_for(scope["method"], path_of(scope))
+        load = route.load if route is not None else Load.QUICK
+        most = self._limits.upload_bytes if load is Load.FILES else self._limits.body_bytes
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length[:30]) > most:
-            raise refusal(413, "body", too_much(most))
-        return route, takes_files
+            raise refusal(413, "body", too_large(most))
+        return load
 
 
 def limits(app: ASGIApp) -> ASGIApp:
-    """Make the layer, with the settings that MONAI Label was started with."""
+    """Make the middleware, with the settings that MONAI Label was started with."""
     return LimitsMiddleware(app, Limits.of_server())
 
 
 class _Replies:
-    """Sends what the app answers, unless the body was refused meanwhile, and only as long as the client takes it."""
+    """Sends the app's response, unless the body was refused in the meantime, for as long as the client takes it."""
 
     def __init__(self, send: Send, body: Body, seconds: float) -> None:
         self._send = send
@@ -120,12 +115,12 @@ class _Replies:
 
 
 async def _checked(body: Body, scope: Scope) -> bytes:
-    """Return a small body, whole.
+    """Return a small body, completely.
 
     Raises:
-        HTTPException: If it is too large or too slow, or not the JSON it says it is.
+        HTTPException: If it is too large or too slow, or not the JSON it claims to be.
     """
-    content = b"".join([part.get("body", b"") for part in await body.whole()])
+    content = b"".join([part.get("body", b"") for part in await body.read_all()])
     if content and _JSON.fullmatch(Headers(scope=scope).get("content-type", "")):
         try:
             strict_json(content)
@@ -135,7 +130,7 @@ async def _checked(body: Body, scope: Scope) -> bytes:
 
 
 def _replayed(content: bytes, receive: Receive) -> Receive:
-    """Return a ``receive`` that hands over a body that is there, and then waits for the client to hang up."""
+    """Return a ``receive`` that yields a body that was read before, and then waits for the client to disconnect."""
     parts: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
 
     async def replay() -> Message:
@@ -146,6 +141,6 @@ def _replayed(content: bytes, receive: Receive) -> Receive:
 
 async def _refuse(error: HTTPException, scope: Scope, receive: Receive, send: Send) -> None:
     headers = dict(error.headers or {})
-    if error.status_code == 408:  # a client that is too slow is not waited for any more
+    if error.status_code == 408:  # do not wait any longer for a client that is too slow
         headers["Connection"] = "close"
     await JSONResponse({"detail": error.detail}, error.status_code, headers)(scope, receive, send)

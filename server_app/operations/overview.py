@@ -1,65 +1,81 @@
-"""The state of the server at one glance: for ``/info``, ``/healthz`` and ``/metrics``."""
+"""The state of the server as a whole: for ``/info``, ``/healthz`` and ``/metrics``."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from server_app.inference.worker import InferenceWorker
 from server_app.operations.run_record import RunRecord
 from server_app.retraining.progress import RUNNING_STATES
+from server_app.retraining.trainings import Trainings
+from server_app.workspace import Workspace
 from training.errors import InputError
-
-if TYPE_CHECKING:
-    from server_app.app import TumorLoopApp
+from training.models.store import ModelStore
 
 
 class Overview:
-    """Looks at the parts of an app.
+    """Looks at the parts of a server.
 
     Args:
-        app: The app.
+        workspace: Its disk is watched.
+        models: One of them must be usable.
+        worker: The inference process.
+        trainings: Their progress is measured.
         record: Of this run.
+        min_free_bytes: With less free space than this, the server reports a problem.
     """
 
-    def __init__(self, app: TumorLoopApp, record: RunRecord) -> None:
-        self._app = app
+    def __init__(
+        self,
+        workspace: Workspace,
+        models: ModelStore,
+        worker: InferenceWorker,
+        trainings: Trainings,
+        record: RunRecord,
+        min_free_bytes: float,
+    ) -> None:
+        self._workspace = workspace
+        self._models = models
+        self._worker = worker
+        self._trainings = trainings
         self._record = record
+        self._min_free_bytes = min_free_bytes
 
     def info(self) -> dict[str, Any]:
         """Return what ``/info`` says under ``server``.
 
         Returns:
-            ``started``; ``accident``: a sentence if the run before was not shut down in order; ``inference``: see
-            :meth:`server_app.inference.worker.InferenceWorker.condition`.
+            ``started``; ``accident``: a sentence if the previous run was not shut down properly; ``inference``: see
+            :meth:`server_app.inference.worker.InferenceWorker.status`.
         """
         return {
             "started": self._record.started,
             "accident": self._record.accident,
-            "inference": self._app.worker.status(),
+            "inference": self._worker.status(),
         }
 
     def problems(self) -> dict[str, str]:
-        """Return what is wrong, by the part's name, in sentences that everybody may read; empty if all is well."""
+        """Return what is wrong, by the name of the part, in sentences fit for everybody; empty if nothing is."""
         found = {}
         try:
-            if self._free_bytes() < self._app.server_settings.limits.min_free_bytes:
+            if self._free_bytes() < self._min_free_bytes:
                 found["disk"] = "The disk of the workspace is nearly full: nothing is stored any more."
         except OSError:
             found["disk"] = "The workspace cannot be reached."
         try:
-            self._app.models.current()
+            self._models.current()
         except (InputError, OSError):
             found["model"] = "There is no model that can be served."
-        if self._app.worker.status()["state"] == "ended":
+        if self._worker.status()["state"] == "ended":
             found["inference"] = "The server is shutting down."
         return found
 
     def gauges(self) -> dict[str, float]:
         """Return the values of :class:`server_app.common.metrics.StateCollector`."""
-        values = {"inference_queue": float(self._app.worker.status()["queue"])}
-        for name in self._app.trainer_names():
-            trainer = self._app.trainer(name)
+        values = {"inference_queue": float(self._worker.status()["queue"])}
+        for trainer in self._trainings.trainers.values():
             stats = trainer.stats()
             values["training_running"] = float(stats.get("state") in {"starting", *RUNNING_STATES})
             values["training_stalled"] = float(bool(stats.get("stalled")))
@@ -70,4 +86,4 @@ class Overview:
         return values
 
     def _free_bytes(self) -> int:
-        return shutil.disk_usage(self._app.workspace.root).free
+        return shutil.disk_usage(self._workspace.root).free

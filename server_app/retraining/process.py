@@ -1,8 +1,8 @@
-"""A training as its own process: from the job's description to the new version, with live progress.
+"""A training as a process of its own: from the job's description to the new version, with live progress.
 
-MONAI Label starts trainings in a subprocess that has imported torch. This one is started from there, light, so that
-TensorFlow has the process for itself; it ends when its parent does. If it is killed, it is started again and goes on
-from its last whole epoch.
+MONAI Label starts trainings in a subprocess that has imported torch. That one starts this process, which imports only
+TensorFlow and ends when its parent does. If it is killed, it is started again and continues from its last complete
+epoch.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from server_app.retraining.progress import read_progress
+from server_app.disk import is_disk_full
+from server_app.retraining.progress import Failure, ProgressWriter, read_progress
 from server_app.spawning import hidden_main, init_child
 from training.errors import InputError
 from training.models.store import ModelStore
 from training.retraining.corrections import Correction
 from training.retraining.retrain import RetrainConfig
 
-#: Exit codes of the process beside 0 for success and 1 for an unexpected error.
-UNUSABLE, DISK_FULL = 2, 3
+#: The exit code of the process when the disk was full, which the progress file may not say then; 1 is any other
+#: failure.
+DISK_FULL = 3
 DISK_FULL_MESSAGE = (
-    "The server's disk is full, so the training has stopped. Ask whoever runs the server to make room, then start it "
-    "again: it goes on from its last whole epoch."
+    "The server's disk is full, so the training has stopped. Ask its administrator to free space, then start it again: "
+    "it continues from its last complete epoch."
 )
-#: So often a training is started again without having finished another epoch since.
-_PATIENCE = 2
+#: How often a training is started again without having completed another epoch.
+_RESTARTS = 2
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class RetrainJob:
         corrections: Labeled cases, with their split.
         config: Settings.
         batch_size: Patches per batch to begin with; ``None`` takes those of ``config``.
-        notes: Sentences on what happened so far.
+        notes: Sentences about what happened so far.
     """
 
     run: str
@@ -59,36 +61,36 @@ class RetrainJob:
 
 
 def run_until_done(job: RetrainJob) -> int:
-    """Run a training in a process of its own, and again where it was killed; return the last exit code.
+    """Run a training in a process of its own, and again if it was killed; return the last exit code.
 
-    A process that is killed before it has finished an epoch gets half as many patches per batch the next time: the
-    system kills whoever takes too much memory. One that was asked to end is not started again.
+    A process that is killed before it has completed an epoch gets half as many patches per batch the next time, since
+    the system kills processes that take too much memory. One that was asked to end is not started again.
     """
-    patience, reached = _PATIENCE, _epoch(job)
+    restarts, reached = _RESTARTS, _epoch(job)
     while True:
         code = run_in_own_process(job)
         if code >= 0 or code in (-signal.SIGTERM, -signal.SIGINT):
             return code
         epoch = _epoch(job)
-        patience = _PATIENCE if epoch > reached else patience - 1
-        if patience < 0:
+        restarts = _RESTARTS if epoch > reached else restarts - 1
+        if restarts < 0:
             return code
-        job = _again(job, max(epoch, reached), smaller=epoch <= reached)
+        job = _restarted(job, max(epoch, reached), smaller=epoch <= reached)
         reached = max(epoch, reached)
 
 
-def _again(job: RetrainJob, epoch: int, *, smaller: bool) -> RetrainJob:
+def _restarted(job: RetrainJob, epoch: int, *, smaller: bool) -> RetrainJob:
     batch = job.batch_size or job.config.batch_size
-    note = f"The training's process was killed; it went on after epoch {epoch}."
+    note = f"The training's process was killed; it continued after epoch {epoch}."
     if smaller and batch > 1:
         batch //= 2
-        note = f"{note[:-1]}, with {batch} patches per batch, in case it was for lack of memory."
+        note = f"{note[:-1]}, with {batch} patches per batch in case memory was short."
     print(note, flush=True)
     return replace(job, batch_size=batch, notes=(*job.notes, note))
 
 
 def _epoch(job: RetrainJob) -> int:
-    """Return how many epochs of this very training are finished."""
+    """Return how many epochs of this training are complete."""
     progress = read_progress(job.progress)
     return int(progress.get("epoch") or 0) if progress.get("run") == job.run else 0
 
@@ -103,13 +105,11 @@ def run_in_own_process(job: RetrainJob) -> int:
 
 
 def run(job: RetrainJob) -> None:
-    """Train; the whole life of the process.
+    """Train; everything that the process does.
 
-    Exits with 2 if the input cannot be used, 3 if the disk is full, 1 on any other error; the progress file says why.
+    Exits with :data:`DISK_FULL` if the disk is full and 1 on any other failure; the progress file says which.
     """
     init_child(niceness=5, oom_score=600)  # somebody waits for an inference, nobody for an epoch
-    from server_app.disk import is_disk_full
-    from server_app.retraining.progress import ProgressWriter
     from training.retraining.retrain import retrain
 
     progress = ProgressWriter(job.progress, job.run, job.config.max_epochs, job.notes)
@@ -123,15 +123,15 @@ def run(job: RetrainJob) -> None:
             on_progress=progress.update,
         )
     except InputError as error:
-        progress.failed(error.message)
+        progress.failed(Failure.INPUT, error.message)
         print(error.message, flush=True)
-        sys.exit(UNUSABLE)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the person who waits must be told
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
         if is_disk_full(error):
-            progress.failed(DISK_FULL_MESSAGE)
+            progress.failed(Failure.DISK_FULL, DISK_FULL_MESSAGE)
             sys.exit(DISK_FULL)
         traceback.print_exc()
-        progress.failed(f"The training failed: {type(error).__name__}: {error}")
+        progress.failed(Failure.ERROR, f"The training failed: {type(error).__name__}: {error}")
         sys.exit(1)
     progress.done(result)
     print(f"{result.version.id}: {result.verdict}", flush=True)

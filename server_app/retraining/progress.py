@@ -1,4 +1,4 @@
-"""The progress of a training: one small file that the training replaces and everybody may read."""
+"""The progress of a training: one small file, which the training replaces and anything may read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,34 @@ from training.fitting.config import FitProgress
 from training.labels import REGIONS
 from training.retraining.retrain import RetrainProgress, RetrainResult
 
-#: States in which a training's process lives.
+
+class Failure(str, Enum):
+    """Why a training failed."""
+
+    #: The input cannot be used; the next attempt would fail in the same way.
+    INPUT = "input"
+    DISK_FULL = "disk full"
+    #: The system killed its process.
+    KILLED = "killed"
+    ERROR = "error"
+
+
+#: States in which the process of a training is running.
 RUNNING_STATES = frozenset({"preparing", "training", "judging"})
-#: What a process takes over from the one before it that worked on the same training.
+#: What a process takes over from the previous one for the same training.
 _KEPT = ("start_ts", "epoch", "best_metric", "train", "eval", "history")
 #: Seconds between two writes while nothing but the step changes.
 _EVERY = 0.5
 
 
 class ProgressWriter:
-    """Writes the file from inside a training.
+    """Writes the file, from inside a training.
 
     Args:
         path: The file.
         run: Identifies the training.
         total_epochs: Epochs to run at most.
-        notes: Sentences on what happened before this process was started.
+        notes: Sentences about what happened before this process was started.
     """
 
     def __init__(self, path: Path, run: str, total_epochs: int, notes: Sequence[str] = ()) -> None:
@@ -62,12 +75,12 @@ class ProgressWriter:
             "heartbeat": self._started,
         }
         earlier = read_progress(path)
-        if earlier.get("run") == run:  # this process goes on with what another one began
+        if earlier.get("run") == run:  # this process continues what another one began
             self._content.update({name: earlier[name] for name in _KEPT if name in earlier})
         self._write()
 
     def update(self, progress: RetrainProgress) -> None:
-        """Take over what a retraining reports; steps of one epoch are written twice a second at most."""
+        """Write what a retraining reports; steps within an epoch at most twice a second."""
         content = self._content
         new_stage = progress.state != content["state"]
         new_epoch = progress.fit is not None and progress.fit.epoch != content["epoch"]
@@ -94,9 +107,9 @@ class ProgressWriter:
         )
         self._write()
 
-    def failed(self, message: str) -> None:
-        """Report that the training ended with an error."""
-        self._content.update(state="failed", message=message, eta=None)
+    def failed(self, failure: Failure, message: str) -> None:
+        """Report that the training failed, and why."""
+        self._content.update(state="failed", failure=failure.value, message=message, eta=None)
         self._write()
 
     def _elapsed(self) -> str:
@@ -105,7 +118,7 @@ class ProgressWriter:
     def _write(self) -> None:
         self._written = time.time()
         message = without_folders(self._content["message"])
-        with contextlib.suppress(OSError):  # on a full disk the training itself finds out, and says so
+        with contextlib.suppress(OSError):  # the training itself notices and reports a full disk
             write_json(self._path, {**self._content, "message": message, "current_time": self._elapsed()})
 
 
@@ -114,9 +127,9 @@ def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]
 
     Args:
         path: The file.
-        stall_seconds: A training that has reported nothing for so long is ``stalled``.
+        stall_seconds: A training that has not reported for so long is ``stalled``.
 
-    A training whose process is gone is ``stopped``. One that lives has ``idle_seconds``, since its last report.
+    A training whose process is gone is ``stopped``. One that is running has ``idle_seconds``, since its last report.
     """
     try:
         content = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -130,8 +143,8 @@ def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]
         content.update(idle_seconds=round(idle, 1), stalled=idle > stall_seconds)
         if content["stalled"]:
             content["message"] = (
-                f"No sign of life for {idle / 60:.0f} minutes. Stop the training and start it again: it goes on from "
-                "its last whole epoch."
+                f"No progress for {idle / 60:.0f} minutes. Stop the training and start it again: it continues from its "
+                "last complete epoch."
             )
     return content
 

@@ -1,8 +1,8 @@
-"""The queue of trainings: one runs, the others wait for it, and one that waits can be withdrawn.
+"""The queue of trainings: one runs, the others wait, and one that waits can be withdrawn.
 
-MONAI Label keeps its trainings in an executor with one thread and knows no way to take one back. This is that
-executor; it is put in MONAI Label's place before the first training. And MONAI Label's function for a task lets errors
-pass: without :func:`_guarded` such a training would seem to run for ever.
+MONAI Label runs its trainings in an executor with one thread and has no way to withdraw one. This executor replaces it
+before the first training. Also, MONAI Label does not handle errors in its function for a task: without :func:`_guarded`
+such a training would seem to run for ever.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import psutil
 
 logger = logging.getLogger(__name__)
 
-#: The most trainings that may wait.
+#: Most trainings that may wait.
 MAX_WAITING = 8
+#: How the message of a training begins that failed outside of its own process.
+NOT_RUN = "The server could not run the training's process"
 
 
 class TrainingQueue(ThreadPoolExecutor):
@@ -32,13 +34,13 @@ class TrainingQueue(ThreadPoolExecutor):
         self._tasks: dict[str, tuple[dict[str, Any], Future[Any]]] = {}
 
     def install(self) -> None:
-        """Let MONAI Label use this queue for its trainings."""
+        """Have MONAI Label use this queue for its trainings."""
         from monailabel.utils.async_tasks.utils import background_executors
 
         background_executors["train"] = self
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Take a task over from MONAI Label, which hands it on as the first argument."""
+        """Queue a task of MONAI Label's, which is the first argument."""
         future = super().submit(_guarded, fn, *args, **kwargs)
         with self._known:
             self._tasks = {task_id: pair for task_id, pair in self._tasks.items() if not pair[1].done()}
@@ -57,7 +59,7 @@ class TrainingQueue(ThreadPoolExecutor):
         return task if future is not None and not future.done() else None
 
     def withdraw(self, task_id: str) -> dict[str, Any] | None:
-        """Take a waiting task out of the queue and return it; ``None`` if it does not wait any more."""
+        """Remove a waiting task from the queue and return it; ``None`` if it no longer waits."""
         with self._known:
             task, future = self._tasks.get(task_id, (None, None))
             if task is None or future is None or not future.cancel():
@@ -67,27 +69,27 @@ class TrainingQueue(ThreadPoolExecutor):
         return task
 
     def close(self) -> None:
-        """Withdraw all that wait; what runs goes on."""
+        """Withdraw all that wait; the one that runs continues."""
         for task in self.waiting():
             self.withdraw(str(task["id"]))
         self.shutdown(wait=False, cancel_futures=True)
 
 
 def _guarded(fn: Callable[..., Any], task: dict[str, Any], /, *args: Any, **kwargs: Any) -> Any:
-    """Run a task; when that fails, the task has failed, and its process ends."""
+    """Run a task; if that raises, mark it as failed and end its process."""
     try:
         return fn(task, *args, **kwargs)
     except Exception as error:
-        logger.exception("The training %s could not be followed to its end.", task.get("id"))
+        logger.exception("The training %s was not followed to its end.", task.get("id"))
         if task.get("status") in ("SUBMITTED", "RUNNING"):
-            message = f"RuntimeError: The server could not run the training's process ({type(error).__name__})."
+            message = f"{NOT_RUN} ({type(error).__name__})."
             task.update(status="ERROR", end_ts=_now(), details=[*task.get("details", ()), message])
         _forget_process(str(task["id"]))
         raise
 
 
 def _forget_process(task_id: str) -> None:
-    """End a task's process and take it off MONAI Label's list: nobody reads its output any more."""
+    """End a task's process, whose output nobody reads any more, and remove it from MONAI Label's list."""
     from monailabel.utils.async_tasks.utils import background_processes
 
     process = background_processes.get("train", {}).pop(task_id, None)

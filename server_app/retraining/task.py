@@ -1,8 +1,7 @@
-"""The train task: what MONAI Label's training subprocess runs, and what the server shows of it."""
+"""The train task: what MONAI Label's training subprocess runs, and what the server reports about it."""
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,9 +11,11 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
 from server_app.cases.datastore import CaseDatastore
+from server_app.cases.submissions import Submissions
 from server_app.disk import is_disk_full
-from server_app.retraining.process import DISK_FULL, DISK_FULL_MESSAGE, UNUSABLE, RetrainJob, run_until_done
-from server_app.retraining.progress import read_progress
+from server_app.retraining.process import DISK_FULL, DISK_FULL_MESSAGE, RetrainJob, run_until_done
+from server_app.retraining.progress import Failure, ProgressWriter, read_progress
+from server_app.retraining.queue import NOT_RUN
 from server_app.retraining.unfinished import Unfinished, UnfinishedFile
 from server_app.settings import ServerSettings, training_settings
 from server_app.spawning import end_with_parent
@@ -31,7 +32,7 @@ class Retraining(TrainTask):
 
     Args:
         name: Of the task.
-        workspace: Where models and progress lie.
+        workspace: Holds models and progress.
         settings: Of the server.
     """
 
@@ -49,20 +50,17 @@ class Retraining(TrainTask):
 
     @property
     def defaults(self) -> RetrainConfig:
-        """The settings of a training that is not told others."""
+        """The default settings of a training."""
         return self._settings.retrain
 
-    def check(self, request: Mapping[str, Any], datastore: CaseDatastore) -> RetrainConfig:
-        """Make sure that a training can start.
-
-        Returns:
-            Its settings.
+    def check(self, request: Mapping[str, Any], labels: Submissions) -> RetrainConfig:
+        """Check that a training can start, and return its settings.
 
         Raises:
             InputError: If a setting cannot be used, or there is nothing to train on.
         """
         config = training_settings(self._settings.retrain, request, self._name)
-        check_corrections(datastore.labels.corrections())
+        check_corrections(labels.corrections())
         self.memory_need(config, must_fit=True)
         return config
 
@@ -87,50 +85,50 @@ class Retraining(TrainTask):
         return need
 
     def unfinished(self) -> Unfinished | None:
-        """Return the training that was cut off and can go on; ``None`` if there is none."""
+        """Return the training that was interrupted and can continue; ``None`` if there is none."""
         training = self._unfinished.load()
         return training if training is not None and not self.busy() else None
 
-    def stopped(self) -> None:
-        """Note that somebody has stopped the training under way."""
-        self._unfinished.stop()
+    def mark_stopped(self) -> None:
+        """Record that a user stopped the training in progress."""
+        self._unfinished.mark_stopped()
 
     def training_to_resume(self) -> Unfinished:
-        """Return the training that is to go on.
+        """Return the training that is to continue.
 
         Raises:
-            InputError: If there is none, or the model it started from is not served any more.
+            InputError: If there is none, or the model it started from is no longer served.
         """
         training = self.unfinished()
         if training is None:
-            raise InputError("There is no training that could go on. Start one without resume.", field="resume")
+            raise InputError("There is no training to continue. Start one without resume.", field="resume")
         served = ModelStore(self._workspace.models, self._settings.model).current().id
         if training.parent != served:
             raise InputError(
-                f"The training that was cut off started from {training.parent}, but {served} is served now. Start a "
-                "new one.",
+                f"The interrupted training started from {training.parent}, but {served} is served now. Start anew.",
                 field="resume",
             )
         return training
 
     def busy(self) -> bool:
-        """Tell whether a training waits or runs: MONAI Label knows of one only once its process has started."""
+        """Return whether a training waits or runs: MONAI Label knows of one only once its process has started."""
         return any(task.get("status") in ("SUBMITTED", "RUNNING") for task in self._submitted)
 
     def waiting(self) -> int:
-        """Return how many trainings wait for their turn."""
+        """Return how many trainings wait."""
         return sum(task.get("status") == "SUBMITTED" for task in self._submitted)
 
     def track(self, task: dict[str, Any]) -> None:
-        """Remember a training that was handed to MONAI Label, whose record of it is live."""
+        """Remember MONAI Label's record of a training, which it keeps up to date."""
         self._submitted.append(task)
 
     def stats(self) -> dict[str, Any]:
         """Return the live numbers of the last training; empty if there was none.
 
-        ``resumable`` tells whether it was cut off and can go on.
+        ``resumable`` says whether it was interrupted and can continue.
         """
         found = self._stats()
+        found.pop("failure", None)
         if found.get("state") in ("stopped", "failed"):
             found["resumable"] = self.unfinished() is not None
         return found
@@ -144,9 +142,9 @@ class Retraining(TrainTask):
         status = str(task.get("status"))
         own = progress.get("run") == task["request"].get("run")
         if own and progress.get("state") == "stopped" and status == "RUNNING":
-            progress.update(state="preparing", message="The training's process ended; it is started again.")
+            progress.update(state="preparing", message="The training's process ended; it is being started again.")
         if own and progress.get("state") == "stopped" and status == "ERROR":
-            reason = _reason(task) or "The training's process died; perhaps out of memory."
+            reason = _sentence_in_output(task) or "The training's process died; the machine may be out of memory."
             progress.update(state="failed", message=reason)
         return progress if own else self._before_first_report(task, status)
 
@@ -159,42 +157,56 @@ class Retraining(TrainTask):
         """
         assert isinstance(datastore, CaseDatastore)
         end_with_parent()
+        run = str(request.get("run") or uuid.uuid4().hex)
         try:
-            job = self._job(request, datastore)
+            job = self._job(run, request, datastore.labels)
+        except InputError as error:
+            self._report(run, Failure.INPUT, error.message)
+            raise
         except OSError as error:
             if is_disk_full(error):
                 raise InputError(DISK_FULL_MESSAGE) from error
             raise
         code = run_until_done(job)
-        if code in (0, UNUSABLE):
-            self._unfinished.delete(job.run)
         outcome = read_progress(self._workspace.progress_file)
+        failure = Failure(outcome["failure"]) if code > 0 and "failure" in outcome else None
+        if code == 0 or failure is Failure.INPUT:
+            self._unfinished.delete(run)
         if code < 0:
-            raise RuntimeError(
-                "The training's process was killed again and again; perhaps the machine is out of memory. It can go on "
-                f"after epoch {outcome.get('epoch')}."
+            message = (
+                "The training's process was killed repeatedly; the machine may be out of memory. It can continue after "
+                f"epoch {outcome.get('epoch')}."
             )
-        message = str(outcome.get("message") or f"The training's process ended with {code}.")
-        if code in (UNUSABLE, DISK_FULL):
-            raise InputError(message if code == UNUSABLE else DISK_FULL_MESSAGE)
-        if code != 0:
+            self._report(run, Failure.KILLED, message)
             raise RuntimeError(message)
+        if code == DISK_FULL:
+            raise InputError(DISK_FULL_MESSAGE)
+        if code > 0:
+            message = str(outcome.get("message") or f"The training's process ended with {code}.")
+            raise InputError(message) if failure is Failure.INPUT else RuntimeError(message)
         return {name: outcome.get(name) for name in ("version", "promoted", "verdict", "total_time")}
 
-    def _job(self, request: dict[str, Any], datastore: CaseDatastore) -> RetrainJob:
-        """Describe the training that a request asks for, and write it down so that it can go on if it is cut off."""
-        run = str(request.get("run") or uuid.uuid4().hex)
+    def _report(self, run: str, failure: Failure, message: str) -> None:
+        """Write a failure outside of the training's own process into the progress file."""
+        file = self._workspace.progress_file
+        earlier = read_progress(file)
+        own = earlier if earlier.get("run") == run else {}
+        total_epochs = int(own.get("total_epochs") or self._settings.retrain.max_epochs)
+        ProgressWriter(file, run, total_epochs, own.get("notes") or ()).failed(failure, message)
+
+    def _job(self, run: str, request: Mapping[str, Any], labels: Submissions) -> RetrainJob:
+        """Describe the training that a request asks for, and record it so that it can continue if it is interrupted."""
         notes: tuple[str, ...] = ()
         if request.get("resume") is True:
             training = replace(self.training_to_resume(), run=run, stopped=False)
-            notes = ("It goes on where an earlier training was cut off.",)
+            notes = ("It continues where an earlier training was interrupted.",)
         else:
-            config = self.check(request, datastore)
+            config = self.check(request, labels)
             parent = ModelStore(self._workspace.models, self._settings.model).current().id
-            training = Unfinished(run, parent, config, tuple(datastore.labels.corrections()))
+            training = Unfinished(run, parent, config, tuple(labels.corrections()))
         need = self.memory_need(training.config, must_fit=True)
         if need.batch_size < training.config.batch_size:
-            notes += (f"There is memory for {need.batch_size} patches per batch only.",)
+            notes += (f"There is memory for only {need.batch_size} patches per batch.",)
         self._unfinished.save(training)
         return RetrainJob(
             run=run,
@@ -210,11 +222,12 @@ class Retraining(TrainTask):
 
     def _before_first_report(self, task: dict[str, Any], status: str) -> dict[str, Any]:
         details = list(task.get("details") or [])
+        failed = _sentence_in_output(task) or (details[-1] if details else "The training did not start.")
         state, message = {
             "SUBMITTED": ("starting", "waiting"),
             "RUNNING": ("starting", "starting"),
             "STOPPED": ("stopped", "Stopped before the first epoch."),
-        }.get(status, ("failed", _reason(task) or (details[-1] if details else "The training did not start.")))
+        }.get(status, ("failed", failed))
         return {
             "run": task["request"].get("run"),
             "state": state,
@@ -229,10 +242,10 @@ class Retraining(TrainTask):
         }
 
 
-def _reason(task: Mapping[str, Any]) -> str | None:
-    """Return the sentence with which a training's process has ended, as far as it was one of ours."""
+def _sentence_in_output(task: Mapping[str, Any]) -> str | None:
+    """Return the sentence in a task's output for a failure that the progress file cannot hold."""
     for line in reversed(list(task.get("details") or [])):
-        found = re.fullmatch(r"(?:training\.errors\.InputError|RuntimeError): (.+)", str(line))
-        if found:
-            return found[1]
+        for sentence in (DISK_FULL_MESSAGE, NOT_RUN):
+            if sentence in str(line):
+                return str(line)[str(line).index(sentence) :]
     return None

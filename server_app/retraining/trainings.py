@@ -6,21 +6,20 @@ import contextlib
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import psutil
 from fastapi import HTTPException
 from monailabel.utils.async_tasks.task import AsyncTask
 
+from server_app.cases.submissions import Submissions
 from server_app.common.params import flag, user_of
 from server_app.errors import input_errors, refusal, unknown
 from server_app.retraining.queue import MAX_WAITING, TrainingQueue
 from server_app.retraining.task import Retraining
 from training.errors import InputError
 from training.retraining.retrain import RetrainConfig
-
-if TYPE_CHECKING:
-    from server_app.app import TumorLoopApp
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +28,30 @@ class Trainings:
     """The trainings of one server. Safe for threads.
 
     Args:
-        app: Knows the train tasks and the labels.
+        trainers: The train tasks by name.
+        labels: What they learn from.
     """
 
-    def __init__(self, app: TumorLoopApp) -> None:
-        self._app = app
+    def __init__(self, trainers: Mapping[str, Retraining], labels: Submissions) -> None:
+        self.trainers = trainers
+        self._labels = labels
         self._queue = TrainingQueue()
         self._submitting = threading.Lock()
 
     def install(self) -> None:
         """Begin to serve: take MONAI Label's trainings over."""
         self._queue.install()
+
+    def trainer(self, name: str) -> Retraining:
+        """Return a train task.
+
+        Raises:
+            HTTPException: 404 if there is none of that name.
+        """
+        task = self.trainers.get(name)
+        if task is None:
+            raise unknown("model", f"There is no model {name[:80]!r} to train. Known: {', '.join(self.trainers)}.")
+        return task
 
     def start(self, name: str, params: dict[str, Any], *, enqueue: bool) -> dict[str, Any]:
         """Check a training and hand it to MONAI Label's subprocess.
@@ -57,12 +69,12 @@ class Trainings:
             HTTPException: 404 for an unknown trainer, 422 if it cannot start, 429 while another one runs (or too many
                 wait).
         """
-        trainer = self._app.trainer(name)
+        trainer = self.trainer(name)
         with self._submitting:
             with input_errors():
                 resume = flag(params, "resume")
                 params = {key: value for key, value in params.items() if key != "resume"}
-                config = _resumed(trainer, params) if resume else trainer.check(params, self._app.datastore())
+                config = _resumed(trainer, params) if resume else trainer.check(params, self._labels)
             if not enqueue and trainer.busy():
                 raise refusal(429, "model", "A training is running already. Wait for it, or stop it.")
             if len(self._queue.waiting()) >= MAX_WAITING:
@@ -77,8 +89,8 @@ class Trainings:
 
     def resume_all(self) -> None:
         """Go on with a training that was cut off when the server ended."""
-        for name in self._app.trainer_names():
-            training = self._app.trainer(name).unfinished()
+        for name, trainer in self.trainers.items():
+            training = trainer.unfinished()
             if training is None or training.stopped:
                 continue
             try:
@@ -93,7 +105,7 @@ class Trainings:
         Raises:
             HTTPException: 404 for an unknown trainer.
         """
-        self._app.trainer(name)
+        self.trainer(name)
         running, _ = AsyncTask.status("train", check_if_running=True)
         return {
             "running": _shown(running) if running else None,
@@ -106,7 +118,7 @@ class Trainings:
         Raises:
             HTTPException: 404 for an unknown trainer or training, 409 if it runs already.
         """
-        self._app.trainer(name)
+        self.trainer(name)
         task = self._queue.withdraw(task_id)
         if task is not None:
             return _shown(task)
@@ -118,7 +130,7 @@ class Trainings:
         """Stop the training that runs, or withdraw the next one if none runs yet; return its task."""
         stopped = stop_task("train")
         if stopped is not None:
-            self._app.trainer(stopped["request"]["model"]).stopped()
+            self.trainer(stopped["request"]["model"]).mark_stopped()
         else:
             waiting = self._queue.waiting()
             stopped = self._queue.withdraw(str(waiting[0]["id"])) if waiting else None

@@ -1,8 +1,8 @@
-"""A training that has begun, written down, so that exactly it can go on after whatever ended it.
+"""The record of a training in progress, so that the same training can continue if it is interrupted.
 
-``job.json`` in the training's folder names the settings, the labels by file and hash, and the version it started from.
-It is there from the moment a training begins until it has come to its own end: a new version, or an error that the
-next attempt would meet again.
+``job.json`` in the training's folder has the settings, the labels by file and hash, and the version it started from.
+It exists from when a training begins until it has finished: with a new version, or with an error that the next attempt
+would hit again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Unfinished:
         parent: The model version it starts from.
         config: Settings.
         corrections: Labeled cases, with their split.
-        stopped: Somebody has stopped it: it goes on when it is asked to, and not by itself.
+        stopped: A user stopped it: it continues only on request.
     """
 
     run: str
@@ -38,7 +38,7 @@ class Unfinished:
 
 
 class UnfinishedFile:
-    """The record of the one training that may go on.
+    """The record of the one training that may continue.
 
     Args:
         path: The file.
@@ -48,7 +48,7 @@ class UnfinishedFile:
         self._path = path
 
     def save(self, training: Unfinished) -> None:
-        """Write a training down, in place of any other."""
+        """Write a training, replacing any other."""
         content = {
             "run": training.run,
             "parent": training.parent,
@@ -59,7 +59,7 @@ class UnfinishedFile:
         write_json(self._path, content)
 
     def load(self) -> Unfinished | None:
-        """Return the training that can go on; ``None`` if there is none, or the file cannot be read."""
+        """Return the training that can continue; ``None`` if there is none, or the file cannot be read."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             return Unfinished(
@@ -72,14 +72,14 @@ class UnfinishedFile:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def stop(self) -> None:
-        """Note that somebody has stopped the training."""
+    def mark_stopped(self) -> None:
+        """Record that a user stopped the training."""
         training = self.load()
         if training is not None:
             self.save(replace(training, stopped=True))
 
     def delete(self, run: str) -> None:
-        """Let a training be over; another one's record stays."""
+        """Delete a training's record; another one's stays."""
         training = self.load()
         if training is not None and training.run == run:
             self._path.unlink(missing_ok=True)

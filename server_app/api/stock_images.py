@@ -1,0 +1,84 @@
+"""MONAI Label's routes that store images and labels or send large files, replaced; see :mod:`.stock_inference`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, File, UploadFile
+from monailabel.endpoints import activelearning
+from monailabel.endpoints import datastore as stock_datastore
+
+from server_app.api.dataset_download import DatasetDownload
+from server_app.api.dependencies import Params, Router, user_name, with_user
+from server_app.api.received import parsed, received
+from server_app.api.storing_route import StoringRoute
+from server_app.common.identity import Role, require
+from server_app.errors import input_errors
+from server_app.labels.submission import FINAL, Submission
+from server_app.services import Services
+
+logger = logging.getLogger(__name__)
+
+
+def router(services: Services) -> APIRouter:
+    """Return these routes."""
+    router = Router(tags=["Datastore"], route_class=StoringRoute)
+    store, incoming = services.datastore, services.workspace.incoming
+    dataset = DatasetDownload(store)
+
+    @router.put("/datastore/", include_in_schema=False)
+    @router.put("/datastore/image")
+    def add_image(
+        file: Annotated[UploadFile, File()], image: str | None = None, params: Params = "{}"
+    ) -> dict[str, Any]:
+        """Store a 4D file as a case."""
+        about = with_user(parsed(params))
+        with received([file], incoming, "file") as (path,):
+            return {"image": store.add_image(image or path.name.split(".")[0], str(path), about)}
+
+    @router.put("/datastore/label")
+    def save_label(
+        image: str, label: Annotated[UploadFile, File()], params: Params = "{}", tag: str = FINAL
+    ) -> dict[str, Any]:
+        """Check a label and keep it as a new version."""
+        about = with_user(parsed(params))
+        case = store.case(image)
+        with input_errors():
+            submission = Submission.parse(tag or FINAL, about)
+        with received([label], incoming, "label") as (path,):
+            version, new = store.labels.submit(case, path, submission)
+        logger.info("Label %s of case %s was submitted.", version.version, case.id)
+        record = {name: version.record.get(name) for name in ("sha256", "split", "reference", "dice_against_model")}
+        claimed_by = store.submitted(case.id, version.tag, submission.user)
+        return {"image": case.id, "label": case.id, "version": version.version, "new": new, **record, **claimed_by}
+
+    @router.get("/datastore/image")
+    def download_image(image: str) -> Any:
+        """Return the display volume of a case."""
+        return stock_datastore.download_image(image)
+
+    @router.put("/datastore/image/info")
+    def put_image_info(image: str, info: Params = "{}") -> None:
+        """Keep a client's notes on an image."""
+        store.update_image_info(image, parsed(info, "info"))
+
+    @router.put("/datastore/label/info")
+    def put_label_info(label: str, tag: str, info: Params = "{}") -> None:
+        """Keep a client's notes on a label."""
+        store.update_label_info(label, tag, parsed(info, "info"))
+
+    @router.get("/datastore/dataset")
+    def download_dataset(limit_cases: int | None = None) -> Any:
+        """Return the labeled cases as a ZIP file; for one client at a time."""
+        return dataset.answer(limit_cases)
+
+    @router.post("/activelearning/{strategy}")
+    def sample(strategy: str, params: Annotated[dict[str, Any] | None, Body()] = None) -> dict[str, Any]:
+        """Choose the next case to label."""
+        about = with_user(params or {})
+        if about.get("claim"):
+            require(Role.ANNOTATOR, "claim", "claim a case")
+        return dict(activelearning.sample(strategy, about, user_name()))
+
+    return router

@@ -1,0 +1,138 @@
+"""An inference as it is asked for: made once, where the request comes in, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monailabel.interfaces.datastore import DefaultLabelTag
+
+from server_app.cases.datastore import CaseDatastore
+from server_app.cases.uploads import order_of, whole_case
+from server_app.common.params import flag, user_of
+from server_app.errors import input_errors, refusal
+from server_app.inference.queue import Ticket
+from server_app.labels.answers import SESSION_ANSWER, Answers
+from training.cases.case import Case
+from training.cases.find import case_from_folder
+from training.errors import InputError
+from training.images.write import EXPORT_ENDINGS
+from training.modalities import REFERENCE_ORDER
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """What a client chooses.
+
+    Attributes:
+        ending: Of the labelmap's file.
+        reference: The role on whose grid the labelmap lies; ``None`` takes T1ce, or what there is instead.
+        allow_missing: Whether modalities may be missing.
+        output_maps: Whether to make maps of how certain the model was.
+        save_label: Whether to store the labelmap as a label of the case.
+        label_tag: The tag of that label.
+        user: Who asks, as far as known.
+    """
+
+    ending: str = EXPORT_ENDINGS[0]
+    reference: str | None = None
+    allow_missing: bool = False
+    output_maps: bool = False
+    save_label: bool = False
+    label_tag: str = DefaultLabelTag.ORIGINAL.value
+    user: str | None = None
+
+    @classmethod
+    def parse(cls, params: Mapping[str, Any]) -> InferenceOptions:
+        """Read a request's parameters.
+
+        Raises:
+            InputError: Naming the one that cannot be used.
+        """
+        allow_missing = flag(params, "allow_missing")
+        return cls(
+            ending=_choice(params, "result_extension", EXPORT_ENDINGS) or EXPORT_ENDINGS[0],
+            reference=_choice(params, "reference", REFERENCE_ORDER),
+            allow_missing=allow_missing,
+            output_maps=flag(params, "output_maps"),
+            save_label=params.get("save_label") in (True, "true"),
+            label_tag=str(params.get("label_tag") or DefaultLabelTag.ORIGINAL.value),
+            user=user_of(params),
+        )
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """One inference.
+
+    Attributes:
+        case: Its volumes.
+        options: What the client chose.
+        ticket: For its progress, and to cancel it.
+        answers: Where the model's answer is kept, to compare a correction with; ``None`` keeps none.
+        answer_name: The name it is kept under.
+        save_label: Whether the answer is stored as a label of the case.
+    """
+
+    case: Case
+    options: InferenceOptions = InferenceOptions()
+    ticket: Ticket = field(default_factory=Ticket)
+    answers: Answers | None = None
+    answer_name: str = SESSION_ANSWER
+    save_label: bool = False
+
+    @classmethod
+    def for_case(
+        cls, store: CaseDatastore, case_id: str, options: InferenceOptions, ticket: Ticket | None = None
+    ) -> InferenceRequest:
+        """Ask for a case of the datastore.
+
+        Raises:
+            HTTPException: 404 if there is none of that id, 422 if a label is to be stored for an incomplete one.
+        """
+        case = store.case(case_id, allow_missing=options.allow_missing)
+        if case.missing and options.save_label:
+            raise refusal(422, "save_label", f"Case {case.id} is short of modalities; it can hold no labels.")
+        return cls(case, options, ticket or Ticket(), store.labels.answers, case.id, options.save_label)
+
+
+def case_from_upload(path: Path, *, order: Sequence[str] | None = None, allow_missing: bool = False) -> Case:
+    """Make a case of what a client sent: a folder of four files, or one 4D file.
+
+    Args:
+        path: The folder or file.
+        order: The roles of a 4D file's volumes, if they are not in the Decathlon's order.
+        allow_missing: Whether modalities may be missing.
+
+    Raises:
+        InputError: If a modality is missing (and must not be) or claimed twice; names the files.
+    """
+    if not path.is_dir():
+        return whole_case(path, order, allow_missing=allow_missing)
+    try:
+        return case_from_folder(path, allow_missing=allow_missing)
+    except InputError as error:  # the folder's name is the server's own and means nothing to a client
+        raise InputError(error.message.removeprefix(f"{path}: "), field=error.field) from error
+
+
+def uploaded_case(path: Path, params: Mapping[str, Any], options: InferenceOptions) -> Case:
+    """Return what a client sent for an inference, as a case.
+
+    Raises:
+        HTTPException: 422 if it cannot be used.
+    """
+    with input_errors():
+        order = None if path.is_dir() else order_of(params)
+        return case_from_upload(path, order=order, allow_missing=options.allow_missing)
+
+
+def _choice(params: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
+    """Return one of the known values; ``None`` if none is given, or a client sends back the whole list."""
+    value = params.get(name)
+    if not value or isinstance(value, list | tuple):
+        return None
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}.", field=name)
+    return str(value)

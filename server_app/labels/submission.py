@@ -1,0 +1,98 @@
+"""A label as a client submits it: what it says of the label, checked once where the request comes in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server_app.common.params import user_of
+from training.errors import InputError
+
+#: The tag of labels that train.
+FINAL = "final"
+#: The tag of the label that came with a case.
+SOURCE = "source"
+_TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_MODEL_VERSION = re.compile(r"v\d{4,}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+#: Most characters of each text.
+_LONGEST = {"comment": 4000, "status": 100, "source": 100}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What is said of a label that is submitted.
+
+    Attributes:
+        tag: ``final`` labels train.
+        user: Who submits it.
+        comment: Free text.
+        status: The client's own word for it, as ``approved``.
+        source: Where it comes from; ``None`` leaves that to be inferred.
+        model_version: The version whose answer was corrected.
+        label_info: Names of the segments, see :mod:`server_app.labels.check`.
+        reference: The role of the volume it was drawn on.
+        allow_empty: Whether a label without any tumor is intended.
+    """
+
+    tag: str = FINAL
+    user: str | None = None
+    comment: str | None = None
+    status: str | None = None
+    source: str | None = None
+    model_version: str | None = None
+    label_info: Any = None
+    reference: str | None = None
+    allow_empty: bool = False
+
+    @classmethod
+    def parse(cls, tag: str, params: Mapping[str, Any]) -> Submission:
+        """Read a request's parameters.
+
+        Raises:
+            InputError: If the tag is not allowed, a text is not text or too long, or ``model_version`` is not an id.
+        """
+        if not _TAG.fullmatch(tag) or tag == SOURCE:
+            raise InputError(f"A label cannot have the tag {tag[:40]!r}: use letters, digits, '-', '_'.", field="tag")
+        texts = {name: _text(params.get(name), name, longest) for name, longest in _LONGEST.items()}
+        version = params.get("model_version")
+        if version is not None and not (isinstance(version, str) and _MODEL_VERSION.fullmatch(version)):
+            raise InputError(
+                f"model_version must be the id of a model version, such as v0001, not {str(version)[:40]!r}.",
+                field="model_version",
+            )
+        return cls(
+            tag=tag,
+            user=user_of(params),
+            model_version=version,
+            label_info=params.get("label_info"),
+            reference=params.get("reference"),
+            allow_empty=params.get("allow_empty") is True,
+            **texts,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return what is stored with the label; of ``label_info`` only names and numbers are kept."""
+        names = ("tag", "user", "comment", "status", "source", "model_version")
+        return {**{name: getattr(self, name) for name in names}, "label_info": _names(self.label_info)}
+
+
+def _text(value: Any, name: str, longest: int) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"{name} must be text, not {type(value).__name__}.", field=name)
+    if len(value) > longest:
+        raise InputError(f"{name} has {len(value)} characters; at most {longest} are kept. Shorten it.", field=name)
+    return _CONTROL.sub(" ", value)
+
+
+def _names(label_info: Any) -> list[Any] | None:
+    if not isinstance(label_info, list):
+        return None
+    return [
+        {name: entry[name] for name in ("name", "idx") if name in entry} if isinstance(entry, Mapping) else entry
+        for entry in label_info
+    ]
