@@ -21,7 +21,8 @@ import requests
 from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
-from server_app.disk import StoringRoute, is_disk_full
+from server_app.api.storing_route import StoringRoute
+from server_app.disk import is_disk_full
 from tests import synthetic
 from tests.server_app.conftest import (
     Server,

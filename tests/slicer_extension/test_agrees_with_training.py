@@ -40,7 +40,7 @@ def test_segmentations_are_told_from_images_alike(name):
 
 
 def test_the_labels_the_server_describes_are_those_it_works_with_and_exports(tmp_path):
-    described = LabelSet.from_info(description.of(ModelStore(tmp_path)))
+    described = LabelSet.from_info(description.describe(ModelStore(tmp_path)))
     assert described == LabelSet.from_info(INFO)
     assert [(one.value, one.key, one.name) for one in described.labels] == [(n.value, n.key, n.name) for n in LABELS]
     assert {region.key: region.values for region in described.regions} == REGIONS

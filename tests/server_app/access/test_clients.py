@@ -148,7 +148,7 @@ def test_the_panel_says_in_a_sentence_what_may_not_be_done(guarded: Guarded, tru
     with pytest.raises(NotAuthorized) as caught:
         panel(guarded, "").info()
     assert caught.value.status == 401
-    assert "asks for an access token" in caught.value.message
+    assert "needs an access token" in caught.value.message
 
 
 def test_the_panels_connection_test_names_the_token(guarded: Guarded) -> None:

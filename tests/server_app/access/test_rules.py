@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from server_app.access.rules import RULES, Trace, methods_of, rule_for
+from server_app.api.paths import ROUTES, Trace, methods_of, route_for
 from server_app.common.identity import Role
 from tests.server_app.access.conftest import Guarded
 from tests.server_app.conftest import REPOSITORY
@@ -21,7 +21,7 @@ CLOSED = {
     ("DELETE", "/scoring/"),
 }
 EXAMPLES = [
-    (method, re.sub(r"{[^}]+}", "x", rule.path), rule.role) for rule in RULES for method in rule.methods if rule.role
+    (method, re.sub(r"{[^}]+}", "x", rule.path), rule.role) for rule in ROUTES for method in rule.methods if rule.role
 ]
 
 
@@ -32,7 +32,7 @@ def operations(guarded: Guarded) -> set[tuple[str, str]]:
 
 def test_every_operation_that_the_server_describes_has_a_rule_or_is_closed_on_purpose(guarded: Guarded) -> None:
     found = operations(guarded)
-    without = {(method, path) for method, path in found if rule_for(method, path) is None}
+    without = {(method, path) for method, path in found if route_for(method, path) is None}
     assert without == CLOSED & found
     assert len(found) > 40
 
@@ -91,15 +91,15 @@ def test_a_path_without_its_last_slash_is_redirected_for_those_who_may(guarded: 
 
 
 def test_every_rule_that_stores_something_is_written_to_the_audit_log() -> None:
-    stores = {rule.path for rule in RULES if rule.role and rule.role >= Role.ANNOTATOR and rule.methods != ("GET",)}
-    assert stores == {rule.path for rule in RULES if rule.trace is Trace.CHANGE}
+    stores = {rule.path for rule in ROUTES if rule.role and rule.role >= Role.ANNOTATOR and rule.methods != ("GET",)}
+    assert stores == {rule.path for rule in ROUTES if rule.trace is Trace.CHANGE}
 
 
 def documented_table() -> str:
-    """The table of :data:`RULES`, as docs/access.md has it."""
+    """The table of :data:`ROUTES`, as docs/access.md has it."""
     lines = ["| Route | Takes | Audit log |", "|---|---|---|"]
     kept = {Trace.NONE: "refusals", Trace.READ: "one line", Trace.CHANGE: "before and after"}
-    for rule in RULES:
+    for rule in ROUTES:
         role = rule.role.title if rule.role else "nothing"
         lines.append(f"| `{', '.join(rule.methods)} {rule.path}` | {role} | {kept[rule.trace]} |")
     return "\n".join(lines)
@@ -110,6 +110,6 @@ def test_the_documentation_shows_the_table() -> None:
 
 
 def test_the_table_has_one_rule_for_each_method_of_a_path() -> None:
-    keys = [(method, rule.path) for rule in RULES for method in rule.methods]
+    keys = [(method, rule.path) for rule in ROUTES for method in rule.methods]
     assert len(keys) == len(set(keys))
     assert methods_of("/nowhere") == []

@@ -15,7 +15,7 @@ from monailabel.endpoints import activelearning, datastore, infer, model, sessio
 from monailabel.endpoints.user.auth import RBAC
 from starlette.routing import Match
 
-from server_app.access.rules import RULES
+from server_app.api.paths import ROUTES
 from server_app.app import TumorLoopApp
 from tests.server_app.conftest import CASES, Server, voxels
 
@@ -72,7 +72,7 @@ def roles_of(route: APIRoute) -> list[Any]:
 
 def test_no_route_works_on_files_in_the_event_loop(routes: list[Any]) -> None:
     left, seen = set(), 0
-    for rule in RULES:
+    for rule in ROUTES:
         for method in rule.methods:
             route = serving_route(routes, method, rule.path)
             seen += route is not None

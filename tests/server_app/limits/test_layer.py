@@ -42,7 +42,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(small: Smal
 def test_a_body_that_is_too_large_without_saying_so_is_refused(small: Small) -> None:
     before = list(small.seen)
     found = detail(requests.put(small.url + "/session/", data=chunks(2**16, 17), timeout=10), 413)
-    assert found == {"field": "body", "message": "The request is larger than 1 MiB, which is the most here."}
+    assert found == {"field": "body", "message": "The request is larger than 1 MiB, the maximum here."}
     assert small.seen == before
 
 

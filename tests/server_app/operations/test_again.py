@@ -67,7 +67,7 @@ def played(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
 
 def test_one_that_comes_to_its_own_end_is_not_started_again(played: Any) -> None:
-    for code in (0, 1, retrain.UNUSABLE, DISK_FULL):
+    for code in (0, 1, DISK_FULL):
         assert (played((3, code))[0], len(played((3, code))[1])) == (code, 1)
 
 
@@ -80,7 +80,7 @@ def test_one_that_is_killed_after_an_epoch_goes_on_with_the_same_batches(played:
     assert code == 0
     assert [job.batch_size for job in jobs] == [None, 4, 4]
     assert len(jobs[2].notes) == 2
-    assert "went on after epoch 5" in jobs[2].notes[1]
+    assert "continued after epoch 5" in jobs[2].notes[1]
 
 
 def test_one_that_is_killed_before_it_gets_anywhere_gets_smaller_batches_and_is_given_up_at_last(played: Any) -> None:
@@ -94,7 +94,7 @@ def test_only_a_new_epoch_counts_as_getting_somewhere(played: Any) -> None:
     code, jobs = played((3, KILLED), (0, KILLED), (3, KILLED), (2, KILLED))
     assert code == KILLED
     assert len(jobs) == 4
-    assert "went on after epoch 3" in jobs[3].notes[-1]
+    assert "continued after epoch 3" in jobs[3].notes[-1]
 
 
 # === The progress file ===
@@ -145,7 +145,7 @@ def test_an_unfinished_training_is_recalled_exactly(workspace: Workspace, traini
     assert after.digest() == before.digest()
     assert (after.split, after.label, after.case.patient) == (before.split, before.label, before.case.patient)
     assert after.case.sources == before.case.sources
-    file.stop()
+    file.mark_stopped()
     assert file.load() == replace(found, stopped=True)
 
 
@@ -176,7 +176,7 @@ def task(workspace: Workspace, tiny_model: Path) -> Retraining:
 def test_a_training_that_starts_from_a_version_that_is_not_served_any_more_cannot_go_on(
     task: Retraining, workspace: Workspace, training: Unfinished
 ) -> None:
-    with pytest.raises(InputError, match="no training that could go on"):
+    with pytest.raises(InputError, match="no training to continue"):
         task.training_to_resume()
     UnfinishedFile(workspace.unfinished_file).save(training)
     with pytest.raises(InputError, match="started from v0001, but v0000 is served"):

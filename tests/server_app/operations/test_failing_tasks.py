@@ -120,11 +120,11 @@ def test_a_process_that_ends_by_itself_does_not_keep_the_server_from_ending_in_o
         raise psutil.NoSuchProcess(1)
 
     monkeypatch.setattr(AsyncTask, "stop", staticmethod(gone))
-    app.record.begin()
+    app.services.record.begin()
     app.close()
     assert set(asked) == {"train", "batch_infer"}
-    assert app.record._read()["ended"]
-    assert app.trainings.stop() is None
+    assert app.services.record._read()["ended"]
+    assert app.services.trainings.stop() is None
 
 
 def test_whatever_fails_at_the_end_the_rest_is_done(app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +134,9 @@ def test_whatever_fails_at_the_end_the_rest_is_done(app: TumorLoopApp, monkeypat
         raise RuntimeError("no")
 
     monkeypatch.setattr(AsyncTask, "stop", staticmethod(fail))
-    monkeypatch.setattr(app.worker, "close", lambda: closed.append("worker"))
-    app.record.begin()
+    monkeypatch.setattr(app.services.worker, "close", lambda: closed.append("worker"))
+    app.services.record.begin()
     with pytest.raises(RuntimeError, match="no"):
         app.close()
     assert closed == ["worker"]
-    assert app.record._read()["ended"]
+    assert app.services.record._read()["ended"]

@@ -54,7 +54,7 @@ def test_a_training_that_is_killed_goes_on_from_its_last_epoch_by_itself(server:
     assert stats["run"] == run
     assert stats["pid"] == pid
     assert [record["epoch"] for record in stats["history"]] == list(range(1, len(stats["history"]) + 1))
-    assert any("was killed; it went on after epoch" in note for note in stats["notes"])
+    assert any("was killed; it continued after epoch" in note for note in stats["notes"])
     assert server.get("/train/")["status"] == "RUNNING"
 
 
@@ -114,7 +114,7 @@ def test_after_the_server_itself_was_killed_the_next_one_tells_and_the_training_
         assert "not shut down in order" in again.get("/info/")["server"]["accident"]
         eventually(lambda: again.stats()["epoch"] > before, seconds=300)
         assert again.stats()["history"][0]["epoch"] == 1
-        assert any("cut off" in note for note in again.stats()["notes"])
+        assert any("interrupted" in note for note in again.stats()["notes"])
         assert again.request("DELETE", "/train/").status_code == 200
 
 

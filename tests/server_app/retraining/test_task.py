@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server_app.retraining.progress import ProgressWriter, read_progress
+from server_app.retraining.progress import Failure, ProgressWriter, read_progress
 from server_app.retraining.task import Retraining
 from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
@@ -57,7 +57,7 @@ def test_live_numbers_have_the_keys_stock_clients_read(task: Retraining, workspa
     assert stats["eval"]["mean"] == 0.4
     assert stats["eta"] == 34.6
     assert stats["pid"] == os.getpid()
-    writer.failed("no memory")
+    writer.failed(Failure.ERROR, "no memory")
     assert (task.stats()["state"], task.stats()["message"]) == ("failed", "no memory")
 
 

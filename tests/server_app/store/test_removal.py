@@ -16,6 +16,7 @@ from server_app.cases.datastore import CaseDatastore
 from server_app.common import removal_lock as presence
 from server_app.common.removal_lock import stamp_of, while_present
 from server_app.inference.maps import MapStore
+from server_app.inference.request import InferenceOptions, InferenceRequest
 from server_app.inference.results import Results
 from server_app.inference.task import GliomaSegmentation
 from server_app.integrity.recovery import recover
@@ -151,10 +152,11 @@ class Computes:
 def test_an_answer_to_a_case_that_was_removed_meanwhile_is_kept_nowhere(place: Place) -> None:
     store = place.open()
     worker: Any = Computes(place, lambda: store.remove_image(UPLOAD))
-    task = GliomaSegmentation(worker, place.workspace, MapStore(place.workspace.maps), Results(None))
+    maps = MapStore(place.workspace.maps)
+    task = GliomaSegmentation(worker, place.workspace, maps, Results(None), store.labels)
     answer = store.labels.answers.path(UPLOAD)
     with pytest.raises(HTTPException) as caught:
-        task({"case": store.case(UPLOAD), "image": "", "answer": answer})
+        task(InferenceRequest.for_case(store, UPLOAD, InferenceOptions()))
     assert caught.value.status_code == 404
     assert not answer.parent.exists()
     assert list(place.workspace.incoming.iterdir()) == []
