@@ -10,11 +10,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def _prefer_our_training() -> None:
-    """Put our folder first on the path where another distribution's ``training`` package would be imported.
+    """Put our folder first on the path if another distribution's ``training`` package would be imported.
 
-    sam2, which MONAI Label depends on, installs a top-level package of that name into site-packages, and it wins
-    over an editable install unless Python was started in our folder. ``make setup`` removes sam2, which TumorLoop
-    never uses; this guard is for environments that were set up otherwise.
+    sam2, a dependency of MONAI Label, installs a top-level package of that name into site-packages, which takes
+    precedence over an editable install unless Python was started in our folder. ``make setup`` removes sam2, which
+    TumorLoop never uses; this is for environments that were set up in other ways.
     """
     spec = find_spec("training")
     if spec is None or spec.origin is None or Path(spec.origin).resolve().parent != _ROOT / "training":

@@ -1,7 +1,7 @@
-"""``python -m server_app``: serves a folder of cases, and what else is done to a server from a command line.
+"""``python -m server_app``: the command line of the server.
 
-``python -m server_app --studies DIR`` is ``python -m server_app serve --studies DIR``: where no command is named, it is
-``serve``. A command is a function in a module of its own; it is added to :data:`commands` here.
+``python -m server_app --studies DIR`` is short for ``python -m server_app serve --studies DIR``. A command is a
+function in a module of its own, added to :data:`commands` here.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _DEFAULT = "serve"
 
 
 class _ServeByDefault(TyperGroup):
-    """Takes options without a command for those of ``serve``."""
+    """Treats options without a command as those of ``serve``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command's name before its options."""
+        """Insert the name of the command before its options."""
         if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
@@ -38,7 +38,7 @@ commands.add_typer(users, name="users")
 
 @commands.callback()
 def describe() -> None:
-    """Serve the cases of a folder; look after its users and its files. Options without a command are those of serve."""
+    """Serve a folder of cases; manage its users and check its files. The default command is serve."""
 
 
 def main() -> None:

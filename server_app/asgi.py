@@ -1,10 +1,10 @@
-"""The app that is served: MONAI Label's, behind layers of our own.
+"""The app that is served: MONAI Label's, inside middleware of ours.
 
-``python -m server_app`` serves :data:`app`. MONAI Label's own command serves MONAI Label's app, unless it is told to
-serve this one (``--uvicorn_app server_app.asgi:app``); then the layers are put inside that, by :func:`surround`.
+``python -m server_app`` serves :data:`app`. MONAI Label's own command serves MONAI Label's app, unless it is started
+with ``--uvicorn_app server_app.asgi:app``; then :func:`surround` puts the middleware inside that app.
 
-A layer is an ASGI middleware that knows nothing of the others. Requests pass them from the first of :func:`layers` to
-the last; what must happen whatever the others decide comes first.
+Each ASGI middleware is independent of the others. Requests pass them in the order of :func:`middleware`; whatever must
+happen regardless of the others comes first.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
-#: Makes a layer around an app.
-Layer = Callable[["ASGIApp"], "ASGIApp"]
+#: Wraps an app.
+Middleware = Callable[["ASGIApp"], "ASGIApp"]
 
 
-def layers() -> list[Layer]:
-    """Return the layers, outermost first."""
+def middleware() -> list[Middleware]:
+    """Return the middleware, outermost first."""
     from server_app.access.setup import access
     from server_app.common.request_id import request_ids
     from server_app.limits.middleware import limits
@@ -31,30 +31,30 @@ def layers() -> list[Layer]:
 
 
 def build() -> ASGIApp:
-    """Return MONAI Label's app inside all layers."""
+    """Return MONAI Label's app inside all middleware."""
     from monailabel.app import app as inner
 
     return _wrapped(inner)
 
 
 def surround(web: Starlette) -> None:
-    """Put the layers inside an app that is being served, unless they are around it already.
+    """Put the middleware inside an app that is being served, unless it is around it already.
 
     Args:
-        web: MONAI Label's app, at its start: its own layers have been made, and no request has come yet.
+        web: MONAI Label's app at startup: its own middleware has been built, and there was no request yet.
     """
     if "app" not in globals():
         web.middleware_stack = _wrapped(web.middleware_stack or web.build_middleware_stack())
 
 
 def _wrapped(app: ASGIApp) -> ASGIApp:
-    for layer in reversed(layers()):
-        app = layer(app)
+    for wrap in reversed(middleware()):
+        app = wrap(app)
     return app
 
 
 def __getattr__(name: str) -> ASGIApp:
-    """Build ``app`` when it is first asked for: importing this module alone loads nothing."""
+    """Build ``app`` on first access: importing this module alone loads nothing."""
     if name != "app":
         raise AttributeError(name)
     globals()["app"] = build()

@@ -1,8 +1,8 @@
-"""From what went wrong to an HTTP answer: the one place where errors get their status.
+"""From errors to HTTP responses.
 
-Every refusal of the server has the same form, ``{"detail": {"field": ..., "message": ...}}``: 422 for input that
-cannot be used, 404 for a name that nobody knows, 409 for a conflict with what is stored, 503 when the inference
-process died. MONAI Label's own endpoints let these exceptions through.
+Every refusal has the same form, ``{"detail": {"field": ..., "message": ...}}``: 422 for input that cannot be used, 404
+for an unknown name, 409 for a conflict with what is stored, 503 if the inference process died. MONAI Label's own
+endpoints pass these exceptions on.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from fastapi import HTTPException
 
 from training.errors import InputError
 
-#: An absolute path up to its last part: what a message must not tell of the server's disk.
+#: An absolute path without its last part, which a message must not reveal.
 _FOLDERS = re.compile(r"(?<![\w/.])(?:/[^\s/:'\"]+)+/(?=[^\s/])")
 
 
 def refusal(status: int, field: str, message: str) -> HTTPException:
-    """Build the answer to a request that is refused."""
+    """Build the response to a request that is refused."""
     return HTTPException(status, detail={"field": field, "message": without_folders(message)})
 
 
 def without_folders(message: str) -> str:
-    """Return a message in which only the last parts of the server's paths are left."""
+    """Return a message in which the server's paths are reduced to their last parts."""
     return _FOLDERS.sub("", message)
 
 
 def unknown(field: str, message: str) -> HTTPException:
-    """Build the answer to a request that names something which does not exist."""
+    """Build the response to a request that names something that does not exist."""
     return refusal(404, field, message)
 
 

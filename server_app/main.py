@@ -1,4 +1,4 @@
-"""Where MONAI Label finds the app: ``python -m monailabel.main start_server --app server_app --studies DIR``.
+"""The entry point of MONAI Label: ``python -m monailabel.main start_server --app server_app --studies DIR``.
 
 MONAI Label loads this file by its path, so the package may not be importable yet.
 """

@@ -1,4 +1,4 @@
-"""What the person who starts the server can set: ``--conf name value`` of MONAI Label."""
+"""The settings of a server: ``--conf name value`` of MONAI Label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training.errors import InputError
 from training.models.store import BUNDLED_MODEL
 from training.retraining.retrain import RetrainConfig
 
-#: What clients of MONAI Label send along with a training's settings; accepted and not used.
+#: What MONAI Label's clients send along with the settings of a training; ignored.
 STOCK_KEYS = frozenset(
     {
         *("client_id", "user", "name", "model", "comment", "run"),
@@ -28,19 +28,20 @@ class Limits(BaseModel):
     """The limits of one server, with defaults for a hospital department; ``--conf max_upload_mb=4096`` sets one.
 
     Attributes:
-        max_upload_mb: MiB that the files of one request may take.
+        max_upload_mb: MiB of the files of one request.
         max_body_kb: KiB of any other body.
-        max_voxels: Voxels of a file that is sent, all its volumes together, after decompression.
-        min_free_mb: MiB that must stay free on the workspace's disk when volumes are sent; what is left is for labels.
-        max_requests: Requests under way at once, those that wait for an inference among them; three of four at the most
-            may be such slow ones.
-        max_connections: Connections open at once.
-        max_connections_per_client: Connections open at once from one address; 0 for no limit of its own. Behind a
-            reverse proxy all come from one address.
-        header_seconds: Until the head of a request must be complete, from its first byte or the connection's begin.
-        body_seconds: The server waits so long for a body in all, and longer only as the body grows.
-        slowest_kb: By so many KiB a second it must grow after that.
-        reply_seconds: Until a client must take the next part of a reply.
+        max_voxels: Voxels of an uploaded file, all its volumes together, after decompression.
+        min_free_mb: MiB that must stay free on the workspace's disk when volumes are uploaded; they are for labels.
+        max_requests: Concurrent requests, including those that wait for an inference; at most three quarters of them
+            may be slow ones.
+        max_connections: Open connections.
+        max_connections_per_client: Open connections from one address; 0 for no limit. Behind a reverse proxy all
+            connections come from one address.
+        header_seconds: Until the head of a request must be complete, from its first byte or the start of the
+            connection.
+        body_seconds: How long the server waits for a body that does not grow.
+        slowest_kb: KiB per second by which it must grow after that.
+        reply_seconds: Until a client must have accepted the next part of a response.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +60,7 @@ class Limits(BaseModel):
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, object]) -> Limits:
-        """Read MONAI Label's configuration; other names are passed over.
+        """Read MONAI Label's configuration; other names are ignored.
 
         Raises:
             ValidationError: If a value cannot be used.
@@ -80,7 +81,7 @@ class Limits(BaseModel):
 
     @property
     def min_free_bytes(self) -> float:
-        """Bytes that must stay free on the workspace's disk when volumes are sent."""
+        """Bytes that must stay free on the workspace's disk when volumes are uploaded."""
         return self.min_free_mb * 2**20
 
     @property
@@ -93,18 +94,18 @@ class ServerSettings(BaseModel):
     """Settings of one server.
 
     Attributes:
-        workspace: Where everything is written; ``None`` takes the default.
-        model: Folder of the model to start with.
-        source_labels: Whether labels that lie beside the studies' images count as labeled and train.
+        workspace: Where everything is written; ``None`` is the default.
+        model: Folder of the initial model.
+        source_labels: Whether cases with a label beside their images count as labeled, and train.
         warm_up: Load the network when the server starts, not at the first request.
-        reuse_results: Answer the same question with the result of the inference that computed it.
-        stall_seconds: A training that gives no sign of life for so long counts as stalled.
-        resume_trainings: Go on with a training that was cut off when the server starts again.
-        require_token: Ask programs on this machine for a token even while there are no users.
-        follow_links: Read cases that links in the studies folder lead to, wherever they lie.
-        limits: How much is too much.
-        claim_minutes: How long a case stays claimed by whoever claimed it, unless they say otherwise.
-        retrain: Defaults of the trainings.
+        reuse_results: Answer a repeated question with the earlier result.
+        stall_seconds: A training that has not reported for so long counts as stalled.
+        resume_trainings: Continue an interrupted training when the server starts.
+        require_token: Require a token from programs on this machine even if there are no users.
+        follow_links: Read cases that links in the studies folder point to, wherever they are.
+        limits: Of requests.
+        claim_minutes: How long a case stays claimed by default.
+        retrain: Defaults of trainings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -127,7 +128,7 @@ class ServerSettings(BaseModel):
         """Read MONAI Label's configuration; a name of :class:`RetrainConfig` sets that default.
 
         Raises:
-            InputError: If a value cannot be used; names of other programs are passed over.
+            InputError: If a value cannot be used; other programs' names are ignored.
         """
         own = {name: conf[name] for name in cls.model_fields if name not in ("limits", "retrain") and name in conf}
         training = {name: value for name, value in conf.items() if name in RetrainConfig.model_fields}
@@ -141,12 +142,12 @@ def training_settings(defaults: RetrainConfig, request: Mapping[str, Any], train
     """Read the settings of one training from a request.
 
     Args:
-        defaults: For what the request leaves out.
+        defaults: For settings that the request leaves out.
         request: Settings by name, or under the trainer's name, as the MONAI Label panel sends them.
         trainer: The name of the trainer.
 
     Raises:
-        InputError: If a value cannot be used or a name is not known; ``field`` is the name.
+        InputError: If a value cannot be used or a name is unknown; ``field`` is the name.
     """
     nested = request.get(trainer)
     given = {name: value for name, value in request.items() if name not in STOCK_KEYS and name != trainer}

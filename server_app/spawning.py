@@ -1,8 +1,8 @@
-"""Starting Python processes that stay light.
+"""Starting Python processes with few imports, and ending them together.
 
 A spawned child imports its parent's ``__main__`` again. Ours is MONAI Label, which imports torch: seconds, hundreds
 of megabytes, and a second tensor library in the process that computes with TensorFlow. So ``__main__`` is hidden
-while a child is started. A child must also not outlive its parent, whatever ended it.
+while a child is started. A child must also not outlive its parent, however that ended.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def hidden_main() -> Iterator[None]:
 
 
 def close_before_signals(close: Callable[[], None]) -> None:
-    """Call ``close`` when the process is asked to end, before the web server hears of it.
+    """Call ``close`` when the process receives a signal to end, before the web server handles it.
 
-    The web server raises the signal again when it is done, and with that the process is gone, without any cleaning
-    up of Python's. Must be called from the main thread, after the web server has set its own handlers.
+    The web server raises the signal again when it is done, which ends the process without Python's usual cleanup. Must
+    be called from the main thread, after the web server has set its own handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -60,7 +60,7 @@ def close_before_signals(close: Callable[[], None]) -> None:
 
 
 def is_alive(record: Mapping[str, Any]) -> bool:
-    """Tell whether the process lives that a record names by ``pid`` and ``process_started`` (seconds since 1970)."""
+    """Return whether a process is running that a record names by ``pid`` and ``process_started`` (Unix time)."""
     try:
         process = psutil.Process(int(record["pid"]))
         same = abs(process.create_time() - float(record["process_started"])) < 1.0
@@ -70,7 +70,7 @@ def is_alive(record: Mapping[str, Any]) -> bool:
 
 
 def end_with_parent() -> None:
-    """End this process, and with it its own children, when the process that started it is gone."""
+    """End this process, and so its own children, when the process that started it is gone."""
     parent = psutil.Process().parent()
 
     def follow() -> None:
@@ -82,13 +82,11 @@ def end_with_parent() -> None:
 
 
 def init_child(niceness: int = 0, oom_score: int = 0) -> None:
-    """Prepare a child process: Ctrl-C is the parent's business, and the child ends when the parent does.
+    """Prepare a child process: it ignores Ctrl-C, which the parent handles, and ends when the parent does.
 
     Args:
-        niceness: How far it stands back behind other processes where processors are short. Those that compute stand
-            back behind the one that answers.
-        oom_score: 0 to 1000; of several processes the system ends the one with the highest first where memory runs
-            out. Linux only.
+        niceness: Lowers its priority: processes that compute must not slow down the one that answers requests.
+        oom_score: 0 to 1000; if memory runs out, the system kills the process with the highest one first. Linux only.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):

@@ -1,12 +1,12 @@
-"""The audit log: who did what, one JSON object a line, appended and never changed.
+"""The audit log: who did what, one JSON object per line, appended and never changed.
 
-``audit/2026-11.jsonl`` and so on, readable by the server's user alone. A line says ``time``, ``request`` (its id),
-``user``, ``role``, ``method``, ``route`` (the form of the path, not the path itself, whose names could be a patient's),
-``event`` (``begin``, ``end`` or ``refused``), ``status`` and what :func:`note` was told: the case's id, versions,
-hashes. Neither a token nor a file name nor a parameter gets in.
+``audit/2026-11.jsonl`` and so on, readable only by the server's user. A line has ``time``, ``request`` (its id),
+``user``, ``role``, ``method``, ``route`` (the route's template, since a path could contain a patient's name), ``event``
+(``begin``, ``end`` or ``refused``), ``status`` and the facts passed to :func:`server_app.common.request_notes.note`:
+the case's id, versions, hashes. It never contains a token, a file name or a parameter.
 
-A change has a ``begin`` line on the disk before it happens and an ``end`` line before the client hears of it: after a
-loss of power a ``begin`` without an ``end`` names what to look at. Several processes may append.
+A change has a ``begin`` line on the disk before it happens and an ``end`` line before the client gets the response:
+after a power failure, a ``begin`` without an ``end`` shows what to check. Several processes may append.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from training.atomic import fsync_folder
 
-#: The most refusals of unknown senders that are written in a minute, so that nobody can fill the disk by knocking.
+#: Most refusals of unknown senders that are logged per minute, so that nobody can fill the disk with them.
 MAX_REFUSALS = 100
 
 
@@ -29,7 +29,7 @@ class AuditLog:
     """Appends lines to the month's file. Safe for threads and processes.
 
     Args:
-        folder: Of the log.
+        folder: Holds the log.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,8 +41,8 @@ class AuditLog:
         """Append a line.
 
         Args:
-            entry: Its facts; the time is added.
-            durable: Return only when it is safe on the disk.
+            entry: Its content; the time is added.
+            durable: Whether to return only when it is on the disk.
 
         Raises:
             OSError: If it cannot be written.
@@ -54,7 +54,7 @@ class AuditLog:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            with self._lock:  # not while waiting for the disk: several lines may wait for it together
+            with self._lock:  # not held during fsync, so that several lines can share it
                 _append(descriptor, line.encode())
             if durable:
                 os.fsync(descriptor)
@@ -64,7 +64,8 @@ class AuditLog:
             fsync_folder(self._folder)
 
     def append_refusal(self, entry: dict[str, Any]) -> None:
-        """Append a line about an unknown sender, unless there are too many; the next one written tells how many.
+        """Append a line about an unknown sender, unless there are too many; a later line has the number of those left
+        out.
 
         Raises:
             OSError: If it cannot be written.
@@ -81,7 +82,7 @@ class AuditLog:
 
 
 def _append(descriptor: int, line: bytes) -> None:
-    """Write a line in one piece; if the last one is torn (loss of power, full disk), begin a new one."""
+    """Write a line at once; if the last one is incomplete (power failure, full disk), start a new one."""
     size = os.fstat(descriptor).st_size
     torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
     content = b"\n" + line if torn else line

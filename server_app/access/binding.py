@@ -1,4 +1,4 @@
-"""What must hold before the server listens: no way in from elsewhere without a token, and TLS files that work."""
+"""Checks before the server listens: access from other machines requires users, and the TLS files must work."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from training.errors import InputError
 
 
 def tokens_required(host: str, users: Users, *, required: bool, oidc: bool) -> bool:
-    """Tell whether the server asks everybody for a token.
+    """Return whether the server requires a token from everybody.
 
     Args:
         host: Address it listens on.
-        users: Those who have tokens.
-        required: Whether it was told to.
-        oidc: Whether MONAI Label's own OIDC setting takes care of that.
+        users: Who has a token.
+        required: Whether the settings say so.
+        oidc: Whether MONAI Label's own OIDC setting is used instead.
 
     Raises:
-        InputError: If it must, and has no users.
+        InputError: If it does, and has no users.
     """
     if oidc or (is_loopback(host) and not required):
         return False
     if not users.active():
-        where = "to be told to ask for tokens" if is_loopback(host) else f"to listen on {host}, where others reach it,"
+        where = "to require tokens" if is_loopback(host) else f"to listen on {host}, where other machines reach it,"
         raise InputError(
             f"The server needs users {where} and has none. Add one first:\n  {ADVICE}\n"
-            "or leave out --host, so that only programs on this machine reach it.",
+            "or leave out --host, so that only programs on this machine can reach it.",
             field="host",
         )
     return True
 
 
 def check_tls(cert: Path | None, key: Path | None) -> None:
-    """Check that the certificate and its key can be used; both or neither must be given.
+    """Check the certificate and its key; both or neither must be given.
 
     Raises:
-        InputError: If not.
+        InputError: If they cannot be used.
     """
     if cert is None and key is None:
         return
@@ -59,5 +59,5 @@ def check_tls(cert: Path | None, key: Path | None) -> None:
 
 
 def _no_password() -> str:
-    """Answer OpenSSL, which would ask on the terminal."""
+    """Return no password; OpenSSL would otherwise ask for one on the terminal."""
     return ""

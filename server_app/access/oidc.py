@@ -1,7 +1,7 @@
-"""MONAI Label's own OIDC setting (``MONAI_LABEL_AUTH_ENABLE``), behind our layer.
+"""MONAI Label's own OIDC setting (``MONAI_LABEL_AUTH_ENABLE``), behind our middleware.
 
-MONAI Label 0.8.5 calls PyJWT without saying which algorithms it takes, which PyJWT 2 refuses: nobody gets in. So the
-token is read here, with algorithms that need the realm's private key, and MONAI Label's endpoints are handed the same
+MONAI Label 0.8.5 calls PyJWT without a list of algorithms, which PyJWT 2 refuses, so no token would be accepted. So the
+token is decoded here, with algorithms that need the realm's private key, and MONAI Label's endpoints get the same
 function (see :mod:`server_app.access.setup`).
 """
 
@@ -18,17 +18,17 @@ _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 
 
 def is_enabled() -> bool:
-    """Tell whether the setting is on."""
+    """Return whether the setting is on."""
     from monailabel.config import settings
 
     return bool(settings.MONAI_LABEL_AUTH_ENABLE)
 
 
 def identify(token: str) -> Identity | None:
-    """Return whose token it is; ``None`` if it is not the realm's, has ended, or names no role of ours. May block.
+    """Return whose token it is; ``None`` if it is not the realm's, has expired, or has none of our roles. May block.
 
     Raises:
-        HTTPException: 503 if the realm does not tell its key.
+        HTTPException: 503 if the realm's key is not available.
     """
     from jwt import InvalidTokenError, PyJWTError
     from requests import RequestException
@@ -38,14 +38,14 @@ def identify(token: str) -> Identity | None:
     except InvalidTokenError:
         return None
     except (RequestException, PyJWTError, KeyError, ValueError) as error:
-        logger.error("The OIDC realm's key cannot be had: %s", error)
-        raise refusal(503, "token", "The server that knows the users cannot be asked. Try again later.") from error
+        logger.error("The OIDC realm's key is not available: %s", error)
+        raise refusal(503, "token", "The identity server does not answer. Try again later.") from error
     role = role_of(user.roles)
     return Identity(user.username, role, tokens=True) if role is not None and user.username else None
 
 
 def role_of(roles: list[str]) -> Role | None:
-    """Return the greatest of our roles that MONAI Label's stand for; ``None`` for none."""
+    """Return the highest of our roles that MONAI Label's roles correspond to; ``None`` for none."""
     from monailabel.config import settings
 
     meaning = {
@@ -61,7 +61,7 @@ def user_of(token: str) -> Any:
     """Return MONAI Label's ``User`` of a token.
 
     Raises:
-        jwt.InvalidTokenError: If it is not the realm's, or has ended.
+        jwt.InvalidTokenError: If it is not the realm's, or has expired.
     """
     import jwt
     from monailabel.config import settings

@@ -1,4 +1,4 @@
-"""Tokens out of log lines, whoever writes them and whatever they came in with."""
+"""Removing tokens from log lines, whichever library writes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from server_app.access.users import PREFIX
 
-#: Our tokens, signed ones (JWT), and whatever follows the word.
+#: Our tokens, signed ones (JWT), and whatever follows ``Bearer``.
 _SECRET = re.compile(
     rf"{PREFIX}[0-9a-f]{{8,}}_[\w-]+|\beyJ[\w-]{{8,}}\.[\w-]+\.[\w-]*|(?<=\bBearer )\S+|(?<=\bbearer )\S+"
 )
@@ -16,10 +16,10 @@ _HIDDEN = "[token]"
 
 
 class TokenFilter(logging.Filter):
-    """Replaces tokens in a record's message, arguments and traceback; belongs to every handler."""
+    """Replaces tokens in a record's message, arguments and traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record; let it through."""
+        """Change the record; it is always logged."""
         record.msg = redacted(record.msg)
         if isinstance(record.args, tuple):
             record.args = tuple(redacted(value) for value in record.args)
@@ -31,7 +31,7 @@ class TokenFilter(logging.Filter):
 
 
 def redacted(value: Any) -> Any:
-    """Return a text without tokens, and anything else as it is, unless its text holds one."""
+    """Return a value without tokens: a text with them replaced; anything else as text if that contains one."""
     if isinstance(value, str):
         return _SECRET.sub(_HIDDEN, value)
     if value is None or isinstance(value, int | float):
@@ -41,7 +41,7 @@ def redacted(value: Any) -> Any:
 
 
 def hide_tokens() -> None:
-    """Let every handler that there is filter tokens; logging must have been set up before."""
+    """Add the filter to every handler; logging must have been configured before."""
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         if not any(isinstance(found, TokenFilter) for found in handler.filters):

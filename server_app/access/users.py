@@ -1,8 +1,8 @@
 """The users of one server: names, roles and salted hashes of their tokens, in one file of the workspace.
 
-The file is read again whenever it changes, so that adding and revoking need no restart; while it cannot be read, nobody
-is let in. A token is 256 bits from the operating system's generator, so one round of SHA-256 with a salt protects it
-as well as a slow hash would a password, and may be computed for every request.
+The file is read again whenever it changes, so adding and revoking users needs no restart; while it cannot be read,
+nobody has access. A token is 256 bits from the operating system's generator, so one round of SHA-256 with a salt
+protects it as well as a slow hash protects a password, and is fast enough for every request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from server_app.common.identity import ROLES, Identity, Role
 from training.atomic import write_with
 from training.errors import InputError
 
-#: What every token begins with, so that a scanner for leaked secrets can know it.
+#: The prefix of every token, by which a scanner for leaked secrets can recognize it.
 PREFIX = "tumorloop_"
 _TOKEN = re.compile(PREFIX + r"([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -45,7 +45,7 @@ class User:
         salt: Hexadecimal.
         hash: SHA-256 of the salt and the token, hexadecimal.
         created: When, in UTC (ISO 8601).
-        expires: When the token ends; empty for never.
+        expires: When the token expires; empty for never.
         revoked: When it was revoked; empty if it was not.
     """
 
@@ -91,7 +91,7 @@ class Users:
             return list(self._seen[1])
 
     def active(self) -> list[User]:
-        """Return the users who are let in."""
+        """Return the users whose tokens are valid."""
         return [user for user in self.all() if user.state == "active"]
 
     def add(self, name: str, role: Role, *, days: int | None = None) -> str:
@@ -100,13 +100,13 @@ class Users:
         Args:
             name: Letters, digits, ``.``, ``_``, ``@`` and ``-``.
             role: What the user may do.
-            days: After which the token ends; ``None`` for never.
+            days: After which the token expires; ``None`` for never.
 
         Returns:
-            The token. It is nowhere else.
+            The token, which is not stored.
 
         Raises:
-            InputError: If the name cannot be one, or is taken.
+            InputError: If the name is not allowed or taken.
         """
         if not _NAME.fullmatch(name):
             message = f"{name[:80]!r} cannot be a user's name: use letters, digits, '.', '_', '@' and '-'."
@@ -117,12 +117,12 @@ class Users:
         user = User(name, role.title, key, salt, _hash(salt, token), _now().isoformat(), expires)
         with self._changing() as users:
             if any(other.name.casefold() == name.casefold() and not other.revoked for other in users):
-                raise InputError(f"There is a user {name} already. Revoke that one's token first.", field="name")
+                raise InputError(f"There is already a user {name}. Revoke that user's token first.", field="name")
             self._write([*users, user])
         return token
 
     def revoke(self, name: str) -> None:
-        """End a user's token, from the next request on.
+        """Revoke a user's token, from the next request on.
 
         Raises:
             InputError: If there is no such user.
@@ -135,7 +135,7 @@ class Users:
             self._write([replace(user, revoked=ended) if user in found else user for user in users])
 
     def identify(self, token: str) -> Identity | None:
-        """Return whose token it is; ``None`` for nobody's, any more or yet.
+        """Return whose token it is; ``None`` if it is unknown, expired or revoked.
 
         Raises:
             InputError: If the file cannot be read.
@@ -152,7 +152,7 @@ class Users:
 
     @contextmanager
     def _changing(self) -> Iterator[list[User]]:
-        """Hold the file against other processes, and give its entries."""
+        """Lock the file against other processes and yield its entries."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._path.with_suffix(".lock"), timeout=30, mode=0o600):
             yield self.all()
@@ -172,14 +172,14 @@ class Users:
             users = [User(**entry) for entry in content["users"]]
             if content["version"] != _VERSION or any(user.role not in ROLES for user in users):
                 raise ValueError("written by another version")
-            return [user for user in users if user.state]  # its dates can be read
+            return [user for user in users if user.state]  # raises if a date cannot be read
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> InputError:
         return InputError(
-            f"The file of users {self._path.name} cannot be read ({type(error).__name__}), so nobody is let in. "
-            "Restore it from a backup, or move it away and add the users anew.",
+            f"The file of users {self._path.name} cannot be read ({type(error).__name__}), so nobody has access. "
+            "Restore it from a backup, or move it away and add the users again.",
             field="users",
         )
 
@@ -187,7 +187,7 @@ class Users:
         content = {"version": _VERSION, "users": [asdict(user) for user in users]}
 
         def write(temporary: Path) -> None:
-            # Never readable by others, not even for a moment.
+            # Never readable by others, not even briefly.
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
                 json.dump(content, handle, indent=2)

@@ -12,7 +12,7 @@ from training.errors import InputError
 
 @contextmanager
 def exit_on_input_error() -> Iterator[None]:
-    """End the program with exit code 2 and the sentence of an :class:`InputError` inside the block."""
+    """Exit with code 2 and the message of an :class:`InputError` that is raised inside the block."""
     try:
         yield
     except InputError as error:

@@ -1,6 +1,7 @@
-"""Who sends the request that is being answered, for whatever code answers it.
+"""Who sends the current request.
 
-The layer sets it; routes, stores and MONAI Label's own endpoints run in the same context, also in a thread of the pool.
+The access middleware sets it; routes, stores and MONAI Label's own endpoints run in the same context, even in a thread
+of the pool.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from server_app.errors import refusal
 
 
 class Role(IntEnum):
-    """What a user may do; each role may do what those before it may."""
+    """What a user may do; each role includes those before it."""
 
     READER = 1
     ANNOTATOR = 2
@@ -21,11 +22,11 @@ class Role(IntEnum):
 
     @property
     def title(self) -> str:
-        """The role's name, as people write it."""
+        """The role's name in lower case."""
         return self.name.lower()
 
 
-#: The roles by their titles, in rising order.
+#: The roles by title, in ascending order.
 ROLES = {role.title: role for role in Role}
 
 
@@ -34,9 +35,9 @@ class Identity:
     """One user, as far as the server knows.
 
     Attributes:
-        name: Of the user; empty when nobody was asked.
+        name: Of the user; empty without authentication.
         role: What they may do.
-        tokens: Whether the server asked for a token.
+        tokens: Whether the server required a token.
     """
 
     name: str = ""
@@ -44,7 +45,7 @@ class Identity:
     tokens: bool = False
 
 
-#: Who uses a server that asks nobody for a name.
+#: The user of a server without authentication.
 ANONYMOUS = Identity()
 _CURRENT: ContextVar[Identity] = ContextVar("tumorloop-identity", default=ANONYMOUS)
 
@@ -55,31 +56,31 @@ def current() -> Identity:
 
 
 def set_current(identity: Identity) -> None:
-    """Set who sends the request, for the rest of the running context."""
+    """Set who sends the request, for the rest of the current context."""
     _CURRENT.set(identity)
 
 
-def require(role: Role, field: str, deed: str) -> None:
-    """Refuse what the sender's role does not allow; for what a route's rule cannot know.
+def require(role: Role, field: str, action: str) -> None:
+    """Refuse what the sender's role does not allow; for what the table of routes cannot express.
 
     Args:
-        role: The least one that may.
-        field: Of the request that asks for it.
-        deed: What may not be done, to complete the sentence "... may not".
+        role: The least one that is allowed to.
+        field: Of the request.
+        action: Completes the sentence "... may not".
 
     Raises:
         HTTPException: 403 if the role is less.
     """
     who = current()
     if who.role < role:
-        raise refusal(403, field, insufficient_role(who, role, deed))
+        raise refusal(403, field, insufficient_role(who, role, action))
 
 
-def insufficient_role(who: Identity, needed: Role, deed: str = "do this") -> str:
-    """Return the sentence for a user whose role is too small."""
+def insufficient_role(who: Identity, needed: Role, action: str = "do this") -> str:
+    """Return the message for a user whose role is not sufficient."""
     return (
-        f"{who.name} is {_a(who.role.title)} and may not {deed}: that takes {_a(needed.title)}. "
-        "Ask whoever runs the server for that role."
+        f"{who.name} is {_a(who.role.title)} and may not {action}: that takes {_a(needed.title)}. "
+        "Ask the server's administrator for that role."
     )
 
 

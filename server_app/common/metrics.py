@@ -1,7 +1,7 @@
-"""What the server counts and measures, for Prometheus.
+"""The server's metrics, for Prometheus.
 
-Counters are module-level: there is one server per process. What is better looked up than counted (the queue, the
-training, the disk) is asked for when the metrics are read, see :class:`StateCollector`.
+Counters are module-level: there is one server per process. State that is not counted (the queue, the training, the
+disk) is looked up when the metrics are read, see :class:`StateCollector`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StateCollector(Collector):
     """Gauges whose values are looked up when they are read.
 
     Args:
-        state: Returns values by name; the names are those of :data:`GAUGES`. One that is left out is not known.
+        state: Returns values by name; names are those of :data:`GAUGES`, any of which may be missing.
     """
 
     #: Name to description.

@@ -10,10 +10,10 @@ from training.errors import InputError
 
 
 def flag(params: Mapping[str, Any], name: str) -> bool:
-    """Return a yes or no of a request; no where it says nothing.
+    """Return a Boolean parameter; ``False`` if it is missing.
 
     Raises:
-        InputError: If it is something else.
+        InputError: If it is anything else.
     """
     value = params.get(name)
     if value is not None and not isinstance(value, bool):
@@ -25,6 +25,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def user_of(params: Mapping[str, Any]) -> str | None:
-    """Return who sent a request, as far as the client says."""
+    """Return who sent a request, according to the client."""
     user = params.get("client_id") or params.get("user")
     return _CONTROL.sub("", str(user))[:100] or None if user else None

@@ -1,4 +1,4 @@
-"""Where files go that cannot be used: moved aside, never deleted, each with a line that says why.
+"""The quarantine: files that cannot be used are moved there, never deleted, each with a line that says why.
 
 ``quarantine/<time>-<name>/<name>`` holds what was moved; ``quarantine/report.jsonl`` has one line for each.
 """
@@ -24,7 +24,7 @@ class Quarantine:
     """The quarantine of one workspace.
 
     Args:
-        root: Its folder, directly below the workspace; made when something is moved there.
+        root: Its folder, directly below the workspace; made when first needed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,38 +36,38 @@ class Quarantine:
         return cls(workspace / "quarantine")
 
     def set_aside(self, path: Path, why: str, done: str = "") -> Path | None:
-        """Move a file or folder aside and report it.
+        """Move a file or folder into the quarantine and report it.
 
         Args:
             path: Inside the workspace.
             why: What is wrong with it.
-            done: What takes its place, if something does.
+            done: What replaces it, if anything.
 
         Returns:
-            Where it is now; ``None`` if the disk does not let it be moved, which must not keep a server from starting.
+            Where it is now; ``None`` if it cannot be moved, which must not keep a server from starting.
         """
         try:
             make_folder(self._root)
             stamp = now().replace(":", "").replace("+0000", "Z")
-            place = Path(tempfile.mkdtemp(prefix=f"{stamp}-{path.name}-", dir=self._root)) / path.name
-            os.replace(path, place)
-            fsync_folder(place.parent)
+            target = Path(tempfile.mkdtemp(prefix=f"{stamp}-{path.name}-", dir=self._root)) / path.name
+            os.replace(path, target)
+            fsync_folder(target.parent)
             fsync_folder(path.parent)
-            self.report(path, why, done, place)
+            self.report(path, why, done, target)
         except OSError as error:
-            logger.error("%s: %s It could not be set aside: %s", self._below(path), why, error)
+            logger.error("%s: %s It could not be moved to the quarantine: %s", self._below(path), why, error)
             return None
-        return place
+        return target
 
-    def report(self, path: Path, why: str, done: str = "", place: Path | None = None) -> None:
-        """Add a line to the report, and to the log; for something that was mended where it lies as well."""
+    def report(self, path: Path, why: str, done: str = "", target: Path | None = None) -> None:
+        """Add a line to the report and to the log, also for something that was repaired in place."""
         make_folder(self._root)
         line = {
             "time": now(),
             "what": self._below(path),
             "why": why,
             "done": done,
-            "moved_to": self._below(place) if place is not None else None,
+            "moved_to": self._below(target) if target is not None else None,
         }
         logger.warning("%s: %s %s", line["what"], why, done)
         with open(self._root / _REPORT, "a", encoding="utf-8") as handle:
@@ -76,7 +76,7 @@ class Quarantine:
             os.fsync(handle.fileno())
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the report's lines, oldest first; a line that was cut off is passed over."""
+        """Return the report's lines, oldest first; an incomplete line is skipped."""
         try:
             lines = (self._root / _REPORT).read_text(encoding="utf-8").splitlines()
         except OSError:

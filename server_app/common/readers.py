@@ -1,4 +1,4 @@
-"""How many large reads go on at a time."""
+"""A limit on concurrent reads of volumes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from fastapi import HTTPException
 
 from server_app.errors import refusal
 
-#: So many requests at once read volumes into memory, a few gigabytes each at the most.
+#: Requests that read volumes at once, each of which takes up to a few gigabytes of memory.
 _READERS = threading.BoundedSemaphore(3)
-
-
-#: Seconds to wait for one of those places.
+#: Seconds to wait for the others.
 _READ_WAIT = 120.0
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Read volumes in the web process; only a few requests do so at once, for the memory it takes.
+    """Read volumes in the web process; only a few requests do so at once, since it takes memory.
 
     Raises:
         HTTPException: 503 if the others take too long.
@@ -34,7 +32,7 @@ def reading() -> Iterator[None]:
 
 
 def busy() -> HTTPException:
-    """Build the answer to a request that comes at a bad time."""
-    error = refusal(503, "", "The server has too much to do at the moment. Try again in a few seconds.")
+    """Build the response to a request that there is no capacity for."""
+    error = refusal(503, "", "The server is too busy at the moment. Try again in a few seconds.")
     error.headers = {"Retry-After": "5"}
     return error

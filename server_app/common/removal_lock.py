@@ -1,7 +1,7 @@
-"""That nothing is stored for an uploaded case while it is taken away, or after that.
+"""A lock that keeps anything from being stored for an uploaded case while or after it is removed.
 
-What took long to make (a checked label, the model's answer) would otherwise make the case's folder anew, and meet the
-images that come later under the same name.
+What took long to compute (a checked label, the model's answer) would otherwise create the case's folder again, and end
+up with the images that are later uploaded under the same name.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from server_app.errors import unknown
 from server_app.workspace import Workspace
 from training.cases.case import Case
 
-#: Held while a case is taken away, and while something is stored for one. Taken before the lock of any store.
+#: Held while a case is removed, and while something is stored for one. Acquired before the lock of any store.
 REMOVAL_LOCK = threading.RLock()
 
-#: What tells an upload from a later one under its name: the inode and time (ns) of its record.
+#: Distinguishes an upload from a later one under the same name: inode and time (ns) of its record.
 Stamp = tuple[int, int]
 
 
 def stamp_of(workspace: Workspace, case: Case) -> Stamp | None:
-    """Return what tells a case from one that comes later under its name; ``None`` for one that cannot be taken away.
+    """Return the stamp of a case; ``None`` for one that cannot be removed.
 
     Raises:
-        HTTPException: 404 if it was taken away.
+        HTTPException: 404 if it was removed.
     """
     if case.folder is None or case.folder.parent != workspace.uploads:
         return None
@@ -40,15 +40,15 @@ def stamp_of(workspace: Workspace, case: Case) -> Stamp | None:
 
 @contextmanager
 def while_present(workspace: Workspace, case: Case, stamp: Stamp | None = None) -> Iterator[None]:
-    """Let nobody take a case away inside the block.
+    """Keep a case from being removed inside the block.
 
     Args:
-        workspace: Where it lies.
-        case: Whose folders are written to inside the block.
-        stamp: From when the work on it began; ``None`` takes the case that is there now.
+        workspace: Holds it.
+        case: Its folders are written to inside the block.
+        stamp: From when the work on it began; ``None`` accepts the case as it is now.
 
     Raises:
-        HTTPException: 404 if it is not there any more, also if another came under its name.
+        HTTPException: 404 if it was removed, even if another one was uploaded under its name.
     """
     with REMOVAL_LOCK:
         found = stamp_of(workspace, case)
@@ -58,4 +58,4 @@ def while_present(workspace: Workspace, case: Case, stamp: Stamp | None = None) 
 
 
 def _gone(case: Case) -> HTTPException:
-    return unknown("image", f"Case {case.id} was removed meanwhile; nothing was stored for it.")
+    return unknown("image", f"Case {case.id} was removed in the meantime; nothing was stored for it.")

@@ -1,7 +1,6 @@
-"""One id for each request: in its answer, in its log lines, and for whoever else writes down what was done.
+"""An id for each request: in its response, its log lines and the audit log.
 
-A proxy or a client may send one along as ``X-Request-ID``; what is no plain id is replaced, for it would end up in
-logs.
+A proxy or a client may send one as ``X-Request-ID``; anything but a plain id is replaced, since it ends up in logs.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from asgi_correlation_id.context import correlation_id
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-#: The header, in requests and answers.
+#: The header, in requests and responses.
 HEADER = "X-Request-ID"
 _FORM = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
 def request_ids(app: ASGIApp) -> ASGIApp:
-    """Make the layer that gives each request its id."""
+    """Make the middleware that gives each request its id."""
     return CorrelationIdMiddleware(app, header_name=HEADER, validator=lambda sent: bool(_FORM.fullmatch(sent)))
 
 
 def current() -> str | None:
-    """Return the id of the request that is being answered; ``None`` outside of one. Also right in a route's thread."""
+    """Return the id of the current request, also in a route's thread; ``None`` outside of one."""
     return correlation_id.get()

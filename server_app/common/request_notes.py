@@ -1,29 +1,27 @@
-"""What the request under way is about, for the audit log."""
+"""Facts about the current request, for the audit log."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 from typing import Any
 
-#: The most cases a line names; a download of the whole dataset has more.
+#: Most cases that a line names; a download of the whole dataset has more.
 _MAX_CASES = 1000
-
-
 _NOTES: ContextVar[dict[str, Any] | None] = ContextVar("tumorloop-audit", default=None)
 
 
 def begin_notes() -> dict[str, Any]:
-    """Return the notes of the request that begins; :func:`note` fills them."""
+    """Start the notes of a request, which :func:`note` fills, and return them."""
     notes: dict[str, Any] = {}
     _NOTES.set(notes)
     return notes
 
 
 def note(**facts: Any) -> None:
-    """Add facts to the audit log's line about the request that is being answered; outside of one do nothing.
+    """Add facts to the audit log's line about the current request; outside of one do nothing.
 
     Args:
-        facts: ``case``, ``label_version``, ``model_version``, ``sha256`` and the like; never a name of a patient or a
+        facts: ``case``, ``label_version``, ``model_version``, ``sha256`` and the like; never the name of a patient or a
             file. Several cases become a list.
     """
     notes = _NOTES.get()

@@ -1,13 +1,13 @@
-"""JSON as the standard has it; Python's own reader takes more, and what it takes cannot always be written again."""
+"""Strict JSON; Python's own reader accepts more, some of which cannot be written again."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-#: Most levels of lists and objects in each other.
+#: Most levels of nested lists and objects.
 MAX_NESTING = 50
-#: Most digits of a number; Python's own limit for whole numbers, beyond which reading takes long, is 4,300.
+#: Most digits of a number; Python's own limit for integers, 4,300, allows slow ones.
 _MAX_DIGITS = 400
 
 
@@ -15,8 +15,8 @@ def strict_json(text: str | bytes) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: If it is none, nested deeper than :data:`MAX_NESTING`, or holds NaN, an infinite number, one of more
-            digits than anybody means, or half a character.
+        ValueError: If it is not JSON, is nested deeper than :data:`MAX_NESTING`, or contains NaN, an infinite number,
+            one with too many digits, or a lone surrogate.
     """
     try:
         content = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
@@ -25,7 +25,7 @@ def strict_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MAX_NESTING} levels") from None
     except UnicodeEncodeError:
-        raise ValueError("it holds half a character (a lone surrogate)") from None
+        raise ValueError("it contains half a character (a lone surrogate)") from None
     return content
 
 
@@ -40,7 +40,7 @@ def _check_depth(content: Any) -> None:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _finite(digits: str) -> float:

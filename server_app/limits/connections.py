@@ -1,9 +1,9 @@
-"""Connections, before there is a request: how many, and how long one may take to say what it wants.
+"""Limits on connections: how many there are, and how long the head of a request may take.
 
-uvicorn waits for the head of a request for ever. This is its own protocol with a clock: it runs while a connection has
-bytes to read and no request under way, that is while a head arrives, and while what is left of a refused body does. The
-latter may go on as long as it is steady, so that an honest client comes to read why it was refused.
-``python -m server_app`` uses it; MONAI Label's ``start_server`` cannot be told to.
+uvicorn waits for the head of a request for ever. This protocol adds a timer, which runs while a connection has bytes to
+read and no request in progress: while a head arrives, and while the rest of a refused body does. The latter may
+continue as long as it is steady, so that an honest client gets to read why it was refused. ``python -m server_app``
+uses it; MONAI Label's ``start_server`` cannot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HEAD_BYTES = 2**16
 
 
 def uvicorn_options(limits: Limits) -> dict[str, Any]:
-    """Return arguments for ``uvicorn.run`` that bring the limits about."""
+    """Return the arguments of ``uvicorn.run`` for the limits."""
 
     class Limited(LimitedConnection):
         pass
@@ -43,7 +43,7 @@ def uvicorn_options(limits: Limits) -> dict[str, Any]:
 
 
 class LimitedConnection(H11Protocol):
-    """One connection; closed when it keeps the server waiting, or its client has too many."""
+    """One connection; closed if it is too slow, or its client has too many."""
 
     limits: ClassVar[Limits] = Limits()
     open_by_client: ClassVar[Counter[str]] = Counter()
@@ -56,75 +56,75 @@ class LimitedConnection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._clock: asyncio.TimerHandle | None = None
-        self._came = self._passed_over = 0
-        self._from = ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._received = self._discarded = 0
+        self._client = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; a client's connection beyond its number is closed at once."""
+        """Begin; a connection above the client's limit is closed at once."""
         super().connection_made(transport)
-        self._from = self.client[0] if self.client else ""
-        self.open_by_client[self._from] += 1
+        self._client = self.client[0] if self.client else ""
+        self.open_by_client[self._client] += 1
         most = self.limits.max_connections_per_client
-        if most and self.open_by_client[self._from] > most:
+        if most and self.open_by_client[self._client] > most:
             self.logger.warning("More than %d connections from one client.", most)
             transport.abort()
             return
-        self._wind()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        self._stop()
-        self.open_by_client[self._from] -= 1
-        if not self.open_by_client[self._from]:
-            del self.open_by_client[self._from]
+        self._stop_timer()
+        self.open_by_client[self._client] -= 1
+        if not self.open_by_client[self._client]:
+            del self.open_by_client[self._client]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the clock stops when they complete the head of a request."""
+        """Receive bytes; the timer stops when they complete the head of a request."""
         super().data_received(data)
-        self._came += len(data)
+        self._received += len(data)
         if self._is_answering():
-            self._stop()
+            self._stop_timer()
         else:
-            self._wind()
+            self._start_timer()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or for the rest of this one; the first wait is uvicorn's own."""
+        """Wait for the next request (with uvicorn's own timeout), or for the rest of this one."""
         super().on_response_complete()
-        if self._is_answering():  # the next request was there already
-            self._stop()
-        self._watch(0)
+        if self._is_answering():  # the next request has arrived already
+            self._stop_timer()
+        self._check_writing(0)
 
-    def _watch(self, before: int) -> None:
-        """See to it that the client takes what is left of a reply: its end waits in memory until then."""
+    def _check_writing(self, before: int) -> None:
+        """Close the connection if the client does not read the rest of a response, which is held in memory."""
         left = self.transport.get_write_buffer_size()
         if left and left == before:
             self.transport.abort()
         elif left:
-            self.loop.call_later(self.limits.reply_seconds, self._watch, left)
+            self.loop.call_later(self.limits.reply_seconds, self._check_writing, left)
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _wind(self) -> None:
-        """Start the clock, unless it runs: more bytes give no more time."""
-        if self._clock is None and not self.transport.is_closing():
-            self._came = 0
-            self._clock = self.loop.call_later(self.limits.header_seconds, self._give_up)
+    def _start_timer(self) -> None:
+        """Start the timer, unless it is running: more bytes give no more time."""
+        if self._timer is None and not self.transport.is_closing():
+            self._received = 0
+            self._timer = self.loop.call_later(self.limits.header_seconds, self._on_timeout)
 
-    def _stop(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _give_up(self) -> None:
-        self._clock = None
+    def _on_timeout(self) -> None:
+        self._timer = None
         if self._is_answering():
             return
-        self._passed_over += self._came
-        steady = self._came >= self.limits.slowest_kb * 2**10 * self.limits.header_seconds
-        if self.conn.their_state is h11.SEND_BODY and steady and self._passed_over < 2 * self.limits.upload_bytes:
-            self._wind()
+        self._discarded += self._received
+        steady = self._received >= self.limits.slowest_kb * 2**10 * self.limits.header_seconds
+        if self.conn.their_state is h11.SEND_BODY and steady and self._discarded < 2 * self.limits.upload_bytes:
+            self._start_timer()
         else:
             self.transport.abort()

@@ -1,7 +1,7 @@
-"""The form that names in an address must have, checked before any route sees them.
+"""The form of names in an address, checked before any route gets them.
 
-A path may be written in many ways: with dots, with their codes, with the codes' codes, as Windows writes it. None of
-them is taken apart here; whatever is not a plain name is refused. That a plain name exists is for the routes to say.
+A path can be written in many ways: with dots, percent-encoded, encoded twice, or in Windows' form. None of these is
+decoded here; whatever is not a plain name is refused. Whether a name exists is up to the routes.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ MAX_PATH, MAX_QUERY = 2048, 8192
 MAX_NAME = 200
 _MAX_PARAMETERS = 64
 
-#: Control characters, slashes, and what stands where bytes were no text.
+#: Control characters, slashes, and the replacement character for bytes that are not text.
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd]")
-#: ``.hidden`` and ``..``, and ``C:`` of Windows.
+#: ``.hidden``, ``..``, and Windows' ``C:``.
 _FORBIDDEN_START = re.compile(r"\.|[A-Za-z]:")
-#: A code that is left after decoding: somebody encoded twice.
+#: Percent-encoding that is left after decoding: it was encoded twice.
 _CODE = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENCODED_SLASH = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
 
 
 def is_plain_name(name: str) -> bool:
-    """Tell whether a name can be no path, on whatever system, however often it is decoded."""
+    """Return whether a name cannot be a path, on any system, however often it is decoded."""
     return (
         len(name) <= MAX_NAME
         and not _FORBIDDEN.search(name)
@@ -41,11 +41,11 @@ def check_path(raw: bytes, path: str) -> None:
     """Check the path of an address.
 
     Args:
-        raw: As it was sent.
+        raw: As sent.
         path: Decoded.
 
     Raises:
-        InputError: If a part of it is no plain name; ``field`` is ``"path"``.
+        InputError: If a part of it is not a plain name; ``field`` is ``"path"``.
     """
     if len(raw) > MAX_PATH:
         raise InputError(f"The address is longer than {MAX_PATH} bytes.", field="path")
@@ -54,14 +54,14 @@ def check_path(raw: bytes, path: str) -> None:
     if wrong is None and _ENCODED_SLASH.search(raw):
         wrong = path
     if wrong is not None:
-        raise InputError(f"The address holds {wrong[:80]!r}, which cannot name anything here.", field="path")
+        raise InputError(f"The address contains {wrong[:80]!r}, which cannot be a name here.", field="path")
 
 
 def check_query(query: bytes) -> None:
     """Check the parameters of an address.
 
     Raises:
-        InputError: If one has not the form it must have; ``field`` is its name.
+        InputError: If one does not have the required form; ``field`` is its name.
     """
     if len(query) > MAX_QUERY:
         raise InputError(f"The address has more than {MAX_QUERY} bytes of parameters.", field="query")
@@ -80,13 +80,13 @@ def _matches(pattern: str) -> Callable[[str], bool]:
     return lambda value: compiled.fullmatch(value) is not None
 
 
-_NAME = (is_plain_name, "a name has at most 200 characters and is no path")
+_NAME = (is_plain_name, "a name has at most 200 characters and is not a path")
 _TAG = (_matches(r"[A-Za-z0-9_-]{0,32}"), "use at most 32 letters, digits, '-', '_'")
 _ID = (_matches(r"[0-9A-Za-z-]{0,64}"), "use at most 64 letters, digits, '-'")
 _WORD = (_matches(r"[A-Za-z0-9_.-]{0,64}"), "use letters, digits, '.', '-', '_'")
-_ANY = (lambda value: not re.search(r"[\x00-\x1f\x7f\ufffd]", value), "it holds control characters")
+_ANY = (lambda value: not re.search(r"[\x00-\x1f\x7f\ufffd]", value), "it contains control characters")
 
-#: The form of each parameter, and how it is told.
+#: The check of each parameter, and its description for the message.
 _FORMS: dict[str, tuple[Callable[[str], bool], str]] = {
     **dict.fromkeys(("image", "id", "label"), _NAME),
     **dict.fromkeys(("tag", "label_tag"), _TAG),
