@@ -121,7 +121,7 @@ def _prepare(app_folder: Path, studies: Path, conf: dict[str, str], address: str
     os.environ.pop("MONAI_LABEL_CORS_ORIGINS", None)
 
 
-def _app_folder(workfolders: Workspace) -> Path:
+def _app_folder(workspace: Workspace) -> Path:
     """Make the folder that MONAI Label uses as the app's."""
     from training.atomic import write_text
 

@@ -64,8 +64,7 @@ class AuditLog:
             fsync_folder(self._folder)
 
     def append_refusal(self, entry: dict[str, Any]) -> None:
-        """Append a line about an unknown sender, unless there are too many; a later line has the number of those left
-        out.
+        """Append a line about an unknown sender, unless there are too many; the next line written has their number.
 
         Raises:
             OSError: If it cannot be written.

@@ -31,7 +31,7 @@ def add(
     name: Name,
     role: Annotated[RoleName, typer.Option(help="What they may do; each role includes those before it.")],
     studies: Studies = None,
-    workfolders: WorkspaceOption = None,
+    workspace: WorkspaceOption = None,
     days: Annotated[int | None, typer.Option(help="Days after which the token expires.", min=1)] = None,
 ) -> None:
     """Add a user and print their access token, which is shown only once and stored nowhere.
@@ -47,7 +47,7 @@ def add(
 
 
 @users.command(name="list")
-def list_users(studies: Studies = None, workfolders: WorkspaceOption = None) -> None:
+def list_users(studies: Studies = None, workspace: WorkspaceOption = None) -> None:
     """Print the users: name, role, state, when they were added and when their token expires."""
     with exit_on_input_error():
         found = Users(_workspace(studies, workspace).users_file).all()
@@ -58,7 +58,7 @@ def list_users(studies: Studies = None, workfolders: WorkspaceOption = None) -> 
 
 
 @users.command()
-def revoke(name: Name, studies: Studies = None, workfolders: WorkspaceOption = None) -> None:
+def revoke(name: Name, studies: Studies = None, workspace: WorkspaceOption = None) -> None:
     """End a user's access token, from the next request on."""
     with exit_on_input_error():
         folders = _workspace(studies, workspace)

@@ -131,9 +131,9 @@ def test_a_damaged_file_lets_nobody_in_and_is_not_overwritten(users: Users, cont
     token = users.add("anna", Role.READER)
     assert users.identify(token) is not None
     users._path.write_text(content)
-    with pytest.raises(InputError, match="nobody is let in"):
+    with pytest.raises(InputError, match="nobody has access"):
         users.identify(token)
-    with pytest.raises(InputError, match="nobody is let in"):
+    with pytest.raises(InputError, match="nobody has access"):
         users.add("tom", Role.TRAINER)
     assert stored(users) == content
 

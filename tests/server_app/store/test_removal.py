@@ -104,7 +104,7 @@ def test_a_label_that_was_being_checked_while_its_case_was_removed_is_refused(
     with pytest.raises(HTTPException) as caught:
         submit(place, store)
     assert caught.value.status_code == 404
-    assert "removed meanwhile" in str(caught.value.detail)
+    assert "removed in the meantime" in str(caught.value.detail)
     assert not (place.workspace.labels / UPLOAD).exists()
 
 
