@@ -101,11 +101,11 @@ def test_a_batch_reports_the_uncertainty_computes_nothing_twice_and_goes_on_afte
     json.dumps(results)
     assert results["BraTS20_Training_000"]["error"]["field"] == "t2"
     assert all("skipped" in results[case] for case in CASES)
-    assert list(app.workspace.incoming.iterdir()) == []
+    assert list(app.services.workspace.incoming.iterdir()) == []
 
 
 def test_a_path_of_the_machine_never_reaches_the_model(app: TumorLoopApp, studies: Path) -> None:
-    link = app.workspace.incoming / "link"
+    link = app.services.workspace.incoming / "link"
     link.symlink_to(studies / CASES[0])
     for image in (str(studies / CASES[0]), str(link), "../studies", None, 7):
         with pytest.raises(HTTPException) as caught:
