@@ -50,6 +50,30 @@ def targets(server):
     return [f"{request.method} {request.path}" for request in server.requests]
 
 
+@pytest.mark.parametrize(
+    ("call", "target", "body"),
+    [
+        (lambda c: c.case_from_session("my case", "0-1"), "PUT /cases/my%20case?session_id=0-1&client_id=ann", None),
+        (lambda c: c.make_sample(), "POST /samples", {"client_id": "ann"}),
+        (lambda c: c.make_sample(seed=0), "POST /samples", {"client_id": "ann", "seed": 0}),
+        (lambda c: c.next_sample("a", after="b"), "POST /activelearning/a", {"client_id": "ann", "after": "b"}),
+        (lambda c: c.training_plan(), "GET /train/tumorloop/plan", None),
+        (lambda c: c.training_plan("a/b"), "GET /train/a%2Fb/plan", None),
+        (lambda c: c.train(params={"max_epochs": 2}), "POST /train/tumorloop", {"client_id": "ann", "max_epochs": 2}),
+        (lambda c: c.stop_training(), "DELETE /train/", None),
+        (lambda c: c.promote("v/1"), "POST /versions/v%2F1/promote", {"client_id": "ann"}),
+        (lambda c: c.rollback(), "POST /versions/rollback", {"client_id": "ann"}),
+    ],
+)
+def test_a_call_is_one_request_and_returns_the_answer(server, client, call, target, body):
+    server.answer = json_answer({"id": "x"})
+    assert call(client) == {"id": "x"}
+    assert targets(server) == [target]
+    request = server.requests[0]
+    assert (json.loads(request.body) if body else request.body) == (body or b"")
+    assert request.headers["Content-Type"] == ("application/json" if body else None)
+
+
 # === Images ===
 
 
@@ -77,13 +101,6 @@ def test_a_session_may_lack_modalities_or_build_on_an_earlier_one(server, client
     assert targets(server) == [f"PUT /session/?{query}" for query in queries]
     sent = [list(form_parts(request)) for request in server.requests]
     assert sent == [["t1.nii.gz", "t1ce.nii.gz", "flair.nii.gz"], ["flair.nii.gz"], ["flair.nii.gz"]]
-
-
-def test_a_session_becomes_a_case_without_sending_anything_again(server, client):
-    server.answer = json_answer({"id": "my case"})
-    assert client.case_from_session("my case", "0f-1") == {"id": "my case"}
-    assert targets(server) == ["PUT /cases/my%20case?session_id=0f-1&client_id=ann"]
-    assert server.requests[0].body == b""
 
 
 def test_a_large_upload_is_not_held_in_memory(server, client, tmp_path):
@@ -131,16 +148,6 @@ def test_files_are_saved_under_names_that_the_server_cannot_choose(server, tmp_p
         "GET /prefix/cases/case/labels/v0002?ending=.nrrd",
         f"GET /prefix{MAP}",
         f"GET /prefix{MAP}?ending=.nrrd",
-    ]
-
-
-def test_a_sample_is_made_with_a_seed_or_without(server, client):
-    server.answer = json_answer({"id": "sample-0"})
-    assert client.make_sample() == client.make_sample(seed=0) == {"id": "sample-0"}
-    assert targets(server) == ["POST /samples"] * 2
-    assert [json.loads(seen.body) for seen in server.requests] == [
-        {"client_id": "ann"},
-        {"client_id": "ann", "seed": 0},
     ]
 
 
@@ -213,19 +220,6 @@ def test_a_label_is_submitted_with_its_params_and_tag(server, client, tmp_path):
     assert targets(server) == ["PUT /datastore/label?image=case&tag=draft"]
     assert params_in(server.requests[0]) == {"client_id": "ann", "comment": "ok"}
     assert form_parts(server.requests[0])["label.seg.nrrd"].get_payload(decode=True) == b"NRRD0004"
-
-
-def test_training_is_planned_and_started_with_its_parameters_in_the_body(server):
-    plan = {"parent": "v0001", "new": 1, "total": 2, "cases": ["a"], "max_epochs": 3, "expected_seconds": None}
-    client = TumorLoopClient(server.url)
-    server.answer = json_answer(plan)
-    assert client.training_plan() == client.training_plan("a/b") == plan
-    client.train(params={"max_epochs": 2})
-    plans = ["GET /train/tumorloop/plan", "GET /train/a%2Fb/plan"]
-    assert targets(server) == [*plans, "POST /train/tumorloop"]
-    started = server.requests[2]
-    assert json.loads(started.body) == {"max_epochs": 2}
-    assert started.headers["Content-Type"] == "application/json"
 
 
 def test_nothing_left_to_label_and_nothing_trained_yet_are_none_and_stats_are_those_of_the_model(server, client):

@@ -104,7 +104,7 @@ def test_the_loop_on_a_real_patient_keeps_every_voxel(user: User, bundled: Serve
     assert np.allclose(stored.affine, world_of(user.parameters.t1ce), atol=1e-3)
     assert segmentation is user.parameters.segmentation
     # copying whole volumes takes up to twice as long while a network uses the other half of the processor's cores and
-    # all of the memory's bandwidth; what it needs by itself is timed in mrml/test_speed.py
+    # all of the memory's bandwidth; what it needs by itself is timed in scene/test_speed.py
     blocks = [str(block) for block in event_loop.take_blocks() if block.seconds > 2 * event_loop.LIMIT]
 
     user.wait(lambda: user.ui.retrainButton.enabled, MINUTES)

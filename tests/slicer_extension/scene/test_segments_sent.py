@@ -15,6 +15,11 @@ pytestmark = pytest.mark.usefixtures("scene")
 WITHOUT_NCR = np.where(labelmap() == 1, 0, labelmap())
 EMPTY = np.zeros(SHAPE, np.uint8)
 ENTRY = slicer.vtkSegment.GetTerminologyEntryTagName()
+#: As the terminology selector writes it.
+EDEMA = (
+    "Segmentation category and type - 3D Slicer General Anatomy list~SCT^49755003^Morphologically Altered Structure"
+    "~SCT^79654002^Edema~^^~Anatomic codes - DICOM master list~^^~^^"
+)
 
 
 def segment(node, segment_id):
@@ -73,24 +78,15 @@ def test_a_deleted_segment_does_not_renumber_the_others_as_slicers_own_export_wo
     assert set(np.unique(slicer.util.arrayFromVolume(exported))) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("name", ["necrotic core", "Necrotic Core ", "NCR"])
-def test_a_segment_that_was_deleted_and_made_anew_is_known_by_its_name(name):
+@pytest.mark.parametrize(
+    ("segment_id", "name", "entry"),
+    [(NCR, "necrotic core", ""), (NCR, "Necrotic Core ", ""), (NCR, "NCR", ""), (ED, "Edema", EDEMA)],
+)
+def test_a_segment_that_was_deleted_and_made_anew_is_known_by_its_name_or_code(segment_id, name, entry):
     volume, node = case()
-    mask = mask_of(node, NCR, volume)
-    node.GetSegmentation().RemoveSegment(NCR)
-    nodes.add_segment(node, name, volume, mask)
-    assert_sent(node, volume, labelmap())
-
-
-def test_a_segment_made_anew_with_the_terminology_selector_is_known_by_its_code():
-    volume, node = case()
-    mask = mask_of(node, ED, volume)
-    node.GetSegmentation().RemoveSegment(ED)
-    nodes.add_segment(node, "Edema", volume, mask).SetTag(
-        ENTRY,
-        "Segmentation category and type - 3D Slicer General Anatomy list~SCT^49755003^Morphologically Altered Structure"
-        "~SCT^79654002^Edema~^^~Anatomic codes - DICOM master list~^^~^^",
-    )
+    mask = mask_of(node, segment_id, volume)
+    node.GetSegmentation().RemoveSegment(segment_id)
+    nodes.add_segment(node, name, volume, mask).SetTag(ENTRY, entry)
     assert_sent(node, volume, labelmap())
 
 
@@ -190,20 +186,14 @@ def test_another_servers_labels_are_what_counts():
     assert report.unknown_segments == ["necrotic core", "enhancing tumor"]
 
 
-def test_edits_after_the_copy_do_not_reach_it():
+def test_edits_after_the_copy_do_not_reach_it_and_undo_is_followed():
     volume, node = case()
-    copy = segments.extract(node, volume, LABELS)
-    slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, ED)[:] = 0  # what a brush does: in place
-    paint(node, ET, volume, EMPTY)
-    assert np.array_equal(segments.combine(copy).array, labelmap())
-
-
-def test_undo_in_the_segment_editor_is_followed():
-    volume, node = case()
-    history = slicer.vtkSegmentationHistory()
+    copy, history = segments.extract(node, volume, LABELS), slicer.vtkSegmentationHistory()
     history.SetSegmentation(node.GetSegmentation())
     history.SaveState()
+    slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, ED)[:] = 0  # what a brush does: in place
     paint(node, ET, volume, ball(SHAPE, (16, 22, 28), 2))
+    assert np.array_equal(segments.combine(copy).array, labelmap())
     assert not np.array_equal(nodes.back(node, volume).array, labelmap())
     history.RestorePreviousState()
     assert_sent(node, volume, labelmap())
