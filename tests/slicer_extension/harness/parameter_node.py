@@ -84,15 +84,9 @@ def parameterNodeWrapper(described: type) -> type:
             raise TypeError(f"parameter {name}: unused annotation {extras!r}")
         limits = extras[0] if extras else WithinRange(-(2**31), 2**31 - 1)
         parameters[name] = Parameter(name, kind, getattr(described, name, None if is_node else kind()), limits)
-    properties = {name: _property(parameter) for name, parameter in parameters.items()}
-    body = {name: value for name, value in vars(described).items() if name not in ("__dict__", "__weakref__")}
-    return type(described.__name__, (ParameterNode,), {**body, **properties, "allParameters": parameters})
-
-
-def _property(parameter: Parameter) -> property:
-    return property(
-        lambda self: parameter.read(self.parameterNode), lambda self, value: parameter.write(self.parameterNode, value)
-    )
+    hidden = {"__dict__", "__weakref__", *parameters}
+    body = {name: value for name, value in vars(described).items() if name not in hidden}
+    return type(described.__name__, (ParameterNode,), {**body, "allParameters": parameters})
 
 
 #: Widget class and type -> signal and property
@@ -132,10 +126,15 @@ class ParameterNode:
         for parameter in self.allParameters.values():
             parameter.read(parameterNode)
 
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.allParameters:
+            raise AttributeError(f"{type(self).__name__} has no parameter {name!r}")
+        return self.allParameters[name].read(self.parameterNode)
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.allParameters:
             raise AttributeError(f"{type(self).__name__} has no parameter {name!r}")
-        object.__setattr__(self, name, value)
+        self.allParameters[name].write(self.parameterNode, value)
 
     def connectParametersToGui(self, mapping: Mapping[str, Any]) -> int:
         """Bind the named parameters to widgets, both ways; returns a tag for :meth:`disconnectGui`."""
