@@ -24,7 +24,6 @@ from tests.slicer_extension.harness import failures, parameter_node, scripted_mo
 #: Module name in Slicer -> its logic class. Colors come first: the others look for it.
 _LOGICS = {
     "Colors": "vtkMRMLColorLogic",
-    "Terminologies": "vtkSlicerTerminologiesModuleLogic",
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Units": "vtkSlicerUnitsLogic",
     "Volumes": "vtkSlicerVolumesLogic",
@@ -119,8 +118,6 @@ def start() -> Any:
     for name, class_name in _LOGICS.items():
         module_logic = logic.GetColorLogic() if name == "Colors" else getattr(slicer, class_name)()
         logic.SetModuleLogic(name, module_logic)
-        if name == "Terminologies":
-            module_logic.SetModuleShareDirectory(str(Path(__file__).parent / "terminologies"))
         module_logic.SetMRMLApplicationLogic(logic)
         module_logic.SetMRMLScene(scene)
         if name == "Colors":

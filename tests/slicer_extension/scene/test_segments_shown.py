@@ -21,7 +21,7 @@ def test_segments_have_the_names_colors_and_codes_of_the_labels():
         ("peritumoral edema", (1.0, 1.0, 0.0), "2"),
         ("enhancing tumor", (1.0, 0.0, 0.0), "3"),
     ]
-    logic = slicer.modules.terminologies.logic()
+    logic = slicer.vtkSlicerTerminologiesModuleLogic()
     for segment, label in zip(segments_in(node), LABELS.labels, strict=True):
         text = nodes.tag_of(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
         entry = slicer.vtkSlicerTerminologyEntry()
