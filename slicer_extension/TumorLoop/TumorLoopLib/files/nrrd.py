@@ -1,8 +1,8 @@
-"""NRRD files, the form in which volumes and labelmaps travel between the panel and its server.
+"""NRRD files, the format of volumes and labelmaps between the panel and its server.
 
-Written and read with numpy and zlib alone, so that it can be done in a worker thread: nothing here touches MRML, and
-zlib lets other threads run while it works. Arrays are ``(k, j, i)`` as 3D Slicer has them, with ``i`` fastest, which
-is the order of the file. Affines are RAS; files are LPS, as 3D Slicer writes them.
+They are written and read with numpy and zlib alone, in a worker thread: nothing here uses MRML, and zlib releases the
+interpreter's lock. Arrays are ``(k, j, i)`` as in 3D Slicer, with ``i`` fastest, which is the order of the file.
+Affines are RAS; files are LPS, as 3D Slicer writes them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from TumorLoopLib.i18n import _
 PathLike = Union[str, "os.PathLike[str]"]
 
 _GZIP = 31  # zlib's code for "with a gzip header"
-_PIECE = 1 << 20  # bytes between two looks at the cancel event: a few milliseconds of compression
+_PIECE = 1 << 20  # bytes between two checks of the cancel event: a few milliseconds of compression
 
 
 def write_nrrd(
@@ -37,11 +37,11 @@ def write_nrrd(
     """Write a volume as one gzip-compressed file.
 
     Args:
-        path: Where to; replaced if it is there, removed again if writing fails.
+        path: The file; an existing one is replaced, and a partial one removed if writing fails.
         array_kji: ``(k, j, i)``, integers of up to 64 bits, floats of 32 or 64 bits, or booleans (written as uint8).
         ijk_to_ras: 4x4, voxel index to millimeters.
         level: Of compression, 1 (fast) to 9.
-        cancel: Ends the writing when set.
+        cancel: Ends the writing if set.
 
     Raises:
         LocalFileError: If the file cannot be written.
@@ -79,7 +79,7 @@ def read_nrrd(path: PathLike) -> tuple[np.ndarray, np.ndarray]:
         float64.
 
     Raises:
-        LocalFileError: If it cannot be read, or is damaged, cut off, or another kind of file.
+        LocalFileError: If it cannot be read, is damaged or cut off, or has another format.
     """
     name = Path(path).name
     try:
@@ -105,7 +105,7 @@ def _compressed(array: np.ndarray, level: int, cancel: threading.Event | None) -
 
 
 def _voxel_bytes(stored: memoryview, header: Header, name: str) -> Any:
-    """Return exactly the bytes that the header promises."""
+    """Return the bytes of the voxels; raise unless there are as many as the header says."""
     if header.encoding == "raw":
         found = len(stored)
         data: Any = bytearray(stored) if found == header.byte_count else b""
@@ -125,7 +125,7 @@ def _voxel_bytes(stored: memoryview, header: Header, name: str) -> Any:
 
 
 def _unpacked(stored: memoryview, header: Header, name: str) -> tuple[bytearray, int]:
-    """Decompress up to one byte more than expected, so that a lying header cannot fill the memory."""
+    """Decompress up to one byte more than expected, so that a wrong header cannot fill the memory."""
     unpacker = zlib.decompressobj(_GZIP)
     try:
         # bytearray, so that the array made of it is writable without one more copy
@@ -135,7 +135,7 @@ def _unpacked(stored: memoryview, header: Header, name: str) -> tuple[bytearray,
             _("{name} is damaged: its compressed voxels cannot be unpacked. Fetch or save it again.").format(name=name)
         ) from error
     complete = unpacker.eof or len(data) > header.byte_count
-    # All voxels but no end mark: cut off in its last bytes, so nobody checked the sum.
+    # All voxels but no end of the stream: cut off in its last bytes, before the checksum.
     return data, len(data) if complete else min(len(data), header.byte_count - 1)
 
 

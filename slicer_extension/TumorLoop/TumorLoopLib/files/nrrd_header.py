@@ -1,4 +1,4 @@
-"""The text part of a NRRD file: what its voxels are and where they lie."""
+"""The header of a NRRD file: the voxels' type, size and geometry."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES: dict[str, str] = {
     "float64": "double",
 }
 
-# The names that the format allows for each type.
+# The names of each type that the format allows.
 _KNOWN_TYPES: dict[str, str] = {
     name: dtype
     for dtype, names in {
@@ -42,7 +42,7 @@ _KNOWN_TYPES: dict[str, str] = {
     for name in names.split(",")
 }
 
-# From the space of the file to RAS.
+# Signs of the axes from the file's space to RAS.
 _SPACES: dict[str, tuple[float, float, float]] = {
     "left-posterior-superior": (-1.0, -1.0, 1.0),
     "lps": (-1.0, -1.0, 1.0),
@@ -53,12 +53,12 @@ _SPACES: dict[str, tuple[float, float, float]] = {
 }
 
 _LONGEST_HEADER = 1 << 20
-_MOST_GZIP_SHRINKS = 1100  # a little above deflate's limit of 1032
+_HIGHEST_GZIP_RATIO = 1100  # a little above deflate's limit of 1032
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about its voxels.
+    """The header of a file.
 
     Attributes:
         dtype: With byte order.
@@ -74,12 +74,12 @@ class Header:
 
     @property
     def byte_count(self) -> int:
-        """How many bytes the voxels take."""
+        """Size of the voxels in bytes."""
         return math.prod(self.sizes) * self.dtype.itemsize
 
 
 def text_for(array_kji: np.ndarray, ijk_to_ras: np.ndarray) -> str:
-    """Return the header of a gzip-compressed little-endian file, with the empty line that ends it.
+    """Return the header of a gzip-compressed little-endian file, including the empty line at its end.
 
     Raises:
         ValueError: If the array or the affine cannot be stored.
@@ -116,7 +116,7 @@ def parse(content: bytes, name: str) -> tuple[Header, int]:
         The header and where the voxels begin.
 
     Raises:
-        LocalFileError: If it is no NRRD file, or one that the panel cannot use.
+        LocalFileError: If it is not a NRRD file, or one that the panel cannot use.
     """
     if not content.startswith(b"NRRD000"):
         raise LocalFileError(_("{name} is not a NRRD file.").format(name=name))
@@ -128,9 +128,9 @@ def parse(content: bytes, name: str) -> tuple[Header, int]:
         raise _unusable(name, "encoding", fields["encoding"])
     header = Header(_dtype(fields, name), sizes, encoding, _ijk_to_ras(fields, name))
     stored = len(content) - start
-    if header.byte_count > stored * (_MOST_GZIP_SHRINKS if encoding == "gzip" else 1):
+    if header.byte_count > stored * (_HIGHEST_GZIP_RATIO if encoding == "gzip" else 1):
         raise LocalFileError(
-            _("{name} is cut off: it cannot hold the {sizes} voxels it promises. Fetch or save it again.").format(
+            _("{name} is cut off: it cannot hold the {sizes} voxels of its header. Fetch or save it again.").format(
                 name=name, sizes=" x ".join(str(side) for side in sizes)
             )
         )
@@ -158,7 +158,7 @@ def _fields(content: bytes, name: str) -> tuple[dict[str, str], int]:
 def _field(fields: Mapping[str, str], field: str, name: str) -> str:
     if field not in fields:
         raise LocalFileError(
-            _("{name} is damaged or of another program: its header has no '{field}'. Save it again.").format(
+            _("{name} is damaged or from another program: its header has no '{field}'. Save it again.").format(
                 name=name, field=field
             )
         )
@@ -176,7 +176,7 @@ def _refuse_detached(fields: Mapping[str, str], name: str) -> None:
 def _sizes(fields: Mapping[str, str], name: str) -> tuple[int, int, int]:
     if _field(fields, "dimension", name) != "3":
         raise LocalFileError(
-            _("{name} is no three-dimensional volume: it has {dimension} axes.").format(
+            _("{name} is not a three-dimensional volume: it has {dimension} axes.").format(
                 name=name, dimension=fields["dimension"]
             )
         )
