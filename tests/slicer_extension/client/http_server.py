@@ -144,5 +144,4 @@ def result_answer(body: bytes, length: int | None = None) -> Answer:
 
 
 def files_in(folder: Path) -> list[str]:
-    """Names in a folder, hidden ones too."""
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

@@ -56,7 +56,6 @@ def oblique(
 
 
 def moved_by(degrees: float = 11.0, shift: Iterable[float] = (4.0, -7.5, 2.25)) -> np.ndarray:
-    """Return a rigid 4x4 motion."""
     return oblique((1.0, 1.0, 1.0), (degrees, -degrees / 2, 2 * degrees), shift)
 
 
@@ -85,7 +84,6 @@ def ball(shape: tuple[int, ...], center: tuple[int, int, int], radius: float) ->
 
 
 def make_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: np.ndarray | None = None) -> Any:
-    """Add a scalar volume to the scene."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     slicer.util.updateVolumeFromArray(node, image() if array is None else array)
     node.SetIJKToRASMatrix(geometry.matrix_of(oblique() if ijk_to_ras is None else ijk_to_ras))
@@ -128,7 +126,6 @@ def case(*, transformed: bool = True, array: np.ndarray | None = None) -> tuple[
 
 
 def back(segmentation: Any, volume: Any) -> Any:
-    """Return the report of the segmentation on the volume's grid."""
     return segments.labelmap_of(segmentation, volume, LABELS)
 
 
@@ -152,20 +149,17 @@ def add_segment(segmentation: Any, name: str, volume: Any, mask: np.ndarray | No
 
 
 def segments_in(segmentation: Any) -> list[Any]:
-    """Return the segments of a segmentation."""
     inner = segmentation.GetSegmentation()
     return [inner.GetNthSegment(number) for number in range(inner.GetNumberOfSegments())]
 
 
 def world_of(volume: Any) -> np.ndarray:
-    """Return where a volume lies in the world, 4x4."""
     matrix = geometry.world_ijk_to_ras(volume)
     assert matrix is not None
     return matrix
 
 
 def answer_of(node: Any, volume: Any) -> np.ndarray:
-    """Return the answer that a node keeps for a volume."""
     array = segments.answer_of(node, volume)
     assert array is not None
     return array

@@ -70,7 +70,7 @@ def test_a_segmentation_file_brings_voxels_labels_colors_and_codes_back(tmp_path
 
 
 def fill(parameters):
-    """Bring a scene with everything the panel keeps into being; return what it must look like afterwards."""
+    """Fill the scene with everything the panel keeps; return what it must look like afterwards."""
     node, volume, expected = edited()
     world = nodes.world_of(volume)
     parameters.t1ce = volume
