@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import sys
 import tempfile
 import time
@@ -45,16 +44,17 @@ def main(
     """Attack a stock MONAI Label server and ours."""
     from tests.server_app.conftest import untrained_model
 
-    begun, place = time.monotonic(), Path(tempfile.mkdtemp(prefix="tumorloop-attack-"))
-    try:
+    begun = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="tumorloop-attack-", ignore_cleanup_errors=True) as name,
+        ExitStack() as servers,
+    ):
+        place = Path(name)
         model = untrained_model(place / "model", base_filters=4, max_filters=16, levels=2)
-        with ExitStack() as servers:
-            stock = None if ours_only else servers.enter_context(stock_server(place / "stock"))
-            ours = servers.enter_context(our_server(place / "ours", model))
-            with_tokens = servers.enter_context(our_server(place / "tokens", model, tokens=True))
-            rows = run(all_attacks(), ours, with_tokens, stock)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        stock = None if ours_only else servers.enter_context(stock_server(place / "stock"))
+        ours = servers.enter_context(our_server(place / "ours", model))
+        with_tokens = servers.enter_context(our_server(place / "tokens", model, tokens=True))
+        rows = run(all_attacks(), ours, with_tokens, stock)
     limits = ", ".join(f"{name} {value}" for name, value in SHORT.items())
     about = f"Python {platform.python_version()}; {time.monotonic() - begun:.0f} s; shortened for this run: {limits}."
     report.write(rows, out, {"stock": version("monailabel"), "ours": __version__}, about)

@@ -5,12 +5,12 @@ Stock MONAI Label knows users only by an OIDC server; without one it has none, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from tests.attack.attack import Attack
 from tests.attack.samples import CASE, four_volumes, label
-from tests.attack.targets import Target
+from tests.attack.targets import Run, Target, request
 from tests.attack.wire import Reply
 
 _GROUP = "who may do what"
@@ -39,22 +39,22 @@ def attacks() -> Iterator[Attack]:
         ("an annotator who reads the log", "GET", "/logs/", "annotator", {}),
     ):
         yield Attack(_GROUP, name, _as(who, method, address, more), tokens=True)
-    for name, token in _WRONG.items():
-        yield Attack(_GROUP, name, _with(token, image), tokens=True)
+    for name, authorization in {
+        "a token that nobody has": "Bearer tumorloop_0123456789abcdef_" + "A" * 43,
+        "a token cut short": "Bearer {cut}",
+        "a token with another scheme": "Basic {token}",
+        "a token of 50,000 bytes": "Bearer " + "a" * 50_000,
+    }.items():
+        yield Attack(_GROUP, name, _with_header(authorization, image), tokens=True)
     yield Attack(_GROUP, "a token in the address", _token_in_address, tokens=True)
-    yield Attack(_GROUP, "a foreign web page that starts a training", _foreign_page)
-    yield Attack(_GROUP, "a foreign web page under a name that leads here", _rebound)
+    page = {"Origin": "http://elsewhere.example", "Content-Type": "text/plain"}
+    run = request("POST", "/train/tumorloop", body=b"{}", headers=page, timeout=60)
+    yield Attack(_GROUP, "a foreign web page that starts a training", run)
+    run = request("GET", image, headers={"Host": "elsewhere.example"})
+    yield Attack(_GROUP, "a foreign web page under a name that leads here", run)
 
 
-_WRONG: dict[str, Callable[[Target], str]] = {
-    "a token that nobody has": lambda target: "Bearer tumorloop_0123456789abcdef_" + "A" * 43,
-    "a token cut short": lambda target: "Bearer " + target.tokens.get("trainer", "x" * 20)[:-1],
-    "a token with another scheme": lambda target: "Basic " + target.tokens.get("trainer", "x" * 20),
-    "a token of 50,000 bytes": lambda target: "Bearer " + "a" * 50_000,
-}
-
-
-def _as(who: str, method: str, address: str, more: dict[str, Any]) -> Callable[[Target], Reply]:
+def _as(who: str, method: str, address: str, more: dict[str, Any]) -> Run:
     def run(target: Target) -> Reply:
         token = target.tokens.get(who, "a token") if who else ""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -63,18 +63,13 @@ def _as(who: str, method: str, address: str, more: dict[str, Any]) -> Callable[[
     return run
 
 
-def _with(authorization: Callable[[Target], str], address: str) -> Callable[[Target], Reply]:
-    return lambda target: target.send("GET", address, headers={"Authorization": authorization(target)})
+def _with_header(authorization: str, address: str) -> Run:
+    def run(target: Target) -> Reply:
+        token = target.tokens.get("trainer", "x" * 20)
+        return target.send("GET", address, headers={"Authorization": authorization.format(token=token, cut=token[:-1])})
+
+    return run
 
 
 def _token_in_address(target: Target) -> Reply:
     return target.send("GET", f"/info/?token={target.tokens.get('trainer', 'x')}")
-
-
-def _foreign_page(target: Target) -> Reply:
-    headers = {"Origin": "http://elsewhere.example", "Content-Type": "text/plain"}
-    return target.send("POST", "/train/tumorloop", body=b"{}", headers=headers, timeout=60)
-
-
-def _rebound(target: Target) -> Reply:
-    return target.send("GET", f"/datastore/image?image={CASE}", headers={"Host": "elsewhere.example"})

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tests.attack.attack import Attack
 from tests.attack.samples import CASE, four_volumes, label
-from tests.attack.targets import Target
+from tests.attack.targets import Run, Target, request
 from tests.attack.wire import Reply
 
 #: From the steps up and a path below the box, and the box itself, to what is written into an address.
@@ -35,81 +35,31 @@ FORMS: dict[str, Form] = {
 #: Where nothing but one way per kind adds something.
 _FEW = ("plain", "encoded", "absolute", "Windows")
 
-#: Sends a value, already encoded, in one parameter.
-Sender = Callable[[Target, str], Reply]
+_UPLOAD: dict[str, Any] = {"files": {"file": ("new.nii.gz", four_volumes())}}
+_LABEL: dict[str, Any] = {"files": {"label": ("label.nii.gz", label())}}
+_INFER: dict[str, Any] = {"data": {"params": "{}"}, "timeout": 60}
+_NOTE: dict[str, Any] = {"data": {"info": '{"a": 1}'}}
 
-
-def _upload(target: Target, value: str) -> Reply:
-    return target.send("PUT", f"/datastore/?image={value}", files={"file": ("new.nii.gz", four_volumes())})
-
-
-def _label(image: str, tag: str) -> Callable[[Target], Reply]:
-    address = f"/datastore/label?image={image}&tag={tag}"
-    return lambda target: target.send("PUT", address, files={"label": ("label.nii.gz", label())})
-
-
-def _infer(target: Target, query: str = "", model: str = "tumorloop", **params: Any) -> Reply:
-    return target.send("POST", f"/infer/{model}?{query}", data={"params": json.dumps(params)}, timeout=60)
-
-
-#: What is attacked, the steps up from where stock MONAI Label would look, what is aimed at, and how it is sent.
-PARAMETERS: tuple[tuple[str, int, str, tuple[str, ...], Sender], ...] = (
-    ("image of an upload", 3, "elsewhere/written", tuple(FORMS), _upload),
-    ("tag of a label", 4, "elsewhere/written", tuple(FORMS), lambda target, value: _label(CASE, value)(target)),
-    ("image of a label", 5, "elsewhere/written", _FEW, lambda target, value: _label(value, "final")(target)),
-    (
-        "image of an inference", 3, "elsewhere/secret.nii.gz", tuple(FORMS),
-        lambda target, value: _infer(target, f"image={value}"),
-    ),
-    (
-        "image of a download", 3, "elsewhere/secret.nii.gz", _FEW,
-        lambda target, value: target.send("GET", f"/datastore/image?image={value}"),
-    ),
-    (
-        "label of a download", 5, "elsewhere/secret", _FEW,
-        lambda target, value: target.send("GET", f"/datastore/label?label={value}&tag=final"),
-    ),
-    (
-        "tag of a download", 4, "elsewhere", ("plain", "Windows"),
-        lambda target, value: target.send("GET", f"/datastore/label?label=secret&tag={value}"),
-    ),
-    (
-        "image of a note", 3, "elsewhere/secret", ("plain", "absolute"),
-        lambda target, value: target.send("PUT", f"/datastore/image/info?image={value}", data={"info": '{"a": 1}'}),
-    ),
-    (
-        "id of a removal", 3, "elsewhere/secret", ("plain", "absolute"),
-        lambda target, value: target.send("DELETE", f"/datastore/image?id={value}"),
-    ),
-    (
-        "session of an inference", 2, "elsewhere", _FEW,
-        lambda target, value: _infer(target, f"session_id={value}"),
-    ),
-    (
-        "session in the path", 2, "elsewhere", ("encoded", "encoded twice", "Windows"),
-        lambda target, value: target.send("GET", f"/session/{value}?image=true"),
-    ),
-    (
-        "session to delete", 2, "elsewhere", ("encoded", "Windows"),
-        lambda target, value: target.send("DELETE", f"/session/{value}"),
-    ),
-    (
-        "model in the path", 3, "elsewhere/secret", ("encoded", "Windows"),
-        lambda target, value: _infer(target, f"image={CASE}", model=value),
-    ),
-    (
-        "strategy in the path", 3, "elsewhere/secret", ("encoded",),
-        lambda target, value: target.send("POST", f"/activelearning/{value}"),
-    ),
-    (
-        "static file", 3, "elsewhere/secret.txt", ("plain", "encoded", "encoded twice"),
-        lambda target, value: target.send("GET", f"/static/{value}"),
-    ),
-    (
-        "page of the viewer", 3, "elsewhere/secret.txt", ("plain", "encoded"),
-        lambda target, value: target.send("GET", f"/ohif/{value}"),
-    ),
-)  # fmt: skip
+#: What is attacked, the steps up from where stock MONAI Label would look, what is aimed at, the ways of writing it,
+#: and the request with a gap for the value.
+PARAMETERS: tuple[tuple[str, int, str, tuple[str, ...], str, str, dict[str, Any]], ...] = (
+    ("image of an upload", 3, "written", tuple(FORMS), "PUT", "/datastore/?image={}", _UPLOAD),
+    ("tag of a label", 4, "written", tuple(FORMS), "PUT", f"/datastore/label?image={CASE}&tag={{}}", _LABEL),
+    ("image of a label", 5, "written", _FEW, "PUT", "/datastore/label?image={}&tag=final", _LABEL),
+    ("image of an inference", 3, "secret.nii.gz", tuple(FORMS), "POST", "/infer/tumorloop?image={}", _INFER),
+    ("image of a download", 3, "secret.nii.gz", _FEW, "GET", "/datastore/image?image={}", {}),
+    ("label of a download", 5, "secret", _FEW, "GET", "/datastore/label?label={}&tag=final", {}),
+    ("tag of a download", 4, "", ("plain", "Windows"), "GET", "/datastore/label?label=secret&tag={}", {}),
+    ("image of a note", 3, "secret", ("plain", "absolute"), "PUT", "/datastore/image/info?image={}", _NOTE),
+    ("id of a removal", 3, "secret", ("plain", "absolute"), "DELETE", "/datastore/image?id={}", {}),
+    ("session of an inference", 2, "", _FEW, "POST", "/infer/tumorloop?session_id={}", _INFER),
+    ("session in the path", 2, "", ("encoded", "encoded twice", "Windows"), "GET", "/session/{}?image=true", {}),
+    ("session to delete", 2, "", ("encoded", "Windows"), "DELETE", "/session/{}", {}),
+    ("model in the path", 3, "secret", ("encoded", "Windows"), "POST", f"/infer/{{}}?image={CASE}", _INFER),
+    ("strategy in the path", 3, "secret", ("encoded",), "POST", "/activelearning/{}", {}),
+    ("static file", 3, "secret.txt", ("plain", "encoded", "encoded twice"), "GET", "/static/{}", {}),
+    ("page of the viewer", 3, "secret.txt", ("plain", "encoded"), "GET", "/ohif/{}", {}),
+)
 
 #: File names that lead out, or are none; what they hold is no image.
 FILE_NAMES: dict[str, str] = {
@@ -129,41 +79,36 @@ _FILE_ROUTES = {
 
 def attacks() -> Iterator[Attack]:
     """Yield the attacks through names."""
-    for what, steps, path, forms, sender in PARAMETERS:
+    for what, steps, aim, forms, method, address, more in PARAMETERS:
+        path = f"elsewhere/{aim}".rstrip("/")
         for form in forms:
-            yield Attack("a path in a parameter", f"{what}: {form}", _through(sender, FORMS[form], steps, path))
+            run = _through(method, address, FORMS[form], steps, path, more)
+            yield Attack("a path in a parameter", f"{what}: {form}", run)
     for what, (method, address, field) in _FILE_ROUTES.items():
         for how, name in FILE_NAMES.items():
             yield Attack("a path as a file's name", f"{what} {how}", _named(method, address, field, name))
-    for how in ("absolute", "relative"):
-        yield Attack("a path in a parameter", f"image in an inference's params: {how}", _in_params(how == "absolute"))
-    yield Attack("a link in the studies", "inference of a case of links to elsewhere", _linked_inference)
-    yield Attack("a link in the studies", "download of a case of links to elsewhere", _linked_download)
+    for how, image in (("absolute", "{box}/elsewhere/secret.nii.gz"), ("relative", "../../../elsewhere/secret.nii.gz")):
+        yield Attack("a path in a parameter", f"image in an inference's params: {how}", _in_params(image))
+    linked = request("POST", "/infer/tumorloop?image=linked", **_INFER)
+    yield Attack("a link in the studies", "inference of a case of links to elsewhere", linked)
+    linked = request("GET", "/datastore/image?image=linked")
+    yield Attack("a link in the studies", "download of a case of links to elsewhere", linked)
 
 
-def _through(sender: Sender, form: Form, steps: int, path: str) -> Callable[[Target], Reply]:
-    return lambda target: sender(target, form(steps, path, str(target.box)))
+def _through(method: str, address: str, form: Form, steps: int, path: str, more: dict[str, Any]) -> Run:
+    return lambda target: target.send(method, address.format(form(steps, path, str(target.box))), **more)
 
 
-def _named(method: str, address: str, field: str, name: str) -> Callable[[Target], Reply]:
+def _named(method: str, address: str, field: str, name: str) -> Run:
     def run(target: Target) -> Reply:
-        files = [(field, (name.format(box=target.box), b"no image at all"))]
-        return target.send(method, address, files=files)
+        return target.send(method, address, files=[(field, (name.format(box=target.box), b"no image at all"))])
 
     return run
 
 
-def _in_params(absolute: bool) -> Callable[[Target], Reply]:
+def _in_params(image: str) -> Run:
     def run(target: Target) -> Reply:
-        secret = target.elsewhere / "secret.nii.gz"
-        return _infer(target, "", image=str(secret) if absolute else "../../../elsewhere/secret.nii.gz")
+        params = json.dumps({"image": image.format(box=target.box)})
+        return target.send("POST", "/infer/tumorloop?", data={"params": params}, timeout=60)
 
     return run
-
-
-def _linked_inference(target: Target) -> Reply:
-    return _infer(target, "image=linked")
-
-
-def _linked_download(target: Target) -> Reply:
-    return target.send("GET", "/datastore/image?image=linked")

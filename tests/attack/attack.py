@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 from tests.attack.samples import SECRET
-from tests.attack.targets import Target
+from tests.attack.targets import Run, Target
 from tests.attack.wire import CLOSED, SILENT, Reply
 
 #: Growth of a server's memory, in MiB, from which on it is told.
@@ -41,7 +40,7 @@ class Attack:
 
     group: str
     name: str
-    run: Callable[[Target], Reply]
+    run: Run
     tokens: bool = False
 
 
@@ -62,23 +61,19 @@ def find(attack: Attack, target: Target) -> Finding:
     """Attack a server and judge what became of it."""
     before = target.memory_mb()
     reply = attack.run(target)
-    grown = target.memory_mb() - before
-    outside = target.written_outside()
-    notes = [_said(reply)]
-    if grown > _NOTABLE_MB:
-        notes.append(f"memory +{grown:,.0f} MiB")
-    verdict = _verdict(reply)
-    if _holds_secret(reply.body):
-        verdict = Verdict.LEAKED
-    if outside:
-        verdict = Verdict.WROTE
-        notes.append(", ".join(outside))
+    grown, outside = target.memory_mb() - before, target.written_outside()
+    notes = [_described(reply), *([f"memory +{grown:,.0f} MiB"] if grown > _NOTABLE_MB else [])]
+    notes += [", ".join(outside)] if outside else []
+    return Finding(_verdict(reply, outside, target), "; ".join(notes))
+
+
+def _verdict(reply: Reply, outside: list[str], target: Target) -> Verdict:
     if not target.is_alive():
-        verdict = Verdict.DOWN
-    return Finding(verdict, "; ".join(notes))
-
-
-def _verdict(reply: Reply) -> Verdict:
+        return Verdict.DOWN
+    if outside:
+        return Verdict.WROTE
+    if _holds_secret(reply.body):
+        return Verdict.LEAKED
     if reply.status == SILENT:
         return Verdict.WAITED
     if reply.status < 300 and reply.status != CLOSED:
@@ -86,7 +81,7 @@ def _verdict(reply: Reply) -> Verdict:
     return Verdict.ERROR if reply.status >= 500 and reply.status != 503 else Verdict.REFUSED
 
 
-def _said(reply: Reply) -> str:
+def _described(reply: Reply) -> str:
     if reply.status == SILENT:
         return f"no end after {reply.seconds:.0f} s"
     return f"closed after {reply.seconds:.1f} s" if reply.status == CLOSED else str(reply.status)

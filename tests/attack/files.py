@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import json
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,8 +12,7 @@ import numpy as np
 
 from tests.attack.attack import Attack
 from tests.attack.samples import CASE, bomb, four_volumes, label, labels, meta_image, nifti, nrrd_bomb
-from tests.attack.targets import Target
-from tests.attack.wire import Reply
+from tests.attack.targets import Run, request
 
 _GROUP = "a file made to harm"
 Content = Callable[[], bytes]
@@ -74,55 +74,31 @@ IMAGES: dict[str, tuple[str, Content]] = {
 def attacks() -> Iterator[Attack]:
     """Yield the attacks with files."""
     for what, (name, content) in LABELS.items():
-        yield Attack(_GROUP, f"label: {what}", _label(name, content))
+        run = _file("PUT", f"/datastore/label?image={CASE}&tag=final", "label", name, content)
+        yield Attack(_GROUP, f"label: {what}", run)
     for what, (name, content) in IMAGES.items():
-        yield Attack(_GROUP, f"image: {what}", _image(name, content))
-    yield Attack(_GROUP, "upload: an empty file as a case", _upload("empty.nii.gz", lambda: b""))
-    yield Attack(_GROUP, "upload: a gzip bomb as a case", _upload("bomb.nii.gz", bomb))
-    yield Attack(_GROUP, "session: an archive that unpacks to elsewhere", _archive)
-    yield Attack(_GROUP, "session: 200 files", _many_files)
-    yield Attack(_GROUP, "session: a program beside the volumes", _program)
+        run = _file("POST", "/infer/tumorloop", "file", name, content, data={"params": "{}"})
+        yield Attack(_GROUP, f"image: {what}", run)
+    run = _file("PUT", "/datastore/?image=harmful", "file", "empty.nii.gz", lambda: b"")
+    yield Attack(_GROUP, "upload: an empty file as a case", run)
+    run = _file("PUT", "/datastore/?image=harmful", "file", "bomb.nii.gz", bomb)
+    yield Attack(_GROUP, "upload: a gzip bomb as a case", run)
+    run = _file("PUT", "/session/?uncompress=true", "files", "volumes.zip", _archive)
+    yield Attack(_GROUP, "session: an archive that unpacks to elsewhere", run)
+    many = [("files", (f"t1-{number}.nii.gz", gzip.compress(b"x"))) for number in range(200)]
+    yield Attack(_GROUP, "session: 200 files", request("PUT", "/session/", files=many))
+    program = [("files", (f"{role}.nii.gz", nifti(labels()))) for role in ("t1", "t1ce", "t2", "flair")]
+    program.append(("files", ("sitecustomize.py", b"raise SystemExit")))
+    yield Attack(_GROUP, "session: a program beside the volumes", request("PUT", "/session/", files=program))
 
 
-def _label(name: str, content: Content) -> Callable[[Target], Reply]:
-    def run(target: Target) -> Reply:
-        files = {"label": (name, content())}
-        return target.send("PUT", f"/datastore/label?image={CASE}&tag=final", files=files, timeout=60)
-
-    return run
+def _file(method: str, address: str, field: str, name: str, content: Content, **more: Any) -> Run:
+    """Send a file, made only then: some are large."""
+    return lambda target: target.send(method, address, files={field: (name, content())}, timeout=60, **more)
 
 
-def _image(name: str, content: Content) -> Callable[[Target], Reply]:
-    def run(target: Target) -> Reply:
-        files = {"file": (name, content())}
-        return target.send("POST", "/infer/tumorloop", files=files, data={"params": "{}"}, timeout=60)
-
-    return run
-
-
-def _upload(name: str, content: Content) -> Callable[[Target], Reply]:
-    def run(target: Target) -> Reply:
-        return target.send("PUT", "/datastore/?image=harmful", files={"file": (name, content())}, timeout=60)
-
-    return run
-
-
-def _archive(target: Target) -> Reply:
-    import io
-    import zipfile
-
+def _archive() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("../../../elsewhere/written.nii.gz", four_volumes())
-    files = [("files", ("volumes.zip", buffer.getvalue()))]
-    return target.send("PUT", "/session/?uncompress=true", files=files)
-
-
-def _many_files(target: Target) -> Reply:
-    files: list[tuple[str, Any]] = [("files", (f"t1-{number}.nii.gz", gzip.compress(b"x"))) for number in range(200)]
-    return target.send("PUT", "/session/", files=files, headers={"X-Note": json.dumps("many")})
-
-
-def _program(target: Target) -> Reply:
-    files = [("files", (f"{role}.nii.gz", nifti(labels()))) for role in ("t1", "t1ce", "t2", "flair")]
-    return target.send("PUT", "/session/", files=[*files, ("files", ("sitecustomize.py", b"raise SystemExit"))])
+    return buffer.getvalue()

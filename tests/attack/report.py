@@ -43,14 +43,7 @@ tr { border-top: 1px solid #ddd } th[colspan] { padding-top: 1.4rem; border: 0 }
 
 
 def write(rows: Sequence[Row], folder: Path, versions: dict[str, str], about: str) -> None:
-    """Write ``attacks.md`` and ``attacks.html``.
-
-    Args:
-        rows: The findings.
-        folder: Where to; is made.
-        versions: ``stock`` and ``ours``.
-        about: When and where, and what was set.
-    """
+    """Write ``attacks.md`` and ``attacks.html``: versions of ``stock`` and ``ours``, and what to say about the run."""
     folder.mkdir(parents=True, exist_ok=True)
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -62,7 +55,7 @@ def write(rows: Sequence[Row], folder: Path, versions: dict[str, str], about: st
     lines = [f"# Attacks: MONAI Label {versions['stock']} and TumorLoop {versions['ours']}", "", text]
     for group, members in groups.items():
         lines += ["", f"## {group[0].upper()}{group[1:]}", "", "| Attack | MONAI Label | TumorLoop |", "|---|---|---|"]
-        lines += [f"| {_cell(row.attack.name)} | {_told(row.stock)} | {_told(row.ours)} |" for row in members]
+        lines += [f"| {_cell(row.attack.name)} | {_described(row.stock)} | {_described(row.ours)} |" for row in members]
     (folder / "attacks.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
@@ -78,7 +71,7 @@ def _counts(found: Counter[Verdict]) -> str:
     return ", ".join(f"{found[verdict]} {verdict.value}" for verdict in Verdict if found[verdict])
 
 
-def _told(finding: Finding | None) -> str:
+def _described(finding: Finding | None) -> str:
     if finding is None:
         return "not asked"
     verdict = finding.verdict.value if finding.good else f"**{finding.verdict.value}**"

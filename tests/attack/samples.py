@@ -43,15 +43,7 @@ def hidden_case(folder: Path, elsewhere: Path) -> None:
 
 
 def nifti(data: np.ndarray, grid: Grid = _GRID, *, comment: bytes = b"", packed: bool = True, **fields: Any) -> bytes:
-    """Return a NIfTI file.
-
-    Args:
-        data: The voxels.
-        grid: Where they lie.
-        comment: Goes into the header.
-        packed: Whether to compress it.
-        fields: Of the header, set after everything else, to whatever an attacker likes.
-    """
+    """Return a NIfTI file; ``fields`` of its header are set at the end, to whatever an attacker likes."""
     image = nibabel.Nifti1Image(data, grid.affine)
     image.header["descrip"] = comment
     buffer = io.BytesIO()

@@ -31,28 +31,10 @@ CLOSED, SILENT = 0, -1
 
 
 def send(
-    port: int,
-    method: str,
-    address: str,
-    *,
-    files: Any = None,
-    data: Mapping[str, str] | None = None,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    timeout: float = 20.0,
-) -> Reply:
-    """Send a request to this machine.
-
-    Args:
-        port: Of the server.
-        method: Of HTTP.
-        address: Path and query, byte for byte.
-        files: Of a form, as :mod:`requests` takes them.
-        data: Other fields of a form.
-        body: Instead of a form.
-        headers: To add.
-        timeout: Seconds to wait for an answer.
-    """
+    port: int, method: str, address: str, *, files: Any = None, data: Mapping[str, str] | None = None,
+    body: bytes | None = None, headers: Mapping[str, str] | None = None, timeout: float = 20.0,
+) -> Reply:  # fmt: skip
+    """Send a request to this machine: path and query byte for byte, with a form, or a body instead of one."""
     form = requests.Request(method, "http://127.0.0.1/", files=files, data=data).prepare()
     content = body if body is not None else form.body
     content = content.encode() if isinstance(content, str) else content

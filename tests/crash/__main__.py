@@ -22,7 +22,7 @@ def crash(
     """Kill a real server with -9 at random moments while three clients submit labels; exit with 1 if any is lost."""
     with tempfile.TemporaryDirectory(prefix="crash-") as folder:
         model = untrained_model(Path(folder) / "model", base_filters=4, max_filters=16, levels=2)
-        outcome = run(Path(folder) / "server", model, kills, seed, tell=lambda text: print(text, flush=True))
+        outcome = run(Path(folder) / "server", model, kills, seed, report=lambda text: print(text, flush=True))
     out.mkdir(parents=True, exist_ok=True)
     (out / "crash.json").write_text(json.dumps(outcome.to_json(), indent=2) + "\n", encoding="utf-8")
     (out / "crash.md").write_text(table(outcome), encoding="utf-8")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,35 +85,30 @@ class Outcome:
         return {"good": self.good, **asdict(self)}
 
 
-def run(
-    folder: Path, model: Path, kills: int, seed: int = 1, tell: Callable[[str], None] = lambda text: None
-) -> Outcome:
+def run(folder: Path, model: Path, kills: int, seed: int = 1, report: Callable[[str], object] = str) -> Outcome:
     """Kill a server again and again while labels are submitted.
 
     Args:
         folder: For studies and workspace; empty or new.
-        model: Of the server; any version will do.
+        model: The server's; any version will do.
         kills: How often.
-        seed: Of the moments.
-        tell: Hears a line after each.
+        seed: Decides the moments.
+        report: Is given a line after each kill.
     """
     for name in CASES:
         synthetic.write_case(folder / "studies", name, grids=GRID, label=False)
     moments, ledger, outcome = random.Random(seed), Ledger(), Outcome(seed)
-    for number in range(1, kills + 1):
-        server, ready = _start(folder, model)
-        outcome.opened += 1
-        _all_listed(server, ledger)
-        kill = _round(server, ready, ledger, moments.uniform(0.0, LATEST))
-        _look(server.workspace, ledger, kill)
+    for number in range(1, kills + 2):
+        with _serving(folder, model) as (server, ready):
+            outcome.opened += 1
+            _all_listed(server, ledger)
+            if number > kills:
+                server.stop()
+                break
+            kill = _round(server, ready, ledger, moments.uniform(0.0, LATEST))
+        inspect(server.workspace, ledger, kill)
         outcome.kills.append(kill)
-        tell(f"{number} of {kills}: {kill.acknowledged} labels in {kill.after:.2f} s, {kill.ready:.1f} s to open")
-    server, _ = _start(folder, model)
-    outcome.opened += 1
-    try:
-        _all_listed(server, ledger)
-    finally:
-        server.stop()
+        report(f"{number} of {kills}: {kill.acknowledged} labels in {kill.after:.2f} s, {kill.ready:.1f} s to open")
     workspace = Workspace.for_studies(server.studies, server.workspace)
     findings = check_workspace(server.studies, workspace, ModelStore(workspace.models, model))
     outcome.versions, outcome.sound = findings.checked["labels"], findings.sound
@@ -121,18 +117,19 @@ def run(
     return outcome
 
 
-def _start(folder: Path, model: Path) -> tuple[Server, float]:
-    """Start a server on whatever the last one left; return it and the seconds until it answered."""
+@contextmanager
+def _serving(folder: Path, model: Path) -> Iterator[tuple[Server, float]]:
+    """Start a server on whatever the last one left, with the seconds until it answered; killed at the end."""
     port, began = free_port(), time.monotonic()
     command = ["server_app", "--studies", str(folder / "studies"), "--workspace", str(folder / "workspace")]
     command += ["--port", str(port), "--conf", f"model={model}", "--conf", "warm_up=false"]
     server = start_server(command, port, folder / "studies", folder / "workspace")
     try:
         server.wait_until_ready(600.0)  # other programs may have the machine
-    except BaseException:
+        yield server, time.monotonic() - began
+    finally:
         server.process.kill()
-        raise
-    return server, time.monotonic() - began
+        server.process.wait(30)
 
 
 def _round(server: Server, ready: float, ledger: Ledger, after: float) -> Kill:
@@ -152,7 +149,7 @@ def _round(server: Server, ready: float, ledger: Ledger, after: float) -> Kill:
     return Kill(after, ready, acknowledged=len(ledger.stored) - before)
 
 
-def _look(workspace: Path, ledger: Ledger, kill: Kill) -> None:
+def inspect(workspace: Path, ledger: Ledger, kill: Kill) -> None:
     """Look at the files that the killed server left."""
     store = LabelStore(workspace / "labels")
     found: dict[tuple[str, str], int | None] = {}

@@ -68,15 +68,7 @@ class Ledger:
 
 
 class Submitter(threading.Thread):
-    """A client that submits one label after the other until the server is gone.
-
-    Args:
-        url: Of the server.
-        case: Whose labels.
-        ledger: Where to note them.
-        folder: For the files.
-        name: Of the user.
-    """
+    """A client that submits labels of a case, one after the other, until the server is gone, and notes them."""
 
     def __init__(self, url: str, case: str, ledger: Ledger, folder: Path, name: str) -> None:
         super().__init__(name=name, daemon=True)
@@ -84,20 +76,14 @@ class Submitter(threading.Thread):
         self._file = folder / f"{name}.nii.gz"
 
     def run(self) -> None:
-        """Submit until a request fails."""
         while True:
             number = self._ledger.next_number()
             nibabel.save(nibabel.Nifti1Image(numbered(number), GRID.affine), self._file)
             form = {"params": f'{{"client_id": "{self.name}", "comment": "label {number}"}}'}
             try:
                 with open(self._file, "rb") as handle:
-                    answer = requests.put(
-                        f"{self._url}/datastore/label",
-                        params={"image": self._case},
-                        data=form,
-                        files={"label": handle},
-                        timeout=60,
-                    )
+                    address = f"{self._url}/datastore/label?image={self._case}"
+                    answer = requests.put(address, data=form, files={"label": handle}, timeout=60)
                 reply = answer.json()
             except (requests.RequestException, ValueError):
                 return  # killed: whether this one was stored nobody was told

@@ -63,27 +63,12 @@ def fuzz(
         half = -(-planned[name] // 2)
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             _send_all(operation.as_strategy(generation_mode=mode), half, url, known, tallies[name], seed)
-    _fill(names, cheap, count, url, known, tallies, seed)
-    return tallies
-
-
-def _fill(
-    names: Mapping[str, Any],
-    cheap: list[str],
-    count: int,
-    url: str,
-    known: Mapping[str, str],
-    tallies: Mapping[str, Tally],
-    seed: int,
-) -> None:
-    """Make up for the routes of which there are not so many different requests."""
-    for turn in range(1, 20):
+    for turn in range(1, 20):  # make up for the routes of which there are not so many different requests
         missing = count - sum(tally.count for tally in tallies.values())
-        if missing <= 0:
-            return
-        for name in cheap:
+        for name in cheap if missing > 0 else ():
             strategy = names[name].as_strategy(generation_mode=GenerationMode.POSITIVE)
             _send_all(strategy, -(-missing // len(cheap)), url, known, tallies[name], seed + turn)
+    return tallies
 
 
 def _send_all(

@@ -7,21 +7,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import yaml
 
 from tests import synthetic
-from tests.server_app.conftest import REPOSITORY, free_port, untrained_model
+from tests.server_app.conftest import REPOSITORY, Server, eventually, free_port, untrained_model
 
 UNIT = REPOSITORY / "packaging" / "systemd" / "tumorloop.service"
 ENVIRONMENT = REPOSITORY / "packaging" / "systemd" / "tumorloop.env"
 DOCKER = REPOSITORY / "packaging" / "docker"
+Stage = list[tuple[str, str]]
+#: A folder with studies and a workspace, and the words that begin a command that runs confined.
+Confined = tuple[Path, list[str]]
 
 
 def unit() -> dict[str, dict[str, list[str]]]:
@@ -97,9 +98,9 @@ def test_the_service_is_given_longer_to_end_than_the_server_takes() -> None:
 # === The container ===
 
 
-def stages() -> list[list[tuple[str, str]]]:
+def stages() -> list[Stage]:
     """The Dockerfile's instructions, by stage."""
-    found: list[list[tuple[str, str]]] = []
+    found: list[Stage] = []
     lines = [line for line in (DOCKER / "Dockerfile").read_text().splitlines() if not line.lstrip().startswith("#")]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         word, _, rest = line.strip().partition(" ")
@@ -110,7 +111,7 @@ def stages() -> list[list[tuple[str, str]]]:
     return found
 
 
-def instruction(stage: list[tuple[str, str]], word: str) -> list[str]:
+def instruction(stage: Stage, word: str) -> list[str]:
     return [rest for found, rest in stage if found == word]
 
 
@@ -195,15 +196,12 @@ def clean(place: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def confined() -> Iterator[tuple[Path, list[str]]]:
-    """A place with studies and a workspace, and the words that begin a command that runs confined.
-
-    As user 10001; where Python's own files are root's alone, as a root that has lost all its rights.
-    """
+def confined() -> Iterator[Confined]:
+    """As user 10001; where Python's own files are root's alone, as a root that has lost all its rights."""
     place = Path(tempfile.mkdtemp(prefix="tumorloop-confined-"))
     try:
         place.chmod(0o755)
-        synthetic.write_case(place / "studies")
+        synthetic.write_case(place / "studies", grids=synthetic.brats_grid((32, 36, 30)))
         untrained_model(place / "model", base_filters=4, max_filters=16, levels=2)
         (place / "tmp").mkdir()
         (place / "workspace").mkdir()
@@ -228,49 +226,25 @@ def able(begin: list[str], place: Path) -> bool:
         return False
 
 
-def test_the_server_runs_without_rights_on_a_root_that_cannot_be_written_to(confined: Any) -> None:
+def test_the_server_runs_without_rights_on_a_root_that_cannot_be_written_to(confined: Confined) -> None:
     place, begin = confined
-    port, log = free_port(), place / "log"
+    port, log, case = free_port(), place / "log", "BraTS20_Training_001"
     command = [*begin, sys.executable, "-m", "server_app", "--studies", f"{place}/studies", "--workspace"]
     command += [f"{place}/workspace", "--port", str(port), "--conf", f"model={place}/model"]
     with open(log, "wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=clean(place), cwd=REPOSITORY)
+    server = Server(process, f"http://127.0.0.1:{port}", place / "studies", place / "workspace", log)
     try:
-        case = "BraTS20_Training_001"
-        url = f"http://127.0.0.1:{port}"
-        ready(process, f"{url}/healthz", log)
-        answer = requests.post(f"{url}/infer/tumorloop", params={"image": case, "output": "image"}, timeout=120)
+        server.wait_until_ready()
+        answer = server.request("POST", "/infer/tumorloop", params={"image": case, "output": "image"})
         assert answer.status_code == 200, log.read_text()[-3000:]
-        with open(place / "studies" / case / f"{case}_seg.nii.gz", "rb") as label:
-            stored = requests.put(f"{url}/datastore/label", params={"image": case}, files={"label": label}, timeout=60)
-        assert stored.status_code == 200, stored.text
+        server.submit(case)
         settings = {"max_epochs": 1, "steps_per_epoch": 1, "patch": 16, "replay": 0, "judge_phantoms": 1}
-        assert requests.post(f"{url}/train/tumorloop", json=settings, timeout=60).status_code == 200
-        assert trained(url)["state"] == "done"
+        assert server.request("POST", "/train/tumorloop", json=settings).status_code == 200
+        ended = ("done", "failed", "stopped")
+        stats = eventually(lambda: server.stats().get("state") in ended and server.stats(), seconds=600)
+        assert stats["state"] == "done"
     finally:
-        process.terminate()
-        process.wait(40)
+        server.stop()
     assert "Read-only file system" not in log.read_text()
     assert (place / "workspace" / "labels" / case / "v0001").is_dir()
-
-
-def ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up:
-        assert process.poll() is None, log.read_text()[-3000:]
-        try:
-            if requests.get(url, timeout=10).status_code == 200:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.2)
-    raise AssertionError(log.read_text()[-3000:])
-
-
-def trained(url: str) -> dict[str, Any]:
-    give_up = time.monotonic() + 600
-    while time.monotonic() < give_up:
-        stats = requests.get(f"{url}/info/", timeout=30).json()["train_stats"]["tumorloop"]
-        if stats.get("state") in ("done", "failed", "stopped"):
-            return dict(stats)
-        time.sleep(0.5)
-    raise AssertionError("the training did not end")

@@ -23,6 +23,7 @@ import pytest
 import requests
 
 from tests import synthetic
+from tests.server_app.server_files import copied_files, sound_files  # noqa: F401 - fixtures
 from training.cases.case import DECATHLON_ORDER
 from training.modalities import ROLES
 

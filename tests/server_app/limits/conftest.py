@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,29 +21,26 @@ from server_app.settings import Limits
 from tests.server_app.conftest import free_port
 
 SMALL = Limits(
-    max_upload_mb=1,
-    max_body_kb=8,
-    max_requests=3,
-    max_connections=20,
-    max_connections_per_client=12,
-    header_seconds=1,
-    body_seconds=1,
-    slowest_kb=64,
-    reply_seconds=2,
-)
+    max_upload_mb=1, max_body_kb=8, max_requests=3, max_connections=20, max_connections_per_client=12,
+    header_seconds=1, body_seconds=1, slowest_kb=64, reply_seconds=2,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Small:
-    """A running server of the small app."""
+    """A running server of the small app: the requests that reached a route, and a gate for the routes that wait."""
 
     port: int
     seen: list[str]
     gate: threading.Event
+    open_by_client: Counter[str]
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def connections(self) -> int:
+        return self.open_by_client.total()
 
     def connect(self) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), 10)
@@ -70,13 +68,7 @@ def read_all(connection: socket.socket) -> bytes:
 def _app(seen: list[str], gate: threading.Event) -> FastAPI:
     app = FastAPI()
 
-    @app.api_route("/{path:path}", methods=["GET", "PUT", "POST", "DELETE"])
-    async def echo(request: Request, path: str) -> Response:
-        body = await request.body()
-        seen.append(f"{request.method} /{path} {len(body)}")
-        return Response(body, media_type="application/octet-stream")
-
-    @app.get("/wait", include_in_schema=False)
+    @app.get("/wait")
     def wait() -> str:
         gate.wait(20)
         return "waited"
@@ -95,23 +87,27 @@ def _app(seen: list[str], gate: threading.Event) -> FastAPI:
     def bit_by_bit() -> StreamingResponse:
         return StreamingResponse(bytes(2**16) for _ in range(2**10))
 
-    app.router.routes.reverse()  # what takes every path comes last
+    @app.api_route("/{path:path}", methods=["GET", "PUT", "POST", "DELETE"])
+    async def echo(request: Request, path: str) -> Response:
+        body = await request.body()
+        seen.append(f"{request.method} /{path} {len(body)}")
+        return Response(body, media_type="application/octet-stream")
+
     return app
 
 
 @contextmanager
 def _running(limits: Limits) -> Iterator[Small]:
     seen: list[str] = []
-    gate, port = threading.Event(), free_port()
+    gate, port, options = threading.Event(), free_port(), uvicorn_options(limits)
     app = LimitsMiddleware(_app(seen, gate), limits)
-    config = uvicorn.Config(app, port=port, log_level="critical", lifespan="off", **uvicorn_options(limits))
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical", lifespan="off", **options))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
     try:
-        yield Small(port, seen, gate)
+        yield Small(port, seen, gate, options["http"].open_by_client)
     finally:
         gate.set()
         server.should_exit = server.force_exit = True

@@ -1,7 +1,7 @@
 """Many clients at once for minutes: ``make soak``, and a short version in the tests.
 
-Eight clients infer, submit labels and read progress, on heads of real size, while a training runs. Measured are the
-times of the answers and the memory of the web process; any answer that is not the expected one is an error.
+Eight clients infer, submit labels and read progress while a training runs. Measured are the times of the answers and
+the memory of the web process; any answer that is not the expected one is an error.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from tests.server_app.conftest import CASES, Server, load, serving
 
 #: What the server is held to.
 INFO_P99_SECONDS, MEMORY_GROWTH = 0.2, 0.05
-#: Seconds at the beginning that do not count: libraries are loaded at their first use, and buffers grow.
+#: The share of the time at the beginning that does not count: libraries load at their first use, and buffers grow.
 _WARM_UP_SHARE = 0.2
 
 
 @dataclass
 class Measured:
-    """What was seen."""
+    """The times of the answers, the errors, and the memory of the web process as pairs of time and size."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -48,10 +48,6 @@ class Measured:
     def answer(self, kind: str, seconds: float) -> None:
         with self.lock:
             self.seconds.setdefault(kind, []).append(seconds)
-
-    def error(self, message: str) -> None:
-        with self.lock:
-            self.errors.append(message)
 
     def percentile(self, kind: str, share: float) -> float:
         values = sorted(self.seconds.get(kind, [float("nan")]))
@@ -69,78 +65,58 @@ class Measured:
         return (last - first) / first
 
     def report(self) -> dict[str, Any]:
+        shares = {"p50": 0.5, "p99": 0.99, "worst": 1.0}
+        sizes = [size >> 20 for _, size in self.memory]
         return {
             "lasted_seconds": round(self.lasted, 1),
             "answers": {kind: len(values) for kind, values in sorted(self.seconds.items())},
             "milliseconds": {
-                kind: {
-                    name: round(1000 * self.percentile(kind, share), 1)
-                    for name, share in (("p50", 0.5), ("p99", 0.99), ("worst", 1.0))
-                }
+                kind: {name: round(1000 * self.percentile(kind, share), 1) for name, share in shares.items()}
                 for kind in sorted(self.seconds)
             },
             "errors": dict(Counter(self.errors)),
             "web_process_mb": {
-                "first": self.memory[0][1] >> 20,
-                "last": self.memory[-1][1] >> 20,
-                "most": max(size for _, size in self.memory) >> 20,
-                "growth": round(self.growth(), 4),
+                "first": sizes[0], "last": sizes[-1], "most": max(sizes), "growth": round(self.growth(), 4),
             },
-        }
+        }  # fmt: skip
 
 
-class Client:
-    """One client: asks again and again until it is told to stop.
-
-    Args:
-        server: Whom to ask.
-        number: Of the client.
-        measured: Where to write down.
-        cases: What there is to segment and to label.
-        labels: Files to submit, by case.
-    """
+class Client(threading.Thread):
+    """One client: asks again and again until a time; its number decides what."""
 
     def __init__(
-        self, server: Server, number: int, measured: Measured, cases: list[str], labels: dict[str, list[Path]]
-    ) -> None:
-        self._server = server
-        self._name = f"client-{number}"
-        self._measured = measured
-        self._cases = cases
-        self._labels = labels
-        self._random = random.Random(number)
-        self._session = requests.Session()
-        self._work = (self._infer, self._submit, self._read, self._infer, self._submit, self._read, self._read,
-                      self._infer)[number % 8]  # fmt: skip
+        self, server: Server, number: int, measured: Measured, labels: dict[str, list[Path]], cases: list[str],
+        until: float,
+    ) -> None:  # fmt: skip
+        super().__init__(name=f"client-{number}")
+        self._server, self._measured, self._labels, self._cases, self._until = server, measured, labels, cases, until
+        self._random, self._session = random.Random(number), requests.Session()
+        works = (self._infer, self._submit, self._read, self._infer, self._submit, self._read, self._read, self._infer)
+        self._work = works[number % len(works)]
 
-    def run(self, until: float) -> None:
-        while time.monotonic() < until:
+    def run(self) -> None:
+        while time.monotonic() < self._until:
             try:
                 self._work()
             except requests.RequestException as error:
-                self._measured.error(f"{self._work.__name__}: {type(error).__name__}")
+                self._measured.errors.append(f"{self._work.__name__}: {type(error).__name__}")
 
-    def _ask(self, kind: str, method: str, path: str, **more: Any) -> requests.Response:
+    def _ask(self, kind: str, method: str, path: str, **more: Any) -> None:
         started = time.monotonic()
         answer = self._session.request(method, self._server.url + path, timeout=120, **more)
         self._measured.answer(kind, time.monotonic() - started)
         if answer.status_code != 200:
-            self._measured.error(f"{kind}: {answer.status_code} {answer.text[:200]}")
-        return answer
+            self._measured.errors.append(f"{kind}: {answer.status_code} {answer.text[:200]}")
 
     def _infer(self) -> None:
         params = {"image": self._random.choice(self._cases), "output": "image"}
-        data = {"params": json.dumps({"client_id": self._name})}
-        self._ask("infer", "POST", "/infer/tumorloop", params=params, data=data)
+        self._ask("infer", "POST", "/infer/tumorloop", params=params, data=self._form())
 
     def _submit(self) -> None:
         case = self._random.choice(sorted(self._labels))
-        content = self._random.choice(self._labels[case]).read_bytes()
-        data = {"params": json.dumps({"client_id": self._name, "comment": "soak"})}
-        self._ask(
-            "submit", "PUT", "/datastore/label", params={"image": case}, data=data,
-            files={"label": ("label.nii.gz", content)},
-        )  # fmt: skip
+        files = {"label": ("label.nii.gz", self._random.choice(self._labels[case]).read_bytes())}
+        data = self._form(comment="soak")
+        self._ask("submit", "PUT", "/datastore/label", params={"image": case}, data=data, files=files)
         time.sleep(0.5)  # nobody corrects faster
 
     def _read(self) -> None:
@@ -149,15 +125,15 @@ class Client:
         self._ask("cases", "GET", "/cases")
         time.sleep(0.1)
 
+    def _form(self, **params: str) -> dict[str, str]:
+        return {"params": json.dumps({"client_id": self.name, **params})}
+
 
 def soak(server: Server, seconds: float, clients: int, cases: list[str], labels: dict[str, list[Path]]) -> Measured:
     """Let the clients loose on a server and measure."""
-    measured, until = Measured(), time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=Client(server, number, measured, cases, labels).run, args=(until,))
-        for number in range(clients)
-    ]
-    web, started = psutil.Process(server.process.pid), time.monotonic()
+    measured, started = Measured(), time.monotonic()
+    threads = [Client(server, number, measured, labels, cases, started + seconds) for number in range(clients)]
+    web = psutil.Process(server.process.pid)
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
@@ -165,7 +141,7 @@ def soak(server: Server, seconds: float, clients: int, cases: list[str], labels:
         time.sleep(0.5)
     measured.lasted = time.monotonic() - started
     if server.process.poll() is not None:
-        measured.error("the server ended")
+        measured.errors.append("the server ended")
     return measured
 
 
@@ -183,7 +159,7 @@ def labels_for(grid_of: Path, folder: Path, count: int) -> list[Path]:
     return files
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     """Run the long version; 0 if the server kept what it is held to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
@@ -191,13 +167,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=BUNDLED_MODEL)
     parser.add_argument("--no-training", action="store_true", help="no training runs meanwhile")
     parser.add_argument("--out", type=Path, help="a JSON file for the figures")
-    given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="tumorloop-soak-") as place:
-        folder = Path(place)
-        for name in CASES:
-            synthetic.write_case(folder / "studies", name)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tumorloop-soak-") as name:
+        folder = Path(name)
+        for case in CASES:
+            synthetic.write_case(folder / "studies", case)
         with serving(folder / "studies", folder / "workspace", given.model, "--log-level", "WARNING") as server:
-            measured = _measure(server, folder, given)
+            grids, samples = {name: server.volumes(name)["t1ce"] for name in CASES[:2]}, []
+            for seed in (1, 2):  # of the size of a real head
+                answer = server.request("POST", "/samples", json={"seed": seed})
+                assert answer.status_code == 200, answer.text
+                samples.append(answer.json()["id"])
+                grids[samples[-1]] = server.workspace / "uploads" / samples[-1] / "t1ce.nii.gz"
+            labels = {name: labels_for(path, folder, 6) for name, path in grids.items()}
+            if not given.no_training:
+                server.begin_training(CASES[3])
+            measured = soak(server, given.seconds, given.clients, [*CASES, *samples], labels)
     report = measured.report()
     kept = not measured.errors and measured.percentile("info", 0.99) < INFO_P99_SECONDS
     kept = kept and abs(measured.growth()) < MEMORY_GROWTH
@@ -208,20 +193,6 @@ def main(arguments: list[str] | None = None) -> int:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(report, indent=2) + "\n")
     return 0 if kept else 1
-
-
-def _measure(server: Server, folder: Path, given: argparse.Namespace) -> Measured:
-    cases = list(CASES)
-    for seed in (1, 2):  # of the size of a real head
-        answer = server.request("POST", "/samples", json={"seed": seed})
-        assert answer.status_code == 200, answer.text
-        cases.append(answer.json()["id"])
-    grids = {name: server.volumes(name)["t1ce"] for name in CASES[:2]}
-    grids |= {name: server.workspace / "uploads" / name / "t1ce.nii.gz" for name in cases[-2:]}
-    labels = {name: labels_for(path, folder, 6) for name, path in grids.items()}
-    if not given.no_training:
-        server.begin_training(CASES[3])
-    return soak(server, given.seconds, given.clients, cases, labels)
 
 
 if __name__ == "__main__":

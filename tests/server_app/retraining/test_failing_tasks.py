@@ -1,11 +1,12 @@
-"""When MONAI Label's own part of a training fails, or it cannot be ended: nothing waits for it for ever."""
+"""When MONAI Label's own part of a training fails, or cannot be ended: nothing waits for it for ever."""
 
 from __future__ import annotations
 
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ from server_app.retraining.queue import TrainingQueue
 from server_app.retraining.task import Retraining
 from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
-from tests import synthetic
 from tests.server_app.conftest import eventually, is_gone
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    return fail
 
 
 @pytest.fixture
@@ -46,17 +53,13 @@ def started(task: Retraining) -> dict[str, Any]:
     return dict(submitted)
 
 
-def test_one_whose_process_cannot_be_started_has_failed_and_the_next_one_may_begin(
+def test_a_training_whose_process_cannot_be_started_has_failed_and_the_next_one_may_begin(
     queue: TrainingQueue, task: Retraining, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError(12, "Cannot allocate memory: /secret/place")
-
-    monkeypatch.setattr(subprocess, "Popen", fail)
+    monkeypatch.setattr(subprocess, "Popen", raising(OSError(12, "Cannot allocate memory: /secret/place")))
     with caplog.at_level(logging.ERROR):
         first = started(task)
-        eventually(lambda: not task.busy())
-        eventually(lambda: queue.find(str(first["id"])) is None)
+        eventually(lambda: not task.busy() and queue.find(str(first["id"])) is None)
     assert "Cannot allocate memory" in caplog.text
     stats = task.stats()
     assert stats["state"] == "failed"
@@ -69,7 +72,7 @@ def test_one_whose_process_cannot_be_started_has_failed_and_the_next_one_may_beg
     eventually(lambda: len(utils.background_tasks["train"]) == 2 and not task.busy())
 
 
-def test_one_whose_output_cannot_be_read_has_failed_and_its_process_ends(
+def test_a_training_whose_output_cannot_be_read_has_failed_and_its_process_ends(
     queue: TrainingQueue, task: Retraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = "import sys, time; sys.stdout.buffer.write(b'one\\n\\xff\\xfe\\n'); sys.stdout.flush(); time.sleep(600)"
@@ -83,13 +86,14 @@ def test_one_whose_output_cannot_be_read_has_failed_and_its_process_ends(
     started(task)
     eventually(lambda: processes and not task.busy())
     eventually(lambda: utils.background_processes["train"] == {})
-    eventually(lambda: is_gone(psutil.Process(processes[0].pid)) if psutil.pid_exists(processes[0].pid) else True)
+    pid = processes[0].pid
+    eventually(lambda: not psutil.pid_exists(pid) or is_gone(psutil.Process(pid)))
     (found,) = utils.background_tasks["train"]
     assert found["status"] == "ERROR"
     assert "UnicodeDecodeError" in found["details"][-1]
 
 
-def test_one_that_was_stopped_stays_so_when_its_output_breaks_off(queue: TrainingQueue) -> None:
+def test_a_stopped_training_stays_stopped_when_its_output_breaks_off(queue: TrainingQueue) -> None:
     def fail(task: dict[str, Any]) -> None:
         task["status"] = "STOPPED"
         raise ValueError("I/O operation on closed file")
@@ -105,38 +109,27 @@ def test_one_that_was_stopped_stays_so_when_its_output_breaks_off(queue: Trainin
 
 @pytest.fixture
 def app(tmp_path: Path, tiny_model: Path) -> TumorLoopApp:
-    synthetic.write_case(tmp_path / "studies")
+    (tmp_path / "studies").mkdir()
     conf = {"workspace": str(tmp_path / "workspace"), "model": str(tiny_model)}
     return TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
 
 
-def test_a_process_that_ends_by_itself_does_not_keep_the_server_from_ending_in_order(
-    app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [psutil.NoSuchProcess(1), RuntimeError("no")])
+def test_a_shutdown_does_all_its_steps_even_if_a_process_has_ended_or_cannot_be_ended(
+    app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    asked: list[str] = []
+    called: list[str] = []
 
-    def gone(method: str) -> None:
-        asked.append(method)
-        raise psutil.NoSuchProcess(1)
+    def stop(method: str) -> None:
+        called.append(method)
+        raise error
 
-    monkeypatch.setattr(AsyncTask, "stop", staticmethod(gone))
+    monkeypatch.setattr(AsyncTask, "stop", staticmethod(stop))
+    monkeypatch.setattr(app.services.worker, "close", lambda: called.append("worker"))
     app.services.record.begin()
-    app.close()
-    assert set(asked) == {"train", "batch_infer"}
-    assert app.services.record._read()["ended"]
-    assert app.services.trainings.stop() is None
-
-
-def test_whatever_fails_at_the_end_the_rest_is_done(app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed: list[str] = []
-
-    def fail(*_: Any) -> None:
-        raise RuntimeError("no")
-
-    monkeypatch.setattr(AsyncTask, "stop", staticmethod(fail))
-    monkeypatch.setattr(app.services.worker, "close", lambda: closed.append("worker"))
-    app.services.record.begin()
-    with pytest.raises(RuntimeError, match="no"):
+    with pytest.raises(RuntimeError, match="no") if isinstance(error, RuntimeError) else nullcontext():
         app.close()
-    assert closed == ["worker"]
+    assert set(called) == {"train", "batch_infer", "worker"}
     assert app.services.record._read()["ended"]
+    if isinstance(error, psutil.NoSuchProcess):
+        assert app.services.trainings.stop() is None

@@ -9,24 +9,24 @@ from typing import Any
 import psutil
 import pytest
 
-from server_app.retraining.unfinished import UnfinishedFile
 from tests import synthetic
 from tests.server_app.conftest import Server, eventually, is_gone, serving
 
-CASE = "BraTS20_Training_001"
+CASE, DAMAGED = "BraTS20_Training_001", "BraTS20_Training_002"
+SMALL = {"steps_per_epoch": "1", "patch": "16"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("lost")
-    synthetic.write_case(place / "studies", CASE)
-    return place
+    folder = tmp_path_factory.mktemp("lost")
+    for name in (CASE, DAMAGED):
+        synthetic.write_case(folder / "studies", name, grids=synthetic.brats_grid((32, 36, 30)))
+    return folder
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path, tiny_model: Path) -> Iterator[Server]:
-    settings = {"stall_seconds": "3", "steps_per_epoch": "1", "patch": "16"}
-    with serving(folder / "studies", folder / "workspace", tiny_model, **settings) as running:
+    with serving(folder / "studies", folder / "workspace", tiny_model, stall_seconds="3", **SMALL) as running:
         yield running
 
 
@@ -34,31 +34,33 @@ def post(server: Server, **settings: Any) -> Any:
     return server.request("POST", "/train/tumorloop", params={"enqueue": "true"}, json=settings)
 
 
-def queue(server: Server) -> dict[str, Any]:
-    return dict(server.get("/train/tumorloop/queue"))
-
-
 def epochs(server: Server, at_least: int) -> int:
     return int(eventually(lambda: server.stats()["epoch"] >= at_least and server.stats()["epoch"], seconds=300))
 
 
+def test_a_damaged_label_is_left_out_of_a_training_and_its_case_is_named(server: Server) -> None:
+    server.submit(DAMAGED)
+    label = server.workspace / "labels" / DAMAGED / "v0001" / "label.nii.gz"
+    label.write_bytes(label.read_bytes()[:200])
+    server.begin_training(CASE)
+    skipped = eventually(lambda: server.stats().get("skipped"), seconds=300)
+    assert list(skipped) == [DAMAGED]
+    assert "label.nii.gz is cut off" in skipped[DAMAGED]
+    assert str(server.workspace) not in str(server.stats())
+
+
 def test_a_training_that_is_killed_goes_on_from_its_last_epoch_by_itself(server: Server) -> None:
-    process = server.begin_training(CASE)
-    before = epochs(server, 2)
-    run = server.stats()["run"]
-    process.kill()
-    pid = eventually(
-        lambda: server.stats().get("pid") not in (None, process.pid) and server.stats()["pid"], seconds=120
-    )
+    before, first = epochs(server, 2), server.stats()
+    psutil.Process(first["pid"]).kill()
+    pid = eventually(lambda: server.stats().get("pid") not in (None, first["pid"]) and server.stats()["pid"], 120)
     stats = eventually(lambda: server.stats()["epoch"] > before and server.stats(), seconds=300)
-    assert stats["run"] == run
-    assert stats["pid"] == pid
+    assert (stats["run"], stats["pid"]) == (first["run"], pid)
     assert [record["epoch"] for record in stats["history"]] == list(range(1, len(stats["history"]) + 1))
     assert any("was killed; it continued after epoch" in note for note in stats["notes"])
     assert server.get("/train/")["status"] == "RUNNING"
 
 
-def test_a_training_that_gives_no_sign_of_life_counts_as_stalled_until_it_does(server: Server) -> None:
+def test_a_training_that_shows_no_progress_counts_as_stalled_until_it_does(server: Server) -> None:
     process = psutil.Process(server.stats()["pid"])
     process.suspend()
     try:
@@ -71,9 +73,12 @@ def test_a_training_that_gives_no_sign_of_life_counts_as_stalled_until_it_does(s
     eventually(lambda: server.stats().get("stalled") is False, seconds=60)
 
 
-def test_others_wait_for_it_and_can_be_withdrawn(server: Server) -> None:
+def test_further_trainings_wait_for_it_and_can_be_withdrawn(server: Server) -> None:
+    def queue() -> dict[str, Any]:
+        return dict(server.get("/train/tumorloop/queue"))
+
     waiting = [post(server, max_epochs=1, client_id="somebody").json() for _ in range(2)]
-    found = queue(server)
+    found = queue()
     assert found["running"]["status"] == "RUNNING"
     assert [task["id"] for task in found["waiting"]] == [task["id"] for task in waiting]
     assert found["waiting"][0]["user"] == "somebody"
@@ -82,11 +87,11 @@ def test_others_wait_for_it_and_can_be_withdrawn(server: Server) -> None:
     assert server.request("DELETE", address).status_code == 404
     running = server.request("DELETE", f"/train/tumorloop/queue/{found['running']['id']}")
     assert (running.status_code, running.json()["detail"]["field"]) == (409, "task")
-    assert [task["id"] for task in queue(server)["waiting"]] == [waiting[1]["id"]]
+    assert [task["id"] for task in queue()["waiting"]] == [waiting[1]["id"]]
     assert server.request("DELETE", f"/train/tumorloop/queue/{waiting[1]['id']}").status_code == 200
 
 
-def test_what_was_stopped_can_go_on_and_says_so(server: Server) -> None:
+def test_a_stopped_training_can_go_on_and_says_so(server: Server) -> None:
     process = psutil.Process(server.stats()["pid"])
     before = epochs(server, 3)
     assert server.request("DELETE", "/train/").status_code == 200
@@ -102,29 +107,22 @@ def test_what_was_stopped_can_go_on_and_says_so(server: Server) -> None:
     assert server.stats()["history"][0]["epoch"] == 1
 
 
-def test_after_the_server_itself_was_killed_the_next_one_tells_and_the_training_goes_on(
+def test_after_a_kill_of_the_server_the_next_one_reports_it_and_the_training_goes_on_until_it_is_over(
     server: Server, folder: Path, tiny_model: Path
 ) -> None:
     before, process = epochs(server, 4), psutil.Process(server.stats()["pid"])
     server.process.kill()
     server.process.wait()
     eventually(lambda: is_gone(process))
-    settings = {"resume_trainings": "true", "stall_seconds": "600", "steps_per_epoch": "1", "patch": "16"}
+    settings = {"resume_trainings": "true", "stall_seconds": "600", **SMALL}
     with serving(folder / "studies", folder / "workspace", tiny_model, **settings) as again:
         assert "not shut down in order" in again.get("/info/")["server"]["accident"]
         eventually(lambda: again.stats()["epoch"] > before, seconds=300)
         assert again.stats()["history"][0]["epoch"] == 1
         assert any("interrupted" in note for note in again.stats()["notes"])
         assert again.request("DELETE", "/train/").status_code == 200
-
-
-def test_what_is_over_cannot_go_on(folder: Path, tiny_model: Path) -> None:
-    UnfinishedFile(folder / "workspace" / "training" / "job.json").delete("another run")
-    assert (folder / "workspace" / "training" / "job.json").is_file()
-    with serving(folder / "studies", folder / "workspace", tiny_model, patch="16", steps_per_epoch="1") as server:
-        assert server.get("/info/")["server"]["accident"] is None
-        assert post(server, max_epochs=1, tolerance=1.0).status_code == 200
-        eventually(lambda: server.stats()["state"] == "done", seconds=300)
-        refused = post(server, resume=True)
+        assert post(again, max_epochs=1, tolerance=1.0).status_code == 200
+        eventually(lambda: again.stats()["state"] == "done", seconds=300)
+        refused = post(again, resume=True)
         assert (refused.status_code, refused.json()["detail"]["field"]) == (422, "resume")
-        assert not server.get("/train/tumorloop/plan")["resumable"]
+        assert not again.get("/train/tumorloop/plan")["resumable"]

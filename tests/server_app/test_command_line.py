@@ -25,12 +25,19 @@ def test_options_without_a_command_are_those_of_serve(tmp_path: Path, command: l
     assert "does not exist" in nowhere.output
 
 
-def test_help_lists_the_commands() -> None:
+@pytest.mark.parametrize("options", [("--host", "0.0.0.0"), ("--require-token",)])
+def test_a_server_that_needs_users_and_has_none_does_not_start(tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "studies").mkdir()
+    where = ("--studies", str(tmp_path / "studies"), "--workspace", str(tmp_path / "workspace"))
+    refused = run(*where, "--port", "0", *options)
+    assert refused.exit_code == 2
+    assert isinstance(refused.exception, SystemExit)  # no traceback
+    assert "python -m server_app users add" in refused.stderr
+
+
+def test_help_lists_the_commands_and_an_unknown_or_incomplete_one_does_nothing() -> None:
     shown = run("--help")
     assert shown.exit_code == 0
     assert all(command in shown.output for command in ("serve", "users", "check"))
-
-
-@pytest.mark.parametrize("words", [["destroy"], ["users", "promote", "anna"], ["users", "add"], ["users", "revoke"]])
-def test_an_unknown_or_incomplete_command_does_nothing(words: list[str]) -> None:
-    assert run(*words).exit_code == 2
+    for words in (["destroy"], ["users", "promote", "anna"], ["users", "add"], ["users", "revoke"]):
+        assert run(*words).exit_code == 2
