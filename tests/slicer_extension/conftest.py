@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from tests.slicer_extension.harness import mrml_scene
+from tests.slicer_extension.real_server import proxy, real_server, real_studies, tiny_model
+
+__all__ = ["proxy", "real_server", "real_studies", "tiny_model"]
 
 
 @pytest.fixture

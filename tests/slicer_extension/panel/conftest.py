@@ -1,87 +1,116 @@
-"""A real server for the panel's tests, a proxy that can break what passes, and snapshots of small volumes."""
+"""Four volumes in the scene, a small server, and users who have connected the two."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from TumorLoopLib.scene.roles import ROLES
+import slicer
 
-from tests import synthetic
-from tests.server_app.conftest import Server, serving, tiny_model
-from tests.slicer_extension.client.proxy import FaultyProxy, proxy_of
-from tests.slicer_extension.panel.user import User, at_the_panel
+from tests.slicer_extension.panel.server import LEVELS, ScriptedServer, scripted_server
+from tests.slicer_extension.panel.user import PlainUser, QtUser
+from tests.slicer_extension.scene.nodes import add_transform, image, make_volume, moved_by, oblique
 
-__all__ = ["tiny_model"]
-
-#: The cases on the server; each is used by few tests, because submitted labels stay.
-CASES = tuple(f"P{number:03d}" for number in range(1, 7))
-
-
-@pytest.fixture(scope="session")
-def panel_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the cases of :data:`CASES`."""
-    folder = tmp_path_factory.mktemp("panel") / "studies"
-    for name in CASES:
-        synthetic.write_case(folder, name, label=False)
-    return folder
+SHAPE = (18, 20, 24)
+NAMES = {"t1": "AX T1", "t1ce": "AX T1 POST GD", "t2": "AX T2", "flair": "SAG FLAIR"}
+LABEL_VALUES = {"necrotic core": 1, "peritumoral edema": 2, "enhancing tumor": 3}
+#: A part of the volumes ``(k, j, i)``, 24 voxels.
+BOX = (slice(0, 2), slice(0, 3), slice(0, 4))
 
 
-@pytest.fixture(scope="session")
-def server(panel_studies: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """``python -m server_app`` with a small untrained network and trainings of seconds."""
-    with serving(panel_studies, tmp_path_factory.mktemp("panel-home") / "workspace", tiny_model) as running:
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with scripted_server() as running:
         yield running
 
 
 @pytest.fixture
-def proxy(server: Server) -> Iterator[FaultyProxy]:
-    """Stands between the panel and the server, passing everything on until a test says otherwise."""
-    with proxy_of(server.url) as between:
-        yield between
-
-
-def head_arrays(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return a synthetic head as Slicer would hold it: ``(k, j, i)`` arrays and ``ijk_to_ras``, by role.
-
-    Args:
-        seed: Another one makes another content.
-    """
-    grid = synthetic.brats_grid()
-    images = {}
-    for role in ROLES:
-        data = synthetic.head(grid, role).data
-        images[role] = (np.ascontiguousarray(data.transpose(2, 1, 0)) + np.int16(seed), grid.affine.astype(np.float64))
-    return images
+def user(scene: Any, tmp_path: Path) -> Iterator[PlainUser]:
+    """A user at the panel with plain widgets."""
+    plain = PlainUser(tmp_path / "slicer")
+    with plain.watched():
+        yield plain
+        plain.panel.cleanup()
 
 
 @pytest.fixture
-def user(desktop: Any) -> Iterator[User]:
-    """A clinician in front of the freshly loaded panel."""
-    with at_the_panel() as clinician:
-        yield clinician
+def qt_user(desktop: Any) -> Iterator[QtUser]:
+    """A user at the module as Slicer shows it."""
+    user = QtUser()
+    with user.watched():
+        yield user
 
 
-def add_head(seed: int = 0) -> dict[str, Any]:
-    """Add the four volumes of :func:`head_arrays` to the scene, with telling names; returns the nodes by role."""
-    import slicer
-
-    names = {"t1": "AX T1", "t1ce": "AX T1 POST GD", "t2": "AX T2", "flair": "SAG FLAIR"}
-    nodes = {}
-    for role, (array, ijk_to_ras) in head_arrays(seed).items():
-        nodes[role] = slicer.util.addVolumeFromArray(array, ijkToRAS=ijk_to_ras, name=names[role])
+def make_case() -> dict[str, Any]:
+    """Add four volumes, oblique and under a transform; T1ce holds something of each label."""
+    nodes = {
+        role: make_volume(NAMES[role], image(SHAPE, seed) % 90, oblique()) for seed, role in enumerate(NAMES, start=1)
+    }
+    array = slicer.util.arrayFromVolume(nodes["t1ce"])
+    for level, k in zip(LEVELS, (3, 7, 11), strict=True):
+        array[k : k + 3, 4 : 5 + k, 6:19] = level + 20
+    nodes["t1ce"].Modified()
+    add_transform(moved_by(), *nodes.values())
     return nodes
 
 
 @pytest.fixture
-def at_work(user: User, proxy: FaultyProxy) -> User:
-    """A clinician with four volumes, a server behind the proxy, and the model's segmentation."""
-    add_head()
-    user.connect(proxy.url)
-    user.wait(lambda: user.ui.segmentButton.enabled, 20)
-    user.segment()
-    user.wait(lambda: user.ui.changesText.text != "", 20)
+def case(scene: Any) -> dict[str, Any]:
+    return make_case()
+
+
+@pytest.fixture
+def connected(case: Any, user: PlainUser, server: ScriptedServer) -> PlainUser:
+    """A user whose panel has found the four volumes and a server."""
+    user.connect(server.url)
+    user.click("recognizeButton")
+    user.wait(lambda: user.ui.segmentButton.enabled)
     return user
+
+
+@pytest.fixture
+def segmented(connected: PlainUser) -> PlainUser:
+    """A user with the model's segmentation."""
+    connected.segment()
+    return connected
+
+
+@pytest.fixture
+def corrected(segmented: PlainUser) -> PlainUser:
+    """A user in the middle of a correction."""
+    segmented.paint(3, BOX)
+    segmented.type("caseIdEdit", "in-the-middle")
+    segmented.type("commentEdit", "not done yet")
+    segmented.click("finalCheck")
+    segmented.wait(lambda: "differ" in segmented.ui.changesText.text)
+    return segmented
+
+
+def world(node: Any) -> np.ndarray:
+    """Return a volume's ijk to RAS in the world, as Slicer computes it."""
+    import vtk
+
+    local, parent = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(local)
+    if node.GetParentTransformNode() is not None:
+        node.GetParentTransformNode().GetMatrixTransformToWorld(parent)
+    matrix: np.ndarray = slicer.util.arrayFromVTKMatrix(parent) @ slicer.util.arrayFromVTKMatrix(local)
+    return matrix
+
+
+def expected_labels(case: dict[str, Any]) -> np.ndarray:
+    """Return what the server makes of the case, ``(k, j, i)``."""
+    return np.digitize(slicer.util.arrayFromVolume(case["t1ce"]), LEVELS).astype(np.uint8)
+
+
+def labels_of(segmentation: Any, reference: Any, names: Mapping[str, int] = LABEL_VALUES) -> np.ndarray:
+    """Read a segmentation with Slicer's own function; ``names`` has the label value of each segment's name."""
+    labels = np.zeros(slicer.util.arrayFromVolume(reference).shape, np.uint8)
+    inner = segmentation.GetSegmentation()
+    for segment_id in inner.GetSegmentIDs():
+        mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, reference) > 0
+        labels[mask] = names[inner.GetSegment(segment_id).GetName()]
+    return labels

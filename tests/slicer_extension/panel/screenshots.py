@@ -16,7 +16,7 @@ from pathlib import Path
 from tests import synthetic
 from tests.server_app.conftest import Server, serving
 from tests.slicer_extension.client.proxy import FaultyProxy, broken_server, proxy_of, wrong_token
-from tests.slicer_extension.panel.user import User, at_the_panel
+from tests.slicer_extension.panel.user import QtUser
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EPOCHS = 6
@@ -30,7 +30,7 @@ class Camera:
         folder: Where the pictures go.
     """
 
-    def __init__(self, user: User, folder: Path) -> None:
+    def __init__(self, user: QtUser, folder: Path) -> None:
         self._user = user
         self._folder = folder
         self._number = 0
@@ -57,14 +57,14 @@ class Camera:
         height = 200
         for _ in range(4):
             top.resize(appearance.DOCK_WIDTH, height)
-            gui.process_events(0.15)  # the panel's clock draws the curve anew
+            gui.process_events(0.15)  # the panel's timer draws the curve again
             if bar.maximum == 0:
                 break
             height += bar.maximum
         return height
 
 
-def walk(user: User, proxy: FaultyProxy, camera: Camera) -> None:
+def walk(user: QtUser, proxy: FaultyProxy, camera: Camera) -> None:
     """Go through the loop and take pictures on the way."""
     camera.take("first-open")
     user.connect(proxy.url)
@@ -95,7 +95,7 @@ def walk(user: User, proxy: FaultyProxy, camera: Camera) -> None:
     camera.take("training-done")
 
 
-def take_errors(user: User, proxy: FaultyProxy, camera: Camera) -> None:
+def take_errors(user: QtUser, proxy: FaultyProxy, camera: Camera) -> None:
     """Break things and take pictures of what the clinician is told."""
     user.open_section_of("segmentButton")
     proxy.fault("POST /infer/*", broken_server())
@@ -131,7 +131,7 @@ def main(folder: Path) -> None:
         server = stack.enter_context(bundled_server(Path(scratch)))
         proxy = stack.enter_context(proxy_of(server.url))
         stack.enter_context(desktop.running())
-        user = stack.enter_context(at_the_panel())
+        user = QtUser()
         camera = Camera(user, folder)
         walk(user, proxy, camera)
         take_errors(user, proxy, camera)

@@ -5,18 +5,7 @@ from __future__ import annotations
 import pytest
 from TumorLoopLib.panel.settings import DEFAULT_ADDRESS, HISTORY, Settings, is_this_machine
 
-
-class Store:
-    """QSettings as it behaves on a file: everything becomes text, a list of one becomes its only text."""
-
-    def __init__(self):
-        self.kept = {}
-
-    def value(self, key):
-        return self.kept.get(key)
-
-    def setValue(self, key, value):
-        self.kept[key] = value[0] if isinstance(value, list) and len(value) == 1 else str(value)
+from tests.slicer_extension.panel.services import Store
 
 
 @pytest.fixture
@@ -24,16 +13,12 @@ def store():
     return Store()
 
 
-def test_the_last_server_comes_first_and_no_server_twice(store):
+def test_the_last_server_comes_first_no_server_twice_and_the_history_is_short(store):
     settings = Settings(store)
     assert settings.addresses == [DEFAULT_ADDRESS]
     for address in ("http://a", "http://b", "http://a"):
         settings.use_address(address)
     assert Settings(store).addresses == ["http://a", "http://b", DEFAULT_ADDRESS]
-
-
-def test_the_history_of_servers_is_short(store):
-    settings = Settings(store)
     for number in range(30):
         settings.use_address(f"http://server-{number}")
     assert len(settings.addresses) == HISTORY
@@ -46,11 +31,6 @@ def test_a_token_is_given_to_its_own_server_only(store):
     assert Settings(store).token("hospital:8000") == "secret"
     assert settings.token("http://elsewhere:8000") == ""
     assert settings.token("https://hospital:8000") == ""
-
-
-def test_an_emptied_token_is_forgotten(store):
-    settings = Settings(store)
-    settings.set_token("http://hospital:8000", "secret")
     settings.set_token("http://hospital:8000", " ")
     assert settings.token("http://hospital:8000") == ""
     assert all("secret" not in value for value in store.kept.values())

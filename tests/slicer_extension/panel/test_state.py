@@ -31,10 +31,7 @@ def test_everything_but_stopping_is_possible_when_everything_is_there():
     assert list(refused) == ["reason_stop"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["next_case", "sample", "segment", "submit", "load_label", "retrain", "use_version"],
-)
+@pytest.mark.parametrize("name", ["next_case", "sample", "segment", "submit", "load_label", "retrain", "use_version"])
 def test_nothing_that_needs_a_server_is_possible_without_one(name):
     assert "connection" in getattr(but(connected=False), f"reason_{name}")()
 

@@ -1,103 +1,58 @@
-"""A clinician at the panel: clicks and types with the mouse and keyboard, and reads what is shown."""
+"""A user at the panel: with plain widgets, or with Qt, mouse and keyboard."""
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import slicer
+from TumorLoopLib.panel.state import OVERVIEW, STATUS
 
 from tests.slicer_extension.extension import EXTENSION
+from tests.slicer_extension.panel.services import PlainServices
+from tests.slicer_extension.panel.widgets import make_widgets
+from tests.slicer_extension.scene.nodes import mask_of, paint, segments_in, tag_of
 
-#: Seconds for what a small network on a busy machine does.
-PATIENT = 120.0
+#: Seconds for a small network on a busy machine.
+SECONDS = 120.0
+LABEL_TAG = "TumorLoop.label"
 
 
 class User:
-    """Works with one panel.
+    """What users do and see, whichever widgets the panel has.
 
-    Args:
-        widget: What the harness returns for the loaded module.
+    Attributes:
+        errors: What the panel logged as errors; at the end of a test there must be none.
     """
 
-    def __init__(self, widget: Any) -> None:
-        self.widget = widget
-        self.panel = widget.panel
-        self.ui = widget.panel.ui
-
-    # === What the clinician does ===
+    def __init__(self, panel: Any) -> None:
+        self.panel = panel
+        self.ui = panel.ui
+        self.errors: list[str] = []
 
     def click(self, name: str) -> None:
-        """Click a button; its section is opened first if it is closed."""
-        from tests.slicer_extension.harness import gui
+        raise NotImplementedError
 
-        self.open_section_of(name)
-        gui.process_events(0.05)  # a sentence that has grown by a line moves everything below it
-        gui.click(getattr(self.ui, name))
+    def type(self, name: str, text: str) -> None:
+        raise NotImplementedError
 
-    def type(self, name: str, text: str, *, enter: bool = False) -> None:
-        """Type into a field."""
-        from tests.slicer_extension.harness import gui
+    def wait(self, condition: Callable[[], Any], seconds: float = SECONDS, what: str = "") -> Any:
+        raise NotImplementedError
 
-        self.open_section_of(name)
-        gui.type_into(getattr(self.ui, name), text, enter=enter)
-
-    def press(self, keys: str) -> None:
-        """Press a key."""
-        from tests.slicer_extension.harness import gui
-
-        gui.press(keys, self.widget.parent)
-
-    def open_section_of(self, name: str) -> None:
-        """Open the collapsed sections around a widget by clicking their titles."""
-        from tests.slicer_extension.harness import gui
-
-        widget, closed = getattr(self.ui, name), []
-        while widget is not None:
-            if getattr(widget, "collapsed", False):
-                closed.append(widget)
-            widget = widget.parentWidget()
-        for section in reversed(closed):
-            gui.click(section)
-
-    def wait(self, condition: Callable[[], Any], seconds: float = PATIENT, what: str = "") -> Any:
-        """Wait while the event loop runs."""
-        from tests.slicer_extension.harness import gui
-
-        return gui.wait_until(condition, seconds, what or f"what was waited for (status: {self.status!r})")
-
-    def wait_idle(self, seconds: float = PATIENT) -> None:
-        """Wait until nothing that the clinician asked for is going on."""
-        shown = {"test", "case", "segment", "submit", "train", "versions", "start server", "volumes"}
-        self.wait(lambda: not (self.panel.state().busy & shown), seconds, "the end of what is going on")
-
-    # === Steps of the loop ===
+    def wait_idle(self) -> None:
+        """Wait until nothing that the user started is going on."""
+        self.wait(lambda: not self.panel.state().busy - {STATUS, OVERVIEW}, what="the end of what is going on")
 
     def connect(self, url: str) -> None:
         """Enter the server's address and test the connection."""
         self.type("addressCombo", url)
         self.click("testButton")
         self.wait_idle()
-        self.wait(lambda: self.panel.context.server_status is not None, 20, f"a connection ({self.status!r})")
-
-    def choose_studies(self, folder: Path) -> None:
-        """Choose the folder of a server on this machine."""
-        from tests.slicer_extension.harness import dialogs
-
-        dialogs.choose_path(str(folder))
-        self.click("studiesButton")
-
-    def load_folder(self, folder: Path) -> None:
-        """Load a case from a folder."""
-        from tests.slicer_extension.harness import dialogs
-
-        dialogs.choose_path(str(folder))
-        self.click("folderButton")
-        self.wait_idle()
-        self.wait(lambda: not self.panel.state().volumes_problem, 20, "four usable volumes")
+        self.wait(lambda: self.panel.context.server_status is not None, 20)
 
     def segment(self) -> Any:
         """Click Auto-segment and wait for the segmentation."""
@@ -113,27 +68,16 @@ class User:
         self.wait_idle()
 
     def paint(self, label: int, box: tuple[slice, slice, slice]) -> None:
-        """Fill a box of the segment of a label, as an effect of the Segment Editor would: others give way.
-
-        Args:
-            label: Its value.
-            box: Slices in ``(k, j, i)``.
-        """
+        """Fill a box ``(k, j, i)`` of a label's segment, as an effect of the Segment Editor would: others give way."""
         node, reference = self.parameters.segmentation, self.parameters.t1ce
-        segmentation = node.GetSegmentation()
-        for number in range(segmentation.GetNumberOfSegments()):
-            segment_id = segmentation.GetNthSegmentID(number)
-            array = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, reference)
-            inside = bool(segment_tag(segmentation.GetSegment(segment_id)) == str(label))
-            array = np.array(array)
-            array[box] = 1 if inside else 0
-            slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, segment_id, reference)
-
-    # === What the clinician sees ===
+        for segment in segments_in(node):
+            segment_id = node.GetSegmentation().GetSegmentIdBySegment(segment)
+            mask = np.array(mask_of(node, segment_id, reference))
+            mask[box] = tag_of(segment, LABEL_TAG) == str(label)
+            paint(node, segment_id, reference, mask)
 
     @property
     def parameters(self) -> Any:
-        """The parameter node."""
         return self.panel.context.parameters
 
     @property
@@ -146,30 +90,135 @@ class User:
         """Whether the status line is good, bad, busy or plain."""
         return str(self.ui.statusLight.property("tone"))
 
-    def table(self, name: str) -> list[list[str]]:
-        """The texts of a table."""
-        table = getattr(self.ui, name)
-        return [
-            [table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)
-        ]
-
     def buttons(self) -> dict[str, bool]:
         """Which buttons are enabled."""
         names = [name for name in vars(self.ui) if name.endswith("Button") and not name.startswith("qt_")]
         return {name: bool(getattr(self.ui, name).enabled) for name in names}
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Fail at the end if the panel logged an error."""
+        handler = logging.Handler(logging.ERROR)
+        handler.emit = lambda record: self.errors.append(record.getMessage())  # type: ignore[method-assign]
+        logging.getLogger("TumorLoopLib").addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger("TumorLoopLib").removeHandler(handler)
+        assert self.errors == []
 
-def segment_tag(segment: Any) -> str:
-    """Return the label value that a segment's tag holds."""
-    import vtk
 
-    value = vtk.reference("")
-    return str(value) if segment.GetTag("TumorLoop.label", value) else ""
+class PlainUser(User):
+    """At a panel with plain widgets.
+
+    Args:
+        folder: For the panel's temporary files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+        from TumorLoopLib.panel.panel import Panel
+        from TumorLoopLib.panel.parameters import TumorLoopParameters
+
+        class TumorLoopLogic(ScriptedLoadableModuleLogic):
+            def parameters(self) -> Any:
+                return TumorLoopParameters(self.getParameterNode())  # type: ignore[call-arg]
+
+        self.services = PlainServices(folder)
+        super().__init__(Panel(make_widgets(), TumorLoopLogic().parameters, self.services))
+        self.panel.enter()
+
+    def click(self, name: str) -> None:
+        self.services.process_events()
+        getattr(self.ui, name).click()
+        self.services.process_events()
+
+    def type(self, name: str, text: str) -> None:
+        widget = getattr(self.ui, name)
+        if hasattr(widget, "value"):
+            widget.value = int(text)
+        else:
+            widget.type(text)
+
+    def press(self, keys: str) -> None:
+        """Press a shortcut."""
+        assert self.panel.correct.shortcuts.enabled
+        self.panel.correct.shortcuts.actions[keys]()
+
+    def select(self, table: str, row: int) -> None:
+        """Click a row of a table."""
+        self.services.tables[id(getattr(self.ui, table))].select(row)
+
+    def table(self, name: str) -> list[list[str]]:
+        """The text of a table."""
+        return self.services.tables[id(getattr(self.ui, name))].rows
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, by the panel's clock."""
+        end = self.services.monotonic() + seconds
+        while self.services.monotonic() < end:
+            self.services.process_events()
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
+        end = time.monotonic() + seconds
+        while not (held := condition()):
+            assert time.monotonic() < end, what or f"it did not happen (status: {self.status!r})"
+            self.services.process_events()
+            time.sleep(0.001)  # for the threads of jobs and servers
+        return held
+
+    def load_folder(self, folder: Path) -> None:
+        """Load a case from a folder."""
+        self.services.folders.append(str(folder))
+        self.click("folderButton")
+        self.wait_idle()
 
 
-@contextmanager
-def at_the_panel() -> Iterator[User]:
-    """Load the module as Slicer does; a desktop must be running."""
-    from tests.slicer_extension.harness import scripted_module
+class QtUser(User):
+    """At the module as Slicer shows it, with mouse and keyboard; a desktop must be running."""
 
-    yield User(scripted_module.load(EXTENSION / "TumorLoop.py"))
+    def __init__(self, widget: Any = None) -> None:
+        from tests.slicer_extension.harness import dialogs, gui, scripted_module
+
+        self.dialogs, self.gui = dialogs, gui
+        self.widget = widget or scripted_module.load(EXTENSION / "TumorLoop.py")
+        super().__init__(self.widget.panel)
+
+    def click(self, name: str) -> None:
+        self.open_section_of(name)
+        self.gui.process_events(0.05)  # a sentence that has grown by a line moves everything below it
+        self.gui.click(getattr(self.ui, name))
+
+    def type(self, name: str, text: str) -> None:
+        self.open_section_of(name)
+        self.gui.type_into(getattr(self.ui, name), text)
+
+    def press(self, keys: str, widget: Any = None) -> None:
+        """Press a key."""
+        self.gui.press(keys, widget or self.widget.parent)
+
+    def open_section_of(self, name: str) -> None:
+        """Open the collapsed sections around a widget by clicking their titles."""
+        widget, closed = getattr(self.ui, name), []
+        while widget is not None:
+            if getattr(widget, "collapsed", False):
+                closed.append(widget)
+            widget = widget.parentWidget()
+        for section in reversed(closed):
+            self.gui.click(section)
+
+    def wait(self, condition: Callable[[], Any], seconds: float = SECONDS, what: str = "") -> Any:
+        return self.gui.wait_until(condition, seconds, what or f"what was waited for (status: {self.status!r})")
+
+    def load_folder(self, folder: Path) -> None:
+        """Load a case from a folder."""
+        self.dialogs.choose_path(str(folder))
+        self.click("folderButton")
+        self.wait_idle()
+
+    def table(self, name: str) -> list[list[str]]:
+        """The text of a table."""
+        table = getattr(self.ui, name)
+        return [
+            [table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)
+        ]

@@ -38,14 +38,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class OpenedCase:
-    """A case that was downloaded.
-
-    Attributes:
-        server: Address of the server it came from.
-        case_id: Its id there.
-        volumes: Array and matrix of each role.
-        history: Its labels, oldest first.
-    """
+    """A case that was downloaded, with its volumes by role and its labels, oldest first."""
 
     server: str
     case_id: str
@@ -55,13 +48,7 @@ class OpenedCase:
 
 @dataclass(frozen=True)
 class NextCase:
-    """The result of "Next case".
-
-    Attributes:
-        case: The case; ``None`` if all are labeled.
-        counts: Of the server's cases.
-        reason: Why the server chose it; empty if it gives no reason.
-    """
+    """The next case (``None`` if all are labeled), and why the server chose it (empty if it gives no reason)."""
 
     case: OpenedCase | None
     counts: Counts

@@ -38,13 +38,7 @@ Image = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class DownloadedCase:
-    """A case that was downloaded: unchanged volumes need not be sent back.
-
-    Attributes:
-        server: Address of the server.
-        case_id: Its id there.
-        digests: Of the volumes as they were downloaded, by role.
-    """
+    """A case of a server, with the digests of its volumes by role: unchanged volumes need not be sent back."""
 
     server: str
     case_id: str
@@ -53,13 +47,7 @@ class DownloadedCase:
 
 @dataclass(frozen=True)
 class SegmentationRequest:
-    """What to segment.
-
-    Attributes:
-        snapshots: The volumes by role.
-        downloaded: The case they came from, if they came from a server.
-        with_uncertainty: Whether to request the uncertainty map.
-    """
+    """What to segment: volumes by role, and the case they came from if they were downloaded."""
 
     snapshots: Mapping[str, VolumeSnapshot]
     downloaded: DownloadedCase | None = None

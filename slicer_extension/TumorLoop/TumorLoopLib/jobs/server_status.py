@@ -68,8 +68,6 @@ class ServerStatus:
 
     Attributes:
         server: Address of the server.
-        name: Of the app.
-        version: Of the app.
         model_version: The model in use; empty if there is none.
         counts: Of the cases.
         training: The last one.

@@ -32,13 +32,7 @@ Digests = dict[str, str]
 
 @dataclass
 class UploadedSession:
-    """The volumes that a server has. Used by one job at a time.
-
-    Attributes:
-        server: Address of the server.
-        session: Id of the session; empty if there is none.
-        digests: Of the volumes in the session, by role.
-    """
+    """The session of a server (empty if there is none), and its volumes' digests by role. For one job at a time."""
 
     server: str = ""
     session: str = ""
@@ -57,10 +51,7 @@ class Uploader:
     """Uploads four volumes, for one job.
 
     Args:
-        client: Of the server.
-        snapshots: The volumes by role.
         uploaded: What the server has already; updated.
-        reporter: Of the job.
         folder: For temporary files.
     """
 

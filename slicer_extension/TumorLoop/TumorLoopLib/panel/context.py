@@ -160,33 +160,22 @@ class PanelContext:
         def failed(error: Exception) -> None:
             self.show_error(error, failure if isinstance(failure, str) else failure())
 
-        self._start(kind, work, done, failed, cancelled, progress)
+        then = self._then_refresh
+        self.jobs.start(kind, work, Handlers(then(done), then(failed), then(cancelled), progress))
         self.changed()
 
     def run_in_background(
         self, kind: str, work: Work, done: Callable[[Any], None], failed: Callable[[Exception], None]
     ) -> None:
         """Start a job that the user did not ask for: a failure is not shown by itself."""
-        self._start(kind, work, done, failed)
+        self.jobs.start(kind, work, Handlers(self._then_refresh(done), self._then_refresh(failed)))
 
-    def _start(
-        self,
-        kind: str,
-        work: Work,
-        done: Callable[[Any], None],
-        failed: Callable[[Exception], None],
-        cancelled: Callable[[], None] = lambda: None,
-        progress: Callable[[Progress, Any], None] = lambda progress, partial: None,
-    ) -> None:
-        def then_refresh(handler: Callable[..., None]) -> Callable[..., None]:
-            def handle(*arguments: Any) -> None:
-                handler(*arguments)
-                self.changed()
+    def _then_refresh(self, handler: Callable[..., None]) -> Callable[..., None]:
+        def handle(*arguments: Any) -> None:
+            handler(*arguments)
+            self.changed()
 
-            return handle
-
-        handlers = Handlers(then_refresh(done), then_refresh(failed), then_refresh(cancelled), progress)
-        self.jobs.start(kind, work, handlers)
+        return handle
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call back from the event loop: a question asked inside the timer's own handler would stop the timer."""

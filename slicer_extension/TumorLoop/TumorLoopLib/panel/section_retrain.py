@@ -34,7 +34,7 @@ class RetrainSection(Section):
     @property
     def chosen(self) -> str:
         """The version selected in the table; empty if none is."""
-        return self._table.chosen
+        return str(self._table.chosen)
 
     @property
     def training(self) -> Training:

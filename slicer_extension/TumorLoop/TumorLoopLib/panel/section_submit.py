@@ -63,7 +63,7 @@ class SubmitSection(Section):
     @property
     def chosen(self) -> str:
         """The version selected in the history; empty if none is."""
-        return self._table.chosen
+        return str(self._table.chosen)
 
     @property
     def busy(self) -> frozenset[str]:

@@ -30,6 +30,13 @@ class Store(Protocol):
         """Store a value."""
 
 
+def _text(key: str) -> Any:
+    def read(settings: Settings) -> str:
+        return str(settings._read(key, ""))
+
+    return property(read, lambda settings, text: settings._write(key, text))
+
+
 class Settings:
     """The settings, typed.
 
@@ -93,23 +100,10 @@ class Settings:
     def server_command(self, words: Sequence[str]) -> None:
         self._write("server command", list(words))
 
-    @property
-    def studies(self) -> str:
-        """The folder of cases that a server on this machine serves; empty if none was chosen."""
-        return str(self._read("studies", ""))
-
-    @studies.setter
-    def studies(self, folder: str) -> None:
-        self._write("studies", folder)
-
-    @property
-    def case_folder(self) -> str:
-        """The folder from which a case was loaded last."""
-        return str(self._read("case folder", ""))
-
-    @case_folder.setter
-    def case_folder(self, folder: str) -> None:
-        self._write("case folder", folder)
+    #: The folder of cases that a server on this machine serves; empty if none was chosen.
+    studies = _text("studies")
+    #: The folder from which a case was loaded last.
+    case_folder = _text("case folder")
 
     def _read(self, key: str, default: Any) -> Any:
         kept = self._store.value(f"{_GROUP}/{key}")

@@ -24,11 +24,7 @@ class QtTable:
     """
 
     def __init__(
-        self,
-        widget: Any,
-        headers: Sequence[str],
-        stretch: int = 0,
-        on_choice: Callable[[], None] | None = None,
+        self, widget: Any, headers: Sequence[str], stretch: int = 0, on_choice: Callable[[], None] | None = None
     ) -> None:
         self._widget = widget
         self._ids: list[str] = []

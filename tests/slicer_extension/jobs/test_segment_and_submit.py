@@ -1,0 +1,188 @@
+"""Segmenting and submitting on a real server: what is sent, what is sent again, and what a fault leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from TumorLoopLib.client import TumorLoopClient
+from TumorLoopLib.client.errors import BadReply, ClientError, ConnectionLost, RequestRejected
+from TumorLoopLib.jobs import open_case, segment_and_submit
+from TumorLoopLib.jobs.jobs import Reporter
+from TumorLoopLib.jobs.segment_and_submit import DownloadedCase, SegmentationRequest, Submission
+from TumorLoopLib.jobs.upload import UploadedSession
+from TumorLoopLib.scene.roles import ROLES
+from TumorLoopLib.scene.volumes import VolumeSnapshot, digest
+
+from tests import synthetic
+from tests.slicer_extension.client.proxy import cut_request, cut_response
+from tests.slicer_extension.real_server import CASES
+
+LABEL_INFO = [{"name": "necrotic core", "idx": 1}, {"name": "peritumoral edema", "idx": 2}]
+
+
+def snapshots(seed: int = 0) -> dict[str, VolumeSnapshot]:
+    """A synthetic head as Slicer would hold it; another seed makes another content."""
+    grid = synthetic.brats_grid()
+    volumes = {}
+    for role in ROLES:
+        array = np.ascontiguousarray(synthetic.head(grid, role).data.transpose(2, 1, 0)) + np.int16(seed)
+        volumes[role] = VolumeSnapshot(role, f"id-{role}", role, array, grid.affine.astype(np.float64))
+    return volumes
+
+
+def changed(volume: VolumeSnapshot) -> VolumeSnapshot:
+    return dataclasses.replace(volume, array=volume.array + np.int16(1))
+
+
+class Listening(Reporter):
+    def __init__(self, stages: list[str]) -> None:
+        super().__init__()
+        self.stages = stages
+
+    def stage(self, stage: str) -> None:
+        self.stages.append(stage)
+        super().stage(stage)
+
+
+class Panel:
+    """What a panel would do, through a proxy that records the requests."""
+
+    def __init__(self, proxy, server, folder):
+        self.proxy, self.server, self.folder = proxy, server, folder
+        self.client = TumorLoopClient(proxy.url, user="tester")
+        self.uploaded = UploadedSession()
+        self.stages: list[str] = []
+
+    def segment(self, volumes, downloaded=None, with_uncertainty=False):
+        reporter = Listening(self.stages)
+        request = SegmentationRequest(volumes, downloaded, with_uncertainty)
+        return segment_and_submit.segment(self.client, request, self.uploaded, reporter, self.folder)
+
+    def submit(self, case_id, volumes, on_server=""):
+        params = {"label_info": [*LABEL_INFO, {"name": "enhancing tumor", "idx": 3}], "comment": "c", "status": "final"}
+        matrix = volumes["t1ce"].ijk_to_ras
+        label = Submission(case_id, label_of(volumes), matrix, params, "final", volumes, on_server)
+        return segment_and_submit.submit(self.client, label, self.uploaded, Reporter(), self.folder)
+
+    def download(self, case_id):
+        case = open_case.open_case(self.client, case_id, Reporter(), self.folder)
+        volumes = {role: VolumeSnapshot(role, role, role, *image) for role, image in case.volumes.items()}
+        digests = {role: digest(volume) for role, volume in volumes.items()}
+        return volumes, DownloadedCase(self.client.server_url, case_id, digests)
+
+    @property
+    def uploads(self) -> list[list[str]]:
+        return [sorted(request.files) for request in self.proxy.requests_to("PUT /session/")]
+
+
+def label_of(volumes) -> np.ndarray:
+    label = np.zeros(volumes["t1ce"].array.shape, np.uint8)
+    label[20:24, 20:26, 20:25] = 3
+    return label
+
+
+@pytest.fixture
+def panel(proxy, real_server, tmp_path) -> Panel:
+    return Panel(proxy, real_server, tmp_path)
+
+
+class TestSegmenting:
+    def test_the_result_has_the_grid_of_t1ce_and_only_changed_or_moved_volumes_are_sent_again(self, panel):
+        volumes = snapshots()
+        result = panel.segment(volumes, with_uncertainty=True)
+        assert result.array.shape == volumes["t1ce"].array.shape
+        assert result.array.dtype == np.uint8
+        assert np.allclose(result.ijk_to_ras, volumes["t1ce"].ijk_to_ras)
+        assert result.model_version
+        array, matrix = result.uncertainty
+        assert array.shape == result.array.shape
+        assert np.allclose(matrix, result.ijk_to_ras)
+        assert array.max() > 0
+        order = list(dict.fromkeys(panel.stages))
+        assert order[:3] == ["preparing", "sending", "waiting"]
+        assert order[-1] == "receiving"
+        assert list(panel.folder.iterdir()) == []
+        panel.segment(volumes)
+        panel.segment({**volumes, "flair": changed(volumes["flair"])})
+        matrix = volumes["t2"].ijk_to_ras.copy()
+        matrix[0, 3] += 1.0
+        panel.segment(
+            {**volumes, "flair": changed(volumes["flair"]), "t2": dataclasses.replace(volumes["t2"], ijk_to_ras=matrix)}
+        )
+        assert panel.uploads == [["flair.nrrd", "t1.nrrd", "t1ce.nrrd", "t2.nrrd"], ["flair.nrrd"], ["t2.nrrd"]]
+
+    @pytest.mark.parametrize("change", [False, True])
+    def test_all_volumes_are_sent_again_when_the_server_has_dropped_the_session(self, panel, change):
+        volumes = snapshots()
+        panel.segment(volumes)
+        assert panel.server.request("DELETE", f"/session/{panel.uploaded.session}").status_code == 200
+        if change:
+            volumes["t1"] = changed(volumes["t1"])
+        assert panel.segment(volumes).array.shape == volumes["t1ce"].array.shape
+        assert len(panel.uploads[-1]) == 4
+
+    def test_another_server_gets_all_volumes(self, panel):
+        volumes = snapshots()
+        panel.segment(volumes)
+        panel.client = TumorLoopClient(panel.server.url)
+        panel.segment(volumes)
+        assert panel.uploaded.server == panel.server.url
+
+    def test_downloaded_volumes_are_sent_back_only_if_they_changed(self, panel):
+        volumes, downloaded = panel.download(CASES[0])
+        assert panel.segment(volumes, downloaded).array.shape == volumes["t1ce"].array.shape
+        assert panel.uploads == []
+        panel.segment({**volumes, "t1": changed(volumes["t1"])}, downloaded)
+        assert len(panel.uploads) == 1
+        cut = {**volumes, "t1ce": dataclasses.replace(volumes["t1ce"], array=volumes["t1ce"].array[:-1])}
+        digests = {role: digest(volume) for role, volume in cut.items()}
+        with pytest.raises(BadReply, match="grid"):
+            panel.segment(cut, dataclasses.replace(downloaded, digests=digests))
+
+    @pytest.mark.parametrize(
+        ("pattern", "fault"), [("PUT /session/", cut_request(20_000)), ("POST /infer/*", cut_response(300))]
+    )
+    def test_a_broken_connection_is_an_error_and_the_next_try_succeeds(self, panel, pattern, fault):
+        volumes = snapshots()
+        panel.proxy.fault(pattern, fault, times=1)
+        with pytest.raises(ConnectionLost):
+            panel.segment(volumes)
+        assert list(panel.folder.iterdir()) == []
+        assert panel.segment(volumes).array.size
+
+
+class TestSubmitting:
+    def test_a_case_of_the_users_own_is_uploaded_and_the_label_arrives_voxel_for_voxel(self, panel):
+        volumes = snapshots(seed=11)
+        done = panel.submit("own-1", volumes)
+        assert [(entry["version"], entry["user"]) for entry in done.history] == [("v0001", "tester")]
+        array, matrix = open_case.label_version(panel.client, "own-1", "v0001", Reporter(), panel.folder)
+        assert np.array_equal(array, label_of(volumes))
+        assert np.allclose(matrix, volumes["t1ce"].ijk_to_ras)
+
+    def test_no_images_are_uploaded_for_a_case_of_the_server(self, panel):
+        panel.submit(CASES[1], snapshots(), panel.client.server_url)
+        assert panel.uploads == []
+
+    def test_a_failed_submission_can_be_sent_again_and_makes_one_version(self, panel):
+        volumes = snapshots(seed=12)
+        panel.proxy.fault("PUT /datastore/label", cut_response(0), times=1)  # the server stores it, the reply is lost
+        with pytest.raises(ClientError):
+            panel.submit("own-2", volumes)
+        assert [entry["version"] for entry in panel.submit("own-2", volumes).history] == ["v0001"]
+        assert len(panel.uploads) == 1
+
+    def test_a_case_name_that_other_images_have_is_refused(self, panel):
+        panel.submit("own-3", snapshots(seed=13))
+        with pytest.raises(RequestRejected) as caught:
+            panel.submit("own-3", snapshots(seed=14))
+        assert caught.value.status == 409
+
+    def test_a_case_from_another_server_is_recognized_by_its_images(self, panel):
+        volumes, _downloaded = panel.download(CASES[2])
+        panel.submit(CASES[2], volumes, panel.server.url)
+        assert panel.uploads == []
+        with pytest.raises(RequestRejected):  # a case of that name, but of another patient
+            panel.submit(CASES[2], snapshots(seed=15), panel.server.url)

@@ -1,0 +1,268 @@
+"""A small HTTP server that answers as TumorLoop does, at once, and records what it was sent.
+
+It segments by brightness, on the grid of the volume it got, and reads and writes files with ``pynrrd``: not with the
+panel's own code, whose mistakes it would then share.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import nrrd
+import numpy as np
+
+from tests.slicer_extension.client.http_server import BOUNDARY, Answer, Handler, http_server, result_body
+from tests.slicer_extension.scene.nodes import INFO
+
+#: Brightness from which on a voxel of the reference gets the labels 1, 2 and 3.
+LEVELS = (100, 200, 300)
+_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass
+class Image:
+    """A file as it was sent, and what ``pynrrd`` reads in it: ``(k, j, i)`` and its matrix."""
+
+    content: bytes
+    array: np.ndarray
+    ijk_to_ras: np.ndarray
+
+
+@dataclass
+class Label:
+    """A label that was submitted."""
+
+    image: Image
+    params: dict[str, Any]
+    tag: str
+    version: str
+
+
+@dataclass
+class Request:
+    """What a client sent."""
+
+    query: dict[str, str]
+    content_type: str
+    body: bytes
+
+    def parts(self) -> list[tuple[str, str, bytes]]:
+        """Return field name, file name and content of each part of a form."""
+        message = BytesParser().parsebytes(f"Content-Type: {self.content_type}\r\n\r\n".encode() + self.body)
+        return [
+            (str(part.get_param("name", header="content-disposition")), str(part.get_filename()), _content(part))
+            for part in message.walk()
+            if part is not message
+        ]
+
+
+def _event() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+@dataclass
+class ScriptedServer:
+    """The server's state; a test may change it while it runs.
+
+    Attributes:
+        uploads: The names of the files of each upload, in order.
+        asked: Method and path of every request, with its query.
+        failures: Answers that requests get once instead of their own, by method and path.
+        may_infer: An inference waits until it is set; ``may_store``: a submitted label.
+        distort: Changes a labelmap before it is sent.
+    """
+
+    url: str = ""
+    sessions: dict[str, dict[str, Image]] = field(default_factory=dict)
+    uploads: list[list[str]] = field(default_factory=list)
+    cases: dict[str, dict[str, Image]] = field(default_factory=dict)
+    labels: dict[str, list[Label]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    training: dict[str, Any] = field(default_factory=dict)
+    trained_with: dict[str, Any] | None = None
+    versions: list[dict[str, Any]] = field(default_factory=lambda: [{"id": "v0001", "current": True}])
+    new_corrections: int = 0
+    failures: dict[str, Answer] = field(default_factory=dict)
+    may_infer: threading.Event = field(default_factory=_event)
+    may_store: threading.Event = field(default_factory=_event)
+    distort: Callable[[np.ndarray], np.ndarray] = lambda array: array
+
+    def answer(self, handler: Handler) -> None:
+        """Answer a request: dictionaries as JSON, bytes as a file."""
+        parts = urlsplit(handler.path)
+        name = f"{handler.command} {parts.path}"
+        self.asked.append(f"{handler.command} {handler.path}")
+        if name in self.failures:
+            self.failures.pop(name)(handler)
+            return
+        request = Request(dict(parse_qsl(parts.query)), handler.headers.get("Content-Type", ""), handler.body())
+        action, groups = next(
+            (action, found.groups()) for pattern, action in _ACTIONS.items() if (found := re.fullmatch(pattern, name))
+        )
+        reply = action(self, request, *groups)
+        if isinstance(reply, dict):
+            handler.reply(200, json.dumps(reply).encode(), "application/json")
+        elif reply.startswith(b"--"):
+            handler.reply(200, reply, f"multipart/form-data; boundary={BOUNDARY}")
+        else:
+            disposition = 'attachment; filename="image.nrrd"'
+            handler.reply(200, reply, "application/octet-stream", Content_Disposition=disposition)
+
+    def info(self, _request: Request) -> dict[str, Any]:
+        labeled = sum(any(label.tag == "final" for label in labels) for labels in self.labels.values())
+        return {
+            **{"name": "TumorLoop", "version": "0.1.0", "models": {"tumorloop": {}}, "model_version": self.current()},
+            "datastore": {"total": len(self.cases), "completed": labeled},
+            "train_stats": {"tumorloop": self.training},
+            **INFO,
+        }
+
+    def current(self) -> str:
+        return str(next(version["id"] for version in self.versions if version["current"]))
+
+    def new_session(self, request: Request) -> dict[str, Any]:
+        files = {name: content for _, name, content in request.parts()}
+        self.uploads.append(sorted(files))
+        volumes = {name.partition(".")[0]: read(content) for name, content in files.items()}
+        session = f"session{len(self.sessions)}"
+        self.sessions[session] = {**self.sessions.get(request.query.get("base", ""), {}), **volumes}
+        return {"session_id": session}
+
+    def infer(self, request: Request) -> bytes:
+        self.may_infer.wait()
+        query = request.query
+        volumes = self.sessions[query["session_id"]] if "session_id" in query else self.cases[query["image"]]
+        reference = volumes[json.loads(request.parts()[0][2]).get("reference", "t1ce")]
+        array = self.distort(np.digitize(reference.array, LEVELS).astype(np.uint8))
+        params = {"model_version": self.current(), "seconds": {"total": 1.0}, "warnings": []}
+        return result_body(write(array, reference.ijk_to_ras), params, "answer.nrrd")
+
+    def new_case(self, request: Request, case: str) -> dict[str, Any]:
+        self.cases[case] = self.sessions[request.query["session_id"]]
+        return {"id": case}
+
+    def next_case(self, request: Request, _strategy: str) -> dict[str, Any]:
+        """Propose the last case by name that has no label, or the one before the one that is open."""
+        waiting = sorted((case for case in self.cases if not self.labels.get(case)), reverse=True)
+        after = json.loads(request.body).get("after")
+        position = waiting.index(after) + 1 if after in waiting else 0
+        return {"id": waiting[position % len(waiting)], "reason": "The model is least sure."} if waiting else {}
+
+    def new_label(self, request: Request) -> dict[str, Any]:
+        parts = {name: content for name, _, content in request.parts()}
+        case, tag = request.query["image"], request.query["tag"]
+        self.may_store.wait()
+        labels = self.labels.setdefault(case, [])
+        labels.append(Label(read(parts["label"]), json.loads(parts["params"]), tag, f"v{len(labels) + 1:04d}"))
+        self.new_corrections += tag == "final"
+        return {"image": case, "label": case, "version": labels[-1].version}
+
+    def history(self, _request: Request, case: str) -> dict[str, Any]:
+        kept = ("status", "comment", "model_version")
+        common = {"time": "2026-01-02T03:04:05+00:00", "dice_against_model": {"WT": 0.9}}
+        return {
+            "labels": [
+                {**common, "version": label.version, "tag": label.tag, "user": label.params.get("client_id")}
+                | {name: label.params.get(name) for name in kept}
+                for label in self.labels.get(case, [])
+            ]
+        }
+
+    def plan(self, _request: Request) -> dict[str, Any]:
+        cases = {"new": self.new_corrections, "total": self.new_corrections, "cases": list(self.cases)}
+        return {"parent": self.current(), **cases, "max_epochs": 4, "expected_seconds": 90.0}
+
+    def train(self, request: Request) -> dict[str, Any]:
+        self.trained_with = json.loads(request.body)
+        self.training = {"run": "one", "state": "training", "epoch": 1, "total_epochs": 4, "eta": 30.0, "history": []}
+        return {"id": "one", "status": "SUBMITTED"}
+
+    def stop(self, _request: Request) -> dict[str, Any]:
+        self.training = {**self.training, "state": "stopped"}
+        return {"id": "one", "status": "STOPPED"}
+
+    def use(self, _request: Request, version: str = "") -> dict[str, Any]:
+        chosen = version or self.versions[-2]["id"]
+        for one in self.versions:
+            one["current"] = one["id"] == chosen
+        return {"id": chosen}
+
+
+_ACTIONS: dict[str, Callable[..., Any]] = {
+    r"GET /info/": ScriptedServer.info,
+    r"PUT /session/": ScriptedServer.new_session,
+    r"POST /infer/tumorloop": ScriptedServer.infer,
+    r"GET /jobs/\w+": lambda server, request: {"state": "computing", "share": 0.5},
+    r"DELETE /jobs/\w+": lambda server, request: {"state": "cancelled"},
+    r"GET /cases": lambda server, request: {
+        "cases": [{"id": case, "labeled": bool(server.labels.get(case))} for case in server.cases]
+    },
+    r"PUT /cases/([\w-]+)": ScriptedServer.new_case,
+    r"POST /activelearning/(\w+)": ScriptedServer.next_case,
+    r"GET /cases/([\w-]+)/volumes/(\w+)": lambda server, request, case, role: server.cases[case][role].content,
+    r"GET /cases/([\w-]+)/labels": ScriptedServer.history,
+    r"GET /cases/([\w-]+)/labels/v0*(\d+)": lambda server, request, case, number: (
+        server.labels[case][int(number) - 1].image.content
+    ),
+    r"PUT /datastore/label": ScriptedServer.new_label,
+    r"GET /train/tumorloop/plan": ScriptedServer.plan,
+    r"POST /train/tumorloop": ScriptedServer.train,
+    r"DELETE /train/": ScriptedServer.stop,
+    r"GET /versions": lambda server, request: {"versions": server.versions},
+    r"POST /versions/rollback": ScriptedServer.use,
+    r"POST /versions/(v\d+)/promote": ScriptedServer.use,
+}
+
+
+@contextmanager
+def scripted_server() -> Iterator[ScriptedServer]:
+    """Run a scripted server."""
+    scripted = ScriptedServer()
+    with http_server(scripted.answer) as server:
+        scripted.url = server.url
+        try:
+            yield scripted
+        finally:
+            scripted.may_infer.set()
+            scripted.may_store.set()
+
+
+def read(content: bytes) -> Image:
+    """Read a NRRD file with ``pynrrd``."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "image.nrrd")
+        path.write_bytes(content)
+        array, header = nrrd.read(str(path))
+    ijk_to_lps = np.eye(4)
+    ijk_to_lps[:3, :3], ijk_to_lps[:3, 3] = header["space directions"].T, header["space origin"]
+    assert header["space"] == "left-posterior-superior"
+    return Image(content, array.transpose(2, 1, 0), _TO_LPS @ ijk_to_lps)
+
+
+def write(array_kji: np.ndarray, ijk_to_ras: np.ndarray) -> bytes:
+    """Return a NRRD file made with ``pynrrd``."""
+    matrix = _TO_LPS @ ijk_to_ras
+    header = {"space": "left-posterior-superior", "encoding": "gzip"}
+    header |= {"space directions": matrix[:3, :3].T, "space origin": matrix[:3, 3]}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "image.nrrd")
+        nrrd.write(str(path), array_kji.transpose(2, 1, 0), header)
+        return path.read_bytes()
+
+
+def _content(part: Any) -> bytes:
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return content

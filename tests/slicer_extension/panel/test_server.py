@@ -1,0 +1,139 @@
+"""The section Server: the connection test, a server that is lost, and a server on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import psutil
+import pytest
+from TumorLoopLib.jobs.local_server import LocalServer
+from TumorLoopLib.panel.section_server import join_command, split_command
+
+from tests.slicer_extension.client.http_server import file_answer, refusal
+
+CLOSED = "http://127.0.0.1:9"
+
+
+def test_a_connection_is_tested_step_by_step_and_opens_the_next_section(user, server):
+    user.connect(server.url)
+    assert user.tone == "good", user.status
+    assert user.ui.testText.text.count("✓") == 6
+    assert not user.ui.caseSection.collapsed
+    assert user.ui.serverSection.collapsed
+    assert user.ui.addressCombo.items[0] == server.url
+
+
+@pytest.mark.parametrize(
+    ("failure", "lines", "words"),
+    [
+        (refusal(401, "token", "Invalid token"), 4, "Enter the access token"),
+        (file_answer(b"<html>Internal Server Error</html>", "text/html", 500), 3, "it is not a TumorLoop server"),
+    ],
+)
+def test_the_connection_test_ends_at_the_problem(user, server, failure, lines, words):
+    user.type("addressCombo", server.url)
+    user.panel.exit()  # the status is not polled
+    server.failures["GET /info/"] = failure
+    user.click("testButton")
+    user.wait_idle()
+    shown = user.ui.testText.text.split("\n")
+    assert len(shown) == lines
+    assert all(line.startswith("✓") for line in shown[:-1])
+    assert shown[-1].startswith("✗")
+    assert words in shown[-1]
+    assert words in user.status
+    assert user.ui.serverLight.property("tone") == "bad"
+    assert not user.ui.sampleButton.enabled
+
+
+def test_a_lost_server_is_noticed_and_found_again_and_the_correction_stays_in_sight(corrected, server):
+    user = corrected
+    user.services.aliases[server.url] = CLOSED
+    user.wait(lambda: "connection to the server was lost" in user.status)
+    assert user.tone == "bad"
+    assert "no connection to a server" in user.ui.segmentReason.text
+    assert not user.ui.submitButton.enabled
+    assert user.ui.testButton.enabled
+    assert not user.ui.correctSection.collapsed
+    del user.services.aliases[server.url]
+    user.wait(lambda: "The server is back." in user.status)
+    assert user.tone == "good"
+    assert user.ui.submitButton.enabled
+
+
+def test_a_request_that_finds_no_server_says_so_and_looks_at_the_server_at_once(segmented, server):
+    segmented.services.aliases[server.url] = CLOSED
+    segmented.ui.mapCheck.checked = True
+    segmented.click("segmentButton")
+    segmented.wait(lambda: not segmented.panel.state().connected)
+    assert segmented.status.startswith("Nothing was segmented")
+    assert "No server answers" in segmented.status
+
+
+# === A server on this machine ===
+
+
+@pytest.fixture
+def program(tmp_path):
+    """The command line of a program that never answers."""
+    path = tmp_path / "server.py"
+    path.write_text("import time\ntime.sleep(60)\n")
+    return shlex.join([sys.executable, str(path)])
+
+
+def test_a_reason_is_shown_when_no_server_can_be_started(user, program, tmp_path):
+    user.services.startup_environment = {"PATH": str(tmp_path)}
+    for command, reason in (
+        ("no-such-program", "not found on this machine"),
+        ("", "No TumorLoop server is installed"),
+        (f'"{sys.executable}" "unfinished', "quotation mark"),
+        (program, "Choose the folder"),
+    ):
+        user.type("commandEdit", command)
+        assert not user.ui.startServerButton.enabled
+        assert reason in user.ui.startServerReason.text
+    user.ui.studiesButton.choose(str(tmp_path))
+    assert user.ui.startServerButton.enabled
+    assert user.ui.startServerReason.text == ""
+
+
+def test_the_folder_that_the_button_shows_already_can_be_chosen(user, program, tmp_path):
+    user.type("commandEdit", program)
+    user.ui.studiesButton.directory = str(tmp_path)
+    assert not user.ui.startServerButton.enabled
+    user.ui.studiesButton.choose(str(tmp_path))
+    assert user.ui.startServerButton.enabled
+
+
+def test_a_server_that_does_not_answer_is_stopped_so_that_another_can_be_started(user, program, tmp_path, monkeypatch):
+    monkeypatch.setattr(LocalServer.wait_until_ready, "__defaults__", (0.5,))
+    user.type("commandEdit", program)
+    user.ui.studiesButton.choose(str(tmp_path))
+    user.click("startServerButton")
+    user.wait(lambda: "did not answer" in user.status)
+    assert not user.panel.server.own_server
+    assert user.ui.startServerButton.enabled
+
+
+def test_a_click_starts_a_real_server_and_the_end_of_the_panel_stops_it(user, real_studies, tiny_model, tmp_path):
+    workspace = tmp_path / "workspace"
+    words = [sys.executable, "-m", "server_app", "--workspace", str(workspace), "--conf", f"model={tiny_model}"]
+    user.type("commandEdit", shlex.join(words))
+    user.ui.studiesButton.choose(str(real_studies))
+    user.click("startServerButton")
+    assert not user.ui.startServerButton.enabled
+    user.wait(lambda: user.panel.state().connected, 120, "the server's start")
+    assert "Connected" in user.ui.serverText.text
+    assert user.ui.addressCombo.currentText == user.panel.server.local.address
+    assert "running" in user.ui.startServerReason.text
+    process = psutil.Process(user.panel.server.local.pid)
+    assert str(real_studies) in process.cmdline()
+    user.panel.cleanup()
+    assert not process.is_running()
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_a_command_with_spaces_is_shown_as_it_has_to_be_typed(windows):
+    words = [r"C:\Program Files\tumorloop-server.exe" if windows else "/opt/my server", "--model", "v0001"]
+    assert split_command(join_command(words, windows=windows), windows=windows) == words
