@@ -66,7 +66,7 @@ class Loop:
     def wait_for(self, server: LocalServer) -> None:
         """Wait until a server that was just started answers."""
         with self._terminal.step("Started the server", self.record) as step:
-            server.wait_until_ready(Reporter())
+            server.wait_until_ready(Reporter(), timeout=180.0)
             step.note = server.address
 
     def run(self) -> LoopRecord:
