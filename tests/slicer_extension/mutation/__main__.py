@@ -100,7 +100,7 @@ def missed_faults(faults: Sequence[Fault]) -> int:
         for done, (fault, failed) in enumerate(zip(faults, results, strict=True), start=1):
             missed += not failed
             left = (time.monotonic() - started) / done * (len(faults) - done) / 60
-            verdict = f"{'caught' if failed else 'MISSED'}  {fault.name:62s} {failed.rpartition('/')[2]}"
+            verdict = f"{'caught' if failed else 'MISSED'}  {fault.name:62s} {failed.removeprefix(TESTS + '/')}"
             print(f"{done:2d}/{len(faults)}, {left:4.1f} min left  {verdict}", flush=True)
     return missed
 
