@@ -18,7 +18,7 @@ from tests.slicer_extension.packaging.icon import ICONS, SIZE, render
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULE_LISTS = "slicer_extension/TumorLoop/CMakeLists.txt"
-FIRST_LOOK = "test_segmenting.py::test_the_first_look_leads_to_the_server_and_nothing_else_is_possible"
+FIRST_LOOK = "test_module.py::test_the_self_test_that_users_can_run_passes"
 STAND_IN = Path(__file__).parent / "slicer_stand_in"
 
 #: A scripted module compiles nothing: any program that exists will do as a compiler that is not asked.
@@ -115,7 +115,7 @@ def test_the_packaged_client_runs_without_the_repository_and_the_packaged_panel_
     code = f"import sys; sys.path.insert(0, {folder!r}); import TumorLoopLib.client as c; print(c.__file__)"
     assert run(sys.executable, "-I", "-S", "-B", "-c", code).startswith(folder)
     pytest_here = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    run(*pytest_here, f"tests/slicer_extension/played/{FIRST_LOOK}", TUMORLOOP_EXTENSION=folder)
+    run(*pytest_here, f"tests/slicer_extension/panel/{FIRST_LOOK}", TUMORLOOP_EXTENSION=folder)
 
 
 @pytest.mark.parametrize(
