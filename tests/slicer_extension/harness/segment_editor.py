@@ -1,7 +1,7 @@
 """``qMRMLSegmentEditorWidget`` on a real ``vtkMRMLSegmentEditorNode``. Methods with Slicer's names do what Slicer's do.
 
 The effects do nothing: tests edit the segmentation node as an effect would. The widgets inside are about as many and as
-large as in Slicer, for honest pictures.
+large as in Slicer, so that pictures are realistic.
 """
 
 from __future__ import annotations
@@ -175,8 +175,10 @@ def _build(editor: Any) -> dict[str, Any]:
     rows[1].addStretch(1)
     for row, texts in zip(rows, (("Add", "Remove", "Show 3D"), ("Undo", "Redo")), strict=True):
         for text in texts:
-            parts["buttons"].append(QtWidgets.QPushButton(text, editor))
-            row.addWidget(parts["buttons"][-1])
+            button = QtWidgets.QPushButton(text, editor)
+            row.addWidget(button)
+            button.enabled = False  # and there is never anything to undo
+            parts["buttons"] += [button] if row is rows[0] else []
     for part in (form, rows[0], table, effects, rows[1]):
         (layout.addWidget if part is table else layout.addLayout)(part)
     return parts
