@@ -65,6 +65,15 @@ def test_the_selectors_and_keys_work(qt_connected):
     assert shown == {one.GetBackgroundVolumeID() for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
 
 
+def test_the_segment_editor_leaves_the_slice_views_to_the_panel(qt_connected):
+    user = qt_connected
+    user.segment()
+    user.press("4")
+    slicer.app.layoutManager().setLayout(3)
+    shown = {one.GetBackgroundVolumeID() for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
+    assert shown == {user.parameters.flair.GetID()}
+
+
 @pytest.mark.parametrize(("field", "parameter"), [("commentEdit", "comment"), ("caseIdEdit", "case_id")])
 def test_a_text_can_be_corrected_in_its_middle(qt_connected, field, parameter):
     qt_connected.segment()
