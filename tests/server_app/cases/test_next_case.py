@@ -57,9 +57,7 @@ def ranking(strategy: Callable[..., Any], store: CaseDatastore, **request: Any) 
         order.append(found["id"])
 
 
-def test_the_least_sure_comes_first_and_cases_without_a_score_follow_by_name(
-    store: CaseDatastore, scores: Scores
-) -> None:
+def test_the_least_sure_comes_first_and_cases_without_a_score_last(store: CaseDatastore, scores: Scores) -> None:
     strategy = UncertaintySampling(scores)
     unscored: dict[str, Any] = strategy({}, store) or {}
     assert (unscored["id"], unscored["uncertainty"]) == ("case-a", None)
@@ -123,9 +121,7 @@ def test_a_damaged_note_is_no_score(tmp_path: Path, note: str) -> None:
     assert answers.uncertainty("b", "v0000", "") is None
 
 
-def test_the_server_proposes_cases_by_the_uncertainty_of_its_inferences(
-    server: Server, infer: Infer, tmp_path: Path
-) -> None:
+def test_the_server_proposes_cases_by_uncertainty(server: Server, infer: Infer, tmp_path: Path) -> None:
     for case in CASES[1:3]:
         _, facts = infer(case)
         assert 0 <= facts["uncertainty"] <= 1

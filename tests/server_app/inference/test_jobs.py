@@ -135,9 +135,7 @@ def test_a_client_that_hangs_up_does_not_cancel(client: Client, worker: psutil.P
 # === Cancelling ===
 
 
-def test_a_cancelled_computation_ends_at_once_and_the_network_is_loaded_again(
-    client: Client, worker: psutil.Process
-) -> None:
+def test_cancelling_ends_a_computation_at_once_and_reloads_the_network(client: Client, worker: psutil.Process) -> None:
     server, answer = client.server, client.server.workspace / "answers" / CASE
     before = {path.name: path.stat().st_mtime_ns for path in answer.iterdir()}
     computing = client.submit(0)
@@ -166,9 +164,7 @@ def test_a_waiting_job_is_computed_although_others_are_cancelled_again_and_again
     assert [future.result(10).status_code for future in futures] == [499] * 3
 
 
-def test_while_many_wait_the_server_answers_and_cancelling_them_ends_no_other(
-    client: Client, worker: psutil.Process
-) -> None:
+def test_many_waiting_jobs_delay_no_reply_and_are_cancelled_alone(client: Client, worker: psutil.Process) -> None:
     computing, *waiting = (client.submit(job) for job in range(6))
     for path in ("/info/", "/cases", "/versions", "/datastore/", f"/jobs/{client.id(0)}"):
         started = time.monotonic()

@@ -28,9 +28,7 @@ def test_an_incomplete_case_is_segmented_if_the_request_allows_it(server: Server
 
 
 @pytest.mark.parametrize(("param", "value"), [("save_label", True), ("reference", "t2")])
-def test_an_incomplete_case_holds_no_label_and_its_missing_modality_is_no_reference(
-    server: Server, param: str, value: object
-) -> None:
+def test_an_incomplete_case_takes_no_label_and_no_missing_reference(server: Server, param: str, value: object) -> None:
     assert refused(server.infer({**ALLOWED, param: value}, image=INCOMPLETE))["field"] == param
 
 

@@ -66,9 +66,7 @@ def fetched(server: Server, address: str, path: Path, **query: str) -> Path:
 # === Sessions based on earlier ones ===
 
 
-def test_a_session_with_one_volume_exchanged_is_answered_like_all_four(
-    server: Server, whole: str, tmp_path: Path
-) -> None:
+def test_one_exchanged_volume_gives_the_result_of_all_four(server: Server, whole: str, tmp_path: Path) -> None:
     image = load(server.volumes(CASE)["flair"])
     changed = save(np.asarray(image.dataobj)[::-1].copy(), image.affine, tmp_path / "flair.nii.gz").read_bytes()
     based = accepted(server.send("/session/", {"flair.nii.gz": changed}, base=whole))["session_id"]

@@ -84,7 +84,7 @@ def test_old_sessions_are_forgotten_even_damaged_ones_and_those_of_an_earlier_se
     assert {path.name for path in store.iterdir()} == {young, ".new-young"}
 
 
-def test_a_session_that_is_removed_meanwhile_does_not_end_the_search(
+def test_a_session_removed_meanwhile_does_not_end_the_search(
     sessions: CheckedSessions, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {add(sessions, 100) for _ in range(2)}

@@ -83,9 +83,7 @@ def test_an_incomplete_version_is_ignored(store: LabelStore, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
-def test_what_cannot_be_read_for_a_moment_is_neither_taken_for_gone_nor_overwritten(
-    store: LabelStore, tmp_path: Path, number: int
-) -> None:
+def test_what_is_unreadable_for_a_moment_is_not_lost(store: LabelStore, tmp_path: Path, number: int) -> None:
     (label,) = store.versions("case")
     store.note(label, {"first": 1})
     long_ago = time.time() - 3600
@@ -99,9 +97,7 @@ def test_what_cannot_be_read_for_a_moment_is_neither_taken_for_gone_nor_overwrit
     assert label.notes() == {"first": 1}
 
 
-def test_a_new_version_does_not_make_the_earlier_ones_be_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_version_does_not_have_the_others_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, opened, read = LabelStore(tmp_path), list[str](), Path.read_text
 
     def count(path: Path, *arguments: Any, **more: Any) -> str:
@@ -122,9 +118,7 @@ def test_a_version_that_takes_the_name_of_one_set_aside_is_read(store: LabelStor
     assert [(label.version, label.record["user"]) for label in store.versions("case")] == [("v0001", "b")]
 
 
-def test_reading_does_not_wait_for_a_label_that_is_being_written(
-    store: LabelStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_a_label_does_not_wait_for_writing(store: LabelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(label: Volume, path: Path) -> None:
