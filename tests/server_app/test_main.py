@@ -18,9 +18,7 @@ from tests.server_app.conftest import (
 CASE, INCOMPLETE = "BraTS20_Training_001", "BraTS20_Training_002"
 
 
-def test_monai_labels_own_command_starts_the_server_and_ends_all(
-    studies: Path, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_monai_labels_own_command_starts_it_and_ends_all(studies: Path, tiny_model: Path, tmp_path: Path) -> None:
     (studies / INCOMPLETE / f"{INCOMPLETE}_t2.nii.gz").unlink()
     workspace, port, before = tmp_path / "workspace", free_port(), tree_digest(studies)
     command = ["monailabel.main", "start_server", "--app", "server_app", "--studies", str(studies)]

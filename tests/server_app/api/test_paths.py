@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 import pytest
 from fastapi import UploadFile
 from fastapi.routing import APIRoute
+from monailabel.endpoints import activelearning, datastore, infer, model, session, train
+from monailabel.endpoints.user.auth import RBAC
+from starlette.routing import Match
 
 from server_app.access.authentication import Authenticator
 from server_app.access.users import Users
@@ -80,3 +85,53 @@ def test_a_route_of_ours_cannot_be_added_without_a_row_or_with_files_that_the_ro
     assert entry("POST", "/train/").load is Load.QUICK
     with pytest.raises(ValueError, match="/train/"):
         router.post("/train/")(take)
+
+
+# === MONAI Label's own routes ===
+
+#: Its coroutines that may stay: they look up what is in memory, or start ending processes.
+QUICK = {*(("GET", path) for path in ("/train/", "/scoring/", "/batch/infer", "/", "/favicon.ico"))}
+QUICK |= {("DELETE", "/batch/infer")}
+#: What works on cases, labels, sessions, models or trainings.
+STOCK = [
+    route
+    for module in (activelearning, datastore, infer, model, session, train)
+    for route in module.router.routes
+    if isinstance(route, APIRoute)
+]
+
+
+def answering(served: dict[tuple[str, str], Any], method: str, path: str) -> APIRoute | None:
+    """The route that a request gets to."""
+    scope = {"type": "http", "method": method, "path": re.sub(r"{[^}]+}", "x", path), "headers": []}
+    found = next((route for route in served.values() if route.matches(scope)[0] == Match.FULL), None)
+    return found if isinstance(found, APIRoute) else None
+
+
+def waits_in_the_event_loop(route: APIRoute) -> bool:
+    """Whether it is a coroutine of MONAI Label; ours may be one."""
+    return route.endpoint.__module__.split(".")[0] == "monailabel" and inspect.iscoroutinefunction(route.endpoint)
+
+
+def test_no_route_works_on_files_in_the_event_loop_where_others_would_wait(served: dict[tuple[str, str], Any]) -> None:
+    asked = [(method, row.path) for row in ROUTES for method in row.methods]
+    routes = {key: route for key in asked if (route := answering(served, *key)) is not None}
+    assert len(routes) > 50
+    assert {key for key, route in routes.items() if waits_in_the_event_loop(route)} - QUICK == set()
+    assert any(waits_in_the_event_loop(route) for route in STOCK if route.path == "/datastore/label")
+
+
+def test_each_replaced_route_keeps_its_parameters_and_its_role(served: dict[tuple[str, str], Any]) -> None:
+    def facts(route: APIRoute) -> list[Any]:
+        roles = [part.call.roles for part in route.dependant.dependencies if isinstance(part.call, RBAC)]
+        fields = (route.dependant.query_params, route.dependant.path_params)
+        return [roles, *([(field.name, field.field_info.is_required()) for field in kind] for kind in fields)]
+
+    compared = 0
+    for stock in STOCK:
+        for method in stock.methods or ():
+            own = answering(served, method, stock.path)
+            if own is not None and own.endpoint.__module__ == "server_app.api.stock_reads":
+                compared += 1
+                assert facts(own) == facts(stock), (method, stock.path)
+    assert compared == 11

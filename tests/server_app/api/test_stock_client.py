@@ -139,6 +139,28 @@ def test_a_saved_result_of_the_model_does_not_count_as_a_label(client: MONAILabe
     assert client.info()["datastore"]["completed"] == before
 
 
+def test_replaced_routes_reply_as_those_of_monai_label(server: Server, tmp_path: Path) -> None:
+    case, source = CASES[0], {"label": CASES[0], "tag": "source"}
+    assert server.get("/datastore/")["total"] >= len(CASES)
+    assert case in server.get("/datastore/", params={"output": "all"})["objects"]
+    assert server.request("GET", "/datastore/", params={"output": "other"}).status_code == 422
+    assert server.get("/datastore/image/info", params={"image": case})["name"] == case
+    assert isinstance(server.get("/datastore/label/info", params=source), dict)
+    sent = server.request("GET", "/datastore/label", params=source)
+    (tmp_path / "label.nii.gz").write_bytes(sent.content)
+    label = voxels(server.studies / case / f"{case}_seg.nii.gz")
+    assert np.array_equal(voxels(tmp_path / "label.nii.gz") > 0, label > 0)
+    asked = {"image": case, "tag": "source"}
+    assert server.request("HEAD", "/datastore/label", params=asked).status_code == 200
+    assert server.request("HEAD", "/datastore/label", params={**asked, "tag": "none"}).status_code == 404
+    missing = {"id": case, "tag": "none"}
+    assert server.request("DELETE", "/datastore/label", params=missing).status_code == 404
+    assert server.request("DELETE", "/datastore/image", params={"id": "nobody"}).status_code == 404
+    assert server.request("DELETE", "/session/0123").status_code == 404
+    assert "NOT Found" in server.request("GET", "/model/tumorloop").text
+    assert server.request("GET", "/model/info/tumorloop").status_code == 404
+
+
 def test_the_studies_folder_is_never_written_to(
     server: Server, studies_before: dict[str, str], client: MONAILabelClient, infer: Infer, tmp_path: Path
 ) -> None:
