@@ -52,18 +52,7 @@ class Kill:
 
 @dataclass
 class Outcome:
-    """All rounds.
-
-    Attributes:
-        seed: Of the moments.
-        kills: The rounds.
-        versions: Label versions in the store at the end.
-        sound: Whether ``check`` finds nothing wrong at the end.
-        findings: What it finds.
-        opened: How often the store was opened by a server; one more than there were kills.
-        refused: Answers other than 200.
-        twice: Versions that were acknowledged for two labels.
-    """
+    """All rounds, what ``check`` finds at the end, and what the ledger says of answers that there must not be."""
 
     seed: int
     kills: list[Kill] = field(default_factory=list)

@@ -38,13 +38,7 @@ def number_of(data: np.ndarray) -> int | None:
 
 @dataclass
 class Ledger:
-    """What was sent, and what the server said it had stored. Safe for threads.
-
-    Attributes:
-        sent: The numbers that left a client.
-        stored: Case and version to the number, as acknowledged.
-        refused: Answers other than 200; there must be none.
-    """
+    """The numbers that were sent, and those that the server said it had stored; safe for threads."""
 
     sent: set[int] = field(default_factory=set)
     stored: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -97,7 +97,7 @@ def test_a_label_is_refused_if_its_case_was_removed_while_it_was_checked(
         return found
 
     monkeypatch.setattr(store.labels, "_origin", removed_meanwhile)
-    assert "removed meanwhile" in refused(lambda: files.submit(UPLOAD, 1, store=store))
+    assert "removed in the meantime" in refused(lambda: files.submit(UPLOAD, 1, store=store))
     assert not (files.workspace.labels / UPLOAD).exists()
 
 
