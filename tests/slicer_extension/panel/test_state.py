@@ -83,7 +83,7 @@ def test_only_a_running_training_can_be_stopped_also_while_the_server_is_silent(
 
 def test_the_version_in_use_cannot_be_put_to_use():
     assert "already in use" in but(chosen_version="v0002").reason_use_version()
-    assert "Choose" in but(chosen_version="").reason_use_version()
+    assert "Select" in but(chosen_version="").reason_use_version()
     assert but(busy=frozenset({VERSIONS})).reason_use_version()
 
 

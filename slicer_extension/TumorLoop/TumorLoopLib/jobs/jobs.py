@@ -33,8 +33,7 @@ class Progress:
 
     Attributes:
         stage: A constant of the module that defines the work; empty before the first report.
-        done: Bytes transferred in this stage.
-        total: Bytes in total; 0 if not known.
+        done: Bytes transferred in this stage, of ``total``; that is 0 if it is not known.
         share: How much of the stage is done, 0 to 1; ``None`` if not known.
         position: In the server's queue.
         seconds: Since the stage began.

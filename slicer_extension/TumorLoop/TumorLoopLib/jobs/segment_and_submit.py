@@ -60,7 +60,6 @@ class SegmentationResult:
 
     Attributes:
         array: uint8 labels on the reference volume's grid.
-        ijk_to_ras: Of the array.
         details: From the server: ``model_version``, ``warnings``, ``seconds`` ...
         uncertainty: The map and its matrix, if the server sent it.
     """
@@ -81,9 +80,7 @@ class Submission:
     """A corrected label to submit.
 
     Attributes:
-        case_id: The case it belongs to.
         array: uint8 labels on the reference volume's grid.
-        ijk_to_ras: Of the array.
         params: ``label_info``, ``comment``, ``status``, ``model_version``, ``allow_empty``.
         tag: ``final`` or ``draft``.
         snapshots: The volumes by role, for a server that does not have the case yet.
@@ -166,41 +163,41 @@ def submit(
     return SubmissionResult(record, client.labels(label.case_id))
 
 
+@dataclass
 class _Inference:
     """Calls ``infer`` and reports the progress of the computation."""
 
-    def __init__(self, client: TumorLoopClient, reporter: Reporter, folder: Path, with_uncertainty: bool) -> None:
-        self._client = client
-        self._reporter = reporter
-        self._folder = folder
-        self._with_map = with_uncertainty
+    client: TumorLoopClient
+    reporter: Reporter
+    folder: Path
+    with_uncertainty: bool
 
     def __call__(self, **what: str) -> InferResult:
         job = new_job_id()
         arriving = threading.Event()
-        self._reporter.stage(WAITING)
+        self.reporter.stage(WAITING)
         args = (job, arriving)
         threading.Thread(target=self._report_job, args=args, name="TumorLoop progress", daemon=True).start()
 
         def received(done: int, total: int) -> None:
             if not arriving.is_set():
                 arriving.set()
-                self._reporter.stage(RECEIVING)
-            self._reporter.progress(done, total)
+                self.reporter.stage(RECEIVING)
+            self.reporter.progress(done, total)
 
         try:
-            return self._client.infer(
+            return self.client.infer(
                 **what,  # type: ignore[arg-type]
                 params={"result_extension": ".nrrd", "reference": REFERENCE},
-                output_maps=self._with_map,
-                folder=self._folder,
+                output_maps=self.with_uncertainty,
+                folder=self.folder,
                 progress=received,
-                cancel=self._reporter.cancel,
+                cancel=self.reporter.cancel,
                 job=job,
             )
         except ClientError:
             # Closing the connection does not stop the server. Not waited for: Cancel must be quick.
-            threading.Thread(target=_cancel_on_server, args=(self._client, job), daemon=True).start()
+            threading.Thread(target=_cancel_on_server, args=(self.client, job), daemon=True).start()
             raise
         finally:
             arriving.set()
@@ -208,13 +205,13 @@ class _Inference:
     def _report_job(self, job: str, arriving: threading.Event) -> None:
         while not arriving.wait(0.4):
             try:
-                state = self._client.job(job) or {}  # none before the server reads the request
+                state = self.client.job(job) or {}  # none before the server reads the request
                 if arriving.is_set():
                     return
                 if state.get("state") == "computing":
-                    self._reporter.waiting(COMPUTING, share=float(state.get("share") or 0.0))
+                    self.reporter.waiting(COMPUTING, share=float(state.get("share") or 0.0))
                 elif state.get("state") == "waiting":
-                    self._reporter.waiting(WAITING, position=int(state.get("position") or 0))
+                    self.reporter.waiting(WAITING, position=int(state.get("position") or 0))
             except (ClientError, TypeError, ValueError):
                 continue  # the inference itself reports what is wrong
 

@@ -30,19 +30,14 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Training:
-    """The server's last training.
+    """The server's last training; all fields are empty if there was none.
 
     Attributes:
-        run: Its id; empty if there was none.
-        state: ``starting``, ``preparing``, ``training``, ``judging``, ``done``, ``failed`` or ``stopped``.
-        message: The server's message.
-        epoch: Finished epochs.
-        total_epochs: Epochs to run at most.
+        run: Its id.
+        state: One of :data:`ACTIVE`, ``done``, ``failed`` or ``stopped``.
+        epoch: Finished epochs, of at most ``total_epochs``.
         eta: Seconds left, if known.
-        epochs: The finished ones.
-        version: The new model version, when done.
-        promoted: Whether it is in use.
-        verdict: Why, or why not.
+        version: The new model version, when done; ``verdict`` says why it was ``promoted``, or why not.
     """
 
     run: str = ""
@@ -67,10 +62,7 @@ class ServerStatus:
     """The reply of ``/info``, which the panel polls.
 
     Attributes:
-        server: Address of the server.
         model_version: The model in use; empty if there is none.
-        counts: Of the cases.
-        training: The last one.
         info: The whole reply, which has the labels.
     """
 
@@ -100,14 +92,11 @@ class ModelVersion:
     """A model version, and its comparison with its parent.
 
     Attributes:
-        id: Its id.
         current: Whether it is in use.
         parent: The version it was trained from; empty for the first.
-        created: ISO time.
         verdict: Promoted or not, and why.
-        before: Mean Dice of the parent on the validation cases, by region and ``mean``.
+        before: Mean Dice of the parent on the ``judged_on`` validation cases, by region and ``mean``.
         after: The same of this version, on the same cases.
-        judged_on: The number of validation cases.
     """
 
     id: str

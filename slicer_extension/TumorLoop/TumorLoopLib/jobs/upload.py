@@ -47,36 +47,24 @@ class UploadedSession:
         self.server, self.session, self.digests = server, session, dict(digests)
 
 
+@dataclass
 class Uploader:
-    """Uploads four volumes, for one job.
+    """Uploads four volumes, for one job; updates ``uploaded``, which says what the server has already."""
 
-    Args:
-        uploaded: What the server has already; updated.
-        folder: For temporary files.
-    """
-
-    def __init__(
-        self,
-        client: TumorLoopClient,
-        snapshots: Mapping[str, VolumeSnapshot],
-        uploaded: UploadedSession,
-        reporter: Reporter,
-        folder: Path,
-    ) -> None:
-        self._client = client
-        self._snapshots = snapshots
-        self._uploaded = uploaded
-        self._reporter = reporter
-        self._folder = folder
-        self._digests: Digests | None = None
+    client: TumorLoopClient
+    snapshots: Mapping[str, VolumeSnapshot]
+    uploaded: UploadedSession
+    reporter: Reporter
+    folder: Path
+    _digests: Digests | None = None
 
     @property
     def digests(self) -> Digests:
         """The digests of the volumes, by role; computed once."""
         if self._digests is None:
             self._digests = {}
-            for role, snapshot in self._snapshots.items():
-                self._reporter.stage(PREPARING)
+            for role, snapshot in self.snapshots.items():
+                self.reporter.stage(PREPARING)
                 self._digests[role] = digest(snapshot)
         return self._digests
 
@@ -88,12 +76,12 @@ class Uploader:
         except RequestRejected as error:
             if not is_expired(error):
                 raise
-        self._uploaded.forget()
+        self.uploaded.forget()
         return use(self._session())
 
     def _session(self) -> str:
-        uploaded, digests = self._uploaded, self.digests
-        if uploaded.server != self._client.server_url:
+        uploaded, digests = self.uploaded, self.digests
+        if uploaded.server != self.client.server_url:
             uploaded.forget()
         if uploaded.session and uploaded.digests == digests:
             return uploaded.session
@@ -105,23 +93,21 @@ class Uploader:
             if not base or not is_expired(error):
                 raise
             session = self._send(list(digests), "")
-        uploaded.record(self._client.server_url, session, digests)
+        uploaded.record(self.client.server_url, session, digests)
         return session
 
     def _send(self, roles: list[str], base: str) -> str:
-        self._reporter.stage(PREPARING)
-        with temporary_folder(self._folder) as folder:
+        self.reporter.stage(PREPARING)
+        with temporary_folder(self.folder) as folder:
             files = {}
             for position, role in enumerate(roles):
-                self._reporter.waiting(PREPARING, share=position / len(roles))
-                snapshot = self._snapshots[role]
-                cancel = self._reporter.cancel
+                self.reporter.waiting(PREPARING, share=position / len(roles))
+                snapshot = self.snapshots[role]
+                cancel = self.reporter.cancel
                 write_nrrd(folder / f"{role}.nrrd", snapshot.array, snapshot.ijk_to_ras, cancel=cancel)
                 files[role] = folder / f"{role}.nrrd"
-            self._reporter.stage(SENDING)
-            session = self._client.create_session(
-                files, self._reporter.progress, self._reporter.cancel, base=base or None
-            )
+            self.reporter.stage(SENDING)
+            session = self.client.create_session(files, self.reporter.progress, self.reporter.cancel, base=base or None)
             return session
 
 

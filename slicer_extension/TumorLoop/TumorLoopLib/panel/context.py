@@ -56,21 +56,15 @@ class PanelContext:
         services: Slicer and Qt.
 
     Attributes:
-        settings: Of the user.
-        folder: For temporary files.
-        jobs: What is running.
         parameters: The parameter node of the scene; ``None`` while a scene closes.
         server_status: The server's last status; ``None`` before it answered, and after it was lost.
         overview: The training plan and the model versions; ``None`` before they were fetched.
         history: The labels of the case on the server of the address field, oldest first; see :meth:`show_history`.
-        uploaded: The volumes that the server has.
         downloaded: The case the volumes came from, with their content.
         submitted: Id of the segmentation node that was submitted and not changed since.
         edits: Counts changes of the segmentation: what is edited while its label is sent is not submitted.
         overview_stale: Whether the overview should be fetched again.
-        tone: Of the status line.
         unreachable: Whether the server could not be used, or was lost.
-        on_change: Shows the present state.
         poll_server_soon: Has the server's status fetched at the next tick.
     """
 

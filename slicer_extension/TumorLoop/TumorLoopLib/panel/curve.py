@@ -33,11 +33,8 @@ class Curve:
 
     Attributes:
         left: First pixel of the plot; ``top``, ``right`` and ``bottom`` likewise.
-        loss: Points of the loss, one per finished epoch.
-        dice: Points of the mean Dice, one per validated epoch.
-        loss_ticks: Left scale.
-        dice_ticks: Right scale.
-        epoch_ticks: Scale below.
+        loss: One point per finished epoch.
+        dice: One point per validated epoch.
     """
 
     left: float

@@ -72,7 +72,8 @@ class CorrectSection(Section):
         if parameters is not None:
             self.editor.edit(segmentation, parameters.t1ce)
         self.ui.editor.enabled = segmentation is not None
-        show_text(self.ui.editorText, "" if segmentation is not None else self._hint(state))
+        hint = state.volumes_problem or _("Click Auto-segment above, or choose a segmentation of your own.")
+        show_text(self.ui.editorText, "" if segmentation is not None else hint)
         shown = views.shown_volume()
         for role, button in self._buttons.items():
             node = getattr(parameters, role) if parameters is not None else None
@@ -199,11 +200,6 @@ class CorrectSection(Section):
         else:
             text = _("{count} voxels differ from the model's segmentation.").format(count=changed.changed_voxels)
         show_text(self.ui.changesText, text)
-
-    def _hint(self, state: PanelState) -> str:
-        if state.volumes_problem:
-            return state.volumes_problem
-        return _("Click Auto-segment above, or choose a segmentation of your own.")
 
 
 def measure(copy: SegmentationCopy, answer: np.ndarray | None, labels: LabelSet) -> Measurements:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.server_status import ModelVersion, Overview, Training, TrainingPlan, fetch_overview
 from TumorLoopLib.panel import sentences
@@ -14,6 +16,8 @@ from TumorLoopLib.panel.texts import as_sentence, duration, local_time, ratio
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, PLAIN, enable, show_text
 
 REGIONS = ("WT", "TC", "ET")
+
+Call = Callable[[TumorLoopClient], Any]
 
 
 class RetrainSection(Section):
@@ -53,8 +57,8 @@ class RetrainSection(Section):
             _("Train on the new corrections; the new version is promoted only if it is not worse"),
         )
         show_text(ui.retrainReason, "" if state.training else reason)
-        enable(ui.stopButton, state.reason_stop(), _("Stop the training; the model in use stays as it is"))
-        enable(ui.useVersionButton, state.reason_use_version(), _("Segment with the chosen version from now on"))
+        enable(ui.stopButton, state.reason_stop(), _("Stop the training; the model in use does not change"))
+        enable(ui.useVersionButton, state.reason_use_version(), _("Segment with the selected version from now on"))
         tip = _("Go back to the version that was in use before the last promotion")
         enable(ui.rollbackButton, self._reason_rollback(state), tip)
         ui.epochsSpin.enabled = not reason
@@ -93,55 +97,42 @@ class RetrainSection(Section):
     def _retrain(self) -> None:
         epochs = int(self.context.parameters.epochs)
         params = {"max_epochs": epochs} if epochs > 0 else {}
-        connection = self.context.connection()
+        started = _("The training has started. You can continue to work.")
         self.context.show_status(_("The training is being started …"), BUSY)
-        self.context.run(
-            TRAIN,
-            lambda reporter: connection.client().train(params=params),
-            lambda _task: self._requested(_("The training has started. You can continue to work.")),
-            failure=_("The training was not started."),
-        )
+        self._request(TRAIN, lambda client: client.train(params=params), started, _("The training was not started."))
 
     def _stop(self) -> None:
-        text = _("Stop the training? The model in use stays as it is.")
-        if not self.context.services.confirm(text, _("Stop the training?")):
-            return
-        connection = self.context.connection()
-        self.context.run(
-            TRAIN,
-            lambda reporter: connection.client().stop_training(),
-            lambda _task: self._requested(_("The training is being stopped.")),
-            failure=_("The training could not be stopped."),
-        )
+        text = _("Stop the training? The model in use does not change.")
+        if self.context.services.confirm(text, _("Stop the training?")):
+            done, failure = _("The training is being stopped."), _("The training could not be stopped.")
+            self._request(TRAIN, lambda client: client.stop_training(), done, failure)
 
     def _use_version(self) -> None:
         version = self.chosen
         text = _("Segment with {version} from now on? This changes the model for everyone who uses this server.")
-        if self.context.services.confirm(text.format(version=version), _("Change the model in use?")):
-            connection = self.context.connection()
-            self._change_version(lambda: connection.client().promote(version))
+        self._change_version(text.format(version=version), lambda client: client.promote(version))
 
     def _roll_back(self) -> None:
         text = _(
             "Go back to the model that was in use before the last promotion? "
             "This changes the model for everyone who uses this server."
         )
-        if self.context.services.confirm(text, _("Change the model in use?")):
-            connection = self.context.connection()
-            self._change_version(lambda: connection.client().rollback())
+        self._change_version(text, lambda client: client.rollback())
 
-    def _change_version(self, change: Any) -> None:
-        self.context.run(
-            VERSIONS,
-            lambda reporter: change(),
-            lambda version: self._requested(_("{version} is now in use.").format(version=version.get("id"))),
-            failure=_("The model in use did not change."),
-        )
+    def _change_version(self, question: str, change: Call) -> None:
+        if self.context.services.confirm(question, _("Change the model in use?")):
+            self._request(VERSIONS, change, _("{version} is now in use."), _("The model in use did not change."))
 
-    def _requested(self, text: str) -> None:
-        self.context.show_status(text, GOOD)
-        self.context.overview_stale = True
-        self.context.poll_server_soon()
+    def _request(self, kind: str, call: Call, done: str, failure: str) -> None:
+        """Call the server, and show ``done`` when it has replied."""
+        connection = self.context.connection()
+
+        def succeeded(reply: Any) -> None:
+            self.context.show_status(done.format(version=(reply or {}).get("id")), GOOD)
+            self.context.overview_stale = True
+            self.context.poll_server_soon()
+
+        self.context.run(kind, lambda reporter: call(connection.client()), succeeded, failure=failure)
 
     # === Display ===
 

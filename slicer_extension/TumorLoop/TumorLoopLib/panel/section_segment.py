@@ -8,7 +8,6 @@ from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import segment_and_submit
 from TumorLoopLib.jobs.segment_and_submit import REFERENCE, SegmentationRequest, SegmentationResult
-from TumorLoopLib.panel.consent import confirm_upload
 from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import SEGMENT, PanelState
@@ -40,7 +39,7 @@ class SegmentSection(Section):
         ui = self.ui
         running = SEGMENT in state.busy
         reason = state.reason_segment()
-        enable(ui.segmentButton, reason, _("Have the model segment the four volumes; the result is a new segmentation"))
+        enable(ui.segmentButton, reason, _("Segment the four volumes with the model; the result is a new segmentation"))
         show_text(ui.segmentReason, "" if running else reason)
         ui.mapCheck.enabled = not running
         ui.segmentBar.setVisible(running)
@@ -54,7 +53,7 @@ class SegmentSection(Section):
         show_text(self.ui.answerText, "")
 
     def _segment(self) -> None:
-        if not confirm_upload(self.context):
+        if not self.confirm_upload():
             return
         assert self.context.server_status is not None  # the button is disabled without
         try:

@@ -51,7 +51,7 @@ class ServerSection(Section):
         """Show the light and what is known of the server."""
         enable(self.ui.testButton, state.reason_test(), _("Check step by step whether the server can be used"))
         reason = state.reason_start_server()
-        enable(self.ui.startServerButton, reason, _("Start a TumorLoop server on this machine; it ends with Slicer"))
+        enable(self.ui.startServerButton, reason, _("Start a TumorLoop server on this machine; it stops with Slicer"))
         show_text(self.ui.startServerReason, reason)
         status = self.context.server_status
         if status is not None:
@@ -167,12 +167,11 @@ class ServerSection(Section):
     def _show_steps(self, steps: Any) -> None:
         names = dict(zip(STEPS, (_("Name"), _("Connection"), _("Answer"), _("Token"), _("Version"), _("Model"))))
         lines = [f"{'✓' if step.ok else '✗'} {names[step.step]}: {sentences.step_text(step)}" for step in steps]
-        if steps[-1].ok and self.context.settings.token(self.context.address) and self._is_unencrypted():
+        address = self.context.address
+        encrypted = address.startswith("https:") or is_this_machine(address)
+        if steps[-1].ok and self.context.settings.token(address) and not encrypted:
             lines.append(_("⚠ The token is sent unencrypted. Ask for an https address."))
         show_text(self.ui.testText, "\n".join(lines))
-
-    def _is_unencrypted(self) -> bool:
-        return not self.context.address.startswith("https:") and not is_this_machine(self.context.address)
 
     # === The server on this machine ===
 

@@ -14,7 +14,6 @@ from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import open_case, segment_and_submit
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.segment_and_submit import Image, Submission, SubmissionResult
-from TumorLoopLib.panel.consent import confirm_upload
 from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import CASE, HISTORY, SUBMIT, PanelState
@@ -87,7 +86,7 @@ class SubmitSection(Section):
         ui.submitBar.setVisible(running)
         ui.submitText.setVisible(running)
         ui.submitCancelButton.enabled = running and not self.context.jobs.cancelling(SUBMIT)
-        enable(ui.loadLabelButton, state.reason_load_label(), _("Show the chosen version as a new segmentation"))
+        enable(ui.loadLabelButton, state.reason_load_label(), _("Load the selected version as a new segmentation"))
         self._table.fill(*history_rows(self.context.history))
         known = bool(self.context.history)
         ui.historyLabel.text = _("Labels of this case") if known else _("No label of this case was submitted yet.")
@@ -125,7 +124,7 @@ class SubmitSection(Section):
         """Check the segmentation on a worker thread, ask about its problems, then send it."""
         parameters = self.context.parameters
         assert self.context.server_status is not None  # the button is disabled without
-        if origin_of(parameters) != self.context.server_status.server and not confirm_upload(self.context):
+        if origin_of(parameters) != self.context.server_status.server and not self.confirm_upload():
             return  # a server that does not have the case gets the volumes, too
         try:
             labels = self.context.label_set()

@@ -30,17 +30,13 @@ class PanelState:
     """Everything that determines what is possible.
 
     Attributes:
-        address: Of the server; empty if there is none.
         connected: Whether the server answered the last request for its status.
         busy: Kinds of the jobs that are running.
         volumes_problem: Why the four volumes cannot be segmented; empty if they can.
-        case_id: The name of the case.
         has_segmentation: Whether a segmentation is selected.
         submitted: Whether the selected segmentation was submitted.
-        cases_total: Cases on the server.
-        cases_left: Those without a final label.
+        cases_left: Cases on the server without a final label.
         new_corrections: Final labels the model in use was not trained on; ``None`` if not known.
-        training: Whether the server is training.
         current_version: The model version in use.
         chosen_version: The model version selected in the table; empty if none is.
         chosen_label: The label version selected in the history; empty if none is.
@@ -118,7 +114,7 @@ class PanelState:
         if self._reason_server():
             return self._reason_server()
         if not self.chosen_label:
-            return _("Choose a version in the table first.")
+            return _("Select a version in the table first.")
         return self.volumes_problem or self._reason_busy()
 
     def reason_retrain(self) -> str:
@@ -146,7 +142,7 @@ class PanelState:
         if self._reason_server():
             return self._reason_server()
         if not self.chosen_version:
-            return _("Choose a version in the table first.")
+            return _("Select a version in the table first.")
         if self.chosen_version == self.current_version:
             return _("{version} is already in use.").format(version=self.chosen_version)
         return _("The request is being sent.") if VERSIONS in self.busy else ""
