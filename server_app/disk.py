@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import re
 
+from training.errors import with_causes
+
 _ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: numpy's messages, which come without an error number.
 _NUMPY = re.compile(r"\d+ requested and \d+ written|Not enough free space to write \d+ bytes")
@@ -18,10 +20,7 @@ DISK_FULL = "The server's disk is full, so nothing was stored. Ask its administr
 
 def is_disk_full(error: BaseException | None) -> bool:
     """Return whether an error, or one that caused it, means that the disk or the user's quota is full."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, OSError) and (error.errno in _ERRNO or _NUMPY.fullmatch(str(error))):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        isinstance(each, OSError) and (each.errno in _ERRNO or _NUMPY.fullmatch(str(each)) is not None)
+        for each in with_causes(error)
+    )

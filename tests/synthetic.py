@@ -1,6 +1,6 @@
 """Small synthetic heads for tests: analytic, so that they can be sampled on any grid, and fast.
 
-A head is an ellipsoid with a spherical tumor off its middle. It is neither a likeness nor training data.
+A head is an ellipsoid with a spherical tumor off its center. It is neither a likeness nor training data.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from training.images.grid import Grid, Volume, transform_points
 from training.modalities import ROLES
 
-#: Middle of the tumor, in RAS millimeters: right, front, up.
+#: Center of the tumor in RAS millimeters: right, anterior, superior.
 TUMOR_CENTER = np.array([10.0, 12.0, 6.0])
 _BRAIN_RADII = np.array([26.0, 32.0, 24.0])
-#: Radius around the middle up to which a label reaches, from the outside in: edema, enhancing tumor, necrotic core.
+#: Label and outer radius, from the outside in: edema, enhancing tumor, necrotic core.
 _TUMOR_RADII = ((2, 11.0), (3, 8.0), (1, 4.0))
 _BRIGHTNESS = {
     # role: brain, necrotic core, edema, enhancing tumor
@@ -26,10 +26,11 @@ _BRIGHTNESS = {
     "t2": (300.0, 700.0, 600.0, 450.0),
     "flair": (350.0, 300.0, 800.0, 600.0),
 }
+Grids = Grid | Mapping[str, Grid]
 
 
 def brats_grid(shape: tuple[int, int, int] = (64, 72, 60)) -> Grid:
-    """A 1 mm grid with the axes of BraTS files (LPS), the head in its middle."""
+    """A 1 mm grid with the axes of BraTS files (LPS), centered on the head."""
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     affine[:3, 3] = (np.array(shape) - 1) / 2 * [1, 1, -1]
     return Grid(shape, affine)
@@ -43,11 +44,15 @@ def oblique_grid(
     degrees: tuple[float, float, float] = (0.0, 0.0, 0.0),
     center: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Grid:
-    """A grid with given axes, tilted by ``degrees`` about x, y and z, whose middle lies at ``center`` (RAS mm)."""
+    """A grid with given axes, rotated by ``degrees`` about x, y and z, and centered at ``center`` (RAS mm)."""
     axes = np.zeros((3, 3))
     for column, code in enumerate(axcodes):
         axes["RLAPSI".index(code) // 2, column] = 1.0 if code in "RAS" else -1.0
-    matrix = _rotation(degrees) @ axes * np.array(spacing)
+    a, b, c = np.radians(degrees)
+    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    matrix = about_x @ about_y @ about_z @ axes * np.array(spacing)
     affine = np.eye(4)
     affine[:3, :3] = matrix
     affine[:3, 3] = np.array(center) - matrix @ ((np.array(shape) - 1) / 2)
@@ -55,24 +60,21 @@ def oblique_grid(
 
 
 def head(grid: Grid, role: str) -> Volume:
-    """The head's intensities on a grid, int16; background 0, some voxels inside the brain negative."""
+    """The intensities of the head on a grid, int16; background 0, some voxels inside the brain negative."""
     points = _positions(grid)
-    labels = labels_at(points)
-    brain, core, edema, enhancing = _BRIGHTNESS[role]
-    values = np.array([brain, core, edema, enhancing])[labels]
+    values = np.array(_BRIGHTNESS[role])[labels_at(points)]
     values = values + 40.0 * np.sin(points[..., 0] / 5.0) * np.cos(points[..., 1] / 7.0)
-    dark = np.linalg.norm(points - [-10.0, -8.0, 0.0], axis=-1) < 5.0
-    values = np.where(dark, -20.0, values)
+    values = np.where(np.linalg.norm(points - [-10.0, -8.0, 0.0], axis=-1) < 5.0, -20.0, values)
     return Volume(np.where(in_brain(points), values, 0.0).astype(np.int16), grid)
 
 
 def truth(grid: Grid) -> Volume:
-    """The head's labels on a grid, uint8, values of ``training.labels``."""
+    """The labels of the head on a grid, uint8, values of ``training.labels``."""
     return Volume(labels_at(_positions(grid)), grid)
 
 
 def brain(grid: Grid) -> np.ndarray:
-    """Where the brain is on a grid, bool."""
+    """The brain mask on a grid, bool."""
     return in_brain(_positions(grid))
 
 
@@ -92,13 +94,10 @@ def labels_at(points: np.ndarray) -> np.ndarray:
     return labels
 
 
-def four_volumes(grids: Grid | Mapping[str, Grid]) -> dict[str, Volume]:
+def four_volumes(grids: Grids) -> dict[str, Volume]:
     """The four modalities, on one grid or each on its own, as float32 like ``training.images.read.read_volume``."""
-    volumes = {}
-    for role in ROLES:
-        volume = head(grids if isinstance(grids, Grid) else grids[role], role)
-        volumes[role] = Volume(volume.data.astype(np.float32), volume.grid)
-    return volumes
+    heads = {role: head(grids if isinstance(grids, Grid) else grids[role], role) for role in ROLES}
+    return {role: Volume(volume.data.astype(np.float32), volume.grid) for role, volume in heads.items()}
 
 
 def save(volume: Volume, path: Path, *, sform: int = 1, qform: int = 1) -> Path:
@@ -115,32 +114,21 @@ def write_case(
     root: Path,
     name: str = "BraTS20_Training_001",
     *,
-    grids: Grid | Mapping[str, Grid] | None = None,
+    grids: Grids | None = None,
     label: bool = True,
     ending: str = ".nii.gz",
 ) -> Path:
     """Write a case as BraTS does (``<name>/<name>_t1.nii.gz`` ..., label values 1, 2, 4); returns its folder."""
     grids = grids if grids is not None else brats_grid()
-    folder = root / name
+    by_role = dict.fromkeys(ROLES, grids) if isinstance(grids, Grid) else grids
     for role in ROLES:
-        grid = grids if isinstance(grids, Grid) else grids[role]
-        save(head(grid, role), folder / f"{name}_{role}{ending}")
+        save(head(by_role[role], role), root / name / f"{name}_{role}{ending}")
     if label:
-        values = truth(grids if isinstance(grids, Grid) else grids["t1ce"])
-        brats = np.array([0, 1, 2, 4], np.uint8)[values.data]
-        save(Volume(brats, values.grid), folder / f"{name}_seg{ending}")
-    return folder
+        values = truth(by_role["t1ce"])
+        save(Volume(np.array([0, 1, 2, 4], np.uint8)[values.data], values.grid), root / name / f"{name}_seg{ending}")
+    return root / name
 
 
 def _positions(grid: Grid) -> np.ndarray:
     indices = np.stack(np.meshgrid(*[np.arange(side) for side in grid.shape], indexing="ij"), axis=-1)
     return transform_points(grid.affine, indices)
-
-
-def _rotation(degrees: tuple[float, float, float]) -> np.ndarray:
-    a, b, c = np.radians(degrees)
-    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    rotation: np.ndarray = about_x @ about_y @ about_z
-    return rotation

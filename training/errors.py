@@ -1,6 +1,8 @@
-"""The exception for input errors that a user can fix."""
+"""The exception for input errors that a user can fix, and the causes of an error."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 
 class InputError(ValueError):
@@ -18,3 +20,12 @@ class InputError(ValueError):
         super().__init__(message)
         self.message = message
         self.field = field
+
+
+def with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the errors that led to it, each once."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

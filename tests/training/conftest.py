@@ -1,7 +1,5 @@
 """Fixtures for the tests of training/."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,10 @@ from typer.testing import CliRunner
 from tests import synthetic
 from training.cases.case import Case
 from training.cases.find import find_cases
+from training.cli import app
 from training.models.store import ModelCard, ModelStore
+from training.models.weights import get_weights
+from training.network.unet import UNetConfig, build_unet
 from training.phantoms.generate import Phantom, generate
 from training.prediction.segmenter import Segmenter
 
@@ -22,9 +23,6 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model store with one promoted version: a very small untrained network that labels the whole brain edema."""
-    from training.models.weights import get_weights
-    from training.network.unet import UNetConfig, build_unet
-
     config = UNetConfig(base_filters=2, max_filters=4, levels=2)
     weights = get_weights(build_unet(config))
     weights["logits/bias"] = np.array([0, 0, 50, 0], np.float32)
@@ -65,8 +63,6 @@ def phantom_head() -> Phantom:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line; returns exit code, standard output and standard error."""
-    from training.cli import app
-
     monkeypatch.setenv("COLUMNS", "200")
 
     def invoke(*arguments: object) -> tuple[int, str, str]:

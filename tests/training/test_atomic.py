@@ -1,7 +1,5 @@
 """A file is complete or absent."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -54,12 +52,10 @@ def calls(monkeypatch):
     return seen
 
 
-def test_a_file_is_flushed_before_its_rename_and_its_folder_after(tmp_path, calls):
+def test_files_and_folders_are_flushed_before_their_rename_and_the_parent_after(tmp_path, calls):
     write_text(tmp_path / "new" / "file.json", "{}")
     assert calls == [("flush", tmp_path.name), ("flush", "file.json"), ("name", "file.json"), ("flush", "new")]
-
-
-def test_a_folder_is_flushed_with_all_its_files_before_its_rename(tmp_path, calls):
+    calls.clear()
     (tmp_path / ".writing").mkdir()
     for name in ("label.nii.gz", "label.json"):
         (tmp_path / ".writing" / name).write_text("x")

@@ -1,7 +1,5 @@
 """oneDNN is on by default, and the environment can turn it off."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 
+from training.errors import with_causes
 from training.hardware import cpu_supports_bfloat16, free_memory_bytes, has_gpu
 from training.network.unet import UNetConfig
 
@@ -63,15 +64,12 @@ def need_of(network: UNetConfig, patch: int, batch_size: int) -> MemoryNeed:
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether an error, or one of its causes, says that main or GPU memory ran out."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            return True
-        if "RESOURCE_EXHAUSTED" in str(error):  # the wording of XLA and JAX
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        isinstance(each, MemoryError)
+        or type(each).__name__ == "ResourceExhaustedError"
+        or "RESOURCE_EXHAUSTED" in str(each)  # the wording of XLA and JAX
+        for each in with_causes(error)
+    )
 
 
 def release_memory() -> None:

@@ -56,24 +56,16 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
         toward_fluid(2, 0.12, 0.55),
         flair * u(1.3, 2.1),
     ]
-    if low_grade:
-        # a core that an expert could not distinguish from edema is not labeled as core
-        core_t1 = u(max(0.2, edema_t1 + 0.2), 0.8)
-        core = [
-            toward_fluid(0, core_t1, core_t1),
-            toward_fluid(1, core_t1 - 0.08, core_t1 + 0.08),
-            toward_fluid(2, 0.35, 0.9),
-            flair * u(0.95, 1.9),
-        ]
-    else:
-        # within an enhancing rim the core may look like edema: its position identifies it
-        core_t1 = u(0.1, 0.85)
-        core = [
-            toward_fluid(0, core_t1, core_t1),
-            toward_fluid(1, core_t1 - 0.1, core_t1 + 0.1),
-            toward_fluid(2, 0.15, 1.0),
-            flair * u(0.5, 1.9),
-        ]
+    # A low-grade core that an expert could not distinguish from edema is not labeled as core; within an enhancing rim
+    # the core may look like edema, because its position identifies it.
+    core_t1 = u(max(0.2, edema_t1 + 0.2), 0.8) if low_grade else u(0.1, 0.85)
+    spread = 0.08 if low_grade else 0.1
+    core = [
+        toward_fluid(0, core_t1, core_t1),
+        toward_fluid(1, core_t1 - spread, core_t1 + spread),
+        toward_fluid(2, *((0.35, 0.9) if low_grade else (0.15, 1.0))),
+        flair * u(0.95 if low_grade else 0.5, 1.9),
+    ]
     rim = [toward_fluid(0, -0.2, 0.3), u(1.2, 2.3), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
     # the center of a layered core: anything from clear fluid to old blood
     heart_t1 = u(0.35, 1.15)

@@ -30,7 +30,11 @@ def results(tmp_path):
     return sorted(file.name for file in (tmp_path / "results").iterdir())
 
 
-def test_help_names_all_commands_and_imports_nothing_heavy():
+def test_help_names_all_commands_with_examples_and_imports_nothing_heavy(run):
+    for command in COMMANDS:
+        code, stdout, _ = run(command, "--help")
+        assert code == 0
+        assert "python -m training" in stdout or command == "models"
     heavy = ("keras", "tensorflow", "torch", "SimpleITK", "scipy")
     code = f"""
 import runpy, sys
@@ -44,13 +48,6 @@ finally:
     assert done.returncode == 0
     assert all(command in done.stdout for command in COMMANDS)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help_with_examples(run, command):
-    code, stdout, _ = run(command, "--help")
-    assert code == 0
-    assert "python -m training" in stdout or command == "models"
 
 
 def test_a_case_folder_gives_a_labelmap_on_its_own_grid(predict, written_studies, tmp_path):
@@ -96,40 +93,18 @@ def test_a_case_with_a_missing_modality_is_segmented_only_if_allowed(predict, ca
     assert results(tmp_path) == [f"{NAME}_seg.nii.gz"]
 
 
-def test_single_and_4d_files_with_missing_modalities_are_segmented_if_allowed(predict, written_studies, tmp_path):
-    flair = written_studies / NAME / f"{NAME}_flair.nii.gz"
-    assert predict("--flair", flair, "--allow-missing")[0] == 0
-    assert results(tmp_path) == [f"{NAME}_flair_seg.nii.gz"]
+def test_a_4d_file_with_missing_modalities_is_segmented_if_allowed(predict, tmp_path):
     data = np.stack([synthetic.head(GRID, role).data for role in ("t2", "flair")], axis=-1)
     nibabel.save(nibabel.Nifti1Image(data, GRID.affine), tmp_path / "two.nii.gz")
     assert predict(tmp_path / "two.nii.gz", "--order", "t2,flair", "--allow-missing")[0] == 0
-    code, _, stderr = predict(tmp_path / "two.nii.gz", "--order", "t2,flair")
-    assert code == 2
-    assert "must name t1 once" in stderr
-
-
-def cut_off(file):
-    file.write_bytes(file.read_bytes()[:-500])
-
-
-def four_dimensional(file):
-    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8, 3), np.int16), np.eye(4)), file)
+    assert "must name t1 once" in predict(tmp_path / "two.nii.gz", "--order", "t2,flair")[2]
 
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
         (lambda file: file.write_bytes(b"no image"), f"{NAME}_flair.nii.gz is not a NIfTI file"),
-        (cut_off, f"{NAME}_flair.nii.gz is cut off or damaged"),
-        (four_dimensional, "holds 3 volumes where one is expected"),
-        (
-            lambda file: synthetic.save(synthetic.head(GRID, "flair"), file, sform=0, qform=0),
-            "sform_code and qform_code are both 0",
-        ),
-        (
-            lambda file: shutil.copy(file, file.with_name("again_flair.nii.gz")),
-            f"{NAME}_flair.nii.gz and again_flair.nii.gz",
-        ),
+        (lambda file: shutil.copy(file, file.with_name("a_flair.nii.gz")), f"{NAME}_flair.nii.gz and a_flair.nii.gz"),
     ],
 )
 def test_unusable_files_end_with_2_and_name_file_and_modality(predict, case_folder, damage, reason):
@@ -141,28 +116,42 @@ def test_unusable_files_end_with_2_and_name_file_and_modality(predict, case_fold
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("command", "words"),
     [
-        (["--t1", "a.nii"], "missing: --t1ce, --t2, --flair"),
-        (["absent"], "absent is not a folder"),
-        ([], "No case was named"),
-        ([".", "--allow-missing"], "Missing: T1 (t1)"),
-        (["absent", "--format", ".png"], "choose one of"),
-        (["absent", "--t1", "a.nii"], "Give either CASES or the four volumes"),
-        (["absent", "--nonsense"], "No such option"),
+        ("predict --t1 a.nii", "missing: --t1ce, --t2, --flair"),
+        ("predict absent", "absent is not a folder"),
+        ("predict", "No case was named"),
+        ("predict absent --format .png", "choose one of"),
+        ("predict absent --t1 a.nii", "Give either CASES or the four volumes"),
+        ("predict absent --nonsense", "No such option"),
+        ("predict --flair a.nii --allow-missing --version v0099", "no model version 'v0099'. Known: v"),
+        ("evaluate --cases case", "No case in case has a label"),
+        ("export case/case_t1.nii.gz x.nii.gz", "holds the values"),
+        ("export case/case_t1.nii.gz x.png", "choose one of"),
+        ("models promote v0077", "no model version 'v0077'"),
+        ("fit", "no labeled case to train on"),
+        ("fit --start v0009", "no model version 'v0009'"),
+        ("fit --precision float7", "Error (precision)"),
+        ("fit --patch 40 --phantoms 0", "no labeled case"),
+        ("fit --recipe nonsense", "Error (recipe): There is no recipe named 'nonsense'. Known: base"),
+        ("fit --recipe base --epochs 3 --base-filters 8", "--epochs, --base-filters cannot be given together"),
+        ("fit --recipe base --phantoms 0", "Error (phantoms): --phantoms cannot be given together with --recipe"),
+        ("fit --bundle somewhere --phantoms 1", "--bundle requires --recipe"),
+        ("sheet sheet.jpg --cases case", "must be a .png file"),
+        ("sheet sheet.png --cases case", "has a label"),
+        ("card --write --check", "Give only one of"),
+        ("card --phantoms 0", "nothing to measure"),
+        ("card --model absent --check", "no readable model card"),
     ],
 )
-def test_invalid_requests_end_with_2_and_a_reason(predict, tmp_path, monkeypatch, options, words):
+def test_invalid_requests_end_with_2_and_a_reason(run, tiny_models, tmp_path, monkeypatch, command, words):
     monkeypatch.chdir(tmp_path)
-    code, _, stderr = predict(*options)
+    monkeypatch.setenv("TUMORLOOP_MODELS", str(tiny_models))
+    synthetic.write_case(tmp_path, "case", grids=synthetic.brats_grid((8, 8, 8)), label=False)
+    code, _, stderr = run(*command.split())
     assert code == 2
     assert words in stderr
-
-
-def test_an_unknown_model_ends_with_2_and_names_the_known(predict, written_studies):
-    code, _, stderr = predict(written_studies / NAME, "--version", "v0099")
-    assert code == 2
-    assert "no model version 'v0099'. Known: v" in stderr
+    assert not list(tmp_path.glob("x.*"))
 
 
 def test_evaluation_prints_the_table_and_writes_reports_and_pictures(run, written_studies, tiny_models, tmp_path):
@@ -176,19 +165,6 @@ def test_evaluation_prints_the_table_and_writes_reports_and_pictures(run, writte
     pictures = {"best.png", "worst.png", "poor/BraTS20_Training_001.png", "poor/BraTS20_Training_002.png"}
     assert files == {"cases.csv", "report.json", "report.html", *pictures}
     assert len(json.loads((out / "report.json").read_text())["cases"]) == 2
-
-
-def test_evaluation_of_absent_labels_or_labels_on_another_grid_ends_with_2(run, case_folder, tiny_models, tmp_path):
-    label = case_folder / f"{NAME}_seg.nii.gz"
-    synthetic.save(synthetic.truth(synthetic.brats_grid((64, 72, 61))), label)
-    options = ["evaluate", "--cases", case_folder, "--models", tiny_models, "--output", tmp_path]
-    code, _, stderr = run(*options)
-    assert code == 2
-    assert "64 x 72 x 61 against 64 x 72 x 60 voxels" in stderr
-    label.unlink()
-    code, _, stderr = run(*options)
-    assert code == 2
-    assert "has a label" in stderr
 
 
 def test_rendering_draws_the_label_the_answer_of_the_model_or_a_given_labelmap(
@@ -215,11 +191,6 @@ def test_export_converts_between_formats_and_label_schemes(run, written_studies,
     original, back = (nibabel.Nifti1Image.from_filename(path) for path in (seg, tmp_path / "back.nii.gz"))
     assert np.array_equal(np.asarray(original.dataobj), np.asarray(back.dataobj))
     assert np.allclose(original.affine, back.affine)
-    code, _, stderr = run("export", written_studies / NAME / f"{NAME}_t1.nii.gz", tmp_path / "x.nii.gz")
-    assert code == 2
-    assert "holds the values" in stderr
-    assert run("export", seg, tmp_path / "x.png")[0] == 2
-    assert not list(tmp_path.glob("x.*"))
 
 
 def test_models_are_listed_shown_promoted_and_rolled_back(run, tiny_models, tmp_path, monkeypatch):
@@ -233,9 +204,6 @@ def test_models_are_listed_shown_promoted_and_rolled_back(run, tiny_models, tmp_
     assert json.loads(run("models", "show", "v0001", "--models", models)[1])["version"] == "v0001"
     assert "v0002 is current" in run("models", "promote", "v0002", "--models", models)[1]
     assert "v0001 is current again" in run("models", "rollback", "--models", models)[1]
-    code, _, stderr = run("models", "promote", "v0077", "--models", models)
-    assert code == 2
-    assert "no model version 'v0077'" in stderr
 
 
 def test_a_phantom_is_written_as_a_case(run, tmp_path):
@@ -268,21 +236,6 @@ def test_fitting_stores_a_version_with_parent_and_cases_and_promotes_it_on_reque
     code, stdout, _ = run(*options, "--base-filters", 1)
     assert code == 0
     assert "models promote v0003" in stdout
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ([], "no labeled case to train on"),
-        (["--start", "v0009"], "no model version 'v0009'"),
-        (["--precision", "float7"], "Error (precision)"),
-        (["--patch", "40", "--phantoms", "0"], "no labeled case"),
-    ],
-)
-def test_invalid_trainings_end_with_2_and_a_reason(run, tmp_path, options, words):
-    code, _, stderr = run("fit", *options, "--models", tmp_path, "--work", tmp_path)
-    assert code == 2
-    assert words in stderr
 
 
 def test_standard_error_holds_one_readable_line_even_after_tensorflow_has_started(case_folder, tiny_models, tmp_path):

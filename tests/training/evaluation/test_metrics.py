@@ -1,7 +1,5 @@
 """HD95 and Dice by region, checked by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

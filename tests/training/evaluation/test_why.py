@@ -14,22 +14,16 @@ def head(written_cases) -> Subject:
     return subject_of_case(written_cases[0])
 
 
-def test_a_missed_tumor_is_described_by_size_and_contrast(head):
+def test_missed_tumor_and_false_findings_are_described_by_size_and_contrast(head):
     told = why(head, Volume(np.zeros_like(head.truth.data), head.truth.grid))
     assert f"measures {np.count_nonzero(head.truth.data) / 1000:.1f} mL. Nothing was found." in told
     assert "FLAIR +" in told
     assert "no enhancing" not in told
-
-
-def test_false_findings_elsewhere_are_counted_apart_from_the_tumor(head):
     found = np.zeros_like(head.truth.data)
     found[5:15, 5:15, 5:15] = 2
     told = why(head, Volume(found, head.truth.grid))
     assert "0 % of it was found, and 1.0 mL outside it" in told
     assert "(1.0 mL in separate lesions)" in told
-
-
-def test_tumor_found_in_a_healthy_head_is_reported(head):
     healthy = Subject(head.id, head.patient, head.volumes, Volume(np.zeros_like(head.truth.data), head.truth.grid))
     assert why(healthy, head.truth).startswith("There is no tumor, but")
     assert contrasts(healthy) == {}

@@ -1,7 +1,5 @@
 """Memory: estimated before a training, and half as many patches per batch when it runs out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.training import rejected
 from training import hardware
-from training.errors import InputError
 from training.fitting import dataset, memory
 from training.fitting.config import FitConfig, FitProgress, FitResult
 from training.fitting.fit import fit
@@ -50,6 +48,7 @@ def test_batches_shrink_with_the_free_memory_until_none_fits(cpu) -> None:
     for free, batch in ((single + 1e6, 1), (four - 1e6, 2), (single - 1e6, 0)):
         cpu(free / 1e9)
         assert need_of(BUNDLED, 128, 4).batch_size == batch
+    assert gigabytes(2_340_000_000) == "2.3 GB"
 
 
 def test_no_estimate_is_made_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,10 +75,6 @@ def test_the_memory_limit_of_a_container_counts(
     assert hardware.free_memory_bytes() > 0
 
 
-def test_bytes_are_printed_in_gigabytes() -> None:
-    assert gigabytes(2_340_000_000) == "2.3 GB"
-
-
 # === Running out ===
 
 
@@ -95,9 +90,6 @@ def test_running_out_of_memory_is_recognized_even_if_wrapped(error: Exception) -
     outer.__cause__ = error
     assert is_out_of_memory(error)
     assert is_out_of_memory(outer)
-
-
-def test_other_errors_are_not_taken_for_it() -> None:
     circle = ValueError("memory")
     circle.__cause__ = circle
     assert not is_out_of_memory(circle)
@@ -146,20 +138,11 @@ def test_a_training_that_runs_out_later_resumes_from_its_last_epoch(train) -> No
     assert [progress.epoch for progress in seen] == sorted(progress.epoch for progress in seen)
 
 
-def test_the_training_starts_with_the_batch_size_it_is_given(train) -> None:
+def test_without_memory_for_one_patch_there_is_advice_and_other_errors_are_raised_at_once(train) -> None:
     told: list[int] = []
-    assert train(2, MemoryError(), batch_size=2, on_smaller_batch=told.append).batch_size == 2
-    assert told == []
-
-
-def test_not_enough_memory_for_a_single_patch_is_an_error_with_advice(train) -> None:
-    with pytest.raises(InputError, match="Choose a smaller patch") as caught:
-        train(0, MemoryError())
-    assert caught.value.field == "patch"
-
-
-def test_another_error_is_raised_at_once(train) -> None:
-    told: list[int] = []
+    with rejected("Choose a smaller patch", "patch"):
+        train(0, MemoryError(), batch_size=2, on_smaller_batch=told.append)
+    assert told == [1]
     with pytest.raises(OSError, match="gone"):
         train(0, OSError("gone"), on_smaller_batch=told.append)
-    assert told == []
+    assert told == [1]

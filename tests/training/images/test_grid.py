@@ -14,7 +14,7 @@ def moved(distance):
     return Grid(GRID.shape, affine)
 
 
-def test_grids_match_within_a_tolerance_and_say_how_they_differ():
+def test_grids_know_their_voxels_match_within_a_tolerance_and_say_how_they_differ():
     assert GRID.matches(moved(5e-3))
     assert not GRID.matches(moved(1.0))
     assert GRID.difference(GRID) == ""
@@ -26,9 +26,6 @@ def test_grids_match_within_a_tolerance_and_say_how_they_differ():
         (wider, "0.9 x 0.9 x 5.5 mm against 1 x 0.9 x 5.5 mm"),
     ):
         assert words in GRID.difference(other)
-
-
-def test_a_grid_has_a_voxel_size_and_a_volume_the_shape_of_its_grid():
     assert GRID.axcodes == "LAS"
     assert GRID.spacing == pytest.approx((0.9, 0.9, 5.5))
     assert GRID.voxel_ml == pytest.approx(0.9 * 0.9 * 5.5 / 1000)

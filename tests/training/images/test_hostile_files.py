@@ -1,7 +1,5 @@
 """Files made to harm whoever reads them: rejected by name, without using the memory they ask for."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import tracemalloc
@@ -15,41 +13,25 @@ import pytest
 import SimpleITK as sitk
 
 from tests import synthetic
+from tests.training import rejected
 from training.errors import InputError
 from training.images.read import read_grid, read_header, read_labelmap, read_volume
 from training.images.write import write_labelmap
 
 MEGABYTE = 2**20
 VOXELS = np.arange(512, dtype=np.uint8)
-NRRD = """NRRD0005
-type: {type}
-dimension: 3
-space: left-posterior-superior
-sizes: {sizes}
-space directions: (1,0,0) (0,1,0) (0,0,1)
-endian: little
-encoding: {encoding}
-space origin: (0,0,0)
-{more}
-"""
-MHA = """ObjectType = Image
-NDims = 3
-BinaryData = True
-BinaryDataByteOrderMSB = False
-CompressedData = False
-TransformMatrix = 1 0 0 0 1 0 0 0 1
-Offset = 0 0 0
-ElementSpacing = 1 1 1
-DimSize = {size}
-{more}ElementType = MET_UCHAR
-ElementDataFile = {file}
-"""
+NRRD = "NRRD0005\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: {sizes}\n"
+NRRD += (
+    "space directions: (1,0,0) (0,1,0) (0,0,1)\nendian: little\nencoding: {encoding}\nspace origin: (0,0,0)\n{more}\n"
+)
+MHA = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = False\n"
+MHA += "TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = {size}\n"
+MHA += "{more}ElementType = MET_UCHAR\nElementDataFile = {file}\n"
 
 
 def nrrd(path: Path, content: bytes, sizes: str = "8 8 8", encoding: str = "raw", **fields: str) -> Path:
-    more = "".join(f"{name.replace('_', ' ')}: {value}\n" for name, value in fields.items() if name != "type")
-    header = NRRD.format(sizes=sizes, encoding=encoding, type=fields.get("type", "uint8"), more=more)
-    path.write_bytes(header.encode() + content)
+    more = "".join(f"{name.replace('_', ' ')}: {value}\n" for name, value in fields.items())
+    path.write_bytes(NRRD.format(sizes=sizes, encoding=encoding, more=more).encode() + content)
     return path
 
 
@@ -60,8 +42,7 @@ def mha(path: Path, content: bytes = bytes(512), size: str = "8 8 8", file: str 
 
 def nifti_header(**fields: object) -> bytes:
     header = nibabel.Nifti1Image(np.zeros((8, 8, 8), np.uint8), np.eye(4)).header
-    header["magic"], header["vox_offset"] = b"n+1", 352
-    for name, value in fields.items():
+    for name, value in {"magic": b"n+1", "vox_offset": 352, **fields}.items():
         header[name] = value
     return bytes(header.binaryblock)
 
@@ -89,28 +70,26 @@ def test_a_compressed_nrrd_file_is_not_decompressed_beyond_its_voxels(
     good = nrrd(tmp_path / "t2.nrrd", pack(VOXELS.tobytes()), encoding=encoding)
     assert np.array_equal(read_volume(good).data, VOXELS.reshape(8, 8, 8, order="F"))
     bomb = nrrd(tmp_path / "t1.nrrd", pack(zeros), encoding=encoding)
-    with little_memory(), pytest.raises(InputError, match=r"t1\.nrrd is cut off or damaged: 512 bytes are needed"):
+    with little_memory(), rejected(r"t1\.nrrd is cut off or damaged: 512 bytes are needed"):
         read_volume(bomb)
 
 
-@pytest.mark.parametrize("skip", ["-1", "5"])
-def test_a_compressed_nrrd_file_may_skip_bytes_before_its_voxels(tmp_path: Path, skip: str) -> None:
-    path = nrrd(tmp_path / "t1.nrrd", gzip.compress(b"first" + VOXELS.tobytes()), encoding="gzip", byte_skip=skip)
-    assert np.array_equal(read_volume(path).data, VOXELS.reshape(8, 8, 8, order="F"))
-
-
-@pytest.mark.parametrize("skip", [{"line_skip": "999999999999"}, {"byte_skip": "999999999999"}, {"byte_skip": "-2"}])
-def test_a_nrrd_header_that_skips_too_much_is_rejected(tmp_path: Path, skip: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="asks to skip"):
-        read_volume(nrrd(tmp_path / "t1.nrrd", bytes(512), **skip))
+def test_a_nrrd_header_may_skip_a_few_bytes_but_no_more(tmp_path: Path) -> None:
+    content = gzip.compress(b"first" + VOXELS.tobytes())
+    for skip in ("-1", "5"):
+        path = nrrd(tmp_path / "t1.nrrd", content, encoding="gzip", byte_skip=skip)
+        assert np.array_equal(read_volume(path).data, VOXELS.reshape(8, 8, 8, order="F"))
+    for wrong in ({"line_skip": "999999999999"}, {"byte_skip": "999999999999"}, {"byte_skip": "-2"}):
+        with rejected("asks to skip"):
+            read_volume(nrrd(tmp_path / "t1.nrrd", bytes(512), **wrong))
 
 
 def test_an_endless_nrrd_header_and_too_long_text_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "t1.nrrd"
     path.write_bytes(b"NRRD0005\ncomment: " + b"x" * (3 * MEGABYTE))
-    with little_memory(), pytest.raises(InputError, match=r"t1\.nrrd is not a NRRD file"):
+    with little_memory(), rejected(r"t1\.nrrd is not a NRRD file"):
         read_header(path)
-    with pytest.raises(InputError, match="longer than the text of its voxels"):
+    with rejected("longer than the text of its voxels"):
         read_volume(nrrd(path, b"1 " * MEGABYTE, encoding="ascii"))
 
 
@@ -118,7 +97,7 @@ def test_an_endless_nrrd_header_and_too_long_text_are_rejected(tmp_path: Path) -
 def test_a_nrrd_header_with_impossible_sizes_is_rejected(tmp_path: Path, sizes: str) -> None:
     path = nrrd(tmp_path / "t1.nrrd", bytes(512), sizes=sizes)
     for read in (read_header, read_volume):
-        with little_memory(), pytest.raises(InputError, match=r"t1\.nrrd"):
+        with little_memory(), rejected(r"t1\.nrrd"):
             read(path)
 
 
@@ -133,50 +112,44 @@ def test_a_nifti_file_is_not_decompressed_beyond_its_voxels_nor_in_its_extension
             assert read_volume(path).data.shape == (8, 8, 8)
 
 
-def test_a_nifti_header_that_claims_too_many_voxels_is_rejected_before_reading(tmp_path: Path) -> None:
-    path = tmp_path / "t1.nii"
-    path.write_bytes(nifti_header(dim=[3, 10000, 10000, 10000, 1, 1, 1, 1]) + bytes(4))
-    with little_memory(), pytest.raises(InputError, match="too large: 10000 x 10000 x 10000 voxels"):
-        read_volume(path)
+def test_headers_that_claim_too_many_voxels_are_rejected_before_reading(tmp_path: Path) -> None:
+    nifti = tmp_path / "t1.nii"
+    nifti.write_bytes(nifti_header(dim=[3, 10000, 10000, 10000, 1, 1, 1, 1]) + bytes(4))
+    many = mha(tmp_path / "t1.mha", size="10000 10000 10000")
+    wide = mha(tmp_path / "t2.mha", more="ElementNumberOfChannels = 999999999\n")
+    for path in (nifti, many, wide):
+        with little_memory(), rejected("too large"):
+            read_volume(path)
+    assert read_volume(mha(tmp_path / "t1.mha")).data.shape == (8, 8, 8)
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    "fields",
     [
-        ({"srow_x": [np.nan, 0, 0, 0], "sform_code": 1}, "the affine holds values that are not numbers"),
-        ({"srow_x": [np.inf, 0, 0, 0], "sform_code": 1}, "the affine holds values that are not numbers"),
-        ({"srow_x": [0, 0, 0, 0], "sform_code": 1}, "the affine is singular"),
-        ({"quatern_b": np.nan, "sform_code": 0, "qform_code": 1}, ""),
-        ({"quatern_b": 7.0, "sform_code": 0, "qform_code": 1}, ""),
-        ({"pixdim": [1, np.inf, 1, 1, 1, 1, 1, 1], "sform_code": 0, "qform_code": 1}, ""),
-        ({"vox_offset": np.nan}, ""),
-        ({"vox_offset": 2.0**40}, ""),
-        ({"vox_offset": -352.0}, ""),
-        ({"scl_slope": 1.0, "scl_inter": np.inf}, ""),
-        ({"dim": [3, -8, 8, 8, 1, 1, 1, 1]}, ""),
-        ({"dim": [9, 8, 8, 8, 1, 1, 1, 1]}, ""),
-        ({"datatype": 9999}, ""),
-        ({"datatype": 128, "bitpix": 24}, ""),
-        ({"magic": b"ni1"}, ""),
+        {"srow_x": [np.nan, 0, 0, 0], "sform_code": 1},
+        {"srow_x": [np.inf, 0, 0, 0], "sform_code": 1},
+        {"srow_x": [0, 0, 0, 0], "sform_code": 1},
+        {"quatern_b": np.nan, "sform_code": 0, "qform_code": 1},
+        {"quatern_b": 7.0, "sform_code": 0, "qform_code": 1},
+        {"pixdim": [1, np.inf, 1, 1, 1, 1, 1, 1], "sform_code": 0, "qform_code": 1},
+        {"vox_offset": np.nan},
+        {"vox_offset": 2.0**40},
+        {"vox_offset": -352.0},
+        {"scl_slope": 1.0, "scl_inter": np.inf},
+        {"dim": [3, -8, 8, 8, 1, 1, 1, 1]},
+        {"dim": [9, 8, 8, 8, 1, 1, 1, 1]},
+        {"datatype": 9999},
+        {"datatype": 128, "bitpix": 24},
+        {"magic": b"ni1"},
     ],
     ids=str,
 )
-def test_a_nifti_header_with_impossible_numbers_is_rejected_by_name(
-    tmp_path: Path, fields: dict[str, object], message: str
-) -> None:
+def test_a_nifti_header_with_impossible_numbers_is_rejected_by_name(tmp_path: Path, fields: dict[str, object]) -> None:
     path = tmp_path / "t1.nii"
     path.write_bytes(nifti_header(**fields) + bytes(4 + 512))
-    with pytest.raises(InputError, match=rf"t1\.nii.*{message}"):
+    affine = {"[nan, 0, 0, 0]": "the affine holds values that are not", "[0, 0, 0, 0]": "the affine is singular"}
+    with rejected(rf"t1\.nii.*{affine.get(str(fields.get('srow_x')), '')}"):
         read_volume(path)
-
-
-def test_a_metaimage_that_claims_too_many_voxels_is_rejected_before_reading(tmp_path: Path) -> None:
-    many = mha(tmp_path / "t1.mha", size="10000 10000 10000")
-    wide = mha(tmp_path / "t2.mha", more="ElementNumberOfChannels = 999999999\n")
-    for path in (many, wide):
-        with little_memory(), pytest.raises(InputError, match="too large"):
-            read_volume(path)
-    assert read_volume(mha(tmp_path / "t1.mha")).data.shape == (8, 8, 8)
 
 
 @pytest.mark.parametrize(
@@ -188,21 +161,18 @@ def test_no_header_may_point_to_another_file(tmp_path: Path, file: str) -> None:
     paths = [mha(tmp_path / "in" / f"t1{ending}", b"/etc/passwd\n" * 8, file=file) for ending in (".mha", ".mhd")]
     paths += [nrrd(tmp_path / "in" / f"t1{ending}", b"", data_file=file) for ending in (".nrrd", ".nhdr")]
     for path in paths[:3] if "/" not in file else paths:
-        with pytest.raises(InputError, match="points to another file"):
+        with rejected("points to another file"):
             read_volume(path)
 
 
 @pytest.mark.parametrize(
     "line", ["ElementDataFile: /etc/passwd", "NDims = 3", "", "ElementDataFile /etc/passwd", "a = b\rc = d"], ids=repr
 )
-def test_an_ambiguous_metaimage_header_is_rejected(tmp_path: Path, line: str) -> None:
-    with pytest.raises(InputError, match=r"t1\.mha is not a readable image"):
+def test_an_ambiguous_metaimage_header_and_one_that_would_crash_itk_are_rejected(tmp_path: Path, line: str) -> None:
+    with rejected(r"t1\.mha is not a readable image"):
         read_volume(mha(tmp_path / "t1.mha", more=f"{line}\n"))
-
-
-def test_a_metaimage_header_that_would_crash_itk_is_rejected_before_itk_reads_it(tmp_path: Path) -> None:
     (tmp_path / "t1.mha").write_text("NDims = 83\nTransformMatrix = 1 0 0\nElementDataFile = LOCAL\n")
-    with pytest.raises(InputError, match="NDims"):
+    with rejected("NDims"):
         read_volume(tmp_path / "t1.mha")
 
 
@@ -211,7 +181,7 @@ def test_a_label_value_beyond_32_bits_does_not_become_another_one(tmp_path: Path
     data: np.ndarray = np.zeros((8, 8, 8), dtype)
     data[4, 4, 4] = value
     nibabel.save(nibabel.Nifti1Image(data, np.eye(4), dtype=dtype), tmp_path / "seg.nii")
-    with pytest.raises(InputError, match=f"holds the value {value}"):
+    with rejected(f"holds the value {value}"):
         read_labelmap(tmp_path / "seg.nii")
 
 
@@ -220,7 +190,7 @@ def test_a_label_value_beyond_32_bits_does_not_become_another_one(tmp_path: Path
 def test_a_meaningless_file_is_rejected_by_name(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     for read in (read_header, read_volume, read_labelmap):
-        with pytest.raises(InputError, match=name):
+        with rejected(name):
             read(tmp_path / name)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests import synthetic
-from training.errors import InputError
+from tests.training import rejected
 from training.images.read import count_channels, read_grid, read_labelmap, read_volume, read_volumes
 
 GRID = synthetic.oblique_grid((0.9, 0.9, 5.5), (20, 24, 8), degrees=(10.0, 5.0, -7.0))
@@ -27,21 +27,20 @@ def test_a_nifti_file_gives_its_voxels_and_position_also_with_a_qform_alone(tmp_
 
 def test_a_header_without_any_position_is_rejected_with_a_remedy(tmp_path):
     path = synthetic.save(HEAD, tmp_path / "t1.nii.gz", sform=0, qform=0)
-    with pytest.raises(InputError, match=r"t1\.nii\.gz.*sform_code and qform_code are both 0.*fslorient"):
+    with rejected(r"t1\.nii\.gz.*sform_code and qform_code are both 0.*fslorient"):
         read_grid(path)
 
 
-def test_scaled_integers_are_read_in_their_units(tmp_path):
+def test_integers_are_scaled_and_voxels_that_are_not_finite_become_0(tmp_path):
     image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
     image.header.set_slope_inter(0.5, 10.0)
     nibabel.save(image, tmp_path / "t1.nii")
     assert np.allclose(read_volume(tmp_path / "t1.nii").data.ravel(), np.arange(24) * 0.5 + 10.0)
-
-
-def test_voxels_that_are_not_finite_become_0(tmp_path):
     data = np.ones((4, 4, 4), np.float32)
     data[0], data[1] = np.nan, np.inf
     assert read_volume(save(tmp_path / "t1.nii", data)).data.sum() == 32.0
+    with rejected("complex"):
+        read_volume(save(tmp_path / "t1.nii", np.ones((4, 4, 4), np.complex64)))
 
 
 def test_a_missing_file_an_unknown_ending_and_compressed_text_are_rejected_by_name(tmp_path):
@@ -52,7 +51,7 @@ def test_a_missing_file_an_unknown_ending_and_compressed_text_are_rejected_by_na
         ("t1.jpg", "has no known file ending"),
         ("t2.nii.gz", "is not a NIfTI file"),
     ):
-        with pytest.raises(InputError, match=f"{name} {message}"):
+        with rejected(f"{name} {message}"):
             read_volume(tmp_path / name)
 
 
@@ -63,7 +62,7 @@ def test_a_truncated_file_is_rejected_by_name(tmp_path, name, kept):
     path = synthetic.save(HEAD, tmp_path / name)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(InputError, match=f"{name} is cut off or damaged"):
+    with rejected(f"{name} is cut off or damaged"):
         read_volume(path)
 
 
@@ -74,16 +73,11 @@ def test_channels_of_a_4d_file_are_read_by_number(tmp_path):
     assert np.array_equal(read_volume(path, channel=1).data, data[..., 1])
     for volume, channel in zip(read_volumes(path, [2, 0]), (2, 0), strict=True):
         assert np.array_equal(volume.data, data[..., channel])
-    with pytest.raises(InputError, match=r"t1\.nii\.gz holds 3 volumes where one is expected"):
+    with rejected(r"t1\.nii\.gz holds 3 volumes where one is expected"):
         read_volume(path)
-    with pytest.raises(InputError, match=r"channels 0 to 2; there is no channel 3"):
+    with rejected(r"channels 0 to 2; there is no channel 3"):
         read_volume(path, channel=3)
     assert read_volume(save(path, data[..., :1])).data.shape == (4, 5, 6)
-
-
-def test_complex_numbers_are_rejected(tmp_path):
-    with pytest.raises(InputError, match="complex"):
-        read_volume(save(tmp_path / "t1.nii", np.zeros((4, 5, 6), np.complex64)))
 
 
 def test_a_labelmap_keeps_its_values_and_rejects_fractions(tmp_path):
@@ -93,6 +87,5 @@ def test_a_labelmap_keeps_its_values_and_rejects_fractions(tmp_path):
     assert labelmap.data.dtype.kind in "iu"
     assert set(np.unique(labelmap.data)) == {0, 4}
     data[2] = 0.5
-    with pytest.raises(InputError, match=r"seg\.nii holds values that are not whole numbers") as caught:
+    with rejected(r"seg\.nii holds values that are not whole numbers", "label"):
         read_labelmap(save(tmp_path / "seg.nii", data))
-    assert caught.value.field == "label"

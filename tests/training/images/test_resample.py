@@ -21,7 +21,7 @@ def reorient(order, flips, shape):
     return matrix
 
 
-def test_permuted_and_flipped_arrays_are_copied_exactly():
+def test_permuted_flipped_cropped_and_padded_arrays_are_copied_exactly():
     array = np.arange(3 * 4 * 5, dtype=np.int16).reshape(3, 4, 5)
     for order, flips in itertools.product(itertools.permutations(range(3)), itertools.product([1, -1], repeat=3)):
         expected = array.transpose(order)[tuple(slice(None, None, flip) for flip in flips)]
@@ -30,9 +30,6 @@ def test_permuted_and_flipped_arrays_are_copied_exactly():
         assert whole is not None
         assert np.array_equal(copy_voxels(array, whole, shape), expected), (order, flips)
     assert whole_voxels(shift(0.5), (4, 4, 4)) is None
-
-
-def test_cropping_and_padding_are_shifts_with_a_fill_value():
     array = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
     result = copy_voxels(array, shift(1, -1, 0).astype(np.int64), (2, 5, 3), fill=99)
     assert np.array_equal(result[:, 1:4], array[1:])
@@ -61,15 +58,12 @@ def test_a_coarser_grid_averages_voxels_in_place():
     assert np.allclose(resample_linear(fine, to_input, (6, 6, 6)), blocks, atol=1e-3)
 
 
-def test_masks_keep_their_position_and_volume():
+def test_masks_keep_their_position_and_volume_and_labels_are_never_mixed():
     mask = np.zeros((20, 20, 20), bool)
     mask[5:15, 6:14, 4:16] = True
     finer = resample_mask(mask, shift(-0.25, -0.25, -0.25, scale=(0.5, 0.5, 0.5)), (40, 40, 40))
     assert finer.sum() == mask.sum() * 8 - 8  # the eight corners are rounded off
     assert np.array_equal(np.argwhere(finer).mean(axis=0), np.argwhere(mask).mean(axis=0) * 2 + 0.5)
-
-
-def test_labels_are_never_mixed_and_outside_labels_leave_the_output_empty():
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[4:16, 4:16, 4:16] = 1
     labels[8:12, 8:12, 8:12] = 3

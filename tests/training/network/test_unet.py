@@ -1,7 +1,5 @@
 """The network: its shape, its precision, and frozen normalization."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest
@@ -17,13 +15,10 @@ def an_image():
     return np.random.default_rng(0).normal(size=(1, 32, 16, 48, 4)).astype(np.float32)
 
 
-def test_the_softmax_of_a_box_of_any_size_sums_to_one(an_image):
+def test_it_is_a_four_level_unet_whose_softmax_sums_to_one_for_any_box(an_image):
     probabilities = with_softmax(build_unet(TINY)).predict_on_batch(an_image)
     assert probabilities.shape == (1, 32, 16, 48, 4)
     np.testing.assert_allclose(probabilities.sum(-1), 1.0, rtol=1e-5)
-
-
-def test_it_is_a_four_level_unet():
     kinds = [type(layer).__name__ for layer in build_unet(UNetConfig()).layers]
     expected = {"MaxPooling3D": 4, "UpSampling3D": 4, "Concatenate": 4, "Conv3D": 2 * 9 + 1}
     assert {kind: kinds.count(kind) for kind in expected} == expected

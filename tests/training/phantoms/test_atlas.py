@@ -1,7 +1,5 @@
 """The atlas and its cache."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +18,6 @@ def cache(monkeypatch, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def ready(monkeypatch) -> atlas.Atlas:
-    """The atlas, returned in place of one that takes seconds to build."""
-    loaded = load_atlas()
-    monkeypatch.setattr(atlas, "build_atlas", lambda: loaded)
-    return loaded
-
-
 def test_the_atlas_is_the_same_from_the_cache_as_newly_built(cache, monkeypatch):
     built = load_uncached()
     assert cache.is_file()
@@ -37,14 +27,15 @@ def test_the_atlas_is_the_same_from_the_cache_as_newly_built(cache, monkeypatch)
         assert np.array_equal(getattr(built, name), getattr(cached, name)), name
 
 
-def test_a_damaged_cache_is_replaced(cache, ready):
+def test_a_damaged_cache_is_replaced_and_one_that_cannot_be_written_is_not_needed(cache, monkeypatch):
+    ready = load_atlas()
+    monkeypatch.setattr(atlas, "build_atlas", lambda: ready)  # which takes seconds
     cache.parent.mkdir()
     cache.write_bytes(b"PK\x03\x04 not really a zip file")
     assert np.array_equal(load_uncached().csf, ready.csf)
     with np.load(cache) as mended:
         assert mended["csf"].shape == ready.csf.shape
-
-
-def test_a_cache_that_cannot_be_written_is_not_needed(cache, ready):
+    cache.unlink()
+    cache.parent.rmdir()
     cache.parent.write_text("a file where the folder should be")
     assert load_uncached().csf.shape == ready.csf.shape

@@ -1,7 +1,5 @@
 """Smooth noise, upsampling, and the scanner along one axis."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -13,9 +11,6 @@ def test_smooth_noise_has_unit_deviation_at_any_scale(scale):
     spread = [smooth_noise(np.random.default_rng(seed), (48, 56, 64), scale).std() for seed in range(24)]
     mean = np.sqrt(np.mean(np.square(spread)))
     assert (0.8 if scale < 20 else 0.4) < mean < 1.2  # a scale near the field's size varies little inside one field
-
-
-def test_coarse_noise_changes_slowly_from_voxel_to_voxel():
     rough, smooth = (smooth_noise(np.random.default_rng(0), (40, 40, 40), scale) for scale in (3, 20))
     assert np.abs(np.diff(smooth, axis=0)).mean() < 0.3 * np.abs(np.diff(rough, axis=0)).mean()
 
@@ -36,15 +31,12 @@ def test_a_scanner_leaves_a_uniform_signal_unchanged(thickness, shift):
     assert np.allclose(matrix.sum(axis=1), 1, atol=1e-5)
 
 
-def test_thick_slices_blur_in_place_and_a_shift_moves_the_image():
+def test_thick_slices_blur_in_place_a_shift_moves_the_image_and_smoothstep_is_symmetric():
     line = np.exp(-0.5 * ((np.arange(60) - 30) / 4) ** 2)
     thick = scan_matrix(60, blur=0.4, thickness=5.0, phase=0.2) @ line
     assert thick.max() < line.max()
     assert np.sum(thick * np.arange(60)) / thick.sum() == pytest.approx(30, abs=0.7)
     shifted = scan_matrix(60, blur=0.2, shift=1.5) @ line
     assert np.sum(shifted * np.arange(60)) / shifted.sum() == pytest.approx(28.5, abs=0.05)
-
-
-def test_smoothstep_is_clipped_and_symmetric():
     steps = smoothstep(np.array([-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 9.0]))
     assert np.allclose(steps, [0, 0, 0.15625, 0.5, 0.84375, 1, 1])

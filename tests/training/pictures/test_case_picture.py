@@ -1,7 +1,5 @@
 """Pictures: right orientation, right position, right size."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
@@ -19,8 +17,9 @@ CENTER, RADII = np.array([0.0, -10.0, 20.0]), np.array([60.0, 80.0, 50.0])
 TUMOR, TUMOR_RADIUS = np.array([30.0, 25.0, 40.0]), 14.0
 
 
-def anatomy(affine: np.ndarray, shape: tuple[int, int, int]) -> tuple[Volume, Volume]:
+def anatomy(rows: list[list[float]], shape: tuple[int, int, int]) -> tuple[Volume, Volume]:
     """Sample the head and its labels on any grid; intensities are shifted so that the background is negative."""
+    affine = np.array([*rows, [0, 0, 0, 1]], float)
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     points = index @ affine[:3, :3].T + affine[:3, 3]
     head = (((points - CENTER) / RADII) ** 2).sum(-1) < 1
@@ -28,20 +27,16 @@ def anatomy(affine: np.ndarray, shape: tuple[int, int, int]) -> tuple[Volume, Vo
     image = np.where(head, 100 + points[..., 1] * 0.3, 0).astype(np.float32) - 40
     labels = np.select([distance < 5, distance < 9, distance < TUMOR_RADIUS], [NCR.value, ET.value, ED.value])
     image[labels > 0] += 60
-    grid = Grid(shape, affine.astype(np.float64))
+    grid = Grid(shape, affine)
     return Volume(image, grid), Volume(labels.astype(np.uint8), grid)
 
 
-RAS_1MM = np.array([[1, 0, 0, -80], [0, 1, 0, -110], [0, 0, 1, -50], [0, 0, 0, 1]], float)
-LPS_1MM = np.array([[-1, 0, 0, 80], [0, -1, 0, 90], [0, 0, 1, -50], [0, 0, 0, 1]], float)
-#: Sagittal acquisition: the first axis runs down, the second back, the third to the left; 3 mm apart.
-SAGITTAL = np.array([[0, 0, -3, 80], [0, -1, 0, 90], [-1, 0, 0, 90], [0, 0, 0, 1]], float)
-THICK = np.array([[0.8, 0, 0, -80], [0, 0.8, 0, -110], [0, 0, 5.5, -50], [0, 0, 0, 1]], float)
 HEADS = {
-    "RAS 1 mm": anatomy(RAS_1MM, (160, 200, 140)),
-    "LPS 1 mm": anatomy(LPS_1MM, (160, 200, 140)),
-    "sagittal": anatomy(SAGITTAL, (140, 200, 54)),
-    "thick slices": anatomy(THICK, (200, 250, 26)),
+    "RAS 1 mm": anatomy([[1, 0, 0, -80], [0, 1, 0, -110], [0, 0, 1, -50]], (160, 200, 140)),
+    "LPS 1 mm": anatomy([[-1, 0, 0, 80], [0, -1, 0, 90], [0, 0, 1, -50]], (160, 200, 140)),
+    # the first axis runs down, the second back, the third to the left; 3 mm apart
+    "sagittal": anatomy([[0, 0, -3, 80], [0, -1, 0, 90], [-1, 0, 0, 90]], (140, 200, 54)),
+    "thick slices": anatomy([[0.8, 0, 0, -80], [0, 0.8, 0, -110], [0, 0, 5.5, -50]], (200, 250, 26)),
 }
 IMAGE, LABELS = HEADS["LPS 1 mm"]
 NOTHING = Volume(np.zeros_like(LABELS.data), LABELS.grid)
@@ -65,21 +60,15 @@ def test_the_slice_with_most_tumor_is_shown_in_radiological_convention_on_any_gr
     assert np.ptp(rows) * millimeters == pytest.approx(28, abs=4)
 
 
-def test_a_volume_on_another_grid_shows_the_same_anatomy():
+def test_volumes_on_other_grids_show_the_same_anatomy_on_a_black_background():
     view = AxialView.around(IMAGE, LABELS.grid)
     index = best_slice(view, LABELS)
     head, other_head = view.plane(IMAGE, index) > 0, view.plane(HEADS["sagittal"][0], index) > 0
     assert (head == other_head).mean() > 0.98
-
-
-def test_a_negative_background_is_black_and_the_head_is_not():
     low, high = window(IMAGE)
     assert low == pytest.approx(-40)
     assert high > 60
-
-
-def test_without_a_tumor_the_middle_of_the_head_is_shown():
-    assert best_slice(AxialView.around(IMAGE, NOTHING.grid), NOTHING) == pytest.approx(70, abs=3)
+    assert best_slice(AxialView.around(IMAGE, NOTHING.grid), NOTHING) == pytest.approx(70, abs=3)  # the middle
 
 
 def test_labels_are_tinted_with_an_outline_of_one_pixel_inside():

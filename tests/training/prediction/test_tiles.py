@@ -1,7 +1,5 @@
 """Tiles cover everything and merge without a seam."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,12 +1,11 @@
 """A tiny recipe: 8 filters, 2 levels, patches of 32, two phantoms per stage."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from training.atomic import write_text
 from training.recipes.recipe import Recipe, load_recipe
 
 STAGE = """
@@ -14,21 +13,12 @@ STAGE = """
 name = "{name}"
 phantoms = {{ first = 0, count = 2 }}
 max_epochs = {epochs}
-steps_per_epoch = 2
-batch_size = 1
-patch = 32
-precision = "float32"
-workers = 0
+steps_per_epoch = 2\nbatch_size = 1\npatch = 32\nprecision = "float32"\nworkers = 0
 """
 HEAD = """
 description = "tiny"
-[network]
-base_filters = 8
-max_filters = 8
-levels = 2
-[validation]
-first = 10
-count = 1
+[network]\nbase_filters = 8\nmax_filters = 8\nlevels = 2
+[validation]\nfirst = 10\ncount = 1
 """
 
 
@@ -39,12 +29,7 @@ def tiny(*stages: str, epochs: int = 1) -> str:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], Path]:
-    def write_recipe(text: str) -> Path:
-        path = tmp_path / "tiny.toml"
-        path.write_text(text)
-        return path
-
-    return write_recipe
+    return lambda text: write_text(tmp_path / "tiny.toml", text)
 
 
 @pytest.fixture

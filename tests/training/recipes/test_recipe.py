@@ -1,7 +1,5 @@
 """Reading recipes: errors name the key and the stage."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

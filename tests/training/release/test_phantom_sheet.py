@@ -1,7 +1,6 @@
 """The sheet of phantoms beside real cases."""
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from tests import synthetic
@@ -35,23 +34,13 @@ def test_a_strip_shows_four_modalities_and_the_labels_in_radiological_convention
     assert (labeled[..., 0] - labeled[..., 2]).max() > 100, f"{ET.name} is red"
 
 
-def test_no_kind_fills_more_than_a_third_unless_there_is_no_other_and_healthy_heads_are_left_out():
+def test_no_kind_fills_more_than_a_third_and_images_of_tcga_carry_their_attribution(tmp_path, written_cases):
     kinds = ["ring", "healthy", "ring", "ring", "low", "ring", "solid", "low", "low", "patchy"]
     for names, count, expected in ((kinds, 6, [0, 2, 4, 6, 7, 9]), (["ring"] * 100, 3, [0, 12, 13])):
         strips = (Strip("", (), kind, seed) for seed, kind in enumerate(names))
         assert [strip.seed for strip in phantom_sheet._limited_per_kind(strips, count)] == expected
-
-
-def test_images_of_tcga_carry_their_attribution(tmp_path, written_cases):
     case = case_from_folder(synthetic.write_case(tmp_path, "TCGA-FG-6692"))
     assert phantom_sheet._credit([case, written_cases[0]]).startswith(
         "TCGA-FG-6692: TCGA-LGG, The Cancer Imaging Archive, CC BY"
     )
     assert phantom_sheet._credit(written_cases[:1]) == ""
-
-
-@pytest.mark.parametrize(("name", "words"), [("sheet.jpg", "must be a .png file"), ("sheet.png", "has a label")])
-def test_an_invalid_request_ends_with_2(run, tmp_path, name, words):
-    code, _, stderr = run("sheet", tmp_path / name, "--cases", synthetic.write_case(tmp_path, label=False))
-    assert code == 2
-    assert words in stderr

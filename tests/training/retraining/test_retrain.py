@@ -1,7 +1,5 @@
 """Learning from corrections: what is promoted, what is not, and what the card says."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests import synthetic
+from tests.training import rejected
 from training.cases.case import Case
 from training.cases.find import find_cases
-from training.errors import InputError
 from training.fitting.config import FitConfig
 from training.fitting.fit import fit
 from training.images.grid import Volume
@@ -22,7 +20,7 @@ from training.preparation.prepare_cases import prepare_case
 from training.preparation.store import PreparedStore, _phantom_key, prepare_phantom
 from training.retraining.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, check_corrections
 from training.retraining.judge import not_worse, verdict_of
-from training.retraining.retrain import RetrainConfig, RetrainProgress, RetrainResult, retrain
+from training.retraining.retrain import RetrainConfig, RetrainProgress, retrain
 
 NETWORK = UNetConfig(base_filters=4, max_filters=16, levels=2)
 #: No phantoms: one labeled validation case is enough here.
@@ -79,13 +77,8 @@ def unreadable(correction: Correction, folder: Path) -> Correction:
 def test_a_candidate_that_is_not_worse_is_promoted_and_unreadable_cases_are_skipped(store, corrections, tmp_path):
     first, second, third = corrections
     seen: list[RetrainProgress] = []
-    result: RetrainResult = retrain(
-        store,
-        [first, unreadable(second, tmp_path), third],
-        config=QUICK,
-        work_dir=tmp_path / "work",
-        on_progress=seen.append,
-    )
+    mixed = [first, unreadable(second, tmp_path), third]
+    result = retrain(store, mixed, config=QUICK, work_dir=tmp_path / "work", on_progress=seen.append)
     assert result.promoted
     assert store.current().id == result.version.id == "v0001"
     card = store.get("v0001").card
@@ -157,9 +150,9 @@ def test_the_judging_phantoms_hold_plenty_of_every_label():
 
 
 def test_retraining_without_a_usable_label_is_an_error(store, corrections, tmp_path):
-    with pytest.raises(InputError, match="nothing to train on"):
+    with rejected("nothing to train on"):
         check_corrections([])
-    with pytest.raises(InputError, match="held out for validation"):
+    with rejected("held out for validation"):
         check_corrections([corrections[2]])
     shape = (50, 50, 50)
     other_grid = synthetic.save(synthetic.truth(synthetic.brats_grid(shape)), tmp_path / "wrong.nii.gz")
@@ -167,7 +160,7 @@ def test_retraining_without_a_usable_label_is_an_error(store, corrections, tmp_p
         ([replace(corrections[0], label=other_grid)], "50 x 50 x 50"),
         ([unreadable(corrections[0], tmp_path), corrections[2]], r"junk\.nii\.gz"),
     ):
-        with pytest.raises(InputError, match=rf"{NAMES[0]}.*{reason}"):
+        with rejected(rf"{NAMES[0]}.*{reason}"):
             retrain(store, broken, config=QUICK, work_dir=tmp_path / "work")
     assert store.versions()[-1].id == "v0000"
 
