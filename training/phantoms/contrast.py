@@ -68,9 +68,9 @@ def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> di
     ]
     rim = [toward_fluid(0, -0.2, 0.3), u(1.2, 2.3), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
     # the center of a layered core: anything from clear fluid to old blood
-    heart_t1 = u(0.35, 1.15)
-    heart = [heart_t1, heart_t1 * u(0.92, 1.08), u(0.3, 1.2), flair * u(0.4, 1.7)]
-    return {name: np.array(values) for name, values in (("ed", edema), ("ncr", core), ("inner", heart), ("et", rim))}
+    center_t1 = u(0.35, 1.15)
+    center = [center_t1, center_t1 * u(0.92, 1.08), u(0.3, 1.2), flair * u(0.4, 1.7)]
+    return {name: np.array(values) for name, values in (("ed", edema), ("ncr", core), ("inner", center), ("et", rim))}
 
 
 def _distractor(u: Draw, gray: np.ndarray, fluid: np.ndarray, white: np.ndarray) -> dict[str, np.ndarray]:

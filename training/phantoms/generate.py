@@ -82,21 +82,23 @@ def generate(
     rng = np.random.default_rng([seed, 20260])
     atlas = load_atlas()
     pose = random_pose(rng)
-    wanted = tumor == "small" or (tumor and rng.random() >= HEALTHY_SHARE)
+    has_tumor = tumor == "small" or (tumor and rng.random() >= HEALTHY_SHARE)
     center = pose.to_output(_start(rng, atlas))
     foci = draw_foci(rng, center, small=tumor == "small")
     origin, size = _patch(rng, center, shape) if shape is not None else head_box(atlas, pose)
     warp = Warp.draw(rng, pose, origin, size)
-    mass_effects = _mass_effects(rng, foci) if wanted else []
+    mass_effects = _mass_effects(rng, foci) if has_tumor else []
     anatomy = build_anatomy(rng, atlas, warp, mass_effects)
-    grown = grow(rng, anatomy, foci, origin) if wanted else None
-    found = draw_distractors(rng, anatomy, every=distractors == "all")
-    kind = grown.kind if grown is not None else "healthy"
+    grown_tumor = grow(rng, anatomy, foci, origin) if has_tumor else None
+    drawn = draw_distractors(rng, anatomy, every=distractors == "all")
+    kind = grown_tumor.kind if grown_tumor is not None else "healthy"
     contrast = draw_contrast(rng, low_grade=kind in ("low", "patchy"))
-    image = render(rng, anatomy, grown, found, contrast)
+    image = render(rng, anatomy, grown_tumor, drawn, contrast)
     label = np.zeros(size, np.uint8)
-    if grown is not None:
-        label[grown.box] = grown.label * anatomy.brain[grown.box]  # the brain mask may have lost components since
+    if grown_tumor is not None:
+        label[grown_tumor.box] = (
+            grown_tumor.label * anatomy.brain[grown_tumor.box]
+        )  # the brain mask may have lost components since
     affine = np.eye(4)
     affine[:3, 3] = origin
     return Phantom(image, label, anatomy.brain, affine, seed, kind)

@@ -1,1 +1,1 @@
-"""Recipes: trainings in stages, from nothing to a model that can be released."""
+"""Recipes: the multi-stage training of a model for release."""

@@ -1,1 +1,1 @@
-"""What is published with a model: benchmark, card, pictures of phantoms."""
+"""Publication of a model: benchmark, model card, and the phantom sheet."""

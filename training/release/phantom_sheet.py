@@ -131,8 +131,8 @@ def _strips_from(seed: int, workers: int | None) -> Iterator[Strip]:
 def _limited_per_kind(strips: Iterator[Strip], wanted: int) -> Iterator[Strip]:
     most = max(1, round(wanted * _MOST_OF_A_KIND))
     drawn: Counter[str] = Counter()
-    for looked_at, strip in enumerate(strips):
-        if strip.kind == "healthy" or (drawn[strip.kind] >= most and looked_at < _SEEDS_PER_PHANTOM * wanted):
+    for examined, strip in enumerate(strips):
+        if strip.kind == "healthy" or (drawn[strip.kind] >= most and examined < _SEEDS_PER_PHANTOM * wanted):
             continue
         drawn[strip.kind] += 1
         yield strip
