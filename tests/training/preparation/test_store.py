@@ -76,6 +76,7 @@ def test_invalid_ids_unknown_cases_and_unusable_labels_are_errors(store):
 
 def test_a_prepared_phantom_is_z_scored_and_padded_to_the_stride():
     phantom = generate(2, (70, 60, 50))
+    assert phantom.image.shape == (70, 60, 50, 4)
     image, label, brain = prepare_phantom(phantom)
     assert all(side % 16 == 0 for side in label.shape)
     assert image.shape == (*label.shape, 4)
@@ -85,11 +86,13 @@ def test_a_prepared_phantom_is_z_scored_and_padded_to_the_stride():
     assert label.sum() == phantom.label.sum()
 
 
-def test_phantoms_are_prepared_once_with_progress(store, phantom_head, monkeypatch):
-    monkeypatch.setattr("training.preparation.store.generate", lambda seed, **_: phantom_head if seed == 3 else None)
+def test_phantoms_are_prepared_once_with_progress(store, phantom_head):
     told: list[tuple[int, int]] = []
     for _ in range(2):
         (case,) = prepare_phantoms(store, [3], workers=1, on_progress=lambda done, total: told.append((done, total)))
+    image, label, _ = prepare_phantom(phantom_head)
+    assert np.array_equal(case.image(), image.astype(np.float16))
+    assert np.array_equal(case.label(), label)
     assert case.id == "phantom-00000003"
     assert str(GENERATOR_VERSION) in case.key
     assert told == [(1, 1)]

@@ -1,20 +1,24 @@
 """Reading recipes: errors name the key and the stage."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.training.recipes.conftest import HEAD, tiny
 from training.errors import InputError
 from training.fitting.config import FitConfig
-from training.recipes.recipe import load_recipe, parse_recipe, recipe_names
+from training.recipes.recipe import BUNDLED_RECIPES, load_recipe, parse_recipe, recipe_names
 
 
-def test_the_bundled_recipe_is_loaded_by_name():
+def test_the_bundled_recipe_is_packaged_and_loaded_by_name():
     assert "base" in recipe_names()
     recipe = load_recipe("base")
     assert recipe.name == "base"
     assert recipe.stages[0].patch == (96, 96, 96)
+    packaging = (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'training = ["recipes/*.toml", "models/bundled/*"]' in packaging
+    assert (BUNDLED_RECIPES.name, BUNDLED_RECIPES.parent.name) == ("recipes", "training")
 
 
 def test_a_stage_takes_every_setting_of_a_training(load):
