@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(cases):
 @pytest.mark.parametrize(("fraction", "low", "high"), [(1.0, 1.0, 1.0), (0.7, 0.66, 0.85), (0.0, 0.0, 0.3)])
 def test_patches_hold_tumor_as_often_as_requested(cases, fraction, low, high):
     """By chance alone a patch of this size holds some tumor in under 0.3 of the draws."""
-    options = {"patch": (16, 16, 16), "batch_size": 20, "steps": 12, "augment": False}
+    options: dict[str, Any] = {"patch": (16, 16, 16), "batch_size": 20, "steps": 12, "augment": False}
     assert low <= tumor_shown(PatchDataset(cases[:3], tumor_fraction=fraction, **options)).mean() <= high
 
 
@@ -172,7 +173,7 @@ def test_memory_with_a_hundred_cases_equals_that_with_ten(tmp_path):
             (folder / file).unlink()
             os.link(first.image_path.parent / file, folder / file)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", _MEASURE, store.folder]
+    command = [sys.executable, "-c", _MEASURE, str(store.folder)]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, timeout=600)
     count, ten, hundred = json.loads(done.stdout.splitlines()[-1])
     assert count == 100

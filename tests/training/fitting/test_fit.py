@@ -1,6 +1,7 @@
 """Training: it learns, resumes exactly after a kill, and stops on request."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_the_same_seed_gives_the_same_training_and_other_settings_start_over(tmp
 
 def test_a_requested_stop_takes_effect_within_a_batch_and_keeps_the_weights(tmp_path: Path, some_cases):
     seen: list[FitProgress] = []
-    options = {"on_progress": seen.append, "should_stop": lambda: len(seen) >= 8}
+    options: dict[str, Any] = {"on_progress": seen.append, "should_stop": lambda: len(seen) >= 8}
     result = fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path, **options)
     assert result.stopped_early
     assert len([progress for progress in seen if progress.step]) <= 9

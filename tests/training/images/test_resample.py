@@ -30,7 +30,7 @@ def test_permuted_flipped_cropped_and_padded_arrays_are_copied_exactly():
         assert whole is not None
         assert np.array_equal(copy_voxels(array, whole, shape), expected), (order, flips)
     assert whole_voxels(shift(0.5), (4, 4, 4)) is None
-    array = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    array = np.arange(27, dtype=np.int16).reshape(3, 3, 3)
     result = copy_voxels(array, shift(1, -1, 0).astype(np.int64), (2, 5, 3), fill=99)
     assert np.array_equal(result[:, 1:4], array[1:])
     assert np.all(result[:, [0, 4]] == 99)

@@ -129,8 +129,8 @@ def test_the_tumor_comes_back_in_place_on_the_chosen_reference(four_grids, refer
 @pytest.mark.parametrize("role", ROLES)
 def test_the_canonical_grid_covers_the_same_field_of_view(role):
     grid, canonical = FOUR_GRIDS[role], canonical_grid(FOUR_GRIDS[role])
-    middles = [transform_points(each.affine, (np.array(each.shape) - 1) / 2) for each in (grid, canonical)]
-    assert np.allclose(*middles)
+    middle, other = (transform_points(each.affine, (np.array(each.shape) - 1) / 2) for each in (grid, canonical))
+    assert np.allclose(middle, other)
     size, canonical_size = (np.prod(np.array(each.shape) * each.spacing) for each in (grid, canonical))
     assert size <= canonical_size < 1.15 * size
 

@@ -56,7 +56,8 @@ def two_stages(
     killed: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, RecipeResult, list[RecipeProgress]]:
     """The same recipe, continued in a copy of the folder."""
-    work, seen = Path(shutil.copytree(killed, tmp_path_factory.mktemp("elsewhere") / "copied")), []
+    work = Path(shutil.copytree(killed, tmp_path_factory.mktemp("elsewhere") / "copied"))
+    seen: list[RecipeProgress] = []
     return work, run_recipe(RECIPE, work, callbacks=RecipeCallbacks(progress=seen.append)), seen
 
 
