@@ -186,4 +186,5 @@ def _interpolate(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: fl
         float(fill),
         sitk.sitkFloat32,
     )
-    return np.ascontiguousarray(sitk.GetArrayViewFromImage(moved).T)
+    # always a copy: the view is invalid once the image is gone, and a transposed row is contiguous already
+    return np.array(sitk.GetArrayViewFromImage(moved).T, order="C")
