@@ -48,6 +48,7 @@ def test_linear_interpolation_is_exact_on_a_ramp():
     result = resample_linear(ramp((20, 20, 20)), to_input, (16, 14, 15), fill=np.nan)
     at = np.moveaxis(np.indices((16, 14, 15)), 0, -1) @ to_input[:3, :3].T + to_input[:3, 3]
     assert not np.isnan(result).any()
+    assert resample_linear(ramp((4, 4, 4)), shift(0.5), (1, 1, 3)).flags.owndata  # no view of a freed image
     assert np.allclose(result, at @ [2.0, 3.0, -1.5] + 10.0, atol=1e-3)
 
 
