@@ -118,14 +118,7 @@ Work = Callable[[Reporter], Any]
 
 @dataclass(frozen=True)
 class Handlers:
-    """What is called on the user interface's thread.
-
-    Attributes:
-        done: Takes the work's result.
-        failed: Takes the exception that ended the work.
-        cancelled: Called if the work was cancelled.
-        progress: Takes a :class:`Progress` and the partial result, at every poll.
-    """
+    """What is called on the user interface's thread: ``progress`` at every poll, and one of the others at the end."""
 
     done: Callable[[Any], None]
     failed: Callable[[Exception], None]

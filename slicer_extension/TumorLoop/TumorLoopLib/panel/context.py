@@ -40,11 +40,7 @@ class Connection:
     services: PanelServices
 
     def client(self, timeouts: Timeouts | None = None) -> TumorLoopClient:
-        """Return a client.
-
-        Raises:
-            ClientError: If the address or the token is malformed.
-        """
+        """Return a client; a ``ClientError`` says that the address or the token is malformed."""
         return self.services.client(self.address, self.token, user=self.user, timeouts=timeouts)
 
 

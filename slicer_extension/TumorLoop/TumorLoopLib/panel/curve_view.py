@@ -15,11 +15,7 @@ LOSS_COLOR, DICE_COLOR = "#d98a00", "#3b82d6"
 
 
 class QtCurveView:
-    """The curve in a ``QLabel``.
-
-    Args:
-        label: Where it is drawn.
-    """
+    """The curve in a ``QLabel``."""
 
     def __init__(self, label: Any) -> None:
         self._label = label

@@ -8,11 +8,7 @@ from TumorLoopLib.panel.state import PanelState
 
 
 class Section:
-    """One collapsible section: its widgets' signals, and how it shows the state.
-
-    Args:
-        context: What the sections share.
-    """
+    """One collapsible section: its widgets' signals, and how it shows the state."""
 
     def __init__(self, context: PanelContext) -> None:
         self.context = context

@@ -26,12 +26,7 @@ from TumorLoopLib.scene.volumes import add_volume, came_from_server, digest
 
 
 class CaseSection(Section):
-    """Selectors and the ways to fill them.
-
-    Attributes:
-        inputs: The chosen volumes.
-        snapshots: Copies them.
-    """
+    """Selectors and the ways to fill them; ``snapshots`` copies the chosen volumes, ``inputs``."""
 
     def __init__(self, context: PanelContext) -> None:
         super().__init__(context)

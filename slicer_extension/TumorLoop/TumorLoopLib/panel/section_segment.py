@@ -21,12 +21,7 @@ from TumorLoopLib.scene.volumes import add_volume
 
 
 class SegmentSection(Section):
-    """Auto-segment, its progress, and Cancel.
-
-    Args:
-        context: Shared.
-        snapshots: Copies the volumes.
-    """
+    """Auto-segment, its progress, and Cancel."""
 
     def __init__(self, context: PanelContext, snapshots: SnapshotQueue) -> None:
         super().__init__(context)

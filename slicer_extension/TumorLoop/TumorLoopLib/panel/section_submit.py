@@ -39,12 +39,7 @@ class _Order:
 
 
 class SubmitSection(Section):
-    """Submitting, and the labels that were submitted before.
-
-    Args:
-        context: Shared.
-        snapshots: Copies the volumes.
-    """
+    """Submitting, and the labels that were submitted before."""
 
     def __init__(self, context: PanelContext, snapshots: SnapshotQueue) -> None:
         super().__init__(context)

@@ -38,11 +38,7 @@ def _text(key: str) -> Any:
 
 
 class Settings:
-    """The settings, typed.
-
-    Args:
-        store: ``slicer.app.userSettings()``.
-    """
+    """The settings, typed."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -22,9 +22,6 @@ class QtShortcuts:
     """Shortcuts of the main window.
 
     The Segment Editor's own shortcuts are not installed: its number keys choose effects, ours choose the modality.
-
-    Args:
-        actions: What each key does.
     """
 
     def __init__(self, actions: Actions) -> None:
