@@ -96,7 +96,7 @@ def walk(user: QtUser, proxy: FaultyProxy, camera: Camera) -> None:
 
 
 def take_errors(user: QtUser, proxy: FaultyProxy, camera: Camera) -> None:
-    """Break things and take pictures of what the clinician is told."""
+    """Break things and take pictures of the error messages."""
     user.open_section_of("segmentButton")
     proxy.fault("POST /infer/*", broken_server())
     user.click("segmentButton")

@@ -85,6 +85,18 @@ def test_a_text_can_be_corrected_in_its_middle(qt_connected, field, parameter):
     assert edit.cursorPosition == 2
 
 
+def test_a_selected_row_stays_selected_if_it_is_still_in_the_table(qt_user):
+    qt_user.panel.context.on_change = lambda: None  # otherwise the panel fills it
+    table = qt_user.panel.retrain._table
+    table.fill([["a"] * 4, ["b"] * 4], ["v1", "v2"])
+    qt_user.ui.versionsTable.selectRow(1)
+    assert table.chosen == "v2"
+    table.fill([["c"] * 4, ["b"] * 4, ["a"] * 4], ["v3", "v2", "v1"])
+    assert table.chosen == "v2"
+    table.fill([["a"] * 4], ["v1"])
+    assert table.chosen == ""
+
+
 def test_the_whole_loop(qt_user, real_server, real_studies):
     user = qt_user
     user.connect(real_server.url)

@@ -1,4 +1,4 @@
-"""What the clinician reads: every error and every stage as plain sentences."""
+"""Every error and every stage as plain sentences."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_the_version_in_use_cannot_be_put_to_use():
     assert but(busy=frozenset({VERSIONS})).reason_use_version()
 
 
-def test_the_clinician_is_led_from_the_server_to_the_training():
+def test_the_steps_lead_from_the_server_to_the_training():
     walk = [
         PanelState(),
         but(volumes_problem="Missing: T2.", has_segmentation=False),

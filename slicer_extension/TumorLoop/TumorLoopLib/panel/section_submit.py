@@ -167,7 +167,7 @@ class SubmitSection(Section):
             self._send(report, volumes, order)
         elif still_wanted:
             self.context.show_status(_("Nothing was submitted.") + " " + " ".join(report.problems), BAD)
-        self.context.changed()
+            self.context.changed()
 
     def _send(self, report: SegmentationReport, volumes: Snapshots, order: _Order) -> None:
         label, reference = self._label(report, volumes, order.labels), self.context.parameters.t1ce
