@@ -44,7 +44,7 @@ def test_a_caught_and_a_missed_fault_are_told_apart_and_the_code_is_not_touched(
     monkeypatch.setattr(mutation, "FAULTS", [CAUGHT, MISSED])
     assert mutation.main() == 1
     caught, missed, _, summary = capsys.readouterr().out.splitlines()
-    assert re.search("caught  no name .* test_state.py::test_a_missing_segmentation_or_name", caught)
+    assert re.search("caught  no name .* panel/test_state.py::test_a_missing_segmentation_or_name", caught)
     assert "MISSED  nothing changed" in missed
     assert summary == "2 faults, 1 caught, 1 missed"
     assert path.read_bytes() == before
