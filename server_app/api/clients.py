@@ -1,4 +1,4 @@
-"""Telling clients apart, so that the queue is fair to each."""
+"""Distinguishing clients, so that the queue is fair to each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fastapi import Request
 
 
 def client_of(request: Request, params: Mapping[str, Any]) -> str:
-    """Return a name for who sends a request: the user who was authenticated, or else the machine and its own name.
+    """Return a name for the sender of a request: the authenticated user, or else the machine and ``client_id``.
 
     Args:
-        request: The request; a layer that knows the user has put the name into its state.
-        params: May hold ``client_id``, as clients without a token call themselves.
+        request: The request; the access middleware has put the user's name into its state.
+        params: May contain ``client_id``, which clients without a token choose.
     """
     user = request.scope.get("state", {}).get("user")
     if user:

@@ -21,33 +21,35 @@ from training.images.read import READERS, image_ending, read_header
 
 #: Most bytes of a file's name; the ending is kept.
 _MAX_NAME = 200
-#: ``..`` between slashes of any kind, also as a code, and characters that no name has.
+#: ``..`` between slashes of any kind, also percent-encoded, and control characters.
 _WAY_UP = re.compile(r"(^|[/\\]|%2f|%5c)(\.|%2e){2}([/\\]|%2f|%5c|$)|[\x00-\x1f\x7f]", re.IGNORECASE)
 
 
 @contextmanager
 def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") -> Iterator[list[Path]]:
-    """Save a request's files under their own names, in a folder that is gone afterwards.
+    """Save a request's files under their own names, in a folder that is deleted afterwards.
 
     Args:
-        files: As FastAPI hands them over.
+        files: From FastAPI.
         incoming: Where the folder is made.
         field: Of the form, for errors.
 
     Raises:
-        HTTPException: 422 if two files bear one name, one has none or one with a way up in it, or one holds too many
+        HTTPException: 422 if two files have the same name, a name is empty or contains ``..``, or a file has too many
             voxels. 507 if the disk is nearly full, unless it is a label.
     """
     limits = Limits.of_server()
     if field != "label" and shutil.disk_usage(incoming).free < limits.min_free_bytes:
-        raise refusal(507, "disk", "The server's disk is nearly full; what is left is for labels. Nothing was stored.")
+        raise refusal(
+            507, "disk", "The server's disk is nearly full; the rest is reserved for labels. Nothing was stored."
+        )
     folder = Path(tempfile.mkdtemp(prefix="request-", dir=incoming))
     try:
         with input_errors():
             names = [_plain_name(file.filename, field) for file in files]
             for name in names:
                 if names.count(name) > 1:
-                    raise InputError(f"Two files bear the name {name}. Name them after their modality.", field=field)
+                    raise InputError(f"Two files have the name {name}. Name them after their modality.", field=field)
         for name, file in zip(names, files, strict=True):
             with open(folder / name, "wb") as target:
                 shutil.copyfileobj(file.file, target, 1 << 20)
@@ -60,10 +62,10 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
 
 
 def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
-    """Read a form's JSON object.
+    """Parse a form's JSON object.
 
     Raises:
-        HTTPException: 422 if it is none.
+        HTTPException: 422 if it is not one.
     """
     with input_errors():
         try:
@@ -76,7 +78,7 @@ def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
 
 
 def check_endings(files: Iterable[Path]) -> None:
-    """Refuse files that are no volumes, by their endings: a session keeps what it gets, also what nobody reads.
+    """Refuse files that are not volumes, by their endings: a session would keep them although nothing reads them.
 
     Raises:
         InputError: Naming the file.
@@ -84,15 +86,15 @@ def check_endings(files: Iterable[Path]) -> None:
     for path in files:
         if image_ending(path) is None:
             known = ", ".join(READERS)
-            raise InputError(f"{path.name} is no image volume. Send files that end in {known}.", field="files")
+            raise InputError(f"{path.name} is not an image volume. Send files that end in {known}.", field="files")
 
 
 def check_voxels(files: Iterable[Path], most: int, field: str) -> None:
-    """Refuse files of too many voxels, by their headers alone.
+    """Refuse files with too many voxels, by their headers.
 
     Args:
-        files: Those that are no images are for others to refuse.
-        most: Voxels a file may hold, all its volumes together.
+        files: Any that are not images are ignored.
+        most: Voxels of a file, all its volumes together.
         field: Of the request, for errors.
 
     Raises:
@@ -101,7 +103,7 @@ def check_voxels(files: Iterable[Path], most: int, field: str) -> None:
     for path in files:
         voxels = _voxels(path)
         if voxels > most:
-            raise InputError(f"{path.name} holds {voxels:,} voxels; the most is {most:,}.", field=field)
+            raise InputError(f"{path.name} has {voxels:,} voxels; the maximum is {most:,}.", field=field)
 
 
 def _voxels(path: Path) -> int:
@@ -113,7 +115,7 @@ def _voxels(path: Path) -> int:
 
 
 def _plain_name(name: str | None, field: str) -> str:
-    """Return the last part of a file's name: MONAI Label's client sends the path that the file has on its machine."""
+    """Return the last part of a file's name: MONAI Label's client sends the file's whole path."""
     name = name or ""
     if _WAY_UP.search(name):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Volumes for clients that read NRRD only, made of whatever lies on the disk."""
+"""Volumes for clients that read only NRRD, converted from whatever is on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.images.grid import Volume
 from training.images.read import read_labelmap, read_volume
 from training.images.write import write_labelmap, write_volume
 
-#: The formats a label or a map can be asked for in; the first is what lies on the disk.
+#: The formats in which a label or a map can be requested; the first is that of the file on disk.
 ENDINGS = (".nii.gz", ".nrrd")
 
 
@@ -32,9 +32,9 @@ def checked_ending(ending: str) -> str:
 
 
 def volume_reply(case: Case, role: str, incoming: Path) -> Response:
-    """Answer with one volume of a case as NRRD, voxel for voxel and with its affine.
+    """Return a response with one volume of a case as NRRD, with the same voxels and affine.
 
-    Whole numbers are sent as such: half the size, and exact. Others are float32, as the network sees them.
+    Integers are sent as such: half the size, and exact. Others are float32, as for the network.
 
     Raises:
         HTTPException: 422 if the file cannot be used.
@@ -45,14 +45,14 @@ def volume_reply(case: Case, role: str, incoming: Path) -> Response:
 
 
 def labelmap_reply(file: Path, name: str, incoming: Path) -> Response:
-    """Answer with a labelmap as NRRD; it has TumorLoop's values."""
+    """Return a response with a labelmap as NRRD, with TumorLoop's values."""
     with input_errors():
         labelmap = read_labelmap(file)
     return _nrrd(lambda path: write_labelmap(labelmap, path), name, incoming)
 
 
 def map_reply(file: Path, name: str, incoming: Path) -> Response:
-    """Answer with a map as NRRD."""
+    """Return a response with a map as NRRD."""
     with input_errors():
         volume = read_volume(file)
     return _nrrd(lambda path: write_volume(volume, path), name, incoming)
@@ -64,7 +64,7 @@ def _compact(volume: Volume) -> Volume:
 
 
 def _nrrd(write: Callable[[Path], Path], name: str, incoming: Path) -> Response:
-    """Return the file that ``write`` makes; it is read at once, so that nothing stays behind if the client hangs up."""
+    """Return the file that ``write`` makes, read into memory, so that nothing is left if the client disconnects."""
     with tempfile.TemporaryDirectory(prefix="reply-", dir=incoming) as folder:
         content = write(Path(folder) / f"{name}.nrrd").read_bytes()
     headers = {"Content-Disposition": f'attachment; filename="{name}.nrrd"'}

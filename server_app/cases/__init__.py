@@ -1,1 +1,1 @@
-"""Cases, and what is done with them."""
+"""Cases: finding, uploading, claiming and removing them, and submitting their labels."""

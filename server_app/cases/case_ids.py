@@ -1,12 +1,11 @@
-"""Ids that cases of the studies folder keep: once given to a place, an id is never given to another.
+"""Permanent ids of the cases in the studies folder: an id that was given to one location is never given to another.
 
-Without this, a second folder of the same name somewhere else would rename the first case, and its labels would be
-lost from sight; and a folder that was replaced by another patient's would inherit them. ``cases.json`` says which
-place (a path below the studies) has which id. Where it is missing or damaged it is made anew from the labels, each of
-which notes the place its case had.
+Without this, a second folder of the same name somewhere else would rename the first case, whose labels would no longer
+be found; and a folder that was replaced by another patient's would inherit them. ``cases.json`` maps each location (a
+path below the studies) to its id. If it is missing or damaged it is rebuilt from the labels, which record the location.
 
-A folder that was moved or renamed keeps its id if it shows that it is the same: the labels of that id note the hash of
-the images they were drawn on. An id that nothing was drawn under may be taken over without proof.
+A folder that was moved or renamed keeps its id if its images are the same: labels record the hash of the images they
+were drawn on. An id without labels may be taken over without this check.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from training.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds to wait for another process that gives ids.
+#: Seconds to wait for another process that assigns ids.
 _LOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a place was given: its case's id, and the patient by which the case is split."""
+    """What a location was given: the id of its case, and the patient by whom the case is split."""
 
     id: str
     patient: str
@@ -48,8 +47,8 @@ class CaseIds:
 
     Args:
         path: The file ``cases.json``, directly in the workspace.
-        labels: The labels, from which the file can be made anew.
-        read_only: Whether to leave the file as it is, whatever is in it.
+        labels: The labels, from which the file can be rebuilt.
+        read_only: Whether to leave the file unchanged, even if it is damaged.
     """
 
     def __init__(self, path: Path, labels: LabelStore, *, read_only: bool = False) -> None:
@@ -62,13 +61,13 @@ class CaseIds:
     def named(
         self, cases: Sequence[Case], studies: Path, *, taken: Collection[str] = (), keep: bool = True
     ) -> list[Case]:
-        """Give every case the id of its place.
+        """Give every case the id of its location.
 
         Args:
             cases: As they were found; their ids are proposals.
             studies: The folder that they were found in.
-            taken: Ids of cases that do not lie there.
-            keep: Whether new ids are remembered.
+            taken: Ids of other cases.
+            keep: Whether new ids are stored.
 
         Returns:
             The same cases in the order of their ids.
@@ -82,12 +81,12 @@ class CaseIds:
         return sorted(named, key=lambda case: case.id)
 
     def is_given(self, case_id: str) -> bool:
-        """Tell whether an id belongs to a place in the studies, be there a case now or not."""
+        """Return whether an id belongs to a location in the studies, whether or not there is a case now."""
         with self._lock:
             return any(given.id == case_id for given in self._all().values())
 
     def read(self) -> dict[str, Given]:
-        """Return id and patient by place; made anew from the labels if the file is missing or damaged."""
+        """Return id and patient by location; rebuilt from the labels if the file is missing or damaged."""
         with self._lock:
             return self._all()
 
@@ -108,7 +107,7 @@ class CaseIds:
             return given
 
     def _from_labels(self) -> dict[str, Given]:
-        """Return what the labels tell of where their cases lay; the newest label of a case counts."""
+        """Return what the labels record of the locations of their cases; a case's newest label counts."""
         given: dict[str, Given] = {}
         for case in self._labels.cases():
             for label in self._labels.versions(case):
@@ -119,7 +118,7 @@ class CaseIds:
         return given
 
     def _give(self, places: Mapping[str, Case], taken: Collection[str], keep: bool) -> dict[str, Given]:
-        """Give ids to the places that have none, and remember them if asked to; return all."""
+        """Give ids to the locations that have none, and store them if asked to; return all."""
         if not keep or self._read_only:
             return self._chosen(self._all(), places, taken)
         try:
@@ -128,7 +127,7 @@ class CaseIds:
                 entries = {place: {"id": one.id, "patient": one.patient} for place, one in sorted(given.items())}
                 write_json(self._path, {"format": 1, "cases": entries})
                 self._unsaved = {}
-        except OSError as error:  # a full disk (or a lock that is not let go, a TimeoutError) must not stop reading
+        except OSError as error:  # reading must go on if the disk is full, or the lock is not released (TimeoutError)
             logger.error("The ids of new cases could not be stored: %s", error)
             given = self._unsaved = self._chosen(self._all(), places, taken)
         return given
@@ -151,7 +150,7 @@ class CaseIds:
     def _moved_from(
         self, place: str, case: Case, given: Mapping[str, Given], present: Mapping[str, Case]
     ) -> str | None:
-        """Return the place that a case lay at before, if it was moved."""
+        """Return the earlier location of a case, if it was moved."""
         names = {case.id, slug(Path(place).parent.name), slug(Path(place).name)}
         for earlier, one in given.items():
             if earlier not in present and one.id in names and self._same_images(one.id, case):
@@ -178,7 +177,7 @@ def images_digest(case: Case) -> str:
 
 
 def place_of(case: Case, studies: Path) -> str:
-    """Return what tells a case of the studies from all others: its path below them, without the modality."""
+    """Return the location of a case: its path below the studies, without the modality."""
     source = next(iter(case.sources.values()))
     where = source.path if source.channel is not None else source.path.parent / common_name(source.path)
     try:
@@ -191,20 +190,20 @@ def parse_case_ids(text: str) -> dict[str, Given]:
     """Read the content of ``cases.json``.
 
     Raises:
-        ValueError: If it is not what it should be, or two places have one id.
+        ValueError: If it is not valid, or two locations have the same id.
     """
     content = json.loads(text)
     try:
         given = {str(place): Given(str(one["id"]), str(one["patient"])) for place, one in content["cases"].items()}
     except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError("it holds no list of cases") from error
+        raise ValueError("it does not contain a list of cases") from error
     if len({one.id for one in given.values()}) < len(given):
-        raise ValueError("two places have one id")
+        raise ValueError("two locations have the same id")
     return given
 
 
 def _proposals(place: str, case: Case) -> list[str]:
-    """Return names for a case, the last of which nobody else has."""
+    """Return possible ids for a case, the last of which is unique."""
     path = slug(Path(place).parent.as_posix().replace("/", "-"))
     digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     return [case.id, path, f"{case.id[:50]}-{digest}"]

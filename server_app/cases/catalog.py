@@ -1,4 +1,4 @@
-"""Which cases there are: those of the studies folder, found anew from time to time, and those that were uploaded."""
+"""The cases: those of the studies folder, which is searched from time to time, and those that were uploaded."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from training.images.write import write_volume
 
 #: Seconds after which the studies folder is searched again when cases are listed.
 SEARCH_EVERY = 30.0
-#: Seconds between two searches because of a case that is not known.
+#: Seconds between two searches for an unknown case.
 SEARCH_AGAIN = 2.0
-#: The modality that stands for a case where a client can show only one volume.
+#: The modality that represents a case where a client can show only one volume.
 DISPLAY_ROLE = "t1ce"
 
 
 class Catalog:
-    """The cases by id. Safe for threads; searching does not hold up readers.
+    """The cases by id. Safe for threads; searching does not block readers.
 
     Args:
         studies: Never written to.
-        uploads: Cases sent to the server.
-        cache: For volumes cut out of 4D files, and checksums.
-        ids: What the cases of the studies are called.
-        follow_links: Whether to read cases that links lead to outside the studies.
+        uploads: Cases that were uploaded.
+        cache: For volumes extracted from 4D files.
+        ids: The ids of the cases in the studies.
+        follow_links: Whether to read cases that links outside the studies point to.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class Catalog:
         self.search()
 
     def search(self) -> None:
-        """Look through the studies folder and the uploads again; those who ask while one searches share the next."""
+        """Search the studies folder and the uploads again; calls during a search share the next one."""
         asked = time.monotonic()
         with self._searching:
-            if self._began <= asked:  # else whoever waited before has searched since
+            if self._began <= asked:  # otherwise another caller has searched since
                 self._search()
 
     def add(self, case: Case) -> None:
-        """Make a case known that was just uploaded."""
+        """Add a case that was just uploaded."""
         with self._lock:
             self._uploaded = {**self._uploaded, case.id: case}
 
@@ -77,7 +77,7 @@ class Catalog:
         return dict(sorted(merged.items()))
 
     def problems(self) -> list[dict[str, str]]:
-        """Return what looked like a case and cannot be used, by the path below the studies."""
+        """Return what looks like a case and cannot be used, by path below the studies."""
         with self._lock:
             problems = list(self._problems)
         return [{"path": self._below(problem.path), "message": self._plain(problem.message)} for problem in problems]
@@ -87,7 +87,7 @@ class Catalog:
 
         Args:
             case_id: Its id.
-            allow_missing: Look among the cases short of modalities, too; they are listed as problems only.
+            allow_missing: Whether to include cases with missing modalities, which are listed only as problems.
 
         Raises:
             HTTPException: 404 if there is none of that id.
@@ -119,20 +119,20 @@ class Catalog:
         return None
 
     def is_uploaded(self, case_id: str) -> bool:
-        """Tell whether a case was sent to the server."""
+        """Return whether a case was uploaded."""
         with self._lock:
             return case_id in self._uploaded and case_id not in self._found
 
     def is_reserved(self, case_id: str) -> bool:
-        """Tell whether an id belongs to a case of the studies that is not there now: its labels wait for it."""
+        """Return whether an id belongs to a case of the studies that is absent now; its labels are kept for it."""
         return self.find(case_id) is None and self._ids.is_given(case_id)
 
     def place(self, case: Case) -> str | None:
-        """Return the path below the studies by which a case has its id; ``None`` for one that was sent."""
+        """Return the location by which a case has its id; ``None`` for one that was uploaded."""
         return None if self.is_uploaded(case.id) else place_of(case, self._studies)
 
     def display_file(self, case: Case) -> Path:
-        """Return a file with the one volume that stands for a case; cut out of a 4D file when first asked for."""
+        """Return a file with the one volume that represents a case; extracted from a 4D file on first use."""
         source = case.sources[DISPLAY_ROLE]
         if source.channel is None:
             return source.path
@@ -146,7 +146,7 @@ class Catalog:
         return path
 
     def checksum(self, path: Path) -> str:
-        """Return ``SHA256:<hex>`` of a file; remembered until it changes."""
+        """Return ``SHA256:<hex>`` of a file; cached until it changes."""
         stat = path.stat()
         key = (str(path), stat.st_size, stat.st_mtime_ns)
         if key not in self._checksums:
@@ -154,7 +154,7 @@ class Catalog:
         return self._checksums[key]
 
     def _find_incomplete(self, case_id: str) -> Case | None:
-        """Return a case that is short of modalities; those who ask while one searches share the next search."""
+        """Return a case with missing modalities; calls during a search share the next one."""
         asked = time.monotonic()
         with self._searching:
             if self._incomplete_began <= asked:
@@ -163,7 +163,7 @@ class Catalog:
         return next((case for case in found if case.id == case_id), None)
 
     def _search_incomplete(self) -> None:
-        """Search the studies for cases short of modalities. ``_searching`` is held."""
+        """Search the studies for cases with missing modalities. ``_searching`` is held."""
         began = time.monotonic()
         try:
             cases, _ = find_cases(self._studies, allow_missing=True, follow_external_links=self._follow_links)
@@ -191,7 +191,7 @@ class Catalog:
         if time.monotonic() - self._searched <= seconds:
             return
         with self._searching:
-            if time.monotonic() - self._searched > seconds:  # nobody has searched while this one waited
+            if time.monotonic() - self._searched > seconds:  # nobody searched while this one waited
                 self._search()
 
     def _below(self, path: Path) -> str:

@@ -1,8 +1,8 @@
-"""Who works on which case: claims with a lease, so that two people do not correct the same case unawares.
+"""Who is working on which case: claims with a lease, so that two people do not correct the same case by accident.
 
-A claim is a courtesy, not a lock. It ends by itself when its time is over, so that nobody who went home keeps a case;
-it is asked for by the one who chooses the next case, and told to whoever looks at one. A label that somebody else
-submits meanwhile is kept like any other: labels are versions, and none replaces another.
+A claim is advisory, not a lock. It expires by itself, so that nobody blocks a case by going home. It is considered when
+the next case is chosen, and shown with each case. A label that somebody else submits in the meantime is kept like any
+other: labels are versions, and none replaces another.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Claim:
 
     Attributes:
         case: The case's id.
-        user: Who has it.
-        since: When it began, in seconds since 1970.
-        until: When it ends by itself, in seconds since 1970.
+        user: Who claimed it.
+        since: When it began, Unix time.
+        until: When it expires, Unix time.
     """
 
     case: str
@@ -53,7 +53,7 @@ class Claims:
 
     Args:
         path: The file ``claims.json``, directly in the workspace.
-        clock: Tells the seconds since 1970.
+        clock: Returns Unix time.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -63,30 +63,30 @@ class Claims:
         self._claims = self._read()
 
     def all(self) -> list[Claim]:
-        """Return the claims that hold now, by case."""
+        """Return the current claims, by case."""
         with self._lock:
             return [claim for _, claim in sorted(self._live().items())]
 
     def of(self, case: str) -> Claim | None:
-        """Return a case's claim, ``None`` if nobody has it."""
+        """Return a case's claim, ``None`` if there is none."""
         with self._lock:
             return self._live().get(case)
 
     def held_by_other(self, case: str, user: str | None) -> Claim | None:
-        """Return a case's claim if somebody else than ``user`` has it."""
+        """Return a case's claim if it is somebody else's than ``user``'s."""
         claim = self.of(case)
         return claim if claim is not None and claim.user != user else None
 
     def claim(self, case: str, user: str, minutes: float) -> Claim | None:
-        """Claim a case, or renew one's claim.
+        """Claim a case, or renew a claim.
 
         Args:
             case: Its id.
-            user: Who wants it.
+            user: Who claims it.
             minutes: For how long from now on.
 
         Returns:
-            The claim; ``None`` if somebody else has the case.
+            The claim; ``None`` if somebody else has claimed the case.
         """
         now = self._clock()
         with self._lock:
@@ -99,31 +99,31 @@ class Claims:
             return claim
 
     def claim_for(self, case: str, user: str | None, minutes: float) -> Claim:
-        """Claim a case for whoever sends a request; see :meth:`claim`.
+        """Claim a case for the sender of a request; see :meth:`claim`.
 
         Raises:
-            HTTPException: 422 if the request does not say who that is, 409 if somebody else has the case.
+            HTTPException: 422 if the sender is unknown, 409 if somebody else has claimed the case.
         """
         if user is None:
-            raise refusal(422, "client_id", "A case is claimed for somebody: say who you are in client_id.")
+            raise refusal(422, "client_id", "A claim needs a name: send it as client_id.")
         claim = self.claim(case, user, minutes)
         if claim is not None:
             return claim
         other = self.held_by_other(case, user)
         raise (
-            taken(other) if other is not None else refusal(409, "claim", f"Case {case} was just given back; try again.")
+            taken(other) if other is not None else refusal(409, "claim", f"Case {case} was just released; try again.")
         )
 
     def release(self, case: str, user: str | None, *, force: bool = False) -> Claim | None:
-        """Give a case back; return the claim that ended, ``None`` if nobody had it.
+        """Release a case; return the claim that ended, ``None`` if there was none.
 
         Args:
             case: Its id.
-            user: Who gives it back.
-            force: Whether it may be another's.
+            user: Who releases it.
+            force: Whether it may be somebody else's.
 
         Raises:
-            HTTPException: 409 if somebody else has it.
+            HTTPException: 409 if somebody else has claimed it.
         """
         with self._lock:
             live = self._live()
@@ -158,9 +158,9 @@ class Claims:
 
 
 def taken(claim: Claim) -> Exception:
-    """Build the answer to a request for a case that somebody else has."""
+    """Build the response to a request for a case that somebody else has claimed."""
     until = f"{_iso(claim.until)[:16].replace('T', ' ')} UTC"
-    message = f"{claim.user} works on case {claim.case} until {until}. Choose another, or ask them to release it."
+    message = f"{claim.user} has claimed case {claim.case} until {until}. Choose another, or ask them to release it."
     return refusal(409, "claim", message)
 
 

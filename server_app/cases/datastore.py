@@ -1,7 +1,7 @@
 """The case datastore: MONAI Label's interface over the catalog of cases and the submitted labels.
 
-The studies folder is only read. A label's id is its case's id, as in MONAI Label's own datastore; with a tag it
-names the newest label of that tag. The label that came with a case has the tag ``source``.
+The studies folder is only read. A label's id is that of its case, as in MONAI Label's own datastore; together with a
+tag it refers to the newest label with that tag. The label that came with a case has the tag ``source``.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class CaseDatastore(Datastore):
 
     Args:
         studies: The folder of cases; never written to.
-        workspace: Where everything else lies.
+        workspace: Holds everything else.
         source_labels: Whether labels that came with cases count as final ones.
-        follow_links: Whether to read cases that links lead to outside the studies.
+        follow_links: Whether to read cases that links outside the studies point to.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class CaseDatastore(Datastore):
         self._name = name
 
     def description(self) -> str:
-        """Return what the datastore holds."""
+        """Return a description of the content."""
         return self._description
 
     def set_description(self, description: str) -> None:
@@ -81,7 +81,7 @@ class CaseDatastore(Datastore):
         self.catalog.search()
 
     def status(self) -> dict[str, Any]:
-        """Count cases, those with a final label, labels by tag, what cannot be used, and what had to be set aside."""
+        """Count cases, those with a final label, labels by tag, unusable cases, and what is in the quarantine."""
         cases = self.catalog.all().values()
         return {
             "total": len(cases),
@@ -140,17 +140,17 @@ class CaseDatastore(Datastore):
         return Path(self.get_image_uri(image_id)).read_bytes()
 
     def get_image_uri(self, image_id: str) -> str:
-        """Return the path of the one volume that stands for a case: T1 with contrast."""
+        """Return the path of the one volume that represents a case: T1 with contrast."""
         return str(self.catalog.display_file(self.case(image_id)))
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Return what a client needs to show the display volume, and what clients noted."""
+        """Return what a client needs to show the display volume, and clients' notes."""
         case = self.case(image_id)
         path = self.catalog.display_file(case)
         return {**self._notes(case.id), "name": case.id, "path": str(path), "checksum": self.catalog.checksum(path)}
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Remember what a client says of an image."""
+        """Store a client's notes on an image."""
         case = self.case(image_id)
         with while_present(self.workspace, case):
             write_json(self.workspace.notes / f"{case.id}.json", {**self._notes(case.id), **info})
@@ -159,7 +159,7 @@ class CaseDatastore(Datastore):
         """Store a 4D file as a case.
 
         Args:
-            image_id: The name a client gives it.
+            image_id: The name that the client gives it.
             image_filename: The file.
             image_info: ``order`` lists the roles of its volumes if they are not in the Decathlon's order.
 
@@ -167,7 +167,7 @@ class CaseDatastore(Datastore):
             The case's id.
 
         Raises:
-            HTTPException: 422 if it cannot be used, 409 if the id is taken by other images.
+            HTTPException: 422 if it cannot be used, 409 if the id belongs to other images.
         """
         with input_errors():
             case_id = checked_id(image_id)
@@ -181,7 +181,7 @@ class CaseDatastore(Datastore):
         """Store four files as a case.
 
         Raises:
-            HTTPException: 422 if they cannot be used, 409 if the id is taken by other images.
+            HTTPException: 422 if they cannot be used, 409 if the id belongs to other images.
         """
         with input_errors():
             case_id = checked_id(name)
@@ -191,14 +191,14 @@ class CaseDatastore(Datastore):
             return self._added(self.uploads.add_files(case_id, files, {"user": user_of(facts)}))
 
     def remove_image(self, image_id: str) -> None:
-        """Take an uploaded case out of the list; its files and labels are kept aside.
+        """Remove an uploaded case; its files and labels are moved, not deleted.
 
         Raises:
             HTTPException: 409 for a case of the studies folder.
         """
         case = self.case(image_id)
         if remove_upload(self.workspace, case.id, current().name or "admin") is None:
-            raise refusal(409, "image", f"Case {case.id} lies in the studies folder, which the server only reads.")
+            raise refusal(409, "image", f"Case {case.id} is in the studies folder, which the server only reads.")
         self.catalog.search()
 
     # === Labels ===
@@ -210,54 +210,54 @@ class CaseDatastore(Datastore):
         return self.labels.submit(self.case(image_id), Path(label_filename), submission)[0].case
 
     def submitted(self, case_id: str, tag: str, user: str | None) -> dict[str, Any]:
-        """End the claim of whoever has submitted a final label; tell whose claim the case is under otherwise."""
+        """End the claim of the user who submitted a final label, or return who else has claimed the case."""
         other = self.claims.held_by_other(case_id, user)
         if other is None and tag == FINAL:
-            with contextlib.suppress(OSError):  # the label is stored; the claim ends by itself in time
+            with contextlib.suppress(OSError):  # the label is stored, and the claim will expire
                 self.claims.release(case_id, user)
         return {"claimed_by": other.user if other is not None else None}
 
     def get_label(self, label_id: str, label_tag: str, params: Any = None) -> bytes:
-        """Return the newest label of a tag, as bytes."""
+        """Return the newest label with a tag, as bytes."""
         return Path(self.get_label_uri(label_id, label_tag)).read_bytes()
 
     def get_label_uri(self, label_id: str, label_tag: str) -> str:
-        """Return the path of the newest label of a tag; 404 if there is none."""
+        """Return the path of the newest label with a tag; 404 if there is none."""
         return str(self.labels.file(self.case(label_id), label_tag))
 
     def get_label_info(self, label_id: str, label_tag: str) -> dict[str, Any]:
-        """Return the provenance of the newest label of a tag, and what clients noted."""
+        """Return the provenance of the newest label with a tag, and clients' notes."""
         return self.labels.info(self.case(label_id), label_tag)
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
-        """Remember what a client says of the newest label of a tag."""
+        """Store a client's notes on the newest label with a tag."""
         self.labels.note(self.case(label_id), label_tag, info)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
-        """Take back the newest label of a tag; its files are kept."""
+        """Remove the newest label with a tag; its files are kept."""
         case = self.case(label_id)
         label = self.labels.remove(case, label_tag, current().name or "admin")
         note(label_version=label.version, sha256=label.record.get("sha256"))
 
     def get_labels_by_image_id(self, image_id: str) -> dict[str, str]:
-        """Return the tags a case has labels of, each with the label's id."""
+        """Return the tags of a case's labels, each with the label's id."""
         case = self.case(image_id)
         return dict.fromkeys(self.labels.tags(case), case.id)
 
     def get_label_by_image_id(self, image_id: str, tag: str) -> str:
-        """Return the id of a case's label of a tag; empty if there is none."""
+        """Return the id of a case's label with a tag; empty if there is none."""
         return self.get_labels_by_image_id(image_id).get(tag, "")
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Return the cases with a final label (or one of another tag)."""
+        """Return the cases with a final label (or one with another tag)."""
         return [case.id for case in self.catalog.all().values() if self.labels.is_labeled(case, label_tag)]
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Return the cases without a final label (or one of another tag)."""
+        """Return the cases without a final label (or one with another tag)."""
         return [case.id for case in self.catalog.all().values() if not self.labels.is_labeled(case, label_tag)]
 
     def unlabeled_for(self, user: str | None) -> list[str]:
-        """Return the cases without a final label that nobody else works on."""
+        """Return the cases without a final label that nobody else has claimed."""
         return [case for case in self.get_unlabeled_images() if self.claims.held_by_other(case, user) is None]
 
     # === Parts ===
@@ -270,8 +270,8 @@ class CaseDatastore(Datastore):
             raise refusal(
                 409,
                 "image",
-                f"The name {case_id} belongs to a case of the studies folder that is not there now; its labels are "
-                "kept for it. Choose another name.",
+                f"The name {case_id} belongs to a case of the studies folder that is absent now; its labels are kept "
+                "for it. Choose another name.",
             )
 
     def _added(self, case: Case) -> Case:

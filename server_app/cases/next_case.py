@@ -1,7 +1,7 @@
-"""Which case to label next; one that somebody else has claimed is passed over.
+"""Which case to label next; cases that somebody else has claimed are skipped.
 
-A strategy puts the waiting cases in an order and proposes the first. A client that asks again without having labeled
-the case it has open names that one in ``after``, and gets the one that follows it, the first again after the last.
+A strategy orders the unlabeled cases and proposes the first. A client that has not labeled the case it has open sends
+its id as ``after`` and gets the next one, which after the last is the first.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class Random(Strategy):
 
 
 class UncertaintySampling(Strategy):
-    """The case of whose answer the served model is least sure (Lewis and Gale 1994, arXiv:cmp-lg/9407020).
+    """The case of which the served model is least certain (Lewis and Gale 1994, arXiv:cmp-lg/9407020).
 
-    MONAI Label's own strategy of this kind is called epistemic, after the spread of many passes with dropout. This one
-    takes what a single answer tells of itself (:mod:`training.prediction.uncertainty`), and costs nothing.
+    MONAI Label's own strategy of this kind measures the spread of many passes with dropout. This one uses the
+    uncertainty of a single answer (:mod:`training.prediction.uncertainty`), which costs nothing.
 
     Args:
-        scores: What the served model thinks of the cases.
+        scores: The served model's uncertainties.
     """
 
     def __init__(self, scores: Scores) -> None:
@@ -61,10 +61,10 @@ class UncertaintySampling(Strategy):
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         """Return the next case, ``None`` if all are labeled or claimed by others.
 
-        Those that the served model has segmented come first, the least sure one before all; the others follow by id.
+        Cases that the served model has segmented come first, the least certain one before all; the others follow by id.
 
         Returns:
-            ``id``; ``reason``, a sentence; and ``uncertainty``, 0 (sure) to 1, ``None`` if the served model has not
+            ``id``; ``reason``, a sentence; and ``uncertainty``, 0 (certain) to 1, ``None`` if the served model has not
             segmented the case yet.
         """
         store = _cases(datastore)
@@ -80,19 +80,19 @@ class UncertaintySampling(Strategy):
 def propose(
     strategies: Mapping[str, Strategy], request: dict[str, Any], store: CaseDatastore, minutes: float
 ) -> dict[str, Any]:
-    """Choose the next case to label, and claim it if that is wished.
+    """Choose the next case to label, and claim it if requested.
 
     Args:
         strategies: By name.
-        request: ``strategy``, ``first`` if it names none; ``client_id``; ``claim``; ``after``.
+        request: ``strategy`` (default ``first``), ``client_id``, ``claim``, ``after``.
         store: The cases.
         minutes: How long a claim lasts.
 
     Returns:
-        What the strategy tells, and ``path`` of the display volume, as MONAI Label does; empty if there is no case.
+        The strategy's result, and ``path`` of the display volume, as MONAI Label does; empty if there is no case.
 
     Raises:
-        HTTPException: 404 for an unknown strategy, 422 for a claim by nobody.
+        HTTPException: 404 for an unknown strategy, 422 for a claim without ``client_id``.
     """
     name = str(request.get("strategy") or "first")
     if name not in strategies:
@@ -108,12 +108,12 @@ def propose(
                 store.claims.claim_for(found["id"], user_of(request), minutes)
             return {**found, "path": store.get_image_uri(found["id"])}
         except HTTPException as error:
-            if error.status_code != 409:  # somebody else was faster: choose anew
+            if error.status_code != 409:  # somebody else was faster: choose again
                 raise
 
 
 def _reason(case: str, version: str, scores: dict[str, float], ranking: Sequence[str]) -> str:
-    """Say why a case was chosen, for people."""
+    """Return a sentence on why a case was chosen."""
     if not scores:
         return f"Model {version or 'none'} has segmented none of the cases that wait; they come in the order of names."
     if case not in scores:

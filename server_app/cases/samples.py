@@ -1,7 +1,7 @@
-"""Sample cases: synthetic heads with a tumor, made when somebody asks, to try the loop out without patients.
+"""Sample cases: synthetic heads with a tumor, generated on request, to try the system without patient data.
 
-A sample is stored like a case that was sent. Its true label is not stored: correcting what the model says of it is
-what it is for.
+A sample is stored like an uploaded case. Its true label is not stored, since its purpose is to be segmented and
+corrected.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
 #: The largest seed that may be asked for.
 MAX_SEED = 999_999
-#: Seeds of the generator begin here, far from those that models are trained and measured on. Each sample has several,
-#: because one head in twelve is healthy; the first is taken whose tumor has at least so many voxels of 1 mm.
+#: The generator's seeds start here, far from those that models are trained and evaluated on. Each sample has several,
+#: because one head in twelve is healthy; the first one is used whose tumor has enough voxels of 1 mm.
 _FIRST, _EACH = 1_200_000_016, 16
 _ENOUGH = 5_000
 
-#: One at a time: a head takes a core and half a gigabyte for some seconds, and the next free seed is looked for.
+#: One at a time: a head takes a core and half a gigabyte for some seconds, and the next free seed is searched for.
 _making = threading.Lock()
 
 
 def make_sample(store: CaseDatastore, incoming: Path, params: Mapping[str, Any]) -> Case:
-    """Make a sample and store it, unless it is there.
+    """Make a sample and store it, unless it exists.
 
     Args:
-        store: Where to.
-        incoming: For files under way.
-        params: ``seed``, 0 to :data:`MAX_SEED`; without it, the first from 1 on that is not there yet.
+        store: Stores it.
+        incoming: For temporary files.
+        params: ``seed``, 0 to :data:`MAX_SEED`; without it, the first from 1 on that does not exist yet.
 
     Returns:
         The case ``sample-<seed>``.
 
     Raises:
-        HTTPException: 422 if the seed is none, 409 if its name is taken by another case.
+        HTTPException: 422 if the seed is not valid, 409 if another case has its name.
     """
     with input_errors():
         seed = _checked(params.get("seed"))

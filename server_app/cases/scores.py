@@ -1,4 +1,4 @@
-"""How unsure the served model is of each case, as far as it has segmented it."""
+"""The served model's uncertainty of each case that it has segmented."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from training.models.store import ModelStore
 
 
 class Scores:
-    """The uncertainties of one server; those of other model versions count for nothing.
+    """The uncertainties of one server; those of other model versions do not count.
 
     Args:
-        models: Tells which version is served.
+        models: One of them is served.
     """
 
     def __init__(self, models: ModelStore) -> None:
         self.models = models
 
     def of(self, answers: Answers, cases: Iterable[str]) -> tuple[str, dict[str, float]]:
-        """Return the uncertainties that are known.
+        """Return the known uncertainties.
 
         Args:
             answers: The model's last answers.
-            cases: Whose.
+            cases: Ids.
 
         Returns:
-            The id of the version that is served, empty if there is none; and by case 0 (sure) to 1.
+            The id of the version that is served, empty if there is none; and by case 0 (certain) to 1.
         """
         try:
             version = self.models.current()
             weights = version.weights_sha256()
         except (InputError, OSError):
-            return "", {}  # an inference will say what is wrong
+            return "", {}  # an inference will report it
         found = {case: answers.uncertainty(case, version.id, weights) for case in cases}
         return version.id, {case: value for case, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Submitting labels, and what of them trains: the catalog, the label store, the answers and the split together."""
+"""Submitting labels, and which of them train: combines the catalog, the label store, the answers and the split."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from training.clock import now
 from training.images.write import write_labelmap
 from training.retraining.corrections import Correction
 
-#: The most submissions of one and the same label that are remembered.
-_MAX_SAID = 50
+#: Most repeated submissions of a label that are recorded.
+_MAX_REPEATS = 50
 
 
 class Submissions:
@@ -33,7 +33,7 @@ class Submissions:
     Args:
         catalog: The cases.
         store: Their labels.
-        workspace: Where answers and the split lie.
+        workspace: Holds answers and the split.
         source_labels: Whether labels that came with cases count as final ones.
     """
 
@@ -79,7 +79,7 @@ class Submissions:
                     record["split"] = self.split.assign([case.patient])[case.patient]
                 label, new = self.store.add(case.id, checked.volume, record)
                 if not new:
-                    self._said_again(label, record)
+                    self._record_repeat(label, record)
         facts = {name: label.record.get(name) for name in ("sha256", "model_version")}
         note(case=case.id, label_version=label.version, new=new, **facts)
         return label, new
@@ -101,29 +101,29 @@ class Submissions:
             **against,
         }
 
-    def _said_again(self, label: LabelVersion, record: Mapping[str, Any]) -> None:
-        """Keep what is new about a label that came again: it is one version, but somebody may have approved it."""
+    def _record_repeat(self, label: LabelVersion, record: Mapping[str, Any]) -> None:
+        """Record what is new about a label that was submitted again, for example an approval; it stays one version."""
         said = {name: record[name] for name in ("user", "comment", "status")}
         earlier = label.notes().get("said_again")
         history = [entry for entry in earlier if isinstance(entry, dict)] if isinstance(earlier, list) else []
         last = history[-1] if history else label.record
         if any(last.get(name) != value for name, value in said.items()):
-            self.store.note(label, {"said_again": [*history, {**said, "time": now()}][-_MAX_SAID:]})
+            self.store.note(label, {"said_again": [*history, {**said, "time": now()}][-_MAX_REPEATS:]})
 
     def note(self, case: Case, tag: str, info: dict[str, Any]) -> None:
-        """Remember what a client says of the newest label of a tag; 404 if there is none."""
+        """Store a client's notes on the newest label with a tag; 404 if there is none."""
         with while_present(self._workspace, case):
             self.store.note(self.newest(case, tag), info)
 
     def remove(self, case: Case, tag: str, user: str) -> LabelVersion:
-        """Mark the newest label of a tag as removed and return it; 404 if there is none."""
+        """Mark the newest label with a tag as removed and return it; 404 if there is none."""
         with while_present(self._workspace, case):
             label = self.newest(case, tag)
             self.store.remove(case.id, tag, user)
             return label
 
     def newest(self, case: Case, tag: str) -> LabelVersion:
-        """Return the newest label of a tag.
+        """Return the newest label with a tag.
 
         Raises:
             HTTPException: 404 if there is none.
@@ -134,7 +134,7 @@ class Submissions:
         return label
 
     def file(self, case: Case, tag: str) -> Path:
-        """Return the labelmap of the newest label of a tag.
+        """Return the labelmap of the newest label with a tag.
 
         Raises:
             HTTPException: 404 if there is none.
@@ -144,11 +144,11 @@ class Submissions:
         return self.newest(case, tag).path
 
     def final_file(self, case: Case) -> Path:
-        """Return the labelmap that stands for a labeled case."""
+        """Return the labelmap of a labeled case."""
         return self.file(case, FINAL if self.store.newest(case.id, FINAL) is not None else SOURCE)
 
     def info(self, case: Case, tag: str) -> dict[str, Any]:
-        """Return the provenance of the newest label of a tag, and what clients noted.
+        """Return the provenance of the newest label with a tag, and clients' notes.
 
         Raises:
             HTTPException: 404 if there is none.
@@ -159,18 +159,18 @@ class Submissions:
         return {**label.provenance, "version": label.version, **label.notes()}
 
     def tags(self, case: Case) -> list[str]:
-        """Return the tags a case has labels of."""
+        """Return the tags of a case's labels."""
         tags = self.store.tags(case.id)
         return sorted(tags | {SOURCE} if case.label is not None else tags)
 
     def is_labeled(self, case: Case, tag: str | None = None) -> bool:
-        """Tell whether a case has a final label, or one of another tag."""
+        """Return whether a case has a final label, or one with another tag."""
         if tag not in (None, "", FINAL):
             return self.store.newest(case.id, str(tag)) is not None
         return self.store.newest(case.id, FINAL) is not None or (self._source_labels and case.label is not None)
 
     def corrections(self) -> list[Correction]:
-        """Return the newest final label of each case in the order of their arrival, with the patient's split."""
+        """Return the newest final label of each case in the order of arrival, with the patient's split."""
         found: list[tuple[str, Correction]] = []
         for case in self._catalog.all().values():
             label = self.store.newest(case.id, FINAL)

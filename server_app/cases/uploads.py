@@ -1,7 +1,7 @@
-"""Cases that were sent to the server: four files, or one 4D file. Stored whole, never changed.
+"""Uploaded cases: four files, or one 4D file; stored completely and never changed.
 
-``uploads/<case>/{case.json, t1.nii.gz ...}`` or ``{case.json, image.nii.gz}``; ``case.json`` says which file and
-channel is which modality, so that nothing is guessed again.
+``uploads/<case>/{case.json, t1.nii.gz ...}`` or ``{case.json, image.nii.gz}``; ``case.json`` maps each modality to its
+file and channel, so that it need not be recognized again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FORBIDDEN = re.compile(r"[/\\\x00-\x1f]|^\.")
 
 
 def checked_id(name: str) -> str:
-    """Turn the name a client gives a case into its id.
+    """Return the id for the name that a client gives a case.
 
     Raises:
         InputError: If the name looks like a path.
@@ -59,11 +59,11 @@ class Uploads:
         return [case for case in map(_read_case, folders) if case is not None]
 
     def add_files(self, case_id: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Case:
-        """Store four files, told apart by their names.
+        """Store four files, whose names tell the modality.
 
         Raises:
             InputError: If a modality is missing, claimed twice, or cannot be read.
-            HTTPException: 409 if the id is taken by another case.
+            HTTPException: 409 if the id belongs to another case.
         """
         case = case_from_files(files, id=case_id)
         with reading():
@@ -84,7 +84,7 @@ class Uploads:
 
         Raises:
             InputError: If it does not, or cannot be read.
-            HTTPException: 409 if the id is taken by another case.
+            HTTPException: 409 if the id belongs to another case.
         """
         case = whole_case(file, order, id=case_id)
         with reading():
@@ -110,7 +110,7 @@ class Uploads:
             temporary.chmod(0o755)
             publish_folder(temporary, folder)
         except FileExistsError:
-            earlier = _read_case(folder)  # sent twice at the same time
+            earlier = _read_case(folder)  # uploaded twice at the same time
             return same_or_conflict(earlier, case) if earlier else case
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -120,10 +120,10 @@ class Uploads:
 
 
 def rebuilt_record(folder: Path) -> dict[str, Any]:
-    """Return what ``case.json`` must say of an upload whose own cannot be read.
+    """Rebuild the content of an upload's ``case.json``.
 
     Raises:
-        InputError: If its files do not tell the modalities by their names: the order of a 4D file is known to nobody.
+        InputError: If the names of its files do not tell the modalities: the order of a 4D file is not known.
     """
     files = sorted(path for path in folder.iterdir() if image_ending(path))
     case = case_from_files(files, id=folder.name)
@@ -132,13 +132,13 @@ def rebuilt_record(folder: Path) -> dict[str, Any]:
 
 
 def _record(case: Case) -> dict[str, Any]:
-    """Return what is noted of a case whose files lie where they belong."""
+    """Return the record of a case whose files are in place."""
     written = {role: {"file": source.path.name, "channel": source.channel} for role, source in case.sources.items()}
     return {"time": now(), "sha256": case.fingerprint(), "sources": written}
 
 
 def same_or_conflict(stored: Case, sent: Case) -> Case:
-    """Return the stored case if it holds the same images.
+    """Return the stored case if it has the same images.
 
     Raises:
         HTTPException: 409 if it does not.
@@ -151,23 +151,23 @@ def same_or_conflict(stored: Case, sent: Case) -> Case:
 
 
 def conflict(case_id: str) -> HTTPException:
-    """Build the answer to an upload under an id that is taken."""
-    return refusal(409, "image", f"There is a case {case_id} with other images already. Choose another name.")
+    """Build the response to an upload under an id that belongs to other images."""
+    return refusal(409, "image", f"There is already a case {case_id} with other images. Choose another name.")
 
 
 def whole_case(
     file: Path, order: Sequence[str] | None = None, *, id: str | None = None, allow_missing: bool = False
 ) -> Case:
-    """Make a case of one file, with an error that helps who sent a single modality.
+    """Make a case of one file, with a helpful error for a single modality.
 
     Args:
-        file: 4D; or one volume named after its modality, where the others may be missing.
+        file: 4D; or one volume named after its modality, if the others may be missing.
         order: See :func:`training.cases.case.case_from_4d`.
         id: Default is the file's name as a slug.
-        allow_missing: Take what there is.
+        allow_missing: Whether modalities may be missing.
 
     Raises:
-        InputError: If the file does not hold the four modalities (and may not do without).
+        InputError: If the file does not contain the four modalities (and none may be missing).
     """
     try:
         channels = count_channels(file)
@@ -177,7 +177,7 @@ def whole_case(
     if channels == 1 and allow_missing:
         if role is None:
             raise InputError(
-                f"The name of {file.name} does not tell which modality it is. Name it after it, as t1ce.nii.gz.",
+                f"The name of {file.name} does not tell its modality. Name it after the modality, as t1ce.nii.gz.",
                 field="image",
             )
         return Case(id or slug(stem_of(file)), {role: Source(file)}, allow_missing=True)

@@ -1,7 +1,7 @@
-"""Segmenting many cases one after the other; MONAI Label's own task divides by the number of GPUs, also by none.
+"""Segmenting many cases one after the other; MONAI Label's own task divides by the number of GPUs, even if it is zero.
 
 Afterwards the served model's uncertainty of each case is known, by which the next one to label is chosen
-(:mod:`server_app.cases.next_case`). What is there already is not computed again.
+(:mod:`server_app.cases.next_case`). Existing answers are not computed again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BatchInference(BatchInferTask):
     """Stores the model's answer for many cases as labels; called in MONAI Label's subprocess.
 
     Args:
-        scores: What the served model thinks of the cases.
+        scores: The served model's uncertainties.
     """
 
     def __init__(self, scores: Scores) -> None:
@@ -41,13 +41,13 @@ class BatchInference(BatchInferTask):
 
         Args:
             request: ``images`` is ``all``, ``labeled``, ``unlabeled`` or a list of ids; ``max_batch_size`` the most
-                cases to segment; ``label_tag`` the tag of the stored answers; ``save_label`` is false to store none,
-                but only learn how unsure the model is.
-            datastore: Of the app.
+                cases to segment; ``label_tag`` the tag of the stored answers; ``save_label`` is false to store none
+                and only compute the uncertainty.
+            datastore: The app's.
             infer: The app's.
 
         Returns:
-            By case: the label's id and facts, or ``error``; or ``skipped``, why there was nothing to do.
+            By case: the label's id and facts; ``error``; or ``skipped``, why it was not computed.
         """
         cases = sorted(self.get_images(request, datastore))
         tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
@@ -58,7 +58,7 @@ class BatchInference(BatchInferTask):
         for number, case in enumerate(cases, start=1):
             logger.info("%d of %d: %s", number, len(cases), case)
             try:
-                # Nobody fetches the maps of a batch; they would push out those that somebody waits for.
+                # Nobody fetches the maps of a batch, which would displace those that somebody waits for.
                 facts = {"image": case, "save_label": store, "label_tag": tag, "output_maps": False}
                 answer = infer({**request, **facts}, datastore)
                 Path(answer.pop("file")).unlink(missing_ok=True)
@@ -69,7 +69,7 @@ class BatchInference(BatchInferTask):
         return results
 
     def _done(self, cases: list[str], datastore: CaseDatastore, tag: str | None) -> dict[str, Any]:
-        """Return the cases that the served model has segmented, if wanted with its answer as the newest of a tag."""
+        """Return the cases that the served model has segmented; with a tag, those whose newest label is its answer."""
         known = set(datastore.list_images()).intersection(cases)
         version, scores = self._scores.of(datastore.labels.answers, known)
         found: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""Segmentations that their client named, so that it can watch and cancel them.
+"""Inferences with an id, by which their client can follow and cancel them.
 
-The client chooses the id and sends it along as the parameter ``job``; the record stays for some minutes after the end.
-A cancellation may overtake the request that it is meant for: it is remembered, and the request refused when it comes.
+The client chooses the id and sends it as the parameter ``job``; the record is kept for some minutes after the end. A
+cancellation may arrive before the request it is for: it is remembered, and the request is refused when it arrives.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from server_app.errors import refusal, unknown
 from server_app.inference.queue import Ticket
 from server_app.inference.worker import InferenceWorker
 
-#: Seconds for which a job that has ended is remembered, and the most such jobs.
+#: Seconds for which a finished job is remembered, and the most such jobs.
 KEEP_SECONDS, KEEP = 600.0, 256
-#: Seconds for which a cancellation waits for its job to come, and the most such cancellations.
+#: Seconds for which a cancellation waits for its job, and the most such cancellations.
 EARLY_SECONDS, EARLY = 60.0, 256
 _ID = re.compile(r"[a-z0-9]{8,64}")
 
 
 @dataclass(eq=False)
 class _Record:
-    """A job: its place in the queue, and once it has ended, how and when (on the monotonic clock)."""
+    """A job: its ticket, and once it has ended, how and when (on the monotonic clock)."""
 
     ticket: Ticket
     state: str = ""
@@ -49,14 +49,14 @@ class Jobs:
 
     @contextmanager
     def tracked(self, job_id: Any, client: str = "") -> Iterator[Ticket]:
-        """Keep a record of the segmentation that the block computes with the ticket.
+        """Keep a record of the inference that the block computes with the ticket.
 
         Args:
-            job_id: What the client named it; ``None`` for a ticket that nobody can ask for.
-            client: Who asks; see :class:`server_app.inference.queue.Ticket`.
+            job_id: The client's id; ``None`` for an inference that need not be followed.
+            client: Who sent it; see :class:`server_app.inference.queue.Ticket`.
 
         Raises:
-            HTTPException: 422 if it is no id, 409 if it is another job's.
+            HTTPException: 422 if the id is not valid, 409 if it is another job's.
         """
         ticket = Ticket(client)
         if job_id is None:
@@ -72,14 +72,14 @@ class Jobs:
             record.state = "cancelled" if ticket.cancelled else state
 
     def describe(self, job_id: str) -> dict[str, Any]:
-        """Tell how far a job is.
+        """Return the progress of a job.
 
         Returns:
-            ``id``, ``state`` (waiting, computing, done, failed, cancelled), ``position`` (how many are before it),
-            ``share`` of the computing (0 to 1) and ``stage``.
+            ``id``, ``state`` (waiting, computing, done, failed, cancelled), ``position`` (how many are ahead of it),
+            ``share`` of the computation (0 to 1) and ``stage``.
 
         Raises:
-            HTTPException: 422 if it is no id, 404 if nobody knows it.
+            HTTPException: 422 if the id is not valid, 404 if it is unknown.
         """
         with self._lock:
             record = self._records.get(_checked(job_id))
@@ -88,13 +88,13 @@ class Jobs:
         return {"id": job_id, **self._state(record)}
 
     def cancel(self, job_id: str) -> dict[str, Any]:
-        """Cancel a job, waiting or computing; one that has ended stays as it is.
+        """Cancel a job, waiting or computing; does nothing for a finished one.
 
         Returns:
             As :meth:`describe`.
 
         Raises:
-            HTTPException: 422 if it is no id, 404 if nobody knows it (yet).
+            HTTPException: 422 if the id is not valid, 404 if it is unknown (so far).
         """
         now = time.monotonic()
         with self._lock:
@@ -112,7 +112,7 @@ class Jobs:
         with self._lock:
             self._forget(now)
             if job_id in self._records:
-                raise refusal(409, "job", f"There is a job {job_id} already. Choose another id.")
+                raise refusal(409, "job", f"There is already a job {job_id}. Choose another id.")
             ticket.cancelled = now - self._early.pop(job_id, -EARLY_SECONDS) < EARLY_SECONDS
             self._records[job_id] = _Record(ticket)
             return self._records[job_id]
@@ -134,10 +134,10 @@ class Jobs:
 
 def _checked(job_id: Any) -> str:
     if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
-        message = f"{str(job_id)[:80]!r} is no id of a job: it must be 8 to 64 lower-case letters and digits."
+        message = f"{str(job_id)[:80]!r} cannot be the id of a job: it must be 8 to 64 lower-case letters and digits."
         raise refusal(422, "job", message)
     return job_id
 
 
 def _unknown(job_id: str) -> Exception:
-    return unknown("job", f"There is no job {job_id[:64]}; it has not come yet, or ended some minutes ago.")
+    return unknown("job", f"There is no job {job_id[:64]}; it has not arrived yet, or ended some minutes ago.")

@@ -1,7 +1,7 @@
-"""Maps of how sure the model was, kept for a while so that whoever asked for them can fetch them.
+"""Maps of the model's uncertainty, kept for a while so that the client can fetch them.
 
-An inference's reply holds the labelmap and facts; its maps are too large for facts and are fetched on their own, at an
-address that nobody can guess. They are kept for an hour, and those of the last few inferences only.
+An inference's reply contains the labelmap and facts; its maps are fetched separately, at an address that cannot be
+guessed. They are kept for an hour, and only those of the last few inferences.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _NAME = re.compile(r"[a-z_]{1,40}\.nii\.gz")
 
 
 class MapStore:
-    """Maps below ``root``, one folder per inference. Safe for threads: every inference has a folder of its own.
+    """Maps below ``root``, one folder per inference. Safe for threads: every inference has its own folder.
 
     Args:
-        root: Is made when first needed.
+        root: Made when first needed.
         keep: The most inferences whose maps are kept.
         seconds: How long they are kept.
     """
@@ -41,9 +41,9 @@ class MapStore:
 
     @contextlib.contextmanager
     def new_folder(self) -> Iterator[Path]:
-        """Yield a new folder to be filled with ``<name>.nii.gz``; it is gone again if that fails.
+        """Yield a new folder to be filled with ``<name>.nii.gz``; it is removed if that fails.
 
-        Older folders make room for it, but none that is still being filled: an inference may wait for long.
+        Older folders are removed for it, except those still being filled: an inference may wait for long.
         """
         folder = self._root / secrets.token_hex(16)
         self._filling.add(folder)
@@ -58,14 +58,14 @@ class MapStore:
             self._filling.discard(folder)
 
     def addresses(self, folder: Path, names: Iterable[str]) -> dict[str, str]:
-        """Return where the server offers the maps of a folder, by name."""
+        """Return the addresses of the maps of a folder, by name."""
         return {name: f"/maps/{folder.name}/{name}.nii.gz" for name in names}
 
     def file(self, map_id: str, name: str) -> Path:
         """Return the file of a map.
 
         Raises:
-            HTTPException: 404 if there is none, or none any more.
+            HTTPException: 404 if there is none, or no longer one.
         """
         if _ID.fullmatch(map_id) and _NAME.fullmatch(name):
             path = self._root / map_id / name
@@ -73,11 +73,11 @@ class MapStore:
                 if time.time() - path.stat().st_mtime <= self._seconds:
                     return path
         raise unknown(
-            "map", f"There is no map {name[:60]!r} at this address; maps are kept for an hour. Ask for it again."
+            "map", f"There is no map {name[:60]!r} at this address; maps are kept for an hour. Request it again."
         )
 
     def prune(self) -> None:
-        """Remove what is too old or too much."""
+        """Remove what is too old or exceeds the limit."""
         ages: list[tuple[float, Path]] = []
         for folder in self._root.iterdir() if self._root.is_dir() else ():
             try:

@@ -1,7 +1,7 @@
 """Results of inferences, kept so that the same question is not computed twice.
 
-The same question means: the same bytes of the same modalities, the same wishes, and the same model weights. What is
-kept lies in the cache, which can be deleted at any time; a result that cannot be kept is no error.
+The same question means the same bytes of the same modalities, the same options, and the same model weights. Results are
+kept in the cache, which can be deleted at any time; a result that cannot be kept is not an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.atomic import publish_folder, write_json
 from training.errors import InputError
 from training.models.store import ModelStore
 
-#: The most results that are kept, the most bytes of them, and for how many seconds.
+#: Most results that are kept, most bytes of them, and for how many seconds.
 KEEP, KEEP_BYTES, KEEP_SECONDS = 64, 512 * 1024**2, 24 * 3600.0
 
 
@@ -31,24 +31,24 @@ class Results:
     """Results below ``root``, one folder per question. Safe for threads and processes.
 
     Args:
-        root: Is made when first needed; ``None`` keeps nothing.
+        root: Made when first needed; ``None`` keeps nothing.
     """
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
 
     def key(self, job: SegmentJob) -> str | None:
-        """Return what names the question; ``None`` if nothing is kept, or the model or the files cannot be read."""
+        """Return the key of a question; ``None`` if nothing is kept, or the model or the files cannot be read."""
         if self._root is None:
             return None
         try:
             version = ModelStore(job.models, job.bundled).current()
             return _key(job, version.id, version.weights_sha256())
         except (InputError, OSError):
-            return None  # the inference itself will say what is wrong
+            return None  # the inference itself will report it
 
     def find(self, key: str | None, job: SegmentJob) -> dict[str, Any] | None:
-        """Put a kept result where a job wants it.
+        """Put a kept result where a job needs it.
 
         Returns:
             The facts of the inference that computed it, and ``reused``; ``None`` if there is none.
@@ -64,20 +64,20 @@ class Results:
                 target.unlink(missing_ok=True)
                 link_or_copy(folder / name, target)
         except (OSError, ValueError, KeyError):
-            return None  # none, or one that another thread is just removing
+            return None  # there is none, or another thread is removing it
         return {**facts, "reused": True}
 
     def keep(self, key: str | None, job: SegmentJob, facts: dict[str, Any]) -> None:
-        """Keep what a job has computed, unless another model computed it, or its images are not the same any more.
+        """Keep what a job has computed, unless by another model, or from images that have changed since.
 
         Args:
-            key: Made before the job waited for its turn: another version may have been promoted since.
-            job: Whose files lie where it wanted them.
-            facts: ``model_version`` and ``weights_sha256`` tell what computed it.
+            key: Made before the job waited: another version may have been promoted since.
+            job: Its files are in place.
+            facts: ``model_version`` and ``weights_sha256`` are those that computed it.
         """
         if self._root is None or key is None:
             return
-        with contextlib.suppress(OSError, InputError):  # the images may be gone, as a session's
+        with contextlib.suppress(OSError, InputError):  # the images may be gone, like those of a session
             if _key(job, facts["model_version"], facts["weights_sha256"]) != key:
                 return
             self._root.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ class Results:
             self.prune()
 
     def prune(self) -> None:
-        """Remove what is too old or too much, the oldest first."""
+        """Remove what is too old or exceeds the limits, oldest first."""
         if self._root is None or not self._root.is_dir():
             return
         found, total = [], 0
@@ -106,7 +106,7 @@ class Results:
 
 
 def _key(job: SegmentJob, version: str, weights: str) -> str:
-    """Return what names a question, put to the model version with these weights (their SHA-256)."""
+    """Return the key of a question to the model version with these weights (their SHA-256)."""
     question = {
         "images": replace(job.case, label=None).fingerprint(),
         "version": version,
@@ -117,13 +117,13 @@ def _key(job: SegmentJob, version: str, weights: str) -> str:
         "allow_missing": job.allow_missing,
         "maps": job.maps is not None,
         "answer": job.answer is not None,
-        "facts": 3,  # another number: what is kept holds more than it did before
+        "facts": 3,  # increase it when more facts are kept
     }
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 
 
 def _files(job: SegmentJob, maps: list[str]) -> dict[str, Path]:
-    """Return the files of a result: the name under which each is kept, and the job's own."""
+    """Return the files of a result: by the name under which each is kept, the job's own file."""
     files = {"result": job.result}
     if job.answer is not None:
         files["answer"] = job.answer

@@ -1,4 +1,4 @@
-"""Making more of a session's files: another session with some of them exchanged, or a case."""
+"""Reusing a session's files: for another session with some of them replaced, or for a case."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from training.modalities import role_of
 
 
 def session_case(image: Path, field: str) -> Case:
-    """Return what a session holds, as far as it holds a file for each volume.
+    """Return a session's volumes as a case, if each is in a file of its own.
 
     Args:
         image: The session's file, or the folder of its files.
         field: Of the request, for errors.
 
     Raises:
-        HTTPException: 422 if it is one file of several volumes: nobody knows their order any more.
+        HTTPException: 422 if one file has several volumes, whose order is no longer known.
     """
     with input_errors():
         try:
@@ -30,28 +30,28 @@ def session_case(image: Path, field: str) -> Case:
         except InputError as error:
             raise InputError(error.message, field=field) from error
         if any(source.channel is not None for source in case.sources.values()):
-            raise InputError("This session holds one file of several volumes. Send four files instead.", field=field)
+            raise InputError("This session has one file with several volumes. Send four files instead.", field=field)
     return case
 
 
 def complete(folder: Path, sent: Sequence[Path], base: Path) -> None:
-    """Put the volumes that were not sent beside those that were, from an earlier session.
+    """Add the volumes that were not sent, from an earlier session.
 
     Args:
-        folder: Where the sent files lie.
+        folder: Of the sent files.
         sent: Those files; their names tell the modalities.
-        base: The earlier session's file, or the folder of its files. They are linked, not copied: no session changes
-            its files.
+        base: The earlier session's file, or the folder of its files. They are linked, not copied, since no session
+            changes its files.
 
     Raises:
-        HTTPException: 422 if a sent file's name tells no modality (it would be passed over, and the earlier volume
-            taken), 404 if the earlier session has just been forgotten.
+        HTTPException: 422 if a sent file's name tells no modality (it would be ignored, and the earlier volume used),
+            404 if the earlier session has just expired.
     """
     with input_errors():
         for path in sent:
             if role_of(path.name) is None:
                 message = (
-                    f"The name of {path.name} does not tell which modality it is. Name it after it, as t1ce.nii.gz."
+                    f"The name of {path.name} does not tell its modality. Name it after the modality, as t1ce.nii.gz."
                 )
                 raise InputError(message, field="files")
     roles = {role_of(path.name) for path in sent}

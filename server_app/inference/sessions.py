@@ -1,7 +1,7 @@
-"""MONAI Label's sessions, kept in the workspace, whose ids are checked before they become a path.
+"""MONAI Label's sessions, kept in the workspace, with ids that are checked before they become part of a path.
 
-``<id>/meta.info`` describes a session, as MONAI Label has it; ``<id>/<name>`` is its file, or the folder of its files;
-``<id>/answer/`` the model's last answer, if there was one. A session appears complete or not at all.
+``<id>/meta.info`` describes a session in MONAI Label's form; ``<id>/<name>`` is its file, or the folder of its files;
+``<id>/answer/`` the model's last answer, if any. A session appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from training.atomic import write_text
 
 _ID = re.compile(r"[0-9a-f-]{1,64}")
 _UNFINISHED = ".new-"
-#: What reading a damaged ``meta.info`` raises, or one that another thread removes.
+#: Raised when ``meta.info`` is damaged, or removed by another thread at the same time.
 _DAMAGED = (OSError, ValueError, KeyError, AttributeError, TypeError)
 
 logger = logging.getLogger(__name__)
 
 
 class CheckedSessions(Sessions):
-    """Volumes sent for segmentation only; forgotten after their time."""
+    """Volumes sent for segmentation only; deleted when they expire."""
 
     def __bool__(self) -> bool:
-        """Return ``True``: MONAI Label takes sessions of which none is loaded yet for none at all, and keeps them."""
+        """Return ``True``: MONAI Label would never clean up an empty ``dict``, and sessions are loaded on first use."""
         return True
 
     def get_session(self, session_id: str, update_ts: bool = True, fetch_cache: bool = True) -> SessionInfo | None:
-        """Return a session; ``None`` if there is none, its description is damaged, or the id is none."""
+        """Return a session; ``None`` if there is none, its description is damaged, or the id is not valid."""
         try:
             info = self._read(session_id, fetch_cache)
         except _DAMAGED as error:
@@ -45,18 +45,18 @@ class CheckedSessions(Sessions):
             return None
         if info is not None and update_ts:
             info.last_access_ts = int(time.time())
-            with contextlib.suppress(OSError):  # reading must go on when the disk is full
+            with contextlib.suppress(OSError):  # reading must go on if the disk is full
                 self._write_meta_info(session_id, info)
         return info
 
     def _read(self, session_id: str, fetch_cache: bool) -> SessionInfo | None:
-        """Return a session, ``None`` if there is none; raises one of :data:`_DAMAGED` if it cannot be relied on."""
+        """Return a session, ``None`` if there is none; raises one of :data:`_DAMAGED` if it is not valid."""
         if not _ID.fullmatch(session_id):
             return None
         info = super().get_session(session_id, False, fetch_cache)
         if info is not None:
             folder = Path(self.store_path) / session_id
-            # what are no numbers cannot be added up
+            # adding them up fails if they are not numbers
             if Path(info.image).resolve().parent != folder.resolve() or info.last_access_ts + info.expiry < 0:
                 raise ValueError("it describes another session")
         return info
@@ -69,7 +69,7 @@ class CheckedSessions(Sessions):
             field: Of the request, for the error.
 
         Raises:
-            HTTPException: 404 if there is no such session, or none any more.
+            HTTPException: 404 if there is no such session, or no longer one.
         """
         info = self.get_session(session_id)
         if info is None:
@@ -78,7 +78,7 @@ class CheckedSessions(Sessions):
         return Path(info.image)
 
     def answers(self, session_id: str) -> Answers:
-        """Return where the model's answer for a session is kept."""
+        """Return the model's answer for a session."""
         return Answers(self.image(session_id).parent)
 
     def add_session(
@@ -87,13 +87,13 @@ class CheckedSessions(Sessions):
         """Keep a file, or a folder of files, as a session.
 
         Args:
-            data_file: Is moved into the session.
-            expiry: Seconds until it is forgotten; never more than the server's own.
-            uncompress: Not offered.
+            data_file: Moved into the session.
+            expiry: Seconds until it expires; at most the server's own.
+            uncompress: Not supported.
             session_id: Default is a new one.
 
         Returns:
-            Its id and what is known of it.
+            Its id and description.
         """
         assert not uncompress
         session_id = session_id or str(uuid.uuid4())
@@ -116,28 +116,28 @@ class CheckedSessions(Sessions):
         return session_id, info
 
     def remove_session(self, session_id: str) -> None:
-        """Forget a session and delete its files."""
+        """Delete a session and its files."""
         if _ID.fullmatch(session_id):
-            self.pop(session_id, None)  # MONAI Label's own fails if another thread does the same
+            self.pop(session_id, None)  # MONAI Label's own code fails if another thread does the same
             super().remove_session(session_id)
 
     def remove_expired(self) -> int:
-        """Forget the sessions whose time is over, and what is left of broken ones; return how many."""
+        """Delete expired sessions and the remains of damaged ones; return how many."""
         count = 0
         for name in os.listdir(self.store_path) if os.path.isdir(self.store_path) else []:
-            if name.startswith(_UNFINISHED):  # by a server that was killed, or just now
+            if name.startswith(_UNFINISHED):  # of a server that was killed, or being written now
                 self._remove_old(Path(self.store_path) / name)
                 continue
             count += self._remove_if_expired(name)
         return count
 
     def _remove_if_expired(self, name: str) -> bool:
-        """Forget a session if its time is over, or if it is broken and old; return whether it was."""
+        """Delete a session if it has expired, or is damaged and old; return whether it was."""
         try:
             info = self._read(name, fetch_cache=False)
             if info is not None and info.last_access_ts + info.expiry >= time.time():
                 return False
-        except _DAMAGED as error:  # or somebody removes it just now
+        except _DAMAGED as error:  # or it is being removed
             logger.warning("The session %s cannot be read: %s", name, error)
             self.pop(name, None)
             return self._remove_old(Path(self.store_path) / name)
@@ -145,7 +145,7 @@ class CheckedSessions(Sessions):
         return True
 
     def _remove_old(self, folder: Path) -> bool:
-        """Remove a folder that was written before the server's expiry; return whether it was."""
+        """Delete a folder that is older than the server's expiry; return whether it was."""
         with contextlib.suppress(OSError):
             if folder.stat().st_mtime + self.expiry < time.time():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -39,7 +39,7 @@ class InferenceWorker:
 
     Args:
         models: The model store's folder.
-        bundled: Folder of the model to start with.
+        bundled: Folder of the initial model.
         timeout: Seconds an inference may take, waiting included.
     """
 

@@ -1,4 +1,4 @@
-"""What runs inside the inference process. Nothing here may import MONAI Label, and with it torch."""
+"""The code of the inference process. Nothing here may import MONAI Label, which imports torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: The stages of an inference, in their order.
 STAGES = ("loading", "reading", "preparing", "computing", "restoring", "writing")
 
-#: Shares of an inference that are done when :meth:`Segmenter.segment` begins and when it has ended.
+#: Shares of an inference that are done when :meth:`Segmenter.segment` begins and when it ends.
 _BEGIN, _END = 0.1, 0.95
 
 
@@ -30,13 +30,13 @@ class SegmentJob:
 
     Attributes:
         models: The model store's folder.
-        bundled: Folder of the model to start with.
-        case: Where the volumes are.
+        bundled: Folder of the initial model.
+        case: Its volumes.
         reference: The role on whose grid the result lies; ``None`` takes T1ce, or what there is instead.
-        result: File to write; its ending chooses the format.
-        answer: A second place for the result (``.nii.gz``), or ``None``.
+        result: File to write; its ending determines the format.
+        answer: A second file for the result (``.nii.gz``), or ``None``.
         allow_missing: Whether modalities may be missing.
-        maps: Folder for the maps, or ``None`` where none are wanted.
+        maps: Folder for the maps, or ``None`` for none.
     """
 
     models: Path
@@ -49,7 +49,7 @@ class SegmentJob:
     maps: Path | None = None
 
 
-#: By its version's folder: the segmenter, and the SHA-256 of its weights' file when it was loaded.
+#: By folder of the version: the segmenter, and the SHA-256 of its weights when it was loaded.
 _loaded: dict[str, tuple[Segmenter, str]] = {}
 _progress: MutableSequence[float] = [0.0, 0.0]
 
@@ -58,7 +58,7 @@ def begin(progress: MutableSequence[float]) -> None:
     """Make this process the inference process.
 
     Args:
-        progress: Shared with the web process: the number of the present stage in :data:`STAGES`, and the share done.
+        progress: Shared with the web process: the index of the current stage in :data:`STAGES`, and the share done.
     """
     global _progress
     init_child(niceness=3, oom_score=300)
@@ -66,11 +66,11 @@ def begin(progress: MutableSequence[float]) -> None:
 
 
 def segment(job: SegmentJob) -> dict[str, Any]:
-    """Segment a case with the version that is current now, and write the labelmap and the maps.
+    """Segment a case with the current version, and write the labelmap and the maps.
 
     Returns:
-        ``model_version`` and ``weights_sha256`` of what computed, ``volumes_ml``, ``seconds`` by stage, ``warnings``,
-        ``reference``, ``missing``, ``uncertainty``, and ``maps``: the names of those that were written.
+        ``model_version``, ``weights_sha256``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``,
+        ``missing``, ``uncertainty``, and ``maps``: the names of those that were written.
 
     Raises:
         InputError: If the case or the model cannot be used.
@@ -78,10 +78,10 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     from training.images.write import write_labelmap, write_volume
 
     started = time.perf_counter()
-    _tell(0.0, "loading")
+    _report(0.0, "loading")
     segmenter, weights = _current(job.models, job.bundled)
     at_read = time.perf_counter()
-    _tell(0.0, "reading")
+    _report(0.0, "reading")
     volumes = job.case.read_all()
     read = time.perf_counter() - at_read
     found = segmenter.segment(
@@ -89,9 +89,9 @@ def segment(job: SegmentJob) -> dict[str, Any]:
         reference=job.reference,
         allow_missing=job.allow_missing,
         maps=job.maps is not None,
-        on_progress=lambda share, stage: _tell(_BEGIN + (_END - _BEGIN) * share, stage),
+        on_progress=lambda share, stage: _report(_BEGIN + (_END - _BEGIN) * share, stage),
     )
-    _tell(_END, "writing")
+    _report(_END, "writing")
     at_write = time.perf_counter()
     write_labelmap(found.labelmap, job.result)
     if job.answer is not None:
@@ -115,7 +115,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
 
 
 def warm_up(models: Path, bundled: Path) -> str:
-    """Load the current version and let it compute once, so that the first case does not wait for it."""
+    """Load the current version and compute once, so that the first case need not wait for that."""
     import numpy as np
 
     segmenter, _ = _current(models, bundled)
@@ -126,17 +126,17 @@ def warm_up(models: Path, bundled: Path) -> str:
 
 
 def loaded_modules() -> list[str]:
-    """Return the names of all modules this process has imported."""
+    """Return the names of all modules that this process has imported."""
     return sorted(sys.modules)
 
 
-def _tell(share: float, stage: str) -> None:
+def _report(share: float, stage: str) -> None:
     if stage in STAGES:
         _progress[:] = [float(STAGES.index(stage)), share]
 
 
 def _current(models: Path, bundled: Path) -> tuple[Segmenter, str]:
-    """Return the segmenter of the current version and the SHA-256 of its weights; an earlier one is let go."""
+    """Return the segmenter of the current version and the SHA-256 of its weights; an earlier one is released."""
     from training.prediction.segmenter import Segmenter
 
     version = ModelStore(models, bundled).current()

@@ -1,4 +1,4 @@
-"""``python -m server_app check``: whether everything that was stored is still there, and as it was."""
+"""``python -m server_app check``: whether everything that was stored is still there and unchanged."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _COLORS = {"error": "red", "warning": "yellow"}
 
 
 def check(
-    studies: Annotated[Path, typer.Option(help="The folder of cases the server serves.", exists=True, file_okay=False)],
-    workspace: Annotated[Path | None, typer.Option(help="Where its labels and models are kept.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Folder of the model it started with.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the findings as JSON.")] = False,
+    studies: Annotated[Path, typer.Option(help="The server's folder of cases.", exists=True, file_okay=False)],
+    workspace: Annotated[Path | None, typer.Option(help="Folder of its labels and models.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of its initial model.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check labels, uploads and models against their hashes; nothing is changed.
 
-    The exit code is 0 if everything is sound, 1 if something is wrong, 2 if there is no workspace.
+    The exit code is 0 if everything is intact, 1 if something is wrong, 2 if there is no workspace.
 
     Example: python -m server_app check --studies ~/cases
     """
@@ -32,10 +32,10 @@ def check(
     from training.models.store import ModelStore
 
     with exit_on_input_error():
-        place = Workspace.for_studies(studies, workspace)
-        if not place.labels.is_dir():
-            raise InputError(f"There is no workspace at {place.root}. Say where it is with --workspace.")
-    findings = check_workspace(studies.resolve(), place, ModelStore(place.models, model or BUNDLED_MODEL))
+        folders = Workspace.for_studies(studies, workspace)
+        if not folders.labels.is_dir():
+            raise InputError(f"There is no workspace at {folders.root}. Name it with --workspace.")
+    findings = check_workspace(studies.resolve(), folders, ModelStore(folders.models, model or BUNDLED_MODEL))
     if as_json:
         typer.echo(json.dumps(findings.to_json(), indent=2))
     else:

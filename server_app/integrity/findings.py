@@ -1,4 +1,4 @@
-"""What a check of the workspace finds, and how it is told."""
+"""The findings of a check of the workspace."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 #: Something is lost or not what it was: the check fails.
 ERROR = "error"
-#: Somebody should look at it, but nothing that was stored is damaged.
+#: It should be looked at, but nothing that was stored is damaged.
 WARNING = "warning"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem.
 
     Attributes:
         severity: :data:`ERROR` or :data:`WARNING`.
-        what: Which thing, by its path below the workspace, or by its name.
+        what: Where, as a path below the workspace or a name.
         message: What is wrong, and what to do about it.
     """
 
@@ -31,11 +31,11 @@ class Finding:
 
 @dataclass
 class Findings:
-    """What was found, and how many things were looked at.
+    """The problems that were found, and how much was checked.
 
     Attributes:
         found: In the order of the check.
-        checked: Number of things by kind.
+        checked: Number of checked items by kind.
     """
 
     found: list[Finding] = field(default_factory=list)
@@ -51,14 +51,14 @@ class Findings:
 
     @contextmanager
     def reading(self, what: str) -> Iterator[None]:
-        """Add an error if the disk does not give what the block reads."""
+        """Add an error if the block cannot read from the disk."""
         try:
             yield
         except OSError as error:
-            self.error(what, f"The disk does not give it: {error.strerror or error}.")
+            self.error(what, f"It cannot be read from the disk: {error.strerror or error}.")
 
     def count(self, severity: str) -> int:
-        """Return how many findings have a severity."""
+        """Return the number of findings with a severity."""
         return sum(finding.severity == severity for finding in self.found)
 
     @property

@@ -1,4 +1,4 @@
-"""Checking everything a workspace holds against the hashes that were noted when it was stored. Nothing is changed."""
+"""Checking the content of a workspace against the hashes that were recorded when it was stored; changes nothing."""
 
 from __future__ import annotations
 
@@ -22,15 +22,12 @@ from training.models.store import ModelStore
 
 
 def check_workspace(studies: Path, workspace: Workspace, models: ModelStore) -> Findings:
-    """Check labels, uploads, model versions, and the lists beside them.
+    """Check labels, uploads, model versions, and the lists of cases and patients.
 
     Args:
         studies: The folder of cases.
-        workspace: Of the server; it may be serving.
+        workspace: Of the server, which may be running.
         models: The model versions.
-
-    Returns:
-        What is wrong.
     """
     findings = Findings()
     _check_lists(workspace, findings)
@@ -40,12 +37,12 @@ def check_workspace(studies: Path, workspace: Workspace, models: ModelStore) -> 
     _check_models(models, findings)
     for entry in Quarantine.of(workspace.root).entries():
         text = f"{entry.get('why')} {entry.get('done')}".strip()
-        findings.warning(str(entry.get("what")), f"Set aside or mended on {entry.get('time')}: {text}")
+        findings.warning(str(entry.get("what")), f"Moved to the quarantine or repaired on {entry.get('time')}: {text}")
     return findings
 
 
 def _check_lists(workspace: Workspace, findings: Findings) -> None:
-    """Check the lists that a server makes anew where it has to."""
+    """Check the lists that a server rebuilds if necessary."""
     for path, parse in ((workspace.split_file, parse_split), (workspace.case_ids, parse_case_ids)):
         findings.checked["lists"] += 1
         try:
@@ -53,7 +50,7 @@ def _check_lists(workspace: Workspace, findings: Findings) -> None:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            findings.error(path.name, f"It cannot be read: {error}. A server makes it anew from the labels.")
+            findings.error(path.name, f"It cannot be read: {error}. A server rebuilds it from the labels.")
     for path in sorted(workspace.notes.glob("*.json")) if workspace.notes.is_dir() else []:
         with findings.reading(f"notes/{path.name}"):
             if read_object(path) is None:
@@ -75,14 +72,14 @@ def _check_labels(workspace: Workspace, cases: Mapping[str, Case], findings: Fin
         folders = version_folders(workspace.labels / case)
         _check_numbers(case, [int(folder.name[1:]) for folder in folders], findings)
         for folder in folders:
-            if not (folder / TOMBSTONE).exists():  # those are reported by the quarantine
+            if not (folder / TOMBSTONE).exists():  # those are in the quarantine's report
                 findings.checked["labels"] += 1
                 with findings.reading(f"labels/{case}/{folder.name}"):
                     _check_label(case, folder, findings)
         versions = store.versions(case)
         _check_split(versions, split, findings)
         if case not in cases:
-            findings.warning(f"labels/{case}", "There is no case of this id now; its labels are kept for it.")
+            findings.warning(f"labels/{case}", "There is no case with this id now; its labels are kept for it.")
         elif versions:
             _check_images(versions[-1], cases[case], findings)
 
@@ -98,20 +95,22 @@ def _check_split(versions: Sequence[LabelVersion], split: Mapping[str, Mapping[s
     for label in versions:
         noted, entry = label.record.get("split"), split.get(str(label.record.get("patient")))
         if noted is not None and entry is not None and entry["split"] != noted:
-            message = f"It was kept for {noted}, its patient is for {entry['split']} now: split.json was changed."
+            message = (
+                f"It was stored for {noted}, but its patient is assigned to {entry['split']}: split.json was changed."
+            )
             findings.error(f"labels/{label.case}/{label.version}", message)
 
 
 def _check_numbers(case: str, numbers: list[int], findings: Findings) -> None:
     for number in sorted(set(range(1, max(numbers, default=0))) - set(numbers)):
-        findings.error(f"labels/{case}/v{number:04d}", "This version is gone, though a later one is there.")
+        findings.error(f"labels/{case}/v{number:04d}", "This version is missing, but a later one exists.")
 
 
 def _check_label(case: str, folder: Path, findings: Findings) -> None:
     what = f"labels/{case}/{folder.name}"
     problem = problem_of_label(folder)
     if problem is not None:
-        findings.error(what, f"{problem} A server sets it aside when it starts.")
+        findings.error(what, f"{problem} A server moves it to the quarantine when it starts.")
         return
     record = read_object(folder / RECORD_FILE) or {}
     for name in ("removed.json", "notes.json"):
@@ -126,7 +125,7 @@ def _check_label(case: str, folder: Path, findings: Findings) -> None:
     if record.get("file_sha256") not in (None, digest):
         findings.error(what, "The label is not the file that was stored: its hash differs. Restore it from a backup.")
     if values.min() < 0 or values.max() > 3:
-        findings.error(what, f"The label holds values from {values.min()} to {values.max()}; 0 to 3 are known.")
+        findings.error(what, f"The label has values from {values.min()} to {values.max()}; 0 to 3 are known.")
 
 
 def _check_images(label: LabelVersion, case: Case, findings: Findings) -> None:
@@ -138,7 +137,7 @@ def _check_images(label: LabelVersion, case: Case, findings: Findings) -> None:
         return
     if not same:
         findings.error(
-            f"case {case.id}", f"Its images are not those on which {label.version} was drawn. Look at the label again."
+            f"case {case.id}", f"Its images are not those on which {label.version} was drawn. Check the label."
         )
 
 
@@ -156,11 +155,13 @@ def _check_uploads(workspace: Workspace, findings: Findings) -> None:
 def _check_upload(folder: Path, case: Case | None, findings: Findings) -> None:
     what, record = f"uploads/{folder.name}", read_object(folder / "case.json")
     if record is None or case is None:
-        findings.error(what, "case.json is missing or cannot be read. A server mends it or sets it aside.")
+        findings.error(
+            what, "case.json is missing or cannot be read. A server repairs it or moves it to the quarantine."
+        )
         return
     try:
         if images_digest(case) != record.get("sha256"):
-            findings.error(what, "Its images are not those that were sent: the hash differs.")
+            findings.error(what, "Its images are not those that were uploaded: the hash differs.")
     except InputError as error:
         findings.error(what, f"Its images cannot be read: {error}")
 
@@ -168,7 +169,7 @@ def _check_upload(folder: Path, case: Case | None, findings: Findings) -> None:
 def _check_models(models: ModelStore, findings: Findings) -> None:
     problem = problem_of_promotions(models)
     if problem is not None:
-        findings.error("models/current.json", f"{problem} A server makes it anew from the versions' cards.")
+        findings.error("models/current.json", f"{problem} A server rebuilds it from the versions' cards.")
     promoted = {promotion["version"] for promotion in models.history()} if problem is None else set()
     for version in sorted({*promoted, *models.ids()}):
         findings.checked["model versions"] += 1

@@ -1,8 +1,8 @@
-"""What a server does before it serves: set aside what is damaged, finish what was interrupted, make lists anew.
+"""Recovery when a server starts: damaged files go to the quarantine, interrupted work is finished, lists are rebuilt.
 
-Nothing here deletes what a person gave. Damaged files go to the quarantine, with a line in its report; the number of
-a label that had to go is never given again. What a killed server was still writing was never acknowledged and is
-removed once it is old.
+Nothing here deletes what a person sent. Damaged files are moved to the quarantine, with a line in its report; the
+number of a label that was moved is never used again. What a killed server was still writing was never acknowledged and
+is deleted once it is old.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from training.models.store import ModelStore
 
 logger = logging.getLogger(__name__)
 
-#: The tombstone that keeps the number of a label that had to be set aside.
+#: Marks the number of a label that was moved to the quarantine as used.
 TOMBSTONE = "quarantined.json"
-#: Seconds after which an unfinished file is surely nobody's: another process may write one just now.
+#: Seconds after which an unfinished file is abandoned for certain, and not being written by another process.
 _ABANDONED = 600.0
 
 
 def recover(workspace: Workspace, models: ModelStore) -> int:
-    """Bring a workspace into order.
+    """Recover a workspace.
 
     Args:
-        workspace: Which no other server uses.
+        workspace: Not used by another server.
         models: Its model versions.
 
     Returns:
-        How many things had to be set aside or mended; the quarantine's report and the log tell which.
+        How many things were moved to the quarantine or repaired; its report and the log say which.
     """
     quarantine, labels = Quarantine.of(workspace.root), LabelStore(workspace.labels)
     before = len(quarantine.entries())
@@ -57,35 +57,35 @@ def recover(workspace: Workspace, models: ModelStore) -> int:
     for notes in sorted(workspace.notes.glob("*.json")) if workspace.notes.is_dir() else []:
         steps.append(partial(_recover_notes, notes, quarantine))
     steps.append(lambda: _recover_promotions(models, quarantine))
-    # These two mend themselves when they are read.
+    # These two repair themselves when they are read.
     steps += [Split(workspace.split_file, labels).read, CaseIds(workspace.case_ids, labels).read]
     steps.append(lambda: _remove_unfinished(workspace))
     for step in steps:
         try:
             step()
-        except OSError as error:  # a disk that is full or fails: what can be read must be served all the same
-            logger.error("The workspace could not be brought into order: %s", error)
+        except OSError as error:  # a full or failing disk: what can be read must still be served
+            logger.error("The workspace could not be recovered completely: %s", error)
     return len(quarantine.entries()) - before
 
 
 def problem_of_label(folder: Path) -> str | None:
-    """Say what keeps a version's folder from being a label; ``None`` if nothing does."""
+    """Return why a version's folder is not a valid label; ``None`` if it is."""
     record = read_object(folder / RECORD_FILE)
     if record is None:
         return f"{RECORD_FILE} is missing or cannot be read."
     if not isinstance(record.get("tag"), str) or not record["tag"]:
-        return f"{RECORD_FILE} does not say which tag the label has."
+        return f"{RECORD_FILE} does not contain the label's tag."
     if not (folder / LABEL_FILE).is_file():
         return f"{LABEL_FILE} is missing."
     return None
 
 
 def problem_of_promotions(models: ModelStore) -> str | None:
-    """Say what keeps ``current.json`` from being a list of promotions; ``None`` if nothing does."""
+    """Return why ``current.json`` is not a valid list of promotions; ``None`` if it is."""
     try:
         for promotion in models.history():
             if not isinstance(promotion["version"], str):
-                return "It names a version that is no text."
+                return "It names a version that is not text."
     except (ValueError, KeyError, TypeError) as error:
         return f"It cannot be read: {error}."
     return None
@@ -102,10 +102,10 @@ def _recover_label(folder: Path, quarantine: Quarantine) -> None:
     why = problem_of_label(folder)
     if why is None:
         return
-    done = f"The number {folder.name} stays taken; the other versions count."
-    place = quarantine.set_aside(folder, why, done)
-    if place is not None:
-        write_json(folder / TOMBSTONE, {"time": now(), "why": why, "moved_to": place.parent.name})
+    done = f"The number {folder.name} stays in use; the other versions count."
+    target = quarantine.set_aside(folder, why, done)
+    if target is not None:
+        write_json(folder / TOMBSTONE, {"time": now(), "why": why, "moved_to": target.parent.name})
 
 
 def _recover_upload(folder: Path, quarantine: Quarantine) -> None:
@@ -117,7 +117,7 @@ def _recover_upload(folder: Path, quarantine: Quarantine) -> None:
     except InputError as error:
         quarantine.set_aside(folder, f"{why} {error.message}")
         return
-    done = "It was made anew from the names of the four files."
+    done = "It was rebuilt from the names of the four files."
     if not (folder / "case.json").exists():
         quarantine.report(folder / "case.json", why, done)
     elif quarantine.set_aside(folder / "case.json", why, done) is None:
@@ -126,28 +126,28 @@ def _recover_upload(folder: Path, quarantine: Quarantine) -> None:
 
 
 def _recover_promotions(models: ModelStore, quarantine: Quarantine) -> None:
-    """Make the list of promotions anew if it cannot be read: the cards tell which versions had been promoted."""
+    """Rebuild the list of promotions if it cannot be read: the cards record which versions were promoted."""
     why = problem_of_promotions(models)
     if why is None:
         return
-    place = quarantine.set_aside(models.root / "current.json", why)
-    if place is None:
+    target = quarantine.set_aside(models.root / "current.json", why)
+    if target is None:
         return
-    models.rebuild_history(f"current.json was damaged; it is in {place.parent.name}")
+    models.rebuild_history(f"current.json was damaged; it is in {target.parent.name}")
     served = models.current().id
-    done = f"{served} is served now, the newest that had been promoted by its training. Promote another if need be."
-    quarantine.report(models.root / "current.json", "The list of promotions was made anew.", done)
+    done = f"{served} is served now, the newest one that was promoted by its training. Promote another if necessary."
+    quarantine.report(models.root / "current.json", "The list of promotions was rebuilt.", done)
 
 
 def _remove_unfinished(workspace: Workspace) -> None:
-    """Remove what a killed server was writing; it was never acknowledged."""
+    """Delete what a killed server was writing; it was never acknowledged."""
     folders = [workspace.root, workspace.labels, workspace.uploads, workspace.models, workspace.notes]
     folders += [workspace.training, workspace.cache]
     for parent in (workspace.labels, workspace.answers):
         folders += [folder for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
     for folder in folders:
         for unfinished in folder.glob(".writing-*"):
-            with contextlib.suppress(FileNotFoundError):  # finished just now
+            with contextlib.suppress(FileNotFoundError):  # finished in the meantime
                 if time.time() - unfinished.stat().st_mtime > _ABANDONED:
-                    logger.info("Removing what was never finished: %s", unfinished.name)
+                    logger.info("Deleting an unfinished file: %s", unfinished.name)
                     shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,1 +1,1 @@
-"""Submitted labels and the answers of the model."""
+"""Submitted labels, and the model's answers that they correct."""

@@ -1,6 +1,6 @@
-"""The model's last answer for each case: what a correction is compared with, and how unsure the model was of it.
+"""The model's last answer for each case, to compare a correction with, and its uncertainty.
 
-The answer for a session lies in the session's folder, and goes with it unless the session becomes a case.
+The answer for a session is in the session's folder, and is deleted with it unless the session becomes a case.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from training.hashes import file_sha256
 from training.images.grid import Volume
 from training.images.read import read_labelmap
 
-#: The name under which a session's folder keeps its answer.
+#: The name of the answer in a session's folder.
 SESSION_ANSWER = "answer"
 
 
 class Answers:
-    """Answers below ``root``, one per case; a newer one takes the place of the older.
+    """Answers below ``root``, one per case; a newer one replaces the older.
 
     Args:
         root: One folder per case.
@@ -33,38 +33,38 @@ class Answers:
         self._root = root
 
     def path(self, case: str) -> Path:
-        """Return where the labelmap of a case's answer belongs."""
+        """Return the path of the labelmap of a case's answer."""
         return self._root / case / "answer.nii.gz"
 
     def remember(self, case: str, model_version: str, uncertainty: float | None = None, weights: str = "") -> None:
-        """Note which version gave the answer at :meth:`path`, and the hash by which the note belongs to it.
+        """Record which version gave the answer at :meth:`path`, with the hash of the answer.
 
         Args:
             case: Whose answer it is.
             model_version: Its id.
-            uncertainty: How unsure the model was, 0-1; ``None`` if that is not known.
-            weights: SHA-256 of the version's weights: another release may bring another model by the same id.
+            uncertainty: 0 (certain) to 1; ``None`` if it is not known.
+            weights: SHA-256 of the version's weights: another release may have another model with the same id.
         """
         with REMOVAL_LOCK:
             if not self.path(case).exists():
-                return  # the case was taken away, and its answer with it
+                return  # the case was removed, and its answer with it
             facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
             if uncertainty is not None:
                 facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
             write_json(self._root / case / "answer.json", facts)
 
     def uncertainty(self, case: str, model_version: str, weights: str) -> float | None:
-        """Return how unsure a version was of a case, 0-1; ``None`` if its last answer is not by these weights."""
+        """Return a version's uncertainty of a case, 0-1; ``None`` if its last answer is not by these weights."""
         try:
             facts = self._facts(case)
             if (facts["model_version"], facts["weights_sha256"]) == (model_version, weights):
                 return float(facts["uncertainty"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # no answer, one of an earlier release, or a damaged note: it is asked again
+            pass  # no answer, one of an earlier release, or a damaged record: it will be computed again
         return None
 
     def take_over(self, case: str, other: Answers, name: str) -> None:
-        """Remember for a case what another collection has under ``name``, if it has something."""
+        """Copy another collection's answer under ``name``, if it has one."""
         try:
             facts = other._facts(name)
             write_with(self.path(case), lambda temporary: _copy(other.path(name), temporary))
@@ -74,11 +74,11 @@ class Answers:
         self.remember(case, str(facts["model_version"]), facts.get("uncertainty"), weights)
 
     def compare(self, case: str, label: Volume) -> dict[str, Any]:
-        """Tell how far a label is from the answer.
+        """Compare a label with the answer.
 
         Returns:
             ``model_version`` and ``dice_against_model`` by region; empty if there is no answer on the same grid, or it
-            is not known which version gave it: a server may have died between the answer and the note.
+            is not known which version gave it, as when the server died before recording it.
         """
         try:
             answer = read_labelmap(self.path(case))

@@ -1,10 +1,10 @@
 """Checking a submitted label before it is stored: readable, on the right grid, with known values and names.
 
-How values get their names. A client may send ``label_info``, a list of ``{"name", "idx"}``. The MONAI Label panel
-counts scribble segments in ``idx`` although it does not export them: its file has the values 1, 2, 3 by the
-*position* in the list. Another client may mean ``idx`` as the value. The reading that fits the file is taken; where
-both fit and disagree, which takes gaps in ``idx``, the label is refused: one of them would swap labels unseen. Without
-``label_info`` the values are read as BraTS files are.
+How values get their names: a client may send ``label_info``, a list of ``{"name", "idx"}``. The MONAI Label panel
+counts scribble segments in ``idx`` although it does not export them, so its file has the values 1, 2, 3 by *position*
+in the list. Another client may mean ``idx`` as the value. The interpretation that fits the file is used; if both fit
+and disagree, which takes gaps in ``idx``, the label is refused, since one of them would silently swap labels. Without
+``label_info`` the values are read as in BraTS files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from training.images.read import read_grid, read_labelmap
 from training.labels import LABELS, from_file_values, value_of
 from training.modalities import ROLES, TITLES
 
-#: Names of segments that are no tumor labels; allowed in ``label_info`` if the file does not use them.
+#: Names of segments that are not labels; allowed in ``label_info`` if the file does not use them.
 _NO_LABELS = frozenset({"background", "foreground_scribbles", "background_scribbles"})
 
 
@@ -33,8 +33,8 @@ class CheckedLabel:
 
     Attributes:
         volume: uint8 with TumorLoop's values, on exactly the reference's grid.
-        reference: The role of the volume it lies on.
-        scheme: How its values were read.
+        reference: The role of the volume whose grid it has.
+        scheme: How its values were interpreted.
     """
 
     volume: Volume
@@ -51,8 +51,8 @@ def check_label(
         path: The file.
         case: The case it belongs to.
         label_info: ``[{"name": ..., "idx": ...}]`` or ``None``.
-        reference: The role of the volume it was drawn on; ``None`` takes T1ce, or else the modality it fits.
-        allow_empty: Whether a label without any tumor is meant so.
+        reference: The role of the volume it was drawn on; ``None`` takes T1ce, or else a modality whose grid it has.
+        allow_empty: Whether a label without any tumor is intended.
 
     Raises:
         InputError: With what is wrong, where, and numbers.
@@ -112,7 +112,7 @@ def map_by_name(data: np.ndarray, label_info: Any) -> np.ndarray:
 
 
 def _differ(by_position: Mapping[int, str], by_number: Mapping[int, str], present: Sequence[int]) -> bool:
-    """Whether both readings fit all values and disagree: then one of them would swap labels unseen."""
+    """Return whether both interpretations fit all values and disagree: one of them would silently swap labels."""
     both = all(value in by_position and value in by_number for value in present)
     return both and any(by_position[value] != by_number[value] for value in present)
 
@@ -149,7 +149,7 @@ def _value_of(name: str, value: int) -> int:
 
 
 def _reference(case: Case, grid: Grid, role: str | None) -> tuple[str, Grid]:
-    """Find the volume whose grid the label lies on."""
+    """Return the volume whose grid the label has."""
     if role is not None and role not in ROLES:
         raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {role!r}.", field="reference")
     preferred = role or "t1ce"

@@ -1,10 +1,10 @@
-"""Which patients train and which validate: drawn once per patient, stored, never drawn again.
+"""Which patients train and which validate: assigned once per patient, stored, and never changed.
 
-The draw is a hash of the patient, so it depends on nothing else: not on the number of cases, nor on the order of
-their arrival. The exception is the start: the first three labeled patients of a workspace always train, because a
-loop that puts its first correction aside would not learn from it. Each entry says why it is what it is.
+The assignment is a hash of the patient, so it depends neither on the number of cases nor on the order in which they
+arrive. Only the first three labeled patients of a workspace always train, so that the first corrections are learned
+from. Each entry has the reason for its assignment.
 
-Every final label notes the part its patient is in, so a file that is missing or damaged is made anew from the labels.
+Every final label records its patient's part, so a file that is missing or damaged is rebuilt from the labels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from training.retraining.split import is_validation
 TRAIN = "train"
 VALIDATION = "validation"
 
-#: So many patients train before the hash decides.
+#: Patients that train before the hash decides.
 FIRST_PATIENTS = 3
 
 #: Seconds to wait for another process that assigns patients.
@@ -34,7 +34,7 @@ _LOCK_SECONDS = 30.0
 
 
 def draw(patient: str) -> str:
-    """Return what the hash says of a patient."""
+    """Return the part that the hash assigns to a patient."""
     return VALIDATION if is_validation(patient) else TRAIN
 
 
@@ -45,7 +45,7 @@ class Split:
 
     Args:
         path: The file ``split.json``, directly in the workspace; written when the first patient is assigned.
-        labels: From which it can be made anew.
+        labels: From which it can be rebuilt.
     """
 
     def __init__(self, path: Path, labels: LabelStore) -> None:
@@ -65,7 +65,7 @@ class Split:
             entries = self.read()
             if any(patient not in entries for patient in patients):
                 with FileLock(self._path.with_name(".split.lock"), timeout=_LOCK_SECONDS):
-                    entries = self.read()  # a training's process may have been faster
+                    entries = self.read()  # the process of a training may have been faster
                     for patient in patients:
                         if patient not in entries:
                             entries[patient] = _entry(patient, len(entries))
@@ -73,12 +73,12 @@ class Split:
             return {patient: entry["split"] for patient, entry in entries.items()}
 
     def of(self, patient: str) -> str | None:
-        """Return ``train`` or ``validation``, or ``None`` for a patient without a label so far."""
+        """Return ``train`` or ``validation``; ``None`` for a patient without a label."""
         entry = self.read().get(patient)
         return entry["split"] if entry else None
 
     def read(self) -> dict[str, dict[str, str]]:
-        """Return the entries by patient; made anew from the labels if the file is missing or damaged."""
+        """Return the entries by patient; rebuilt from the labels if the file is missing or damaged."""
         with self._lock:
             try:
                 return dict(self._parsed())
@@ -94,7 +94,7 @@ class Split:
             return entries
 
     def _parsed(self) -> dict[str, dict[str, str]]:
-        """Return the content of the file, which is parsed again only if it is another: lists ask for every case."""
+        """Return the content of the file, which is parsed again only if it changed: a list of cases asks for each."""
         stat = self._path.stat()
         state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if self._seen is None or self._seen[0] != state:
@@ -118,11 +118,11 @@ def parse_split(text: str) -> dict[str, dict[str, str]]:
     """Read the content of ``split.json``.
 
     Raises:
-        ValueError: If it is not what it should be.
+        ValueError: If it is not valid.
     """
     content = json.loads(text)
     if not isinstance(content, dict):
-        raise ValueError("it holds no list of patients")
+        raise ValueError("it does not contain a list of patients")
     for patient, entry in content.items():
         if not isinstance(entry, dict) or entry.get("split") not in (TRAIN, VALIDATION):
             raise ValueError(f"the entry of {patient} says neither {TRAIN} nor {VALIDATION}")

@@ -1,8 +1,8 @@
-"""Submitted labels: versions that are never overwritten, each with where it came from.
+"""Submitted labels: versions that are never overwritten, each with its provenance.
 
-``labels/<case>/v0001/{label.nii.gz, label.json}``; a version appears complete, in one rename. The stored labelmap
-has TumorLoop's values, whatever the submitted file had. A removed version keeps its files and gets a
-``removed.json``; what a client says later of a version goes into ``notes.json``.
+``labels/<case>/v0001/{label.nii.gz, label.json}``; a version appears complete, by one rename. The stored labelmap has
+TumorLoop's values, whatever the submitted file had. A removed version keeps its files and gets a ``removed.json``;
+clients' later notes on a version are in ``notes.json``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from training.images.write import write_labelmap
 
 LABEL_FILE, RECORD_FILE = "label.nii.gz", "label.json"
 _VERSION = re.compile(r"v\d{4,}")
-#: Nanoseconds after a change in which another one may leave a folder's time as it is.
+#: Nanoseconds after a change within which another one may leave a folder's time unchanged.
 _SETTLED = 2_000_000_000
 
 
@@ -40,7 +40,7 @@ class LabelVersion:
     Attributes:
         case: The case's id.
         version: ``v0001`` and so on.
-        folder: Where it lies.
+        folder: Of its files.
         record: Provenance: ``tag``, ``user``, ``time``, ``sha256``, ``reference`` and more.
     """
 
@@ -56,34 +56,34 @@ class LabelVersion:
 
     @property
     def tag(self) -> str:
-        """``final``, ``original`` or what the client chose."""
+        """``final``, ``original`` or a client's own."""
         return str(self.record["tag"])
 
     @property
     def removed(self) -> bool:
-        """Whether somebody removed it."""
+        """Whether it was removed."""
         return (self.folder / "removed.json").exists()
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The record without where the case's files lie: what clients are told."""
+        """The record for clients: without the location of the case's files."""
         return {name: value for name, value in self.record.items() if name != "place"}
 
     def notes(self) -> dict[str, Any]:
-        """Return what was said of it later."""
+        """Return clients' later notes."""
         return read_object(self.folder / "notes.json") or {}
 
 
-#: Versions, oldest first, by name and number of the folder's inode: one that was set aside may have a successor of the
-#: same name.
+#: Versions, oldest first, by name and inode of the folder: one that was moved to the quarantine may have a successor of
+#: the same name.
 _ByInode = dict[tuple[str, int], LabelVersion]
 
 
 class LabelStore:
     """The labels below ``root``.
 
-    Safe for threads of one process. Another process may add versions; they are seen, because a case's folder is
-    looked at anew whenever it changed.
+    Safe for threads of one process. Versions that another process adds are noticed, because a case's folder is read
+    again whenever it changed.
 
     Args:
         root: One folder per case.
@@ -91,9 +91,9 @@ class LabelStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        # Who reads never waits for who writes: packing a label takes as long as thousands of looks.
+        # Readers never wait for writers: compressing a label takes as long as thousands of reads.
         self._writing = threading.RLock()
-        #: By case: its folder's time (ns) at the last look, 0 if that cannot be relied on, and what was found.
+        #: By case: its folder's time (ns) when it was last read, 0 if that is not reliable, and what was found.
         self._seen: dict[str, tuple[int, _ByInode]] = {}
 
     def cases(self) -> list[str]:
@@ -108,17 +108,17 @@ class LabelStore:
             tag: Only those with this tag.
 
         Raises:
-            OSError: If one of them cannot be read just now; nothing is remembered then.
+            OSError: If one of them cannot be read at the moment; nothing is cached then.
         """
         return [label for label in self._all(case) if (tag is None or label.tag == tag) and not label.removed]
 
     def newest(self, case: str, tag: str) -> LabelVersion | None:
-        """Return the newest label of a tag that is not removed."""
+        """Return the newest label with a tag that is not removed."""
         own = (label for label in reversed(self._all(case)) if label.tag == tag)
         return next((label for label in own if not label.removed), None)
 
     def tags(self, case: str) -> set[str]:
-        """Return the tags a case has labels of."""
+        """Return the tags of a case's labels."""
         found: set[str] = set()
         for label in reversed(self._all(case)):
             if label.tag not in found and not label.removed:
@@ -126,13 +126,13 @@ class LabelStore:
         return found
 
     def add(self, case: str, label: Volume, record: dict[str, Any]) -> tuple[LabelVersion, bool]:
-        """Store a label as the next version, unless it is the same as the newest of its tag.
+        """Store a label as the next version, unless it is the same as the newest with its tag.
 
         Args:
             case: The case's id.
             label: uint8 with TumorLoop's values.
-            record: Provenance; ``tag`` must be in it. ``sha256`` (of the voxels), ``file_sha256`` and ``time`` are
-                added here.
+            record: Provenance, including ``tag``. ``sha256`` (of the voxels), ``file_sha256`` and ``time`` are added
+                here.
 
         Returns:
             The stored version, and whether it is new.
@@ -146,7 +146,7 @@ class LabelStore:
             return self._write(case, label, record), True
 
     def remove(self, case: str, tag: str, user: str) -> bool:
-        """Mark the newest label of a tag as removed; return whether there was one."""
+        """Mark the newest label with a tag as removed; return whether there was one."""
         with self._writing:
             label = self.newest(case, tag)
             if label is None:
@@ -155,14 +155,14 @@ class LabelStore:
             return True
 
     def note(self, label: LabelVersion, info: dict[str, Any]) -> None:
-        """Remember what a client says of a label; earlier statements with other names stay."""
+        """Store a client's notes on a label; earlier notes with other names stay."""
         with self._writing:
             write_json(label.folder / "notes.json", {**label.notes(), **info})
 
     def _all(self, case: str) -> list[LabelVersion]:
-        """Return a case's labels, oldest first, the removed ones among them.
+        """Return a case's labels, oldest first, including removed ones.
 
-        A version never changes, so only those are read that were not there at the last look.
+        A version never changes, so only new ones are read.
         """
         folder = self._root / case
         seen, labels = self._seen.get(case, (0, {}))
@@ -170,7 +170,7 @@ class LabelStore:
             changed = folder.stat().st_mtime_ns
             if changed != seen:
                 labels = _read_versions(case, folder, labels)
-                # the clock of the disk may be too coarse for the next change
+                # the resolution of the folder's time may be too low for the next change
                 settled = abs(time.time_ns() - changed) >= _SETTLED
                 self._seen[case] = (changed if settled else 0, labels)
         except FileNotFoundError:
@@ -200,7 +200,7 @@ class LabelStore:
 
 
 def content_digest(label: Volume) -> str:
-    """Return the SHA-256 of a labelmap's voxels and of where they lie."""
+    """Return the SHA-256 of a labelmap's voxels and grid."""
     digest = hashlib.sha256()
     digest.update(repr(tuple(label.grid.shape)).encode())
     digest.update(np.round(label.grid.affine, 5).astype("<f8").tobytes())
@@ -209,19 +209,19 @@ def content_digest(label: Volume) -> str:
 
 
 def version_folders(folder: Path) -> list[Path]:
-    """Return the folders of a case's versions, whatever is in them."""
+    """Return the folders of a case's versions, complete or not."""
     return [folder / entry.name for entry in _version_entries(folder)]
 
 
 def _version_entries(folder: Path) -> list[os.DirEntry[str]]:
-    """List a case's versions by number; their inodes come with the list, without a look at each."""
+    """List a case's versions by number; their inodes are part of the listing."""
     with os.scandir(folder) as entries:
         found = [entry for entry in entries if _VERSION.fullmatch(entry.name)]
     return sorted(found, key=lambda entry: int(entry.name[1:]))
 
 
 def _read_versions(case: str, folder: Path, known: _ByInode) -> _ByInode:
-    """Return a case's labels; those that are known are not read again."""
+    """Return a case's labels; known ones are not read again."""
     labels = {}
     for entry in _version_entries(folder):
         key = entry.name, entry.inode()
@@ -238,11 +238,11 @@ def _read_version(case: str, folder: Path) -> LabelVersion | None:
 
 
 def read_object(path: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object, ``None`` if it holds none or is not there.
+    """Return a file's JSON object, ``None`` if it contains none or does not exist.
 
     Raises:
-        OSError: If the disk does not give it: that says nothing about the file. It must not be set aside for it,
-            and a label must not seem gone.
+        OSError: If it cannot be read from the disk, which says nothing about its content: it must not be moved to the
+            quarantine for that, and a label must not seem to be gone.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""Running the server: what it tells those who look after it, and how it ends."""
+"""Operating the server: logs, metrics, health, and how its runs end."""

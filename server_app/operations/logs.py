@@ -1,6 +1,6 @@
-"""Where log lines go and what they look like: for people, or one JSON object per line for machines.
+"""The configuration of logging: plain text, or one JSON object per line.
 
-MONAI Label's arrangement of loggers stays, and so do the files its ``/logs`` shows; only the form of the lines and the
+MONAI Label's loggers and the files that its ``/logs`` shows stay as they are; only the format of the lines and the
 request's id in them are ours.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class LogFormat(str, Enum):
-    """The forms of a log line: for people, or a JSON object."""
+    """The format of a log line: plain text, or a JSON object."""
 
     text = "text"
     json = "json"
@@ -25,19 +25,19 @@ _JSON = "%(levelname)s %(name)s %(message)s %(process)d %(request_id)s"
 
 
 def log_config(folder: Path, level: str, form: LogFormat = LogFormat.text) -> dict[str, Any]:
-    """Return the arrangement for :func:`logging.config.dictConfig`.
+    """Return the configuration for :func:`logging.config.dictConfig`.
 
     Args:
-        folder: The app's folder; ``logs/app.log`` below it is written, and set aside when it is large.
-        level: Of the lines that are kept.
+        folder: The app's folder; ``logs/app.log`` below it is written, and rotated when it is large.
+        level: Of the lines that are logged.
         form: Of the lines.
     """
     spec = find_spec("monailabel")
     assert spec is not None
     assert spec.origin is not None
-    arrangement = (Path(spec.origin).parent / "logging.json").read_text(encoding="utf-8")
+    config_text = (Path(spec.origin).parent / "logging.json").read_text(encoding="utf-8")
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    config: dict[str, Any] = json.loads(arrangement)
+    config: dict[str, Any] = json.loads(config_text)
     config["root"]["level"] = level
     for handler in config["handlers"].values():
         if "filename" in handler:
@@ -58,15 +58,15 @@ def _formatter(name: str, form: LogFormat) -> dict[str, Any]:
             "rename_fields": {"levelname": "level", "name": "logger"},
             "timestamp": "time",
         }
-    # What a training's process writes has a form of its own already.
+    # The lines of a training's process are formatted already.
     return {"format": "%(message)s" if name == "single" else _TEXT}
 
 
 class RequestIdFilter:
-    """Adds the id of the request that is being answered to each log line."""
+    """Adds the id of the current request to each log line."""
 
     def filter(self, record: Any) -> bool:
-        """Set ``request_id``; lets every line through."""
+        """Set ``request_id``; every line is logged."""
         from server_app.common.request_id import current
 
         record.request_id = current() or "-"

@@ -1,6 +1,6 @@
-"""``python -m server_app.operations.probe URL`` asks a server on this machine how it is: a container's health check.
+"""``python -m server_app.operations.probe URL``: a container's health check of a server on this machine.
 
-Exits with 0 if it is well and with 1 if it is not, or does not answer.
+Exits with 0 if it is healthy and with 1 if it is not, or does not answer.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-#: Only this machine is asked, so its certificate, which is for another name, need not be checked.
+#: Only this machine is probed, so the certificate, which is for another name, need not be checked.
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def probe(url: str, timeout: float = 4.0) -> str:
-    """Return what is wrong with a server; empty if it is well."""
+    """Return what is wrong with a server; empty if it is healthy."""
     address = urlsplit(url)
     if address.scheme not in ("http", "https") or address.hostname not in _LOOPBACK:
         return "Only a server on this machine can be probed."

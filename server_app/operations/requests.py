@@ -1,7 +1,7 @@
-"""The layer that counts, times and logs requests.
+"""The middleware that counts, times and logs requests.
 
-A log line names the route, not the address: an address may hold the name of a case, or what else somebody typed into
-it. So no line can give away a token or a patient.
+A log line has the route's template, not the address, which may contain the name of a case or anything a user typed. So
+no line can reveal a token or a patient.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tumorloop.requests")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
-#: Asked for every few seconds by machines; told in the metrics, and in the log at the level DEBUG only.
-_CHATTER = frozenset({"/healthz", "/metrics"})
-#: The status a log line has when the client was gone before the answer began.
+#: Polled every few seconds; logged only at level DEBUG.
+_POLLED = frozenset({"/healthz", "/metrics"})
+#: The logged status if the client disconnected before the response began.
 _GONE = 499
 
 
 class RequestLog:
-    """Counts, times and logs what passes through it.
+    """Counts, times and logs requests.
 
     Args:
-        app: The next layer.
+        app: The next app.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request on and write down how it was answered."""
+        """Pass a request on and log how it was answered."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -55,7 +55,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, note)
         except Exception:
-            status = 500  # the server's own error handler answers above us
+            status = 500  # the server's error handler outside of this one answers
             raise
         finally:
             UNDER_WAY.dec()
@@ -63,7 +63,7 @@ class RequestLog:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
-    """Return the route that answered a request, with its parameters' names; ``none`` if there was none."""
+    """Return the template of the route that answered a request; ``none`` if there was none."""
     path = getattr(scope.get("route"), "path", None)
     return str(path) if path else "none"
 
@@ -81,5 +81,5 @@ def _write(scope: Scope, status: int, seconds: float, sent: int) -> None:
         "client": (scope.get("client") or ("",))[0],
         "user": scope["state"].get("user"),
     }
-    level = logging.DEBUG if route in _CHATTER else logging.ERROR if status >= 500 else logging.INFO
+    level = logging.DEBUG if route in _POLLED else logging.ERROR if status >= 500 else logging.INFO
     logger.log(level, "%s %s %d in %.1f ms", method, route, status, seconds * 1000, extra=facts)

@@ -1,8 +1,8 @@
-"""How the server's last run ended, and that there is only one at a time on a workspace.
+"""How the server's last run ended, and that only one server uses a workspace.
 
-``running.json`` in the workspace is written when the server begins to serve and again when it ends in order. So a run
-that was killed, or whose machine lost power, is recognized by the next one. ``running.lock`` beside it is locked as
-long as the web process lives.
+``running.json`` in the workspace is written when the server starts and again when it shuts down properly. So the next
+run recognizes that this one was killed, or that the machine lost power. ``running.lock`` beside it is locked as long as
+the web process runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RunRecord:
         self._path = path
         self._lock = path.with_suffix(".lock")
         self._own: dict[str, Any] = {}
-        #: One sentence about the last run if it did not end in order, else ``None``.
+        #: One sentence about the last run if it was not shut down properly, else ``None``.
         self.accident: str | None = None
 
     @property
@@ -41,39 +41,39 @@ class RunRecord:
         return self._own.get("started")
 
     def check(self) -> None:
-        """Make sure that no other server uses the workspace, and keep it for this process until that ends.
+        """Check that no other server uses the workspace, and lock it for this process until it ends.
 
-        Only the web process may call this: those it starts would be refused.
+        Only the web process may call this: its subprocesses would be refused.
 
         Raises:
             InputError: If another server uses it.
         """
         if not workspace_lock.take(self._lock):
             raise _used_by(workspace_lock.holder(self._lock))
-        # Where there are no locks, this is all there is.
+        # The only check where the file system has no locks.
         earlier = self._read()
         if earlier.get("pid") != os.getpid() and not earlier.get("ended") and is_alive(earlier):
             raise _used_by(str(earlier["pid"]))
 
     def begin(self) -> None:
-        """Write down that the server runs.
+        """Record that the server is running.
 
         Raises:
-            InputError: If another one does, on the same workspace.
+            InputError: If another one uses the same workspace.
         """
         self.check()
         earlier = self._read()
         if earlier and not earlier.get("ended"):
             self.accident = (
-                f"The server that was started at {earlier.get('started')} was not shut down in order: it was killed, "
-                "or the machine went down. What it had acknowledged is stored."
+                f"The server that was started at {earlier.get('started')} was not shut down properly: it was "
+                "killed, or the machine went down. Everything that it acknowledged is stored."
             )
         process = psutil.Process()
         self._own = {"pid": process.pid, "process_started": process.create_time(), "started": now(), "ended": None}
         write_json(self._path, self._own)
 
     def end(self) -> None:
-        """Write down that the server ends in order."""
+        """Record that the server shuts down properly."""
         if self._own:
             write_json(self._path, {**self._own, "ended": now()})
 

@@ -1,7 +1,7 @@
-"""That one server at a time uses a workspace: a lock that the system takes back when the process is gone.
+"""The lock by which only one server uses a workspace; the system releases it when the process is gone.
 
-A process id alone does not do: two servers that start at the same moment would both find nobody. The lock belongs to
-the process, not to those it starts, so it is free at once after ``kill -9``, whatever outlives the server.
+A process id alone is not enough: two servers that start at the same moment would both find none. The lock belongs to
+the process, not to its subprocesses, so it is released at once after ``kill -9``, whatever outlives the server.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: the run record alone tells of another server
+except ImportError:  # Windows: only the run record shows another server
     fcntl = None  # type: ignore[assignment]
 
 _GUARD = threading.Lock()
-#: The open files this process has locked. They stay open until it ends: closing one would give its lock away.
+#: The files that this process has locked. They stay open until it ends: closing one would release its lock.
 _HELD: dict[Path, int] = {}
 
 
 def take(path: Path) -> bool:
-    """Lock a file until this process ends; it may be asked for again.
+    """Lock a file until this process ends; may be called again.
 
     Args:
-        path: Of the file; made if it is not there, and never removed. Its folder must exist.
+        path: Of the file; made if it does not exist, and never removed. Its folder must exist.
 
     Returns:
-        Whether no other process has it. Also ``True`` where the file system knows no locks.
+        Whether no other process has the lock. Also ``True`` where the file system has no locks.
     """
     if fcntl is None:
         return True
@@ -46,14 +46,14 @@ def take(path: Path) -> bool:
             os.close(descriptor)
             return True
         _HELD[path] = descriptor
-        with contextlib.suppress(OSError):  # a full disk; who has the lock is only told
+        with contextlib.suppress(OSError):  # a full disk; the id is only informative
             os.ftruncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
     return True
 
 
 def holder(path: Path) -> str:
-    """Return the id of the process that has the lock, as it wrote it down; ``unknown`` if it could not."""
+    """Return the id of the process that has the lock; ``unknown`` if it could not write it."""
     try:
         return path.read_text(encoding="ascii").strip() or "unknown"
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a training would start from, learn, and take: told before somebody starts one."""
+"""What a training would start from and learn from, and how long it would take."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ def plan_of(models: ModelStore, corrections: Sequence[Correction], config: Retra
     Args:
         models: The versions.
         corrections: The final labels.
-        config: The settings a training has unless told otherwise.
+        config: The default settings of a training.
 
     Returns:
-        ``parent``: the version it starts from; ``new``: labels that neither that version nor its ancestors have seen,
-        ``cases``: whose they are; ``total``: all final labels; ``max_epochs``; ``expected_seconds`` for so many
-        epochs, and ``seconds_per_epoch``, as the last training on this server took them; ``None`` if there was none.
+        ``parent``: the version it starts from; ``new``: number of labels that neither that version nor its ancestors
+        have seen, and ``cases``, their cases; ``total``: number of final labels; ``max_epochs``; ``expected_seconds``
+        for that many epochs and ``seconds_per_epoch``, from the last training on this server; ``None`` if there was
+        none.
 
     Raises:
         InputError: If there is no model to start from.
     """
     parent = models.current()
-    seen = {(case.case, case.label_sha256) for version in _line(models, parent) for case in version.card.data}
+    seen = {(case.case, case.label_sha256) for version in _lineage(models, parent) for case in version.card.data}
     new = [label.case.id for label in corrections if (label.case.id, label.digest()) not in seen]
     fixed, each = _times(models)
     return {
@@ -42,8 +43,8 @@ def plan_of(models: ModelStore, corrections: Sequence[Correction], config: Retra
     }
 
 
-def _line(models: ModelStore, version: ModelVersion) -> list[ModelVersion]:
-    """Return a version and its ancestors, as far back as they can be read."""
+def _lineage(models: ModelStore, version: ModelVersion) -> list[ModelVersion]:
+    """Return a version and its ancestors, as far as they can be read."""
     line: list[ModelVersion] = []
     while version.id not in {earlier.id for earlier in line}:
         line.append(version)
@@ -57,7 +58,7 @@ def _line(models: ModelStore, version: ModelVersion) -> list[ModelVersion]:
 
 
 def _times(models: ModelStore) -> tuple[float, float | None]:
-    """Return the seconds of the newest training here beside its epochs, and of each epoch; ``None`` if none tells."""
+    """Return the seconds of the last training outside its epochs, and per epoch; ``None`` if they are not known."""
     for version in reversed(models.versions()):
         history = version.card.training.get("history")
         if version.card.parent is None or not isinstance(history, list) or not history:
@@ -71,7 +72,7 @@ def _times(models: ModelStore) -> tuple[float, float | None]:
 
 
 def _seconds(history: list[dict[str, Any]]) -> float:
-    """Return how long the epochs took; the clock begins anew where a training that was cut off went on."""
+    """Return how long the epochs took; the clock restarts where an interrupted training continued."""
     total = before = 0.0
     for record in history:
         now = float(record["seconds"])

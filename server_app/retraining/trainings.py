@@ -39,7 +39,7 @@ class Trainings:
         self._submitting = threading.Lock()
 
     def install(self) -> None:
-        """Begin to serve: take MONAI Label's trainings over."""
+        """Take MONAI Label's trainings over; in the web process only."""
         self._queue.install()
 
     def trainer(self, name: str) -> Retraining:
@@ -54,13 +54,12 @@ class Trainings:
         return task
 
     def start(self, name: str, params: dict[str, Any], *, enqueue: bool) -> dict[str, Any]:
-        """Check a training and hand it to MONAI Label's subprocess.
+        """Check a training and pass it to MONAI Label's subprocess.
 
         Args:
             name: Of the trainer.
-            params: Settings; ``resume`` goes on with the training that was cut off, with the settings and labels it
-                was begun with.
-            enqueue: Wait for a training that runs, instead of being refused.
+            params: Settings; ``resume`` continues the interrupted training with its own settings and labels.
+            enqueue: Whether to wait for a running training instead of being refused.
 
         Returns:
             MONAI Label's task.
@@ -76,31 +75,31 @@ class Trainings:
                 params = {key: value for key, value in params.items() if key != "resume"}
                 config = _resumed(trainer, params) if resume else trainer.check(params, self._labels)
             if not enqueue and trainer.busy():
-                raise refusal(429, "model", "A training is running already. Wait for it, or stop it.")
+                raise refusal(429, "model", "A training is already running. Wait for it, or stop it.")
             if len(self._queue.waiting()) >= MAX_WAITING:
-                raise refusal(429, "model", f"{MAX_WAITING} trainings wait already. Withdraw one of them first.")
+                raise refusal(429, "model", f"{MAX_WAITING} trainings are already waiting. Withdraw one of them first.")
             request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
             request["user"] = user_of(params)
             if resume:
                 request["resume"] = True
-            task, _ = AsyncTask.run("train", request=request, enqueue=True)  # its own check knows running ones only
-            trainer.track(task)  # the very object: MONAI Label keeps its status up to date
+            task, _ = AsyncTask.run("train", request=request, enqueue=True)  # its own check ignores waiting ones
+            trainer.track(task)  # the same object, whose status MONAI Label updates
         return dict(task)
 
     def resume_all(self) -> None:
-        """Go on with a training that was cut off when the server ended."""
+        """Continue a training that was interrupted by the end of the server."""
         for name, trainer in self.trainers.items():
             training = trainer.unfinished()
             if training is None or training.stopped:
                 continue
             try:
                 self.start(name, {"resume": True}, enqueue=True)
-                logger.info("The training that was cut off goes on.")
+                logger.info("The interrupted training continues.")
             except HTTPException as error:
-                logger.warning("The training that was cut off cannot go on: %s", error.detail)
+                logger.warning("The interrupted training cannot continue: %s", error.detail)
 
     def queue(self, name: str) -> dict[str, Any]:
-        """Return the training that runs (or ``None``) and those that wait, the next one first.
+        """Return the running training (or ``None``) and those that wait, the next one first.
 
         Raises:
             HTTPException: 404 for an unknown trainer.
@@ -113,21 +112,21 @@ class Trainings:
         }
 
     def withdraw(self, name: str, task_id: str) -> dict[str, Any]:
-        """Take a training that waits out of the queue.
+        """Remove a waiting training from the queue.
 
         Raises:
-            HTTPException: 404 for an unknown trainer or training, 409 if it runs already.
+            HTTPException: 404 for an unknown trainer or training, 409 if it is running already.
         """
         self.trainer(name)
         task = self._queue.withdraw(task_id)
         if task is not None:
             return _shown(task)
         if self._queue.find(task_id) is not None:
-            raise refusal(409, "task", "This training runs already. Stop it instead.")
+            raise refusal(409, "task", "This training is already running. Stop it instead.")
         raise unknown("task", f"There is no training {task_id[:64]!r} in the queue.")
 
     def stop(self) -> dict[str, Any] | None:
-        """Stop the training that runs, or withdraw the next one if none runs yet; return its task."""
+        """Stop the running training, or withdraw the next one if none is running; return its task."""
         stopped = stop_task("train")
         if stopped is not None:
             self.trainer(stopped["request"]["model"]).mark_stopped()
@@ -137,30 +136,29 @@ class Trainings:
         return stopped
 
     def close(self) -> None:
-        """Withdraw what waits and stop what runs; it can go on later."""
+        """Withdraw waiting trainings and stop the running one, which can be continued later."""
         self._queue.close()
         stop_task("train")
 
 
 def stop_task(method: str) -> dict[str, Any] | None:
-    """Stop the MONAI Label task that runs; return it, ``None`` if none runs.
+    """Stop MONAI Label's running task; return it, ``None`` if none is running.
 
     Args:
         method: ``"train"`` or ``"batch_infer"``.
     """
-    for _ in range(3):  # a process of it that ends by itself just now is an error for MONAI Label
+    for _ in range(3):  # MONAI Label fails if one of its processes ends at the same time
         with contextlib.suppress(psutil.NoSuchProcess):
             return AsyncTask.stop(method)
     return None
 
 
 def _resumed(trainer: Retraining, params: dict[str, Any]) -> RetrainConfig:
-    """Return the settings of the training that is to go on."""
+    """Return the settings of the training that is to continue."""
     others = sorted(set(params) & set(RetrainConfig.model_fields))
     if others:
         raise InputError(
-            f"A training goes on with the settings it was begun with. Leave out {', '.join(others)}, or start a new "
-            "one without resume.",
+            f"A training continues with its own settings. Leave out {', '.join(others)}, or do not resume.",
             field=others[0],
         )
     training = trainer.training_to_resume()

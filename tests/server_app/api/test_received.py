@@ -62,7 +62,7 @@ def test_a_file_of_too_many_voxels_is_refused_by_its_header(tmp_path: Path, monk
     (tmp_path / "incoming").mkdir()
     monkeypatch.setattr(Limits, "of_server", lambda: Limits(max_voxels=23_999))
     found = refused(lambda: names_of(tmp_path / "incoming", upload("t1.nii.gz", path.read_bytes())))
-    assert found["message"] == "t1.nii.gz holds 24,000 voxels; the most is 23,999."
+    assert found["message"] == "t1.nii.gz has 24,000 voxels; the maximum is 23,999."
     monkeypatch.setattr(Limits, "of_server", lambda: Limits(max_voxels=24_000))
     assert names_of(tmp_path / "incoming", upload("t1.nii.gz", path.read_bytes())) == ["t1.nii.gz"]
 

@@ -50,7 +50,7 @@ def test_only_the_holder_releases_a_case_unless_it_is_forced(claims: Claims) -> 
     with pytest.raises(HTTPException) as caught:
         claims.release("c1", "dr-b")
     assert caught.value.status_code == 409
-    assert "dr-a works on case c1 until 2027-01-15 08:30 UTC" in str(caught.value.detail)
+    assert "dr-a has claimed case c1 until 2027-01-15 08:30 UTC" in str(caught.value.detail)
     ended = claims.release("c1", "dr-b", force=True)
     assert ended is not None
     assert ended.user == "dr-a"
@@ -120,7 +120,7 @@ def test_annotators_who_claim_their_next_case_get_different_ones(server: Server,
 
 def test_a_claim_is_refused_to_others_renewed_and_released(server: Server, case: str) -> None:
     assert claim(server, case, "dr-a").status_code == 200
-    assert f"dr-a works on case {case} until" in refused(claim(server, case, "dr-c"), 409)["message"]
+    assert f"dr-a has claimed case {case} until" in refused(claim(server, case, "dr-c"), 409)["message"]
     assert claim(server, case, "dr-a", minutes=5).status_code == 200
     assert release(server, case, "dr-c").status_code == 409
     assert release(server, case, "dr-a").json()["released"]["user"] == "dr-a"

@@ -53,7 +53,7 @@ def test_a_run_that_was_killed_is_reported_by_the_next(path: Path) -> None:
     found.begin()
     assert found.accident is not None
     assert "2026-01-01" in found.accident
-    assert "not shut down in order" in found.accident
+    assert "not shut down properly" in found.accident
 
 
 def test_a_damaged_record_keeps_no_server_from_starting(path: Path) -> None:

@@ -116,7 +116,7 @@ def test_after_a_kill_of_the_server_the_next_one_reports_it_and_the_training_goe
     eventually(lambda: is_gone(process))
     settings = {"resume_trainings": "true", "stall_seconds": "600", **SMALL}
     with serving(folder / "studies", folder / "workspace", tiny_model, **settings) as again:
-        assert "not shut down in order" in again.get("/info/")["server"]["accident"]
+        assert "not shut down properly" in again.get("/info/")["server"]["accident"]
         eventually(lambda: again.stats()["epoch"] > before, seconds=300)
         assert again.stats()["history"][0]["epoch"] == 1
         assert any("interrupted" in note for note in again.stats()["notes"])
