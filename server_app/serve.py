@@ -61,7 +61,7 @@ def serve(
         settings = _settings(conf or [])
         if source_labels:
             settings["source_labels"] = "true"
-        folders = Workspace.for_studies(studies, workspace or _path(settings.get("workspace"))).make()
+        folders = Workspace.for_studies(studies, workspace or settings.get("workspace")).make()
         settings["workspace"] = str(folders.root)
         required = require_token or ServerSettings.from_conf(settings).require_token
         users = Users(folders.users_file)
@@ -138,10 +138,6 @@ def _settings(pairs: list[str]) -> dict[str, str]:
             raise InputError(f"--conf takes name=value, not {pair!r}.", field="conf")
         settings[name.strip()] = value.strip()
     return settings
-
-
-def _path(value: str | None) -> Path | None:
-    return Path(value) if value else None
 
 
 def _free_port(host: str) -> int:

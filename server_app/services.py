@@ -126,20 +126,12 @@ class Services:
             closing.callback(self.trainings.close)
 
     def require_model(self, name: object) -> None:
-        """Check the name of the model in a request.
-
-        Raises:
-            HTTPException: 404 if it is another one.
-        """
+        """Check the name of the model in a request; 404 if it is another one."""
         if name != MODEL:
             raise unknown("model", f"There is no model {str(name)[:80]!r}. Known: {MODEL}.")
 
     def sessions(self) -> CheckedSessions:
-        """Return the sessions.
-
-        Raises:
-            HTTPException: 406 if the server keeps none.
-        """
+        """Return the sessions; 406 if the server keeps none."""
         if self.stored_sessions is None:
             raise refusal(406, "session", "This server keeps no sessions.")
         return self.stored_sessions

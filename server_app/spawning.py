@@ -72,13 +72,7 @@ def is_alive(record: Mapping[str, Any]) -> bool:
 def end_with_parent() -> None:
     """End this process, and so its own children, when the process that started it is gone."""
     parent = psutil.Process().parent()
-
-    def follow() -> None:
-        if parent is not None:
-            parent.wait()
-        os._exit(1)
-
-    threading.Thread(target=follow, name="follow-parent", daemon=True).start()
+    _exit_after(lambda: parent and parent.wait())
 
 
 def init_child(niceness: int = 0, oom_score: int = 0) -> None:
@@ -94,11 +88,13 @@ def init_child(niceness: int = 0, oom_score: int = 0) -> None:
     if hasattr(os, "nice"):
         os.nice(niceness)
     parent = multiprocessing.parent_process()
-    if parent is None:
-        return
+    if parent is not None:
+        _exit_after(lambda: wait([parent.sentinel]))
 
+
+def _exit_after(wait_for_parent: Callable[[], object]) -> None:
     def follow() -> None:
-        wait([parent.sentinel])
+        wait_for_parent()
         os._exit(1)
 
     threading.Thread(target=follow, name="follow-parent", daemon=True).start()

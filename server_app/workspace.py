@@ -71,7 +71,7 @@ class Workspace:
     unfinished_file = _Below("training", "job.json")
 
     @classmethod
-    def for_studies(cls, studies: Path, root: Path | None = None) -> Workspace:
+    def for_studies(cls, studies: Path, root: Path | str | None = None) -> Workspace:
         """Return the workspace that belongs to a studies folder.
 
         Args:

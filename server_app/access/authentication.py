@@ -64,11 +64,7 @@ class Authenticator:
         return found
 
     def requires_token(self, scope: Mapping[str, Any]) -> bool:
-        """Return whether a request needs a token.
-
-        Raises:
-            HTTPException: 503 if the file of users cannot be read.
-        """
+        """Return whether a request needs a token; 503 if the file of users cannot be read."""
         always = self.required or self.oidc is not None
         return always or not is_local_request(scope, self.origins) or self._ever_had_users()
 

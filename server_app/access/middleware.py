@@ -7,6 +7,7 @@ route's own checks. It has threads of its own: a cancellation must not wait in t
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -123,45 +124,35 @@ class AccessMiddleware:
         await run_sync(write, entry, limiter=self._threads)
 
 
+@dataclass
 class _Outcome:
-    """Logs how a request ended, before its response begins.
+    """Logs how a request ended, with its entry and the notes of the code behind it, before its response begins."""
 
-    Args:
-        middleware: Has the log.
-        route: Of the request.
-        entry: Its entry in the log.
-        notes: What the code behind it notes.
-        send: Where the response goes.
-    """
-
-    def __init__(
-        self, middleware: AccessMiddleware, route: Route, entry: dict[str, Any], notes: dict[str, Any], send: Send
-    ) -> None:
-        self._middleware = middleware
-        self._trace = route.trace
-        self._entry = entry
-        self._notes = notes
-        self._send = send
-        self._written = False
+    middleware: AccessMiddleware
+    route: Route
+    entry: dict[str, Any]
+    notes: dict[str, Any]
+    next_send: Send
+    written: bool = False
 
     async def send(self, message: Message) -> None:
         """Pass on a part of the response."""
         if message["type"] == "http.response.start":
             await self._write(message["status"])
-        await self._send(message)
+        await self.next_send(message)
 
     async def finish(self) -> None:
         """Log a change that got no response, for example because the client disconnected while sending its files."""
-        if self._trace is Trace.CHANGE and not self._written:
+        if self.route.trace is Trace.CHANGE and not self.written:
             await self._write(None)
 
     async def _write(self, status: int | None) -> None:
-        self._written = True
-        stored = self._trace is Trace.CHANGE or "label_version" in self._notes
-        if stored or self._trace is Trace.READ or status in (401, 403):
+        self.written = True
+        stored = self.route.trace is Trace.CHANGE or "label_version" in self.notes
+        if stored or self.route.trace is Trace.READ or status in (401, 403):
             event = "refused" if status in (401, 403) else "end"
-            entry = {**self._entry, "event": event, "status": status, **_facts(self._notes)}
-            await self._middleware.end(entry, durable=stored)
+            entry = {**self.entry, "event": event, "status": status, **_facts(self.notes)}
+            await self.middleware.end(entry, durable=stored)
 
 
 def _facts(notes: dict[str, Any]) -> dict[str, Any]:

@@ -79,11 +79,7 @@ class Users:
         self._seen: tuple[tuple[int, int, int] | None, list[User]] = (None, [])
 
     def all(self) -> list[User]:
-        """Return all entries, oldest first.
-
-        Raises:
-            InputError: If the file cannot be read.
-        """
+        """Return all entries, oldest first; raises InputError if the file cannot be read."""
         with self._lock:
             stamp = self._stamp()
             if stamp is None or stamp != self._seen[0]:
@@ -122,11 +118,7 @@ class Users:
         return token
 
     def revoke(self, name: str) -> None:
-        """Revoke a user's token, from the next request on.
-
-        Raises:
-            InputError: If there is no such user.
-        """
+        """Revoke a user's token, from the next request on; raises InputError if there is no such user."""
         with self._changing() as users:
             found = [user for user in users if user.name == name and not user.revoked]
             if not found:

@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import HTTPException
 from fastapi.responses import FileResponse
 
 from server_app.errors import refusal
@@ -40,7 +39,12 @@ class DatasetDownload:
             HTTPException: 503 while another archive is packed or sent, 507 if the disk has no space for it.
         """
         if not self._lock.acquire(blocking=False):
-            raise _busy()
+            message = (
+                "The labeled cases are already being packed or sent to another client. Try again when that is done."
+            )
+            error = refusal(503, "dataset", message)
+            error.headers = {"Retry-After": "30"}
+            raise error
         try:
             self._check_space(limit_cases)
             return _Archive(Path(self._store.get_dataset_archive(limit_cases)), self._lock)
@@ -76,10 +80,3 @@ class _Archive(FileResponse):
         finally:
             Path(self.path).unlink(missing_ok=True)
             self._lock.release()
-
-
-def _busy() -> HTTPException:
-    message = "The labeled cases are already being packed or sent to another client. Try again when that is done."
-    error = refusal(503, "dataset", message)
-    error.headers = {"Retry-After": "30"}
-    return error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Form
+from fastapi import APIRouter, Body, Depends, Form, Request
 from fastapi.params import File
 from fastapi.routing import APIRoute
 from monailabel.config import settings
@@ -60,3 +60,17 @@ def with_user(params: dict[str, Any]) -> dict[str, Any]:
 def user_name() -> str:
     """Return the name of the authenticated user, or MONAI Label's name for everybody."""
     return current().name or "admin"
+
+
+def client_of(request: Request, params: Mapping[str, Any]) -> str:
+    """Return a name for the sender of a request: the authenticated user, or else the machine and ``client_id``.
+
+    Args:
+        request: The request; the access middleware has put the user's name into its state.
+        params: May contain ``client_id``, which clients without a token choose.
+    """
+    user = request.scope.get("state", {}).get("user")
+    if user:
+        return f"user {user}"
+    host = request.client.host if request.client else ""
+    return f"{host} {str(params.get('client_id') or '')[:100]}"

@@ -139,11 +139,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Route], ...] = tuple((compile_path(route
 
 
 def entry(method: str, path: str) -> Route:
-    """Return the row of a route that the server offers.
-
-    Raises:
-        LookupError: If the table has none.
-    """
+    """Return the row of a route that the server offers; raises LookupError if the table has none."""
     for route in ROUTES:
         if route.path == path and method in route.methods:
             return route

@@ -62,11 +62,7 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
 
 
 def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
-    """Parse a form's JSON object.
-
-    Raises:
-        HTTPException: 422 if it is not one.
-    """
+    """Parse a form's JSON object; 422 if it is not one."""
     with input_errors():
         try:
             content = strict_json(params) if params else {}

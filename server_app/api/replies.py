@@ -21,11 +21,7 @@ ENDINGS = (".nii.gz", ".nrrd")
 
 
 def checked_ending(ending: str) -> str:
-    """Return an ending of :data:`ENDINGS`.
-
-    Raises:
-        HTTPException: 422 for another.
-    """
+    """Return an ending of :data:`ENDINGS`; 422 for another."""
     if ending not in ENDINGS:
         raise refusal(422, "ending", f"ending must be {' or '.join(ENDINGS)}, not {ending[:20]!r}.")
     return ending

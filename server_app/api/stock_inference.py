@@ -14,17 +14,17 @@ from fastapi import APIRouter, BackgroundTasks, File, Request, UploadFile
 from monailabel.endpoints import session
 from monailabel.endpoints.infer import ResultType, send_response
 
-from server_app.api.clients import client_of
-from server_app.api.dependencies import Params, Router, with_user
+from server_app.api.dependencies import Params, Router, client_of, with_user
 from server_app.api.received import check_endings, parsed, received
 from server_app.api.storing_route import StoringRoute
 from server_app.common.identity import Role, require
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal, unknown
 from server_app.inference.queue import Ticket
-from server_app.inference.request import InferenceOptions, InferenceRequest, case_from_upload, uploaded_case
+from server_app.inference.request import InferenceOptions, InferenceRequest, case_from_upload
 from server_app.inference.session_files import complete
 from server_app.inference.task import InferenceResult
+from server_app.labels.answers import Answers
 from server_app.services import Services
 from training.hashes import file_sha256
 from training.images.read import read_header
@@ -100,12 +100,15 @@ def _infer(
     """Segment a session's volumes, a file sent along, or a case of the datastore."""
     with input_errors():
         options = InferenceOptions.parse(given)
-    if session_id:
-        sessions = services.sessions()
-        case = uploaded_case(sessions.image(session_id), given, options)
-        return services.segmentation(InferenceRequest(case, options, ticket, sessions.answers(session_id)))
-    if file is not None:
-        with received([file], services.workspace.incoming, "file") as (path,):
-            case = uploaded_case(Path(path), given, options)
-            return services.segmentation(InferenceRequest(case, options, ticket))
-    return services.segmentation(InferenceRequest.for_case(services.datastore, image, options, ticket))
+
+        def segment(path: Path, answers: Answers | None = None) -> InferenceResult:
+            case = case_from_upload(path, allow_missing=options.allow_missing, params=given)
+            return services.segmentation(InferenceRequest(case, options, ticket, answers))
+
+        if session_id:
+            sessions = services.sessions()
+            return segment(sessions.image(session_id), sessions.answers(session_id))
+        if file is not None:
+            with received([file], services.workspace.incoming, "file") as (path,):
+                return segment(path)
+        return services.segmentation(InferenceRequest.for_case(services.datastore, image, options, ticket))

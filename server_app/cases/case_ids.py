@@ -168,11 +168,7 @@ class CaseIds:
 
 
 def images_digest(case: Case) -> str:
-    """Return the SHA-256 over a case's images, without its label.
-
-    Raises:
-        InputError: If a file cannot be read.
-    """
+    """Return the SHA-256 over a case's images, without its label; raises InputError if a file cannot be read."""
     return replace(case, label=None).fingerprint()
 
 
@@ -187,11 +183,7 @@ def place_of(case: Case, studies: Path) -> str:
 
 
 def parse_case_ids(text: str) -> dict[str, Given]:
-    """Read the content of ``cases.json``.
-
-    Raises:
-        ValueError: If it is not valid, or two locations have the same id.
-    """
+    """Read the content of ``cases.json``; raises ValueError if it is not valid, or two locations have the same id."""
     content = json.loads(text)
     try:
         given = {str(place): Given(str(one["id"]), str(one["patient"])) for place, one in content["cases"].items()}

@@ -15,7 +15,6 @@ from training.cases.case import Case, Problem
 from training.cases.find import find_cases
 from training.errors import InputError
 from training.hashes import file_sha256
-from training.images.grid import Volume
 from training.images.write import write_volume
 
 #: Seconds after which the studies folder is searched again when cases are listed.
@@ -80,7 +79,10 @@ class Catalog:
         """Return what looks like a case and cannot be used, by path below the studies."""
         with self._lock:
             problems = list(self._problems)
-        return [{"path": self._below(problem.path), "message": self._plain(problem.message)} for problem in problems]
+        return [
+            {"path": self._below(problem.path), "message": problem.message.replace(f"{self._studies}/", "")}
+            for problem in problems
+        ]
 
     def get(self, case_id: str, *, allow_missing: bool = False) -> Case:
         """Return a case.
@@ -142,7 +144,7 @@ class Catalog:
         if not path.is_file():
             with input_errors():
                 volume = case.read(DISPLAY_ROLE)
-                write_with(path, lambda temporary: _write(volume, temporary))
+                write_with(path, lambda temporary: write_volume(volume, temporary))
         return path
 
     def checksum(self, path: Path) -> str:
@@ -199,10 +201,3 @@ class Catalog:
             return path.relative_to(self._studies).as_posix()
         except ValueError:
             return path.name
-
-    def _plain(self, message: str) -> str:
-        return message.replace(f"{self._studies}/", "")
-
-
-def _write(volume: Volume, path: Path) -> None:
-    write_volume(volume, path)

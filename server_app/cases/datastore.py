@@ -178,11 +178,7 @@ class CaseDatastore(Datastore):
             return self._added(self.uploads.add_4d(case_id, file, order, {"user": user_of(image_info)})).id
 
     def add_case(self, name: str, files: list[Path], facts: Mapping[str, Any]) -> Case:
-        """Store four files as a case.
-
-        Raises:
-            HTTPException: 422 if they cannot be used, 409 if the id belongs to other images.
-        """
+        """Store four files as a case; 422 if they cannot be used, 409 if the id belongs to other images."""
         with input_errors():
             case_id = checked_id(name)
             self._refuse_reserved(case_id)

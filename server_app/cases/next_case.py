@@ -28,7 +28,7 @@ class First(Strategy):
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         """Return the case's id, or ``None`` if all are labeled or claimed by others."""
-        waiting = sorted(_waiting(request, _cases(datastore)))
+        waiting = sorted(_waiting(request, datastore))
         return {"id": _chosen(waiting, request)} if waiting else None
 
 
@@ -40,7 +40,7 @@ class Random(Strategy):
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         """Return the case's id, or ``None`` if all are labeled or claimed by others."""
-        waiting = _waiting(request, _cases(datastore))
+        waiting = _waiting(request, datastore)
         return {"id": random.choice(waiting)} if waiting else None
 
 
@@ -67,11 +67,10 @@ class UncertaintySampling(Strategy):
             ``id``; ``reason``, a sentence; and ``uncertainty``, 0 (certain) to 1, ``None`` if the served model has not
             segmented the case yet.
         """
-        store = _cases(datastore)
-        waiting = _waiting(request, store)
+        waiting = _waiting(request, datastore)
         if not waiting:
             return None
-        version, scores = self._scores.of(store.labels.answers, waiting)
+        version, scores = self._scores.of(datastore.labels.answers, waiting)
         ranking = sorted(waiting, key=lambda case: (-scores.get(case, -1.0), case))
         case = _chosen(ranking, request)
         return {"id": case, "reason": _reason(case, version, scores, ranking), "uncertainty": scores.get(case)}
@@ -133,10 +132,6 @@ def _chosen(ranking: Sequence[str], request: dict[str, Any]) -> str:
     return ranking[place % len(ranking)]
 
 
-def _waiting(request: dict[str, Any], store: CaseDatastore) -> list[str]:
-    return store.unlabeled_for(user_of(request))
-
-
-def _cases(datastore: Datastore) -> CaseDatastore:
+def _waiting(request: dict[str, Any], datastore: Datastore) -> list[str]:
     assert isinstance(datastore, CaseDatastore)
-    return datastore
+    return datastore.unlabeled_for(user_of(request))

@@ -123,22 +123,14 @@ class Submissions:
             return label
 
     def newest(self, case: Case, tag: str) -> LabelVersion:
-        """Return the newest label with a tag.
-
-        Raises:
-            HTTPException: 404 if there is none.
-        """
+        """Return the newest label with a tag; 404 if there is none."""
         label = self.store.newest(case.id, tag)
         if label is None:
             raise unknown("label", f"Case {case.id} has no label with the tag {tag[:32]!r}.")
         return label
 
     def file(self, case: Case, tag: str) -> Path:
-        """Return the labelmap of the newest label with a tag.
-
-        Raises:
-            HTTPException: 404 if there is none.
-        """
+        """Return the labelmap of the newest label with a tag; 404 if there is none."""
         if tag == SOURCE and case.label is not None:
             return self._converted_source(case)
         return self.newest(case, tag).path
@@ -148,11 +140,7 @@ class Submissions:
         return self.file(case, FINAL if self.store.newest(case.id, FINAL) is not None else SOURCE)
 
     def info(self, case: Case, tag: str) -> dict[str, Any]:
-        """Return the provenance of the newest label with a tag, and clients' notes.
-
-        Raises:
-            HTTPException: 404 if there is none.
-        """
+        """Return the provenance of the newest label with a tag, and clients' notes; 404 if there is none."""
         if tag == SOURCE and case.label is not None:
             return {"tag": SOURCE, "file": case.label.name}
         label = self.newest(case, tag)

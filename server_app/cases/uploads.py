@@ -31,11 +31,7 @@ _FORBIDDEN = re.compile(r"[/\\\x00-\x1f]|^\.")
 
 
 def checked_id(name: str) -> str:
-    """Return the id for the name that a client gives a case.
-
-    Raises:
-        InputError: If the name looks like a path.
-    """
+    """Return the id for the name that a client gives a case; raises InputError if the name looks like a path."""
     if not name or len(name) > 200 or _FORBIDDEN.search(name):
         raise InputError(f"{name[:80]!r} cannot name a case. Use letters, digits, '-' and '_'.", field="image")
     return slug(name)
@@ -138,11 +134,7 @@ def _record(case: Case) -> dict[str, Any]:
 
 
 def same_or_conflict(stored: Case, sent: Case) -> Case:
-    """Return the stored case if it has the same images.
-
-    Raises:
-        HTTPException: 409 if it does not.
-    """
+    """Return the stored case if it has the same images; 409 if it does not."""
     with input_errors():
         same = replace(stored, label=None).fingerprint() == replace(sent, label=None).fingerprint()
     if not same:

@@ -62,11 +62,7 @@ class MapStore:
         return {name: f"/maps/{folder.name}/{name}.nii.gz" for name in names}
 
     def file(self, map_id: str, name: str) -> Path:
-        """Return the file of a map.
-
-        Raises:
-            HTTPException: 404 if there is none, or no longer one.
-        """
+        """Return the file of a map; 404 if there is none, or no longer one."""
         if _ID.fullmatch(map_id) and _NAME.fullmatch(name):
             path = self._root / map_id / name
             with contextlib.suppress(FileNotFoundError):

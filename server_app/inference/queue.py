@@ -77,11 +77,7 @@ class InferenceQueue:
                 raise _cancelled()
 
     def skip(self, ticket: Ticket) -> None:
-        """Finish a ticket that needs no computation.
-
-        Raises:
-            HTTPException: 499 if it was cancelled before.
-        """
+        """Finish a ticket that needs no computation; 499 if it was cancelled before."""
         with self._changed:
             if ticket.cancelled:
                 raise _cancelled()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from server_app.cases.datastore import CaseDatastore
 from server_app.cases.uploads import order_of, whole_case
 from server_app.common.params import flag, user_of
-from server_app.errors import input_errors, refusal
+from server_app.errors import refusal
 from server_app.inference.queue import Ticket
 from server_app.labels.answers import SESSION_ANSWER, Answers
 from training.cases.case import Case
@@ -46,11 +46,7 @@ class InferenceOptions:
 
     @classmethod
     def parse(cls, params: Mapping[str, Any]) -> InferenceOptions:
-        """Read a request's parameters.
-
-        Raises:
-            InputError: Naming the one that cannot be used.
-        """
+        """Read a request's parameters; raises InputError naming the one that cannot be used."""
         allow_missing = flag(params, "allow_missing")
         return cls(
             ending=_choice(params, "result_extension", EXPORT_ENDINGS) or EXPORT_ENDINGS[0],
@@ -98,34 +94,23 @@ class InferenceRequest:
         return cls(case, options, ticket or Ticket(), store.labels.answers, case.id, options.save_label)
 
 
-def case_from_upload(path: Path, *, order: Sequence[str] | None = None, allow_missing: bool = False) -> Case:
+def case_from_upload(path: Path, *, allow_missing: bool, params: Mapping[str, Any] | None = None) -> Case:
     """Make a case of what a client sent: a folder of four files, or one 4D file.
 
     Args:
         path: The folder or file.
-        order: The roles of a 4D file's volumes, if they are not in the Decathlon's order.
         allow_missing: Whether modalities may be missing.
+        params: May contain the ``order`` of a 4D file's volumes.
 
     Raises:
         InputError: If a modality is missing (and must not be) or claimed twice; names the files.
     """
     if not path.is_dir():
-        return whole_case(path, order, allow_missing=allow_missing)
+        return whole_case(path, order_of(params or {}), allow_missing=allow_missing)
     try:
         return case_from_folder(path, allow_missing=allow_missing)
     except InputError as error:  # the folder's name is the server's own and means nothing to a client
         raise InputError(error.message.removeprefix(f"{path}: "), field=error.field) from error
-
-
-def uploaded_case(path: Path, params: Mapping[str, Any], options: InferenceOptions) -> Case:
-    """Return what a client sent for an inference, as a case.
-
-    Raises:
-        HTTPException: 422 if it cannot be used.
-    """
-    with input_errors():
-        order = None if path.is_dir() else order_of(params)
-        return case_from_upload(path, order=order, allow_missing=options.allow_missing)
 
 
 def _choice(params: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:

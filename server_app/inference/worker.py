@@ -91,11 +91,7 @@ class InferenceWorker:
             INFERENCES.labels("cancelled" if ticket is not None and ticket.cancelled else outcome).inc()
 
     def reused(self, ticket: Ticket | None) -> None:
-        """Count an inference that needed no computation.
-
-        Raises:
-            HTTPException: 499 if it was cancelled before.
-        """
+        """Count an inference that needed no computation; 499 if it was cancelled before."""
         self._queue.skip(ticket or Ticket())
         INFERENCES.labels("reused").inc()
 

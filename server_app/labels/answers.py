@@ -67,7 +67,7 @@ class Answers:
         """Copy another collection's answer under ``name``, if it has one."""
         try:
             facts = other._facts(name)
-            write_with(self.path(case), lambda temporary: _copy(other.path(name), temporary))
+            write_with(self.path(case), lambda temporary: shutil.copyfile(other.path(name), temporary))
         except (FileNotFoundError, ValueError):
             return
         weights = str(facts.get("weights_sha256") or "")
@@ -93,7 +93,3 @@ class Answers:
 
     def _facts(self, case: str) -> dict[str, Any]:
         return dict(json.loads((self._root / case / "answer.json").read_text(encoding="utf-8")))
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)

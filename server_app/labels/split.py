@@ -115,11 +115,7 @@ class Split:
 
 
 def parse_split(text: str) -> dict[str, dict[str, str]]:
-    """Read the content of ``split.json``.
-
-    Raises:
-        ValueError: If it is not valid.
-    """
+    """Read the content of ``split.json``; raises ValueError if it is not valid."""
     content = json.loads(text)
     if not isinstance(content, dict):
         raise ValueError("it does not contain a list of patients")

@@ -115,11 +115,7 @@ class _Replies:
 
 
 async def _checked(body: Body, scope: Scope) -> bytes:
-    """Return a small body, completely.
-
-    Raises:
-        HTTPException: If it is too large or too slow, or not the JSON it claims to be.
-    """
+    """Return a small body, completely; refuses one that is too large, too slow, or not the JSON it claims to be."""
     content = b"".join([part.get("body", b"") for part in await body.read_all()])
     if content and _JSON.fullmatch(Headers(scope=scope).get("content-type", "")):
         try:

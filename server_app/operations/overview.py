@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from dataclasses import dataclass
 from typing import Any
 
 from server_app.inference.worker import InferenceWorker
@@ -15,10 +16,11 @@ from training.errors import InputError
 from training.models.store import ModelStore
 
 
+@dataclass(frozen=True)
 class Overview:
     """Looks at the parts of a server.
 
-    Args:
+    Attributes:
         workspace: Its disk is watched.
         models: One of them must be usable.
         worker: The inference process.
@@ -27,21 +29,12 @@ class Overview:
         min_free_bytes: With less free space than this, the server reports a problem.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        models: ModelStore,
-        worker: InferenceWorker,
-        trainings: Trainings,
-        record: RunRecord,
-        min_free_bytes: float,
-    ) -> None:
-        self._workspace = workspace
-        self._models = models
-        self._worker = worker
-        self._trainings = trainings
-        self._record = record
-        self._min_free_bytes = min_free_bytes
+    workspace: Workspace
+    models: ModelStore
+    worker: InferenceWorker
+    trainings: Trainings
+    record: RunRecord
+    min_free_bytes: float
 
     def info(self) -> dict[str, Any]:
         """Return what ``/info`` says under ``server``.
@@ -51,31 +44,31 @@ class Overview:
             :meth:`server_app.inference.worker.InferenceWorker.status`.
         """
         return {
-            "started": self._record.started,
-            "accident": self._record.accident,
-            "inference": self._worker.status(),
+            "started": self.record.started,
+            "accident": self.record.accident,
+            "inference": self.worker.status(),
         }
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong, by the name of the part, in sentences fit for everybody; empty if nothing is."""
         found = {}
         try:
-            if self._free_bytes() < self._min_free_bytes:
+            if self._free_bytes() < self.min_free_bytes:
                 found["disk"] = "The disk of the workspace is nearly full: nothing is stored any more."
         except OSError:
             found["disk"] = "The workspace cannot be reached."
         try:
-            self._models.current()
+            self.models.current()
         except (InputError, OSError):
             found["model"] = "There is no model that can be served."
-        if self._worker.status()["state"] == "ended":
+        if self.worker.status()["state"] == "ended":
             found["inference"] = "The server is shutting down."
         return found
 
     def gauges(self) -> dict[str, float]:
         """Return the values of :class:`server_app.common.metrics.StateCollector`."""
-        values = {"inference_queue": float(self._worker.status()["queue"])}
-        for trainer in self._trainings.trainers.values():
+        values = {"inference_queue": float(self.worker.status()["queue"])}
+        for trainer in self.trainings.trainers.values():
             stats = trainer.stats()
             values["training_running"] = float(stats.get("state") in {"starting", *RUNNING_STATES})
             values["training_stalled"] = float(bool(stats.get("stalled")))
@@ -86,4 +79,4 @@ class Overview:
         return values
 
     def _free_bytes(self) -> int:
-        return shutil.disk_usage(self._workspace.root).free
+        return shutil.disk_usage(self.workspace.root).free

@@ -56,11 +56,7 @@ class RunRecord:
             raise _used_by(str(earlier["pid"]))
 
     def begin(self) -> None:
-        """Record that the server is running.
-
-        Raises:
-            InputError: If another one uses the same workspace.
-        """
+        """Record that the server is running; raises InputError if another one uses the same workspace."""
         self.check()
         earlier = self._read()
         if earlier and not earlier.get("ended"):

@@ -43,11 +43,7 @@ class Trainings:
         self._queue.install()
 
     def trainer(self, name: str) -> Retraining:
-        """Return a train task.
-
-        Raises:
-            HTTPException: 404 if there is none of that name.
-        """
+        """Return a train task; 404 if there is none of that name."""
         task = self.trainers.get(name)
         if task is None:
             raise unknown("model", f"There is no model {name[:80]!r} to train. Known: {', '.join(self.trainers)}.")
