@@ -141,13 +141,5 @@ class TumorLoopApp(MONAILabelApp):
         return self.services.trainings.trainer(str(request.get("model") or MODEL))(request, self.datastore())
 
     def next_sample(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose the next case to label; empty if all are labeled, or claimed by others.
-
-        Args:
-            request: ``strategy``; ``client_id`` of who asks; ``claim`` claims the case for them at once; ``after`` is
-                the case they have open, to continue from there.
-
-        Raises:
-            HTTPException: 404 for an unknown strategy, 422 for a claim without ``client_id``.
-        """
+        """Choose the next case to label; see :func:`server_app.cases.next_case.propose`."""
         return propose(self._strategies, request, self.datastore(), self.services.settings.claim_minutes)

@@ -38,15 +38,7 @@ class AuditLog:
         self._minute, self._refusals = 0, 0
 
     def append(self, entry: dict[str, Any], *, durable: bool) -> None:
-        """Append a line.
-
-        Args:
-            entry: Its content; the time is added.
-            durable: Whether to return only when it is on the disk.
-
-        Raises:
-            OSError: If it cannot be written.
-        """
+        """Append a line with the time; if ``durable``, return only when it is on disk. OSError if that fails."""
         now = datetime.now(timezone.utc)
         line = json.dumps({"time": now.isoformat(timespec="milliseconds"), **entry}) + "\n"
         path = self._folder / f"{now:%Y-%m}.jsonl"
@@ -64,11 +56,7 @@ class AuditLog:
             fsync_folder(self._folder)
 
     def append_refusal(self, entry: dict[str, Any]) -> None:
-        """Append a line about an unknown sender, unless there are too many; the next line written has their number.
-
-        Raises:
-            OSError: If it cannot be written.
-        """
+        """Append a line about an unknown sender, unless there are too many; the next line written has their number."""
         with self._lock:
             minute, unwritten = int(time.monotonic() // 60), 0
             if minute != self._minute:

@@ -35,11 +35,7 @@ def tokens_required(host: str, users: Users, *, required: bool, oidc: bool) -> b
 
 
 def check_tls(cert: Path | None, key: Path | None) -> None:
-    """Check the certificate and its key; both or neither must be given.
-
-    Raises:
-        InputError: If they cannot be used.
-    """
+    """Check the certificate and its key; both or neither must be given. Raises InputError if they cannot be used."""
     if cert is None and key is None:
         return
     if cert is None or key is None:

@@ -58,11 +58,7 @@ def role_of(roles: list[str]) -> Role | None:
 
 
 def user_of(token: str) -> Any:
-    """Return MONAI Label's ``User`` of a token.
-
-    Raises:
-        jwt.InvalidTokenError: If it is not the realm's, or has expired.
-    """
+    """Return MONAI Label's ``User`` of a token; raises InvalidTokenError if it is not the realm's, or has expired."""
     import jwt
     from monailabel.config import settings
     from monailabel.endpoints.user.auth import User, get_public_key

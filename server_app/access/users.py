@@ -91,15 +91,7 @@ class Users:
         return [user for user in self.all() if user.state == "active"]
 
     def add(self, name: str, role: Role, *, days: int | None = None) -> str:
-        """Add a user.
-
-        Args:
-            name: Letters, digits, ``.``, ``_``, ``@`` and ``-``.
-            role: What the user may do.
-            days: After which the token expires; ``None`` for never.
-
-        Returns:
-            The token, which is not stored.
+        """Add a user, whose token expires after some days or never; return the token, which is not stored.
 
         Raises:
             InputError: If the name is not allowed or taken.

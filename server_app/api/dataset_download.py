@@ -30,18 +30,13 @@ class DatasetDownload:
         self._lock = threading.Lock()
 
     def answer(self, limit_cases: int | None = None) -> FileResponse:
-        """Pack the cases; the archive is removed, and the next one may be made, when the response ends.
-
-        Args:
-            limit_cases: Most cases.
+        """Return a response with the labeled cases, at most so many; the next archive can be made when it ends.
 
         Raises:
             HTTPException: 503 while another archive is packed or sent, 507 if the disk has no space for it.
         """
         if not self._lock.acquire(blocking=False):
-            message = (
-                "The labeled cases are already being packed or sent to another client. Try again when that is done."
-            )
+            message = "The labeled cases are being packed or sent to another client. Try again when that is done."
             error = refusal(503, "dataset", message)
             error.headers = {"Retry-After": "30"}
             raise error

@@ -74,11 +74,7 @@ def parsed(params: str | None, field: str = "params") -> dict[str, Any]:
 
 
 def check_endings(files: Iterable[Path]) -> None:
-    """Refuse files that are not volumes, by their endings: a session would keep them although nothing reads them.
-
-    Raises:
-        InputError: Naming the file.
-    """
+    """Refuse files that are not volumes, by their endings: a session would keep them although nothing reads them."""
     for path in files:
         if image_ending(path) is None:
             known = ", ".join(READERS)
@@ -86,12 +82,7 @@ def check_endings(files: Iterable[Path]) -> None:
 
 
 def check_voxels(files: Iterable[Path], most: int, field: str) -> None:
-    """Refuse files with too many voxels, by their headers.
-
-    Args:
-        files: Any that are not images are ignored.
-        most: Voxels of a file, all its volumes together.
-        field: Of the request, for errors.
+    """Refuse files with too many voxels, all volumes together, by their headers; any that are not images are ignored.
 
     Raises:
         InputError: Naming the file and the number of voxels.

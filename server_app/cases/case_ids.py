@@ -61,16 +61,13 @@ class CaseIds:
     def named(
         self, cases: Sequence[Case], studies: Path, *, taken: Collection[str] = (), keep: bool = True
     ) -> list[Case]:
-        """Give every case the id of its location.
+        """Give every case the id of its location; return them in the order of their ids.
 
         Args:
             cases: As they were found; their ids are proposals.
             studies: The folder that they were found in.
             taken: Ids of other cases.
             keep: Whether new ids are stored.
-
-        Returns:
-            The same cases in the order of their ids.
         """
         places = {place_of(case, studies): case for case in cases}
         with self._lock:

@@ -85,14 +85,11 @@ class Catalog:
         ]
 
     def get(self, case_id: str, *, allow_missing: bool = False) -> Case:
-        """Return a case.
+        """Return a case; 404 if there is none of that id.
 
         Args:
             case_id: Its id.
             allow_missing: Whether to include cases with missing modalities, which are listed only as problems.
-
-        Raises:
-            HTTPException: 404 if there is none of that id.
         """
         case = self.find(case_id)
         if case is None and allow_missing:

@@ -78,16 +78,7 @@ class Claims:
         return claim if claim is not None and claim.user != user else None
 
     def claim(self, case: str, user: str, minutes: float) -> Claim | None:
-        """Claim a case, or renew a claim.
-
-        Args:
-            case: Its id.
-            user: Who claims it.
-            minutes: For how long from now on.
-
-        Returns:
-            The claim; ``None`` if somebody else has claimed the case.
-        """
+        """Claim a case, or renew a claim, for ``minutes`` from now on; ``None`` if somebody else has claimed it."""
         now = self._clock()
         with self._lock:
             earlier = self._live().get(case)
@@ -99,11 +90,7 @@ class Claims:
             return claim
 
     def claim_for(self, case: str, user: str | None, minutes: float) -> Claim:
-        """Claim a case for the sender of a request; see :meth:`claim`.
-
-        Raises:
-            HTTPException: 422 if the sender is unknown, 409 if somebody else has claimed the case.
-        """
+        """Claim a case for the sender of a request; 422 if that is unknown, 409 if somebody else has claimed it."""
         if user is None:
             raise refusal(422, "client_id", "A claim needs a name: send it as client_id.")
         claim = self.claim(case, user, minutes)
@@ -117,13 +104,8 @@ class Claims:
     def release(self, case: str, user: str | None, *, force: bool = False) -> Claim | None:
         """Release a case; return the claim that ended, ``None`` if there was none.
 
-        Args:
-            case: Its id.
-            user: Who releases it.
-            force: Whether it may be somebody else's.
-
         Raises:
-            HTTPException: 409 if somebody else has claimed it.
+            HTTPException: 409 if somebody else has claimed it, unless ``force`` is set.
         """
         with self._lock:
             live = self._live()

@@ -23,13 +23,7 @@ _NOTE = "removal.json"
 
 
 def remove_upload(workspace: Workspace, case_id: str, user: str) -> Path | None:
-    """Remove an uploaded case; return where its files are now, ``None`` if there is none.
-
-    Args:
-        workspace: Holds it.
-        case_id: Its id.
-        user: Who removes it.
-    """
+    """Remove an uploaded case for a user; return where its files are now, ``None`` if there is none."""
     with REMOVAL_LOCK:
         if not (workspace.uploads / case_id).is_dir():
             return None

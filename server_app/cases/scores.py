@@ -20,15 +20,7 @@ class Scores:
         self.models = models
 
     def of(self, answers: Answers, cases: Iterable[str]) -> tuple[str, dict[str, float]]:
-        """Return the known uncertainties.
-
-        Args:
-            answers: The model's last answers.
-            cases: Ids.
-
-        Returns:
-            The id of the version that is served, empty if there is none; and by case 0 (certain) to 1.
-        """
+        """Return the id of the served version (empty for none), and its uncertainties by case, 0 (certain) to 1."""
         try:
             version = self.models.current()
             weights = version.weights_sha256()

@@ -55,11 +55,10 @@ class Uploads:
         return [case for case in map(_read_case, folders) if case is not None]
 
     def add_files(self, case_id: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Case:
-        """Store four files, whose names tell the modality.
+        """Store four files, whose names tell the modality; 409 if the id belongs to another case.
 
         Raises:
             InputError: If a modality is missing, claimed twice, or cannot be read.
-            HTTPException: 409 if the id belongs to another case.
         """
         case = case_from_files(files, id=case_id)
         with reading():
@@ -76,11 +75,10 @@ class Uploads:
         return self._store(case, copy, facts)
 
     def add_4d(self, case_id: str, file: Path, order: Sequence[str] | None, facts: Mapping[str, Any]) -> Case:
-        """Store one file that holds the four modalities.
+        """Store one file that contains the four modalities; 409 if the id belongs to another case.
 
         Raises:
             InputError: If it does not, or cannot be read.
-            HTTPException: 409 if the id belongs to another case.
         """
         case = whole_case(file, order, id=case_id)
         with reading():
@@ -116,11 +114,7 @@ class Uploads:
 
 
 def rebuilt_record(folder: Path) -> dict[str, Any]:
-    """Rebuild the content of an upload's ``case.json``.
-
-    Raises:
-        InputError: If the names of its files do not tell the modalities: the order of a 4D file is not known.
-    """
+    """Rebuild an upload's ``case.json``; raises InputError if the names of its files do not tell the modalities."""
     files = sorted(path for path in folder.iterdir() if image_ending(path))
     case = case_from_files(files, id=folder.name)
     case.read_all()

@@ -88,14 +88,7 @@ class Jobs:
         return {"id": job_id, **self._state(record)}
 
     def cancel(self, job_id: str) -> dict[str, Any]:
-        """Cancel a job, waiting or computing; does nothing for a finished one.
-
-        Returns:
-            As :meth:`describe`.
-
-        Raises:
-            HTTPException: 422 if the id is not valid, 404 if it is unknown (so far).
-        """
+        """Cancel a job, waiting or computing; does nothing for a finished one. Returns the same as :meth:`describe`."""
         now = time.monotonic()
         with self._lock:
             record = self._records.get(_checked(job_id))

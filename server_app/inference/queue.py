@@ -84,10 +84,10 @@ class InferenceQueue:
             ticket.finished = True
 
     def cancel(self, ticket: Ticket, end: Callable[[], None]) -> bool:
-        """Cancel a ticket; return whether it was still in time.
+        """Cancel a ticket, in the queue or not yet; return whether it was still in time.
 
         Args:
-            ticket: Waiting, computing, or not in the queue yet.
+            ticket: What to cancel.
             end: Called to end the computation if it is this ticket's.
         """
         with self._changed:

@@ -15,7 +15,7 @@ from training.modalities import role_of
 
 
 def session_case(image: Path, field: str) -> Case:
-    """Return a session's volumes as a case, if each is in a file of its own.
+    """Return a session's volumes as a case.
 
     Args:
         image: The session's file, or the folder of its files.

@@ -62,15 +62,7 @@ class CheckedSessions(Sessions):
         return info
 
     def image(self, session_id: str, field: str = "session_id") -> Path:
-        """Return the file of a session, or the folder of its files.
-
-        Args:
-            session_id: From a request.
-            field: Of the request, for the error.
-
-        Raises:
-            HTTPException: 404 if there is no such session, or no longer one.
-        """
+        """Return the file of a session, or the folder of its files; 404 if there is no (or no longer) such session."""
         info = self.get_session(session_id)
         if info is None:
             message = f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."

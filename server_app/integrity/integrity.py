@@ -22,13 +22,7 @@ from training.models.store import ModelStore
 
 
 def check_workspace(studies: Path, workspace: Workspace, models: ModelStore) -> Findings:
-    """Check labels, uploads, model versions, and the lists of cases and patients.
-
-    Args:
-        studies: The folder of cases.
-        workspace: Of the server, which may be running.
-        models: The model versions.
-    """
+    """Check labels, uploads, model versions, and the lists of cases and patients; the server may be running."""
     findings = Findings()
     _check_lists(workspace, findings)
     cases = _cases(studies, workspace, findings)

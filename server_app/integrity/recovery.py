@@ -36,11 +36,7 @@ _ABANDONED = 600.0
 
 
 def recover(workspace: Workspace, models: ModelStore) -> int:
-    """Recover a workspace.
-
-    Args:
-        workspace: Not used by another server.
-        models: Its model versions.
+    """Recover a workspace that no other server uses.
 
     Returns:
         How many things were moved to the quarantine or repaired; its report and the log say which.

@@ -55,11 +55,7 @@ class Split:
         self._seen: tuple[tuple[int, int, int], dict[str, dict[str, str]]] | None = None
 
     def assign(self, patients: Iterable[str]) -> dict[str, str]:
-        """Return ``train`` or ``validation`` for each patient, and store those that are new.
-
-        Args:
-            patients: In the order in which their labels arrived.
-        """
+        """Return ``train`` or ``validation`` for each patient, and store new ones in the order given."""
         patients = list(patients)
         with self._lock:
             entries = self.read()

@@ -101,11 +101,7 @@ class LabelStore:
         return sorted(folder.name for folder in self._root.iterdir() if folder.is_dir()) if self._root.is_dir() else []
 
     def versions(self, case: str, tag: str | None = None) -> list[LabelVersion]:
-        """Return a case's labels that are not removed, oldest first.
-
-        Args:
-            case: Its id.
-            tag: Only those with this tag.
+        """Return a case's labels that are not removed, oldest first; only those with a tag if one is given.
 
         Raises:
             OSError: If one of them cannot be read at the moment; nothing is cached then.

@@ -38,11 +38,7 @@ def is_plain_name(name: str) -> bool:
 
 
 def check_path(raw: bytes, path: str) -> None:
-    """Check the path of an address.
-
-    Args:
-        raw: As sent.
-        path: Decoded.
+    """Check the path of an address, as it was sent and decoded.
 
     Raises:
         InputError: If a part of it is not a plain name; ``field`` is ``"path"``.
@@ -58,11 +54,7 @@ def check_path(raw: bytes, path: str) -> None:
 
 
 def check_query(query: bytes) -> None:
-    """Check the parameters of an address.
-
-    Raises:
-        InputError: If one does not have the required form; ``field`` is its name.
-    """
+    """Check the parameters of an address; raises InputError, with the name of one as ``field``, if it is wrong."""
     if len(query) > MAX_QUERY:
         raise InputError(f"The address has more than {MAX_QUERY} bytes of parameters.", field="query")
     try:

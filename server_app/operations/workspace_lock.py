@@ -24,9 +24,6 @@ _HELD: dict[Path, int] = {}
 def take(path: Path) -> bool:
     """Lock a file until this process ends; may be called again.
 
-    Args:
-        path: Of the file; made if it does not exist, and never removed. Its folder must exist.
-
     Returns:
         Whether no other process has the lock. Also ``True`` where the file system has no locks.
     """

@@ -67,12 +67,9 @@ class Retraining(TrainTask):
     def memory_need(self, config: RetrainConfig, *, must_fit: bool = False) -> MemoryNeed:
         """Estimate the memory that a training needs.
 
-        Args:
-            config: Its settings.
-            must_fit: Whether too little memory is an error.
-
         Raises:
-            InputError: If there is no model to start from, or not enough memory even for single patches.
+            InputError: If there is no model to start from; with ``must_fit``, if memory is short even for single
+                patches.
         """
         network = ModelStore(self._workspace.models, self._settings.model).current().card.network
         need = need_of(network, config.patch, config.batch_size)

@@ -95,11 +95,7 @@ class Trainings:
                 logger.warning("The interrupted training cannot continue: %s", error.detail)
 
     def queue(self, name: str) -> dict[str, Any]:
-        """Return the running training (or ``None``) and those that wait, the next one first.
-
-        Raises:
-            HTTPException: 404 for an unknown trainer.
-        """
+        """Return the running training (or ``None``) and those that wait, next one first; 404 for an unknown trainer."""
         self.trainer(name)
         running, _ = AsyncTask.status("train", check_if_running=True)
         return {
@@ -138,11 +134,7 @@ class Trainings:
 
 
 def stop_task(method: str) -> dict[str, Any] | None:
-    """Stop MONAI Label's running task; return it, ``None`` if none is running.
-
-    Args:
-        method: ``"train"`` or ``"batch_infer"``.
-    """
+    """Stop MONAI Label's running task, ``"train"`` or ``"batch_infer"``; return it, ``None`` if none is running."""
     for _ in range(3):  # MONAI Label fails if one of its processes ends at the same time
         with contextlib.suppress(psutil.NoSuchProcess):
             return AsyncTask.stop(method)
