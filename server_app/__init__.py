@@ -1,4 +1,4 @@
-"""The TumorLoop server: an app for MONAI Label around :mod:`training`. It holds no numerics of its own."""
+"""The TumorLoop server: an app for MONAI Label around :mod:`training`. It has no numerics of its own."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from server_app.inference.request import InferenceOptions, InferenceRequest
 from server_app.inference.sessions import CheckedSessions
 from server_app.services import MODEL, Services
 from server_app.settings import ServerSettings
-from server_app.spawning import close_before_signals
+from server_app.spawning import close_on_signal
 from training import __version__
 
 logger = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ class TumorLoopApp(MONAILabelApp):
         asgi.surround(web)
         super().on_init_complete()
         self.services.resume()
-        close_before_signals(self.close)
-        # Labels are checked in threads beside the event loop, which must not wait 5 ms for each of its steps.
+        close_on_signal(self.close)
+        # Labels are checked in other threads; the event loop must not wait 5 ms for each of its steps.
         sys.setswitchinterval(0.0005)
         logger.info("Workspace: %s", self.services.workspace.root)
 

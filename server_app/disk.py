@@ -14,7 +14,7 @@ from training.errors import with_causes
 _ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: numpy's messages, which come without an error number.
 _NUMPY = re.compile(r"\d+ requested and \d+ written|Not enough free space to write \d+ bytes")
-#: What a client is told.
+#: The message for clients.
 DISK_FULL = "The server's disk is full, so nothing was stored. Ask its administrator to free space, then try again."
 
 

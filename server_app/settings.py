@@ -96,7 +96,7 @@ class ServerSettings(BaseModel):
     Attributes:
         workspace: Where everything is written; ``None`` is the default.
         model: Folder of the initial model.
-        source_labels: Whether cases with a label beside their images count as labeled, and train.
+        source_labels: Whether labels that came with the cases count as final ones, and train.
         warm_up: Load the network when the server starts, not at the first request.
         reuse_results: Answer a repeated question with the earlier result.
         stall_seconds: A training that has not reported for so long counts as stalled.

@@ -38,7 +38,7 @@ def hidden_main() -> Iterator[None]:
             sys.modules["__main__"] = main
 
 
-def close_before_signals(close: Callable[[], None]) -> None:
+def close_on_signal(close: Callable[[], None]) -> None:
     """Call ``close`` when the process receives a signal to end, before the web server handles it.
 
     The web server raises the signal again when it is done, which ends the process without Python's usual cleanup. Must

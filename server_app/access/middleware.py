@@ -119,8 +119,8 @@ class AccessMiddleware:
             logger.error("The audit log lacks the end of request %s: %s", entry.get("request"), error.strerror)
 
     async def _append(self, entry: dict[str, Any], *, durable: bool) -> None:
-        nobody = entry["event"] == "refused" and not entry.get("user")
-        write = self._log.append_refusal if nobody else partial(self._log.append, durable=durable)
+        unknown_sender = entry["event"] == "refused" and not entry.get("user")
+        write = self._log.append_refusal if unknown_sender else partial(self._log.append, durable=durable)
         await run_sync(write, entry, limiter=self._threads)
 
 

@@ -55,7 +55,7 @@ class Uploads:
         return [case for case in map(_read_case, folders) if case is not None]
 
     def add_files(self, case_id: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Case:
-        """Store four files, whose names tell the modality; 409 if the id belongs to another case.
+        """Store four files, whose names say which modality each is; 409 if the id belongs to another case.
 
         Raises:
             InputError: If a modality is missing, claimed twice, or cannot be read.
@@ -114,7 +114,7 @@ class Uploads:
 
 
 def rebuilt_record(folder: Path) -> dict[str, Any]:
-    """Rebuild an upload's ``case.json``; raises InputError if the names of its files do not tell the modalities."""
+    """Rebuild an upload's ``case.json``; raises InputError if its files are not named after modalities."""
     files = sorted(path for path in folder.iterdir() if image_ending(path))
     case = case_from_files(files, id=folder.name)
     case.read_all()
@@ -163,7 +163,7 @@ def whole_case(
     if channels == 1 and allow_missing:
         if role is None:
             raise InputError(
-                f"The name of {file.name} does not tell its modality. Name it after the modality, as t1ce.nii.gz.",
+                f"The name of {file.name} does not say which modality it is. Rename it, such as t1ce.nii.gz.",
                 field="image",
             )
         return Case(id or slug(stem_of(file)), {role: Source(file)}, allow_missing=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file that nobody changes in place a second name; copy it where the file system has no hard links.
+    """Give a file that is never changed in place a second name; copy it where there are no hard links.
 
     Raises:
         FileNotFoundError: If the source does not exist.

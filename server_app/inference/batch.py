@@ -58,7 +58,7 @@ class BatchInference(BatchInferTask):
         for number, case in enumerate(cases, start=1):
             logger.info("%d of %d: %s", number, len(cases), case)
             try:
-                # Nobody fetches the maps of a batch, which would displace those that somebody waits for.
+                # The maps of a batch are never fetched, and would displace others.
                 facts = {"image": case, "save_label": store, "label_tag": tag, "output_maps": False}
                 answer = infer({**request, **facts}, datastore)
                 Path(answer.pop("file")).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The queue in front of the inference process: one inference computes, the others wait.
 
 Each request waits here in its own thread, and only the one whose turn has come submits anything to the process. So
-cancelling a computation, which kills the process, ends no other one: the rest are still waiting here. The next slot
+cancelling a computation, which kills the process, affects no other: the rest are still waiting here. The next slot
 goes to the client that was served longest ago, so nobody waits behind more than one inference of another client. One
 lock guards the queue; what :meth:`InferenceQueue.cancel` calls must not block.
 """

@@ -39,20 +39,18 @@ def complete(folder: Path, sent: Sequence[Path], base: Path) -> None:
 
     Args:
         folder: Of the sent files.
-        sent: Those files; their names tell the modalities.
+        sent: Those files, named after their modalities.
         base: The earlier session's file, or the folder of its files. They are linked, not copied, since no session
             changes its files.
 
     Raises:
-        HTTPException: 422 if a sent file's name tells no modality (it would be ignored, and the earlier volume used),
+        HTTPException: 422 if a sent file's name names no modality (it would be ignored, and the earlier volume used),
             404 if the earlier session has just expired.
     """
     with input_errors():
         for path in sent:
             if role_of(path.name) is None:
-                message = (
-                    f"The name of {path.name} does not tell its modality. Name it after the modality, as t1ce.nii.gz."
-                )
+                message = f"The name of {path.name} does not say which modality it is. Rename it, such as t1ce.nii.gz."
                 raise InputError(message, field="files")
     roles = {role_of(path.name) for path in sent}
     try:

@@ -36,9 +36,9 @@ class InferenceResult:
     """What an inference gives.
 
     Attributes:
-        file: The labelmap; whoever gets this removes it.
+        file: The labelmap; the caller deletes it.
         params: ``label_names``, ``reference``, ``volumes_ml``, ``model_version``, ``seconds``, ``warnings``,
-            ``missing`` (roles), ``uncertainty`` (0 certain, 1 not) and ``maps`` (name to address); ``reused`` if an
+            ``missing`` (roles), ``uncertainty`` (0 certain to 1) and ``maps`` (name to address); ``reused`` if an
             earlier inference of the same images by the same model had computed it.
         label: The id of the label it was stored as; ``None`` if it was not.
     """

@@ -161,7 +161,7 @@ def _reference(case: Case, grid: Grid, role: str | None) -> tuple[str, Grid]:
         if grid.matches(candidate):
             return other, candidate
     raise InputError(
-        f"The label does not lie on the grid of {TITLES[preferred]} of case {case.id}: {expected.difference(grid)} "
+        f"The label is not on the grid of {TITLES[preferred]} of case {case.id}: {expected.difference(grid)} "
         f"({TITLES[preferred]} against label). Export it with that volume as reference.",
         field="label",
     )

@@ -29,7 +29,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def admit(self, *, slow: bool) -> Iterator[None]:
-        """Count a request while it is in progress; ``slow`` if it may hold its thread for long. 503 if there are too many."""
+        """Count a request in progress, as slow if it may hold its thread for long; 503 if there are too many."""
         if self._all >= self._most or (slow and self._slow >= self._most_slow):
             raise busy()
         threads = current_default_thread_limiter()

@@ -109,7 +109,7 @@ def run(job: RetrainJob) -> None:
 
     Exits with :data:`DISK_FULL` if the disk is full and 1 on any other failure; the progress file says which.
     """
-    init_child(niceness=5, oom_score=600)  # somebody waits for an inference, nobody for an epoch
+    init_child(niceness=5, oom_score=600)  # clients wait for inferences, not for epochs
     from training.retraining.retrain import retrain
 
     progress = ProgressWriter(job.progress, job.run, job.config.max_epochs, job.notes)
@@ -126,7 +126,7 @@ def run(job: RetrainJob) -> None:
         progress.failed(Failure.INPUT, error.message)
         print(error.message, flush=True)
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear of it
+    except Exception as error:  # noqa: BLE001 - any error must be reported to the client
         if is_disk_full(error):
             progress.failed(Failure.DISK_FULL, DISK_FULL_MESSAGE)
             sys.exit(DISK_FULL)

@@ -89,7 +89,7 @@ def _guarded(fn: Callable[..., Any], task: dict[str, Any], /, *args: Any, **kwar
 
 
 def _forget_process(task_id: str) -> None:
-    """End a task's process, whose output nobody reads any more, and remove it from MONAI Label's list."""
+    """End a task's process, whose output is no longer read, and remove it from MONAI Label's list."""
     from monailabel.utils.async_tasks.utils import background_processes
 
     process = background_processes.get("train", {}).pop(task_id, None)

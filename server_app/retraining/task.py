@@ -102,7 +102,7 @@ class Retraining(TrainTask):
         served = ModelStore(self._workspace.models, self._settings.model).current().id
         if training.parent != served:
             raise InputError(
-                f"The interrupted training started from {training.parent}, but {served} is served now. Start anew.",
+                f"The interrupted training started from {training.parent}, but {served} is served now. Do not resume.",
                 field="resume",
             )
         return training

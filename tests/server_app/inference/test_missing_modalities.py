@@ -55,7 +55,7 @@ def test_a_file_that_names_no_modality_is_refused_even_with_the_flag(server: Ser
     files = {"scan.nii.gz": server.contents(CASE)["t1.nii.gz"]}
     found = refused(server.send("/session/", files, allow_missing="true"))
     assert found["field"] == "image"
-    assert "scan.nii.gz does not tell which modality" in found["message"]
+    assert "scan.nii.gz does not say which modality" in found["message"]
 
 
 def test_a_file_within_the_request_may_lack_modalities_too(server: Server, tmp_path: Path) -> None:
