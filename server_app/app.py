@@ -51,7 +51,7 @@ class TumorLoopApp(MONAILabelApp):
             version=__version__,
         )
 
-    # === What MONAI Label asks for when it builds the app ===
+    # === Called by MONAI Label when it builds the app ===
 
     def init_datastore(self) -> CaseDatastore:
         """Return the datastore over the studies."""
@@ -104,7 +104,7 @@ class TumorLoopApp(MONAILabelApp):
         """End everything that is in progress, leaving it consistent."""
         self.services.close()
 
-    # === What MONAI Label's endpoints and subprocesses call ===
+    # === Called by MONAI Label's endpoints and subprocesses ===
 
     def datastore(self) -> CaseDatastore:
         """Return the datastore."""

@@ -100,7 +100,7 @@ class Services:
         )
 
     def start(self) -> None:
-        """Take the workspace over and repair what an earlier run left behind; in the web process only."""
+        """Lock the workspace and recover from an earlier run; in the web process only."""
         self.record.begin()
         for leftover in self.workspace.incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)

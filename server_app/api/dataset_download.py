@@ -30,7 +30,7 @@ class DatasetDownload:
         self._lock = threading.Lock()
 
     def answer(self, limit_cases: int | None = None) -> FileResponse:
-        """Return a response with the labeled cases, at most so many; the next archive can be made when it ends.
+        """Return a response with the labeled cases, up to a limit; the next archive can be made when it ends.
 
         Raises:
             HTTPException: 503 while another archive is packed or sent, 507 if the disk has no space for it.

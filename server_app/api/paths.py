@@ -25,11 +25,11 @@ from server_app.common.identity import Role
 class Load(Enum):
     """What a request costs the server while it is answered."""
 
-    #: No more than a look at a small file, or a wait that does not hold up others.
+    #: It reads or writes small files at most.
     QUICK = "quick"
     #: It reads, writes or computes volumes: a quarter of the threads is kept free of such requests.
     SLOW = "slow"
-    #: It sends files, so its body may be large; slow, too.
+    #: Like slow ones; in addition its body contains files and may be large.
     FILES = "files"
 
 

@@ -115,7 +115,7 @@ class CaseIds:
         return given
 
     def _give(self, places: Mapping[str, Case], taken: Collection[str], keep: bool) -> dict[str, Given]:
-        """Give ids to the locations that have none, and store them if asked to; return all."""
+        """Assign ids to new locations, and store them if ``keep`` is set; return all."""
         if not keep or self._read_only:
             return self._chosen(self._all(), places, taken)
         try:

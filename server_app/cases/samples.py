@@ -24,7 +24,7 @@ from training.modalities import ROLES
 if TYPE_CHECKING:
     from training.phantoms.generate import Phantom
 
-#: The largest seed that may be asked for.
+#: The largest seed of a sample.
 MAX_SEED = 999_999
 #: The generator's seeds start here, far from those that models are trained and evaluated on. Each sample has several,
 #: because one head in twelve is healthy; the first one is used whose tumor has enough voxels of 1 mm.

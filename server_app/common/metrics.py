@@ -16,26 +16,24 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
 REQUESTS = Counter(
-    "tumorloop_requests_total", "Requests that were answered.", ("route", "method", "status"), registry=REGISTRY
+    "tumorloop_requests_total", "Requests, by response status.", ("route", "method", "status"), registry=REGISTRY
 )
 REQUEST_SECONDS = Histogram(
     "tumorloop_request_seconds",
-    "Seconds from a request's head to the end of its answer.",
+    "Seconds from a request's head to the end of its response.",
     ("route", "method"),
     registry=REGISTRY,
     buckets=(0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300),
 )
-UNDER_WAY = Gauge("tumorloop_requests_under_way", "Requests that are being answered now.", registry=REGISTRY)
-INFERENCES = Counter("tumorloop_inferences_total", "Inferences, by how they ended.", ("outcome",), registry=REGISTRY)
+IN_PROGRESS = Gauge("tumorloop_requests_under_way", "Requests in progress.", registry=REGISTRY)
+INFERENCES = Counter("tumorloop_inferences_total", "Inferences, by outcome.", ("outcome",), registry=REGISTRY)
 INFERENCE_SECONDS = Histogram(
     "tumorloop_inference_seconds",
-    "Seconds an inference computed, waiting left out.",
+    "Seconds of computation of an inference, without waiting.",
     registry=REGISTRY,
     buckets=(0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600),
 )
-WORKER_DEATHS = Counter(
-    "tumorloop_worker_deaths_total", "Times the inference process ended by itself or was killed.", registry=REGISTRY
-)
+WORKER_DEATHS = Counter("tumorloop_worker_deaths_total", "Unexpected ends of the inference process.", registry=REGISTRY)
 
 
 class StateCollector(Collector):
@@ -47,13 +45,13 @@ class StateCollector(Collector):
 
     #: Name to description.
     GAUGES: Mapping[str, str] = {
-        "inference_queue": "Inferences that wait or compute.",
+        "inference_queue": "Inferences that are waiting or computing.",
         "training_running": "1 while a training runs.",
-        "training_stalled": "1 while a training runs that gives no sign of life.",
-        "training_epoch": "Epochs that the last training has finished.",
-        "trainings_waiting": "Trainings that wait for their turn.",
-        "disk_free_bytes": "Room on the disk of the workspace.",
-        "start_time_seconds": "When the server was started, in seconds since 1970.",
+        "training_stalled": "1 while a running training has stalled.",
+        "training_epoch": "Completed epochs of the last training.",
+        "trainings_waiting": "Waiting trainings.",
+        "disk_free_bytes": "Free space on the disk of the workspace.",
+        "start_time_seconds": "When the server was started, Unix time.",
     }
 
     def __init__(self, state: Callable[[], Mapping[str, float]]) -> None:

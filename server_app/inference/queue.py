@@ -29,7 +29,7 @@ class Ticket:
     """One inference's entry in the queue.
 
     Attributes:
-        client: Who wants the result; the same for everything that one client asks for.
+        client: Who sent it; the same for all inferences of a client.
         cancelled: Whether it was cancelled.
         finished: Whether it was computed, failed or was given up; it can no longer be cancelled.
     """
@@ -112,7 +112,7 @@ class InferenceQueue:
             return len(self._queue)
 
     def close(self) -> None:
-        """Give out no further slots."""
+        """Start no further inference."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""An inference as it is asked for: made once, where the request comes in, and never changed."""
+"""The request for an inference: made once, where it comes in, and never changed."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class InferenceRequest:
     def for_case(
         cls, store: CaseDatastore, case_id: str, options: InferenceOptions, ticket: Ticket | None = None
     ) -> InferenceRequest:
-        """Ask for a case of the datastore.
+        """Make the request for a case of the datastore.
 
         Raises:
             HTTPException: 404 if there is none of that id, 422 if a label is to be stored for an incomplete one.

@@ -142,7 +142,7 @@ class GliomaSegmentation(InferTask):
         )
 
     def _keep(self, request: InferenceRequest, file: Path, facts: dict[str, Any], stamp: Stamp | None) -> str | None:
-        """Note which version gave the answer, and store it as a label if that was asked for; return the label's id."""
+        """Record which version gave the answer, and store it as a label if requested; return the label's id."""
         version = facts["model_version"]
         if request.answers is not None:
             request.answers.remember(request.answer_name, version, facts["uncertainty"], facts["weights_sha256"])

@@ -79,5 +79,5 @@ class Findings:
     def summary(self) -> str:
         """Return one sentence, for people."""
         looked = ", ".join(f"{number} {kind}" for kind, number in self.checked.items()) or "nothing"
-        verdict = "Everything is as it was stored." if self.sound else "Something is wrong; see above."
+        verdict = "Everything is intact." if self.sound else "Something is wrong; see above."
         return f"Checked {looked}: {self.count(ERROR)} errors, {self.count(WARNING)} warnings. {verdict}"

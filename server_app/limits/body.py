@@ -35,7 +35,7 @@ class Body:
         self._bytes = 0
         self._waited = 0.0
         self._complete = False
-        #: Why the body was refused, if it was: this is answered, whatever the app makes of it.
+        #: Why the body was refused, if it was: this is the response, whatever the app does.
         self.refused: HTTPException | None = None
         #: Whether the client disconnected before the body was complete: what arrived must not be used.
         self.disconnected = False

@@ -11,7 +11,7 @@ import time
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from server_app.common.metrics import REQUEST_SECONDS, REQUESTS, UNDER_WAY
+from server_app.common.metrics import REQUEST_SECONDS, REQUESTS, IN_PROGRESS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,14 +51,14 @@ class RequestLog:
                 sent += len(message.get("body", b""))
             await send(message)
 
-        UNDER_WAY.inc()
+        IN_PROGRESS.inc()
         try:
             await self._app(scope, receive, note)
         except Exception:
             status = 500  # the server's error handler outside of this one answers
             raise
         finally:
-            UNDER_WAY.dec()
+            IN_PROGRESS.dec()
             _write(scope, status, time.perf_counter() - started, sent)
 
 

@@ -192,7 +192,7 @@ class Retraining(TrainTask):
         ProgressWriter(file, run, total_epochs, own.get("notes") or ()).failed(failure, message)
 
     def _job(self, run: str, request: Mapping[str, Any], labels: Submissions) -> RetrainJob:
-        """Describe the training that a request asks for, and record it so that it can continue if it is interrupted."""
+        """Return the job of a request, recorded so that it can continue if it is interrupted."""
         notes: tuple[str, ...] = ()
         if request.get("resume") is True:
             training = replace(self.training_to_resume(), run=run, stopped=False)
