@@ -11,7 +11,7 @@ import time
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from server_app.common.metrics import REQUEST_SECONDS, REQUESTS, IN_PROGRESS
+from server_app.common.metrics import IN_PROGRESS, REQUEST_SECONDS, REQUESTS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
