@@ -90,7 +90,7 @@ class Split:
             return entries
 
     def _parsed(self) -> dict[str, dict[str, str]]:
-        """Return the content of the file, which is parsed again only if it changed: it is read for every case of a list."""
+        """Return the content of the file, parsed again only if it changed: lists of cases read it for each case."""
         stat = self._path.stat()
         state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if self._seen is None or self._seen[0] != state:
