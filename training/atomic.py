@@ -36,7 +36,7 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_with(path: Path, write: Callable[[Path], None]) -> Path:
+def write_with(path: Path, write: Callable[[Path], object]) -> Path:
     """Call ``write`` with a temporary path beside ``path``, then rename the file.
 
     The temporary file keeps the endings of ``path`` (``.nii.gz``), because writers choose the format by them.
