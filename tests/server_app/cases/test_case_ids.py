@@ -73,7 +73,7 @@ def test_other_images_under_the_same_name_do_not_inherit_labels(empty: ServerFil
     store = empty.open()
     assert store.list_images() == [f"b-{NAME}"]
     assert store.get_labeled_images() == []
-    with pytest.raises(HTTPException, match="not there now") as caught:
+    with pytest.raises(HTTPException, match="absent now") as caught:
         store.add_case(NAME, images_of(other), {})
     assert caught.value.status_code == 409
 

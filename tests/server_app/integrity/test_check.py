@@ -92,7 +92,7 @@ def another_split(files: ServerFiles) -> None:
     [
         (flip(f"{LABEL}/v0001/label.nii.gz"), f"{LABEL}/v0001", "label"),
         (another_label, f"{LABEL}/v0001", "hash differs"),
-        (remove(f"{LABEL}/v0001"), f"{LABEL}/v0001", "gone"),
+        (remove(f"{LABEL}/v0001"), f"{LABEL}/v0001", "missing"),
         (write(f"{LABEL}/v0002/label.json", "{"), "v0002", "label.json"),
         (write(f"{LABEL}/v0002/removed.json", ""), "removed", "read"),
         (unknown_values, f"{LABEL}/v0001", "values from 7 to 7"),
@@ -141,7 +141,7 @@ def test_findings_are_printed_as_sentences(files: ServerFiles) -> None:
     flip(f"{UPLOADED}/t1.nii.gz")(files)
     result = run_check(files)
     assert result.exit_code == 1
-    assert f"error: {UPLOADED}: Its images are not those that were sent" in result.output
+    assert f"error: {UPLOADED}: Its images are not those that were uploaded" in result.output
     missing = run_check(files, "--workspace", "/nowhere")
     assert missing.exit_code == 2
     assert "There is no workspace at /nowhere" in missing.output
