@@ -1,8 +1,4 @@
-"""Where the module under test lies: the repository's, or the copy that ``TUMORLOOP_EXTENSION`` names.
-
-The mutation run (``tests/slicer_extension/mutation``) tests copies with a fault in them; a test that found the module
-by a path of its own would test the healthy one and miss the fault.
-"""
+"""Where the module under test lies: the repository's, or the copy with a fault that ``TUMORLOOP_EXTENSION`` names."""
 
 from __future__ import annotations
 
@@ -11,10 +7,8 @@ import sys
 from pathlib import Path
 
 _OWN = Path(__file__).resolve().parents[2] / "slicer_extension" / "TumorLoop"
-
 #: The folder with ``TumorLoop.py``, ``TumorLoopLib`` and ``Resources``.
 EXTENSION = Path(os.environ.get("TUMORLOOP_EXTENSION") or _OWN).resolve()
-
 #: The folder with the extension's own ``CMakeLists.txt``, two above the module's.
 EXTENSION_ROOT = EXTENSION.parents[1]
 

@@ -1,7 +1,5 @@
 """Jobs: what runs on which thread, when results are delivered, and what becomes of errors."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from TumorLoopLib.jobs.jobs import LINGER, YIELD, Handlers, Jobs, Progress, Repo
 
 
 class Calls:
-    """Records the calls of handlers, and their threads."""
+    """Jobs, and a record of the calls of their handlers and the threads of these."""
 
     def __init__(self) -> None:
         self.made: list[tuple[str, object]] = []
@@ -46,15 +44,14 @@ def calls() -> Calls:
     return Calls()
 
 
-def test_work_runs_on_another_thread_and_its_result_is_delivered_on_this_one_when_it_polls(calls):
-    ended = threading.Event()
+@pytest.fixture
+def gate() -> threading.Event:
+    return threading.Event()
 
-    def work(reporter: Reporter) -> threading.Thread:
-        ended.set()
-        return threading.current_thread()
 
-    calls.start("a", work)
-    assert ended.wait(5)
+def test_work_runs_on_another_thread_and_its_result_is_delivered_on_this_one_when_it_polls(calls, gate):
+    calls.start("a", lambda reporter: (gate.set(), threading.current_thread())[1])
+    assert gate.wait(5)
     assert calls.made == []
     assert calls.jobs.running("a")
     calls.poll()
@@ -71,8 +68,7 @@ def test_an_error_of_the_work_is_passed_to_the_handler(calls):
     calls.start("a", work)
     calls.poll()
     what, error = calls.made[-1]
-    assert what == "failed"
-    assert isinstance(error, ServerTimeout)
+    assert (what, type(error)) == ("failed", ServerTimeout)
 
 
 def test_a_cancelled_job_ends_as_cancelled_and_not_as_failed(calls):
@@ -85,8 +81,7 @@ def test_a_cancelled_job_ends_as_cancelled_and_not_as_failed(calls):
     assert all(what != "failed" for what, _ in calls.made)
 
 
-def test_two_jobs_of_one_kind_do_not_run_at_once(calls):
-    gate = threading.Event()
+def test_two_jobs_of_one_kind_do_not_run_at_once(calls, gate):
     assert calls.start("a", lambda reporter: gate.wait(5))
     assert not calls.start("a", lambda reporter: "second")
     assert calls.start("b", lambda reporter: "other kind")
@@ -96,16 +91,10 @@ def test_two_jobs_of_one_kind_do_not_run_at_once(calls):
     assert ("done", "other kind") in calls.made
 
 
-def test_an_abandoned_job_is_cancelled_and_calls_no_handler(calls):
-    seen = threading.Event()
-
-    def work(reporter: Reporter) -> None:
-        if reporter.cancel.wait(5):
-            seen.set()
-
-    calls.start("a", work)
+def test_an_abandoned_job_is_cancelled_and_calls_no_handler(calls, gate):
+    calls.start("a", lambda reporter: reporter.cancel.wait(5) and gate.set())
     calls.jobs.abandon()
-    assert seen.wait(2)
+    assert gate.wait(2)
     calls.jobs.poll()
     assert calls.made == []
     assert not calls.jobs.running()
@@ -115,10 +104,7 @@ def test_an_abandoned_job_is_cancelled_and_calls_no_handler(calls):
 def test_threads_that_a_job_leaves_running_get_time_for_a_while(calls, how, monkeypatch):
     slept: list[float] = []
     calls.start("a", lambda reporter: how == "ended" or reporter.cancel.wait(5))
-    if how == "ended":
-        calls.poll()
-    else:
-        calls.jobs.abandon()
+    (calls.poll if how == "ended" else calls.jobs.abandon)()
     monkeypatch.setattr("TumorLoopLib.jobs.jobs.time.sleep", slept.append)
     calls.jobs.poll()
     assert slept == [YIELD]
@@ -134,19 +120,19 @@ def test_a_handler_may_start_the_next_job_of_its_kind(calls):
     assert ("done", "next") in calls.made
 
 
-def test_a_handler_that_polls_again_ends_no_job_twice(calls):
-    done, both_ended = threading.Event(), threading.Barrier(3)
+def test_a_handler_that_polls_again_ends_no_job_twice(calls, gate):
+    both_ended = threading.Barrier(3)
 
     def ask(_result: object) -> None:  # a message box runs the event loop, and with it the timer that polls
         calls.jobs.poll()
         calls.start("b", lambda reporter: "next")
 
     def work(result: str) -> Callable[[Reporter], object]:
-        return lambda reporter: done.wait(5) and both_ended.wait(5) >= 0 and result
+        return lambda reporter: gate.wait(5) and both_ended.wait(5) >= 0 and result
 
     calls.start("a", work("asks"), Handlers(ask, ask))
     calls.start("b", work("first"))
-    done.set()
+    gate.set()
     both_ended.wait(5)
     for job in list(calls.jobs._jobs.values()):
         job._thread.join(5)
@@ -165,9 +151,7 @@ def test_an_error_in_a_handler_is_reported_and_does_not_stop_the_others(calls):
     assert ("done", 2) in calls.made
 
 
-def test_progress_and_partial_results_are_delivered_while_the_job_runs(calls):
-    gate = threading.Event()
-
+def test_progress_and_partial_results_are_delivered_while_the_job_runs(calls, gate):
     def work(reporter: Reporter) -> None:
         reporter.stage("sending")
         reporter.progress(5, 10)
@@ -180,9 +164,8 @@ def test_progress_and_partial_results_are_delivered_while_the_job_runs(calls):
     calls.poll()
 
 
-def test_a_poll_lets_the_worker_threads_run(calls):
+def test_a_poll_lets_the_worker_threads_run(calls, gate):
     """In Slicer they stand still otherwise: it holds Python's lock while it waits for events."""
-    gate = threading.Event()
     calls.start("a", lambda reporter: gate.wait(5))
     before = time.perf_counter()
     calls.jobs.poll()

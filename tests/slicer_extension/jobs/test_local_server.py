@@ -1,7 +1,5 @@
 """A server on this machine: found or not, stopped, and plain words when it fails."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time
@@ -14,18 +12,14 @@ from TumorLoopLib.client.errors import Cancelled, ServerFailed
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.local_server import LocalServer, find_command
 
-Start = Callable[[str], LocalServer]
-
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Callable[[str], LocalServer]]:
     """Starts a program instead of a server."""
     started: list[LocalServer] = []
 
     def start_program(text: str) -> LocalServer:
-        path = tmp_path / "server.py"
-        path.write_text(text)
-        started.append(LocalServer([sys.executable, str(path)], tmp_path, os.environ, tmp_path / "log"))
+        started.append(LocalServer([sys.executable, "-c", text], tmp_path, os.environ, tmp_path / "log"))
         return started[-1]
 
     yield start_program
@@ -38,17 +32,13 @@ def test_the_installed_command_is_found_and_a_configured_one_goes_first(tmp_path
     installed.write_text("#!/bin/sh\n")
     installed.chmod(0o755)
     assert find_command([], str(tmp_path)) == [str(installed)]
-    assert find_command([], str(tmp_path / "elsewhere")) == []
+    assert find_command([], str(tmp_path / "elsewhere")) == find_command(["no-such-program", "-m"]) == []
     assert find_command([sys.executable, "-m", "server_app"]) == [sys.executable, "-m", "server_app"]
-    assert find_command(["no-such-program", "-m"]) == []
 
 
-def test_a_server_that_exits_is_reported_with_the_end_of_its_log(start):
+def test_a_program_that_exits_or_cannot_be_started_is_reported(start, tmp_path):
     with pytest.raises(ServerFailed, match=r"Port 8000 is taken\."):
         start("print('loading')\nraise SystemExit('Port 8000 is taken.')").wait_until_ready(Reporter())
-
-
-def test_a_program_that_cannot_be_started_is_reported(tmp_path):
     with pytest.raises(ServerFailed, match="cannot be started"):
         LocalServer([str(tmp_path / "nothing")], tmp_path, os.environ, tmp_path / "log")
 
@@ -67,9 +57,8 @@ def test_waiting_for_a_server_that_does_not_answer_ends_and_can_be_cancelled(sta
 
 
 def test_a_server_that_ignores_the_request_to_terminate_is_killed(start):
-    server = start(
-        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
-    )
+    ignore = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    server = start(ignore + "print('up', flush=True)\ntime.sleep(60)")
     deadline = time.monotonic() + 20
     while server.log_tail() != "up":
         assert time.monotonic() < deadline

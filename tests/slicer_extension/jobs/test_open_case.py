@@ -1,7 +1,5 @@
 """The next case, and what is read from the server's status."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
@@ -12,7 +10,7 @@ from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.open_case import Counts
 
 from tests.slicer_extension.client.proxy import answer_json, cut_response
-from tests.slicer_extension.real_server import CASES
+from tests.slicer_extension.conftest import CASES
 
 
 @pytest.fixture
@@ -40,14 +38,13 @@ def test_the_next_case_is_the_one_with_the_most_uncertain_prediction_and_has_a_r
     assert next_case(client, tmp_path / "downloads", found.case.case_id).case.case_id != found.case.case_id
 
 
-def test_a_server_without_that_strategy_is_asked_for_the_first_case(client, proxy, tmp_path):
+def test_a_server_without_that_strategy_is_asked_for_the_first_case_and_any_other_refusal_is_an_error(
+    client, proxy, tmp_path
+):
     refusal = {"detail": {"field": "strategy", "message": "There is no strategy 'uncertainty'."}}
     proxy.fault("POST /activelearning/uncertainty", answer_json(404, refusal))
     found = next_case(client, tmp_path)
     assert (found.case.case_id, found.reason) == (client.next_sample("first")["id"], "")
-
-
-def test_any_other_refusal_is_an_error(client, proxy, tmp_path):
     proxy.fault("POST /activelearning/*", answer_json(403, {"detail": {"field": "role", "message": "No."}}))
     with pytest.raises(NotAuthorized, match="No"):
         next_case(client, tmp_path)
@@ -74,7 +71,7 @@ def test_a_download_that_breaks_off_is_an_error_and_leaves_no_files(client, prox
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_status_and_the_overview_have_what_the_panel_shows(client):
+def test_the_status_and_the_overview_have_what_the_panel_shows_and_another_kind_of_server_is_refused(client, proxy):
     status = server_status.fetch_status(client)
     assert (status.server, status.name) == (client.server_url, "TumorLoop")
     assert status.model_version
@@ -84,9 +81,6 @@ def test_the_status_and_the_overview_have_what_the_panel_shows(client):
     assert overview.plan.parent
     assert overview.plan.max_epochs > 0
     assert sum(version.current for version in overview.versions) == 1
-
-
-def test_another_kind_of_server_is_refused(client, proxy):
     proxy.fault("GET /info/", answer_json(200, {"name": "Deepedit", "models": {"deepedit": {}}}))
     with pytest.raises(BadReply, match="Deepedit"):
         server_status.fetch_status(client)
@@ -96,5 +90,4 @@ def test_malformed_numbers_of_a_training_are_left_out():
     stats = {"state": "training", "eta": None, "history": [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": None}]}
     found = server_status.training_of({**stats, "total_epochs": "three", "epoch": True})
     assert [(epoch.number, epoch.loss, epoch.dice) for epoch in found.epochs] == [(1, 0.5, None)]
-    assert (found.total_epochs, found.epoch, found.eta) == (0, 0, None)
-    assert found.active
+    assert (found.total_epochs, found.epoch, found.eta, found.active) == (0, 0, None, True)

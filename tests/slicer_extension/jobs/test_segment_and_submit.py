@@ -1,7 +1,5 @@
 """Segmenting and submitting on a real server: what is sent, what is sent again, and what a fault leaves behind."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -17,9 +15,10 @@ from TumorLoopLib.scene.volumes import VolumeSnapshot, digest
 
 from tests import synthetic
 from tests.slicer_extension.client.proxy import cut_request, cut_response
-from tests.slicer_extension.real_server import CASES
+from tests.slicer_extension.conftest import CASES
+from tests.slicer_extension.scene.nodes import LABELS
 
-LABEL_INFO = [{"name": "necrotic core", "idx": 1}, {"name": "peritumoral edema", "idx": 2}]
+ALL_FOUR = ["flair.nrrd", "t1.nrrd", "t1ce.nrrd", "t2.nrrd"]
 
 
 def snapshots(seed: int = 0) -> dict[str, VolumeSnapshot]:
@@ -32,8 +31,15 @@ def snapshots(seed: int = 0) -> dict[str, VolumeSnapshot]:
     return volumes
 
 
-def changed(volume: VolumeSnapshot) -> VolumeSnapshot:
-    return dataclasses.replace(volume, array=volume.array + np.int16(1))
+def with_changed(volumes, role):
+    changed = dataclasses.replace(volumes[role], array=volumes[role].array + np.int16(1))
+    return {**volumes, role: changed}
+
+
+def label_of(volumes) -> np.ndarray:
+    label = np.zeros(volumes["t1ce"].array.shape, np.uint8)
+    label[20:24, 20:26, 20:25] = 3
+    return label
 
 
 class Listening(Reporter):
@@ -56,12 +62,15 @@ class Panel:
         self.stages: list[str] = []
 
     def segment(self, volumes, downloaded=None, with_uncertainty=False):
-        reporter = Listening(self.stages)
         request = SegmentationRequest(volumes, downloaded, with_uncertainty)
-        return segment_and_submit.segment(self.client, request, self.uploaded, reporter, self.folder)
+        reporter = Listening(self.stages)
+        result = segment_and_submit.segment(self.client, request, self.uploaded, reporter, self.folder)
+        assert result.array.shape == volumes["t1ce"].array.shape
+        return result
 
     def submit(self, case_id, volumes, on_server=""):
-        params = {"label_info": [*LABEL_INFO, {"name": "enhancing tumor", "idx": 3}], "comment": "c", "status": "final"}
+        info = [{"name": one.name, "idx": one.value} for one in LABELS.labels]
+        params = {"label_info": info, "comment": "c", "status": "final"}
         matrix = volumes["t1ce"].ijk_to_ras
         label = Submission(case_id, label_of(volumes), matrix, params, "final", volumes, on_server)
         return segment_and_submit.submit(self.client, label, self.uploaded, Reporter(), self.folder)
@@ -77,108 +86,101 @@ class Panel:
         return [sorted(request.files) for request in self.proxy.requests_to("PUT /session/")]
 
 
-def label_of(volumes) -> np.ndarray:
-    label = np.zeros(volumes["t1ce"].array.shape, np.uint8)
-    label[20:24, 20:26, 20:25] = 3
-    return label
-
-
 @pytest.fixture
 def panel(proxy, real_server, tmp_path) -> Panel:
     return Panel(proxy, real_server, tmp_path)
 
 
-class TestSegmenting:
-    def test_the_result_has_the_grid_of_t1ce_and_only_changed_volumes_are_sent_again(self, panel):
-        volumes = snapshots()
-        result = panel.segment(volumes, with_uncertainty=True)
-        assert result.array.shape == volumes["t1ce"].array.shape
-        assert result.array.dtype == np.uint8
-        assert np.allclose(result.ijk_to_ras, volumes["t1ce"].ijk_to_ras)
-        assert result.model_version
-        array, matrix = result.uncertainty
-        assert array.shape == result.array.shape
-        assert np.allclose(matrix, result.ijk_to_ras)
-        assert array.max() > 0
-        order = list(dict.fromkeys(panel.stages))
-        assert order[:3] == ["preparing", "sending", "waiting"]
-        assert order[-1] == "receiving"
-        assert list(panel.folder.iterdir()) == []
+# === Segmenting ===
+
+
+def test_the_result_has_the_grid_of_t1ce_and_only_changed_volumes_are_sent_again(panel):
+    volumes = snapshots()
+    result = panel.segment(volumes, with_uncertainty=True)
+    assert result.array.dtype == np.uint8
+    assert np.allclose(result.ijk_to_ras, volumes["t1ce"].ijk_to_ras)
+    assert result.model_version
+    array, matrix = result.uncertainty
+    assert array.shape == result.array.shape
+    assert np.allclose(matrix, result.ijk_to_ras)
+    assert array.max() > 0
+    order = list(dict.fromkeys(panel.stages))
+    assert (order[:3], order[-1]) == (["preparing", "sending", "waiting"], "receiving")
+    assert list(panel.folder.iterdir()) == []
+    panel.segment(volumes)
+    volumes = with_changed(volumes, "flair")
+    panel.segment(volumes)
+    matrix = volumes["t2"].ijk_to_ras.copy()
+    matrix[0, 3] += 1.0
+    panel.segment({**volumes, "t2": dataclasses.replace(volumes["t2"], ijk_to_ras=matrix)})
+    assert panel.uploads == [ALL_FOUR, ["flair.nrrd"], ["t2.nrrd"]]
+
+
+@pytest.mark.parametrize("change", [False, True])
+def test_all_volumes_are_sent_again_when_the_server_has_dropped_the_session(panel, change):
+    volumes = snapshots()
+    panel.segment(volumes)
+    assert panel.server.request("DELETE", f"/session/{panel.uploaded.session}").status_code == 200
+    panel.segment(with_changed(volumes, "t1") if change else volumes)
+    assert panel.uploads[-1] == ALL_FOUR
+
+
+def test_another_server_gets_all_volumes(panel):
+    volumes = snapshots()
+    panel.segment(volumes)
+    panel.client = TumorLoopClient(panel.server.url)
+    panel.segment(volumes)
+    assert panel.uploaded.server == panel.server.url
+
+
+def test_downloaded_volumes_are_sent_back_only_if_they_changed(panel):
+    volumes, downloaded = panel.download(CASES[0])
+    panel.segment(volumes, downloaded)
+    assert panel.uploads == []
+    panel.segment(with_changed(volumes, "t1"), downloaded)
+    assert len(panel.uploads) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"), [("PUT /session/", cut_request(20_000)), ("POST /infer/*", cut_response(300))]
+)
+def test_a_broken_connection_is_an_error_and_the_next_try_succeeds(panel, pattern, fault):
+    volumes = snapshots()
+    panel.proxy.fault(pattern, fault, times=1)
+    with pytest.raises(ConnectionLost):
         panel.segment(volumes)
-        panel.segment({**volumes, "flair": changed(volumes["flair"])})
-        matrix = volumes["t2"].ijk_to_ras.copy()
-        matrix[0, 3] += 1.0
-        panel.segment(
-            {**volumes, "flair": changed(volumes["flair"]), "t2": dataclasses.replace(volumes["t2"], ijk_to_ras=matrix)}
-        )
-        assert panel.uploads == [["flair.nrrd", "t1.nrrd", "t1ce.nrrd", "t2.nrrd"], ["flair.nrrd"], ["t2.nrrd"]]
-
-    @pytest.mark.parametrize("change", [False, True])
-    def test_all_volumes_are_sent_again_when_the_server_has_dropped_the_session(self, panel, change):
-        volumes = snapshots()
-        panel.segment(volumes)
-        assert panel.server.request("DELETE", f"/session/{panel.uploaded.session}").status_code == 200
-        if change:
-            volumes["t1"] = changed(volumes["t1"])
-        assert panel.segment(volumes).array.shape == volumes["t1ce"].array.shape
-        assert len(panel.uploads[-1]) == 4
-
-    def test_another_server_gets_all_volumes(self, panel):
-        volumes = snapshots()
-        panel.segment(volumes)
-        panel.client = TumorLoopClient(panel.server.url)
-        panel.segment(volumes)
-        assert panel.uploaded.server == panel.server.url
-
-    def test_downloaded_volumes_are_sent_back_only_if_they_changed(self, panel):
-        volumes, downloaded = panel.download(CASES[0])
-        assert panel.segment(volumes, downloaded).array.shape == volumes["t1ce"].array.shape
-        assert panel.uploads == []
-        panel.segment({**volumes, "t1": changed(volumes["t1"])}, downloaded)
-        assert len(panel.uploads) == 1
-
-    @pytest.mark.parametrize(
-        ("pattern", "fault"), [("PUT /session/", cut_request(20_000)), ("POST /infer/*", cut_response(300))]
-    )
-    def test_a_broken_connection_is_an_error_and_the_next_try_succeeds(self, panel, pattern, fault):
-        volumes = snapshots()
-        panel.proxy.fault(pattern, fault, times=1)
-        with pytest.raises(ConnectionLost):
-            panel.segment(volumes)
-        assert list(panel.folder.iterdir()) == []
-        assert panel.segment(volumes).array.size
+    assert list(panel.folder.iterdir()) == []
+    panel.segment(volumes)
 
 
-class TestSubmitting:
-    def test_a_case_of_the_users_own_is_uploaded_and_the_label_arrives_voxel_for_voxel(self, panel):
-        volumes = snapshots(seed=11)
-        done = panel.submit("own-1", volumes)
-        assert [(entry["version"], entry["user"]) for entry in done.history] == [("v0001", "tester")]
-        array, matrix = open_case.label_version(panel.client, "own-1", "v0001", Reporter(), panel.folder)
-        assert np.array_equal(array, label_of(volumes))
-        assert np.allclose(matrix, volumes["t1ce"].ijk_to_ras)
+# === Submitting ===
 
-    def test_no_images_are_uploaded_for_a_case_of_the_server(self, panel):
-        panel.submit(CASES[1], snapshots(), panel.client.server_url)
-        assert panel.uploads == []
 
-    def test_a_failed_submission_can_be_sent_again_and_makes_one_version(self, panel):
-        volumes = snapshots(seed=12)
-        panel.proxy.fault("PUT /datastore/label", cut_response(0), times=1)  # the server stores it, the reply is lost
-        with pytest.raises(ClientError):
-            panel.submit("own-2", volumes)
-        assert [entry["version"] for entry in panel.submit("own-2", volumes).history] == ["v0001"]
-        assert len(panel.uploads) == 1
+def test_a_case_of_the_users_own_is_uploaded_and_the_label_arrives_voxel_for_voxel(panel):
+    volumes = snapshots(seed=11)
+    done = panel.submit("own-1", volumes)
+    assert [(entry["version"], entry["user"]) for entry in done.history] == [("v0001", "tester")]
+    array, matrix = open_case.label_version(panel.client, "own-1", "v0001", Reporter(), panel.folder)
+    assert np.array_equal(array, label_of(volumes))
+    assert np.allclose(matrix, volumes["t1ce"].ijk_to_ras)
+    with pytest.raises(RequestRejected) as caught:  # other images have that name
+        panel.submit("own-1", snapshots(seed=14))
+    assert caught.value.status == 409
 
-    def test_a_case_name_that_other_images_have_is_refused(self, panel):
-        panel.submit("own-3", snapshots(seed=13))
-        with pytest.raises(RequestRejected) as caught:
-            panel.submit("own-3", snapshots(seed=14))
-        assert caught.value.status == 409
 
-    def test_a_case_from_another_server_is_recognized_by_its_images(self, panel):
-        volumes, _downloaded = panel.download(CASES[2])
-        panel.submit(CASES[2], volumes, panel.server.url)
-        assert panel.uploads == []
-        with pytest.raises(RequestRejected):  # a case of that name, but of another patient
-            panel.submit(CASES[2], snapshots(seed=15), panel.server.url)
+def test_a_failed_submission_can_be_sent_again_and_makes_one_version(panel):
+    volumes = snapshots(seed=12)
+    panel.proxy.fault("PUT /datastore/label", cut_response(0), times=1)  # the server stores it, the reply is lost
+    with pytest.raises(ClientError):
+        panel.submit("own-2", volumes)
+    assert [entry["version"] for entry in panel.submit("own-2", volumes).history] == ["v0001"]
+    assert len(panel.uploads) == 1
+
+
+def test_no_images_are_uploaded_for_a_case_of_the_server_which_is_recognized_by_its_images(panel):
+    panel.submit(CASES[1], snapshots(), panel.client.server_url)
+    volumes, _downloaded = panel.download(CASES[2])
+    panel.submit(CASES[2], volumes, panel.server.url)  # an address other than the client's
+    assert panel.uploads == []
+    with pytest.raises(RequestRejected):  # a case of that name, but of another patient
+        panel.submit(CASES[2], snapshots(seed=15), panel.server.url)

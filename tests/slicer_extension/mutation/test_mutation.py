@@ -1,7 +1,5 @@
 """The seeded faults fit the code as it is, and the run tells a caught fault from a missed one."""
 
-from __future__ import annotations
-
 import ast
 import re
 from dataclasses import replace
@@ -44,7 +42,7 @@ def test_a_caught_and_a_missed_fault_are_told_apart_and_the_code_is_not_touched(
     monkeypatch.setattr(mutation, "FAULTS", [CAUGHT, MISSED])
     assert mutation.main() == 1
     caught, missed, _, summary = capsys.readouterr().out.splitlines()
-    assert re.search("caught  no name .* panel/test_state.py::test_a_missing_segmentation_or_name", caught)
+    assert re.search("caught  no name .* panel/test_state.py::test_what_is_not_possible_has_a_reason", caught)
     assert "MISSED  nothing changed" in missed
     assert summary == "2 faults, 1 caught, 1 missed"
     assert path.read_bytes() == before

@@ -11,8 +11,8 @@ import pytest
 import slicer
 
 from tests.slicer_extension.panel.server import LEVELS, ScriptedServer, scripted_server
-from tests.slicer_extension.panel.user import PlainUser, QtUser
-from tests.slicer_extension.scene.nodes import add_transform, image, make_volume, moved_by, oblique
+from tests.slicer_extension.panel.user import PlainUser, QtUser, User
+from tests.slicer_extension.scene.nodes import add_transform, image, make_volume, mask_of, moved_by, oblique
 
 SHAPE = (18, 20, 24)
 NAMES = {"t1": "AX T1", "t1ce": "AX T1 POST GD", "t2": "AX T2", "flair": "SAG FLAIR"}
@@ -46,9 +46,7 @@ def qt_user(desktop: Any) -> Iterator[QtUser]:
 
 def make_case() -> dict[str, Any]:
     """Add four volumes, oblique and under a transform; T1ce holds something of each label."""
-    nodes = {
-        role: make_volume(NAMES[role], image(SHAPE, seed) % 90, oblique()) for seed, role in enumerate(NAMES, start=1)
-    }
+    nodes = {role: make_volume(NAMES[role], image(SHAPE, seed) % 90, oblique()) for seed, role in enumerate(NAMES, 1)}
     array = slicer.util.arrayFromVolume(nodes["t1ce"])
     for level, k in zip(LEVELS, (3, 7, 11), strict=True):
         array[k : k + 3, 4 : 5 + k, 6:19] = level + 20
@@ -85,8 +83,42 @@ def corrected(segmented: PlainUser) -> PlainUser:
     segmented.type("caseIdEdit", "in-the-middle")
     segmented.type("commentEdit", "not done yet")
     segmented.click("finalCheck")
-    segmented.wait(lambda: "differ" in segmented.ui.changesText.text)
+    segmented.wait_for_changes("differ", 20)
     return segmented
+
+
+@pytest.fixture
+def sending(corrected: PlainUser, server: ScriptedServer) -> PlainUser:
+    """A user whose label is being sent; the server does not store it before ``may_store`` is set."""
+    server.may_store.clear()
+    corrected.click("submitButton")
+    corrected.wait(lambda: corrected.panel.submit.sending and "PUT /datastore/label" in server.asked[-1])
+    return corrected
+
+
+@pytest.fixture
+def inferring(connected: PlainUser, server: ScriptedServer) -> PlainUser:
+    """A user who waits for a segmentation; the server does not answer before ``may_infer`` is set."""
+    server.may_infer.clear()
+    connected.click("segmentButton")
+    connected.wait(lambda: "POST" in server.asked[-1])
+    return connected
+
+
+@pytest.fixture
+def hospital(connected: PlainUser, server: ScriptedServer) -> PlainUser:
+    """A user whose server is on another machine."""
+    connected.services.aliases["http://hospital:8000"] = server.url
+    connected.type("addressCombo", "http://hospital:8000")
+    connected.wait(lambda: connected.ui.segmentButton.enabled)
+    return connected
+
+
+def shown_volumes() -> set[str]:
+    """The ids of the volumes in the background of the slice views."""
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    assert composites
+    return {one.GetBackgroundVolumeID() for one in composites}
 
 
 def world(node: Any) -> np.ndarray:
@@ -106,11 +138,11 @@ def expected_labels(case: dict[str, Any]) -> np.ndarray:
     return np.digitize(slicer.util.arrayFromVolume(case["t1ce"]), LEVELS).astype(np.uint8)
 
 
-def labels_of(segmentation: Any, reference: Any, names: Mapping[str, int] = LABEL_VALUES) -> np.ndarray:
-    """Read a segmentation with Slicer's own function; ``names`` has the label value of each segment's name."""
+def labels_of(user: User, names: Mapping[str, int] = LABEL_VALUES) -> np.ndarray:
+    """Read the segmentation with Slicer's own function; ``names`` has the label value of each segment's name."""
+    segmentation, reference = user.parameters.segmentation, user.parameters.t1ce
     labels = np.zeros(slicer.util.arrayFromVolume(reference).shape, np.uint8)
     inner = segmentation.GetSegmentation()
     for segment_id in inner.GetSegmentIDs():
-        mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, reference) > 0
-        labels[mask] = names[inner.GetSegment(segment_id).GetName()]
+        labels[mask_of(segmentation, segment_id, reference)] = names[inner.GetSegment(segment_id).GetName()]
     return labels

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests import synthetic
@@ -22,94 +22,68 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 EPOCHS = 6
 
 
-class Camera:
-    """Takes numbered pictures of one panel.
+def camera(user: QtUser, folder: Path) -> Callable[[str], None]:
+    """Return a function that takes a light and a dark picture of the whole panel, numbered and under a name."""
+    from tests.slicer_extension.harness import appearance, gui
 
-    Args:
-        user: At the panel.
-        folder: Where the pictures go.
-    """
+    top, bar = user.widget.parent, user.ui.scrollArea.verticalScrollBar()
+    numbers = iter(range(1, 100))
 
-    def __init__(self, user: QtUser, folder: Path) -> None:
-        self._user = user
-        self._folder = folder
-        self._number = 0
-        self.taken: list[Path] = []
-
-    def take(self, name: str) -> None:
-        """Take a light and a dark picture."""
-        from tests.slicer_extension.harness import appearance
-
-        self._number += 1
+    def take(name: str) -> None:
+        number = next(numbers)
         for theme in ("light", "dark"):
-            path = self._folder / f"{self._number:02d}-{name}-{theme}.png"
             appearance.set_theme(dark=theme == "dark")
-            height = self._fit()
-            self.taken.append(
-                appearance.screenshot(self._user.widget.parent, path, dark=theme == "dark", height=height)
-            )
+            height = 200  # as high as its contents
+            for _ in range(4):
+                top.resize(appearance.DOCK_WIDTH, height)
+                gui.process_events(0.15)  # the panel's timer draws the curve again
+                if bar.maximum == 0:
+                    break
+                height += bar.maximum
+            path = folder / f"{number:02d}-{name}-{theme}.png"
+            print(appearance.screenshot(top, path, dark=theme == "dark", height=height))
 
-    def _fit(self) -> int:
-        """Make the panel as high as its contents, and return that height in pixels."""
-        from tests.slicer_extension.harness import appearance, gui
-
-        top, bar = self._user.widget.parent, self._user.ui.scrollArea.verticalScrollBar()
-        height = 200
-        for _ in range(4):
-            top.resize(appearance.DOCK_WIDTH, height)
-            gui.process_events(0.15)  # the panel's timer draws the curve again
-            if bar.maximum == 0:
-                break
-            height += bar.maximum
-        return height
+    return take
 
 
-def walk(user: QtUser, proxy: FaultyProxy, camera: Camera) -> None:
-    """Go through the loop and take pictures on the way."""
-    camera.take("first-open")
+def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
+    """Go through the loop and take pictures on the way; then break things and take pictures of the error messages."""
+    take("first-open")
     user.connect(proxy.url)
-    camera.take("connected")
-    user.click("sampleButton")
-    user.wait_idle()
+    take("connected")
+    user.finish("sampleButton")
     user.open_section_of("t1Selector")
-    camera.take("four-volumes-found")
+    take("four-volumes-found")
     user.ui.mapCheck.checked = True
     user.click("segmentButton")
     user.wait(lambda: "Computing" in user.ui.segmentProgress.text, what="the computing stage")
-    camera.take("computing")
+    take("computing")
     user.wait_idle()
     user.wait(lambda: user.ui.changesText.text != "")
     user.paint(3, (slice(60, 70), slice(60, 70), slice(60, 66)))
-    user.wait(lambda: "differ" in user.ui.changesText.text)
-    camera.take("result-with-editor")
+    user.wait_for_changes("differ")
+    take("result-with-editor")
     user.type("commentEdit", "Enhancing rim extended")
     user.submit()
     user.open_section_of("historyTable")
-    camera.take("submitted")
+    take("submitted")
     user.wait(lambda: user.ui.retrainButton.enabled)
     user.type("epochsSpin", str(EPOCHS))
     user.click("retrainButton")
     user.wait(lambda: len(user.panel.retrain.training.epochs) >= 3, 400)
-    camera.take("training-with-curve")
+    take("training-with-curve")
     user.wait(lambda: "Mean Dice" in user.ui.resultText.text, 400)
-    camera.take("training-done")
-
-
-def take_errors(user: QtUser, proxy: FaultyProxy, camera: Camera) -> None:
-    """Break things and take pictures of the error messages."""
+    take("training-done")
     user.open_section_of("segmentButton")
     proxy.fault("POST /infer/*", broken_server())
-    user.click("segmentButton")
-    user.wait_idle()
-    camera.take("error-server-failed")
+    user.finish("segmentButton")
+    take("error-server-failed")
     proxy.fault("GET /info/", wrong_token())
-    user.click("testButton")
-    user.wait_idle()
-    camera.take("error-token-refused")
+    user.finish("testButton")
+    take("error-token-refused")
     proxy.go_down()
-    user.click("testButton")
-    user.wait_idle()
-    camera.take("error-server-down")
+    user.finish("testButton")
+    take("error-server-down")
 
 
 @contextmanager
@@ -126,17 +100,14 @@ def main(folder: Path) -> None:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from tests.slicer_extension.harness import desktop
 
-    with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory())
-        server = stack.enter_context(bundled_server(Path(scratch)))
-        proxy = stack.enter_context(proxy_of(server.url))
-        stack.enter_context(desktop.running())
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        bundled_server(Path(scratch)) as server,
+        proxy_of(server.url) as proxy,
+        desktop.running(),
+    ):
         user = QtUser()
-        camera = Camera(user, folder)
-        walk(user, proxy, camera)
-        take_errors(user, proxy, camera)
-    for path in camera.taken:
-        print(path)
+        walk(user, proxy, camera(user, folder))
 
 
 if __name__ == "__main__":

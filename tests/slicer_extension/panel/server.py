@@ -6,16 +6,15 @@ panel's own code, whose mistakes it would then share.
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import nrrd
@@ -29,8 +28,7 @@ LEVELS = (100, 200, 300)
 _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-@dataclass
-class Image:
+class Image(NamedTuple):
     """A file as it was sent, and what ``pynrrd`` reads in it: ``(k, j, i)`` and its matrix."""
 
     content: bytes
@@ -38,8 +36,7 @@ class Image:
     ijk_to_ras: np.ndarray
 
 
-@dataclass
-class Label:
+class Label(NamedTuple):
     """A label that was submitted."""
 
     image: Image
@@ -50,26 +47,11 @@ class Label:
 
 @dataclass
 class Request:
-    """What a client sent."""
+    """What a client sent: its query, its body, or the parts of its form by file name or field name."""
 
     query: dict[str, str]
-    content_type: str
     body: bytes
-
-    def parts(self) -> list[tuple[str, str, bytes]]:
-        """Return field name, file name and content of each part of a form."""
-        message = BytesParser().parsebytes(f"Content-Type: {self.content_type}\r\n\r\n".encode() + self.body)
-        return [
-            (str(part.get_param("name", header="content-disposition")), str(part.get_filename()), _content(part))
-            for part in message.walk()
-            if part is not message
-        ]
-
-
-def _event() -> threading.Event:
-    event = threading.Event()
-    event.set()
-    return event
+    parts: dict[str, bytes]
 
 
 @dataclass
@@ -95,30 +77,40 @@ class ScriptedServer:
     versions: list[dict[str, Any]] = field(default_factory=lambda: [{"id": "v0001", "current": True}])
     new_corrections: int = 0
     failures: dict[str, Answer] = field(default_factory=dict)
-    may_infer: threading.Event = field(default_factory=_event)
-    may_store: threading.Event = field(default_factory=_event)
+    may_infer: threading.Event = field(default_factory=threading.Event)
+    may_store: threading.Event = field(default_factory=threading.Event)
     distort: Callable[[np.ndarray], np.ndarray] = lambda array: array
 
     def answer(self, handler: Handler) -> None:
         """Answer a request: dictionaries as JSON, bytes as a file."""
-        parts = urlsplit(handler.path)
-        name = f"{handler.command} {parts.path}"
+        path = urlsplit(handler.path)
+        name = f"{handler.command} {path.path}"
         self.asked.append(f"{handler.command} {handler.path}")
         if name in self.failures:
             self.failures.pop(name)(handler)
             return
-        request = Request(dict(parse_qsl(parts.query)), handler.headers.get("Content-Type", ""), handler.body())
-        action, groups = next(
-            (action, found.groups()) for pattern, action in _ACTIONS.items() if (found := re.fullmatch(pattern, name))
-        )
-        reply = action(self, request, *groups)
-        if isinstance(reply, dict):
-            handler.reply(200, json.dumps(reply).encode(), "application/json")
-        elif reply.startswith(b"--"):
-            handler.reply(200, reply, f"multipart/form-data; boundary={BOUNDARY}")
+        body = handler.body()
+        form = BytesParser().parsebytes(f"Content-Type: {handler.headers.get('Content-Type')}\r\n\r\n".encode() + body)
+        parts = {
+            str(part.get_filename() or part.get_param("name", header="content-disposition")): bytes(
+                part.get_payload(decode=True)  # type: ignore[arg-type]
+            )
+            for part in (form.walk() if form.is_multipart() else ())
+            if part is not form
+        }
+        matches = ((reply, re.fullmatch(pattern, name)) for pattern, reply in _REPLIES.items())
+        reply, groups = next((reply, found.groups()) for reply, found in matches if found)
+        content = reply(self, Request(dict(parse_qsl(path.query)), body, parts), *groups)
+        if isinstance(content, dict):
+            handler.reply(200, json.dumps(content).encode(), "application/json")
+        elif content.startswith(b"--"):
+            handler.reply(200, content, f"multipart/form-data; boundary={BOUNDARY}")
         else:
-            disposition = 'attachment; filename="image.nrrd"'
-            handler.reply(200, reply, "application/octet-stream", Content_Disposition=disposition)
+            named = 'attachment; filename="image.nrrd"'
+            handler.reply(200, content, "application/octet-stream", Content_Disposition=named)
+
+    def current(self) -> str:
+        return str(next(version["id"] for version in self.versions if version["current"]))
 
     def info(self, _request: Request) -> dict[str, Any]:
         labeled = sum(any(label.tag == "final" for label in labels) for labels in self.labels.values())
@@ -129,13 +121,9 @@ class ScriptedServer:
             **INFO,
         }
 
-    def current(self) -> str:
-        return str(next(version["id"] for version in self.versions if version["current"]))
-
     def new_session(self, request: Request) -> dict[str, Any]:
-        files = {name: content for _, name, content in request.parts()}
-        self.uploads.append(sorted(files))
-        volumes = {name.partition(".")[0]: read(content) for name, content in files.items()}
+        self.uploads.append(sorted(request.parts))
+        volumes = {name.partition(".")[0]: read(content) for name, content in request.parts.items()}
         session = f"session{len(self.sessions)}"
         self.sessions[session] = {**self.sessions.get(request.query.get("base", ""), {}), **volumes}
         return {"session_id": session}
@@ -144,7 +132,7 @@ class ScriptedServer:
         self.may_infer.wait()
         query = request.query
         volumes = self.sessions[query["session_id"]] if "session_id" in query else self.cases[query["image"]]
-        reference = volumes[json.loads(request.parts()[0][2]).get("reference", "t1ce")]
+        reference = volumes[json.loads(request.parts["params"]).get("reference", "t1ce")]
         array = self.distort(np.digitize(reference.array, LEVELS).astype(np.uint8))
         params = {"model_version": self.current(), "seconds": {"total": 1.0}, "warnings": []}
         return result_body(write(array, reference.ijk_to_ras), params, "answer.nrrd")
@@ -161,28 +149,23 @@ class ScriptedServer:
         return {"id": waiting[position % len(waiting)], "reason": "The model is least sure."} if waiting else {}
 
     def new_label(self, request: Request) -> dict[str, Any]:
-        parts = {name: content for name, _, content in request.parts()}
         case, tag = request.query["image"], request.query["tag"]
         self.may_store.wait()
         labels = self.labels.setdefault(case, [])
-        labels.append(Label(read(parts["label"]), json.loads(parts["params"]), tag, f"v{len(labels) + 1:04d}"))
+        image, params = read(request.parts["label.nrrd"]), json.loads(request.parts["params"])
+        labels.append(Label(image, params, tag, f"v{len(labels) + 1:04d}"))
         self.new_corrections += tag == "final"
         return {"image": case, "label": case, "version": labels[-1].version}
 
     def history(self, _request: Request, case: str) -> dict[str, Any]:
-        kept = ("status", "comment", "model_version")
         common = {"time": "2026-01-02T03:04:05+00:00", "dice_against_model": {"WT": 0.9}}
         return {
             "labels": [
                 {**common, "version": label.version, "tag": label.tag, "user": label.params.get("client_id")}
-                | {name: label.params.get(name) for name in kept}
+                | {name: label.params.get(name) for name in ("status", "comment", "model_version")}
                 for label in self.labels.get(case, [])
             ]
         }
-
-    def plan(self, _request: Request) -> dict[str, Any]:
-        cases = {"new": self.new_corrections, "total": self.new_corrections, "cases": list(self.cases)}
-        return {"parent": self.current(), **cases, "max_epochs": 4, "expected_seconds": 90.0}
 
     def train(self, request: Request) -> dict[str, Any]:
         self.trained_with = json.loads(request.body)
@@ -200,27 +183,26 @@ class ScriptedServer:
         return {"id": chosen}
 
 
-_ACTIONS: dict[str, Callable[..., Any]] = {
+_REPLIES: dict[str, Callable[..., Any]] = {
     r"GET /info/": ScriptedServer.info,
     r"PUT /session/": ScriptedServer.new_session,
     r"POST /infer/tumorloop": ScriptedServer.infer,
-    r"GET /jobs/\w+": lambda server, request: {"state": "computing", "share": 0.5},
-    r"DELETE /jobs/\w+": lambda server, request: {"state": "cancelled"},
-    r"GET /cases": lambda server, request: {
-        "cases": [{"id": case, "labeled": bool(server.labels.get(case))} for case in server.cases]
-    },
+    r"GET /jobs/\w+": lambda s, _: {"state": "computing", "share": 0.5},
+    r"DELETE /jobs/\w+": lambda s, _: {"state": "cancelled"},
+    r"GET /cases": lambda s, _: {"cases": [{"id": case, "labeled": bool(s.labels.get(case))} for case in s.cases]},
     r"PUT /cases/([\w-]+)": ScriptedServer.new_case,
     r"POST /activelearning/(\w+)": ScriptedServer.next_case,
-    r"GET /cases/([\w-]+)/volumes/(\w+)": lambda server, request, case, role: server.cases[case][role].content,
+    r"GET /cases/([\w-]+)/volumes/(\w+)": lambda s, _, case, role: s.cases[case][role].content,
     r"GET /cases/([\w-]+)/labels": ScriptedServer.history,
-    r"GET /cases/([\w-]+)/labels/v0*(\d+)": lambda server, request, case, number: (
-        server.labels[case][int(number) - 1].image.content
-    ),
+    r"GET /cases/([\w-]+)/labels/v0*(\d+)": lambda s, _, case, number: s.labels[case][int(number) - 1].image.content,
     r"PUT /datastore/label": ScriptedServer.new_label,
-    r"GET /train/tumorloop/plan": ScriptedServer.plan,
+    r"GET /train/tumorloop/plan": lambda s, _: {
+        **{"parent": s.current(), "new": s.new_corrections, "total": s.new_corrections, "cases": list(s.cases)},
+        **{"max_epochs": 4, "expected_seconds": 90.0},
+    },
     r"POST /train/tumorloop": ScriptedServer.train,
     r"DELETE /train/": ScriptedServer.stop,
-    r"GET /versions": lambda server, request: {"versions": server.versions},
+    r"GET /versions": lambda s, _: {"versions": s.versions},
     r"POST /versions/rollback": ScriptedServer.use,
     r"POST /versions/(v\d+)/promote": ScriptedServer.use,
 }
@@ -232,6 +214,8 @@ def scripted_server() -> Iterator[ScriptedServer]:
     scripted = ScriptedServer()
     with http_server(scripted.answer) as server:
         scripted.url = server.url
+        scripted.may_infer.set()
+        scripted.may_store.set()
         try:
             yield scripted
         finally:
@@ -241,28 +225,18 @@ def scripted_server() -> Iterator[ScriptedServer]:
 
 def read(content: bytes) -> Image:
     """Read a NRRD file with ``pynrrd``."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "image.nrrd")
-        path.write_bytes(content)
-        array, header = nrrd.read(str(path))
+    file = io.BytesIO(content)
+    header = nrrd.read_header(file)
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, :3], ijk_to_lps[:3, 3] = header["space directions"].T, header["space origin"]
     assert header["space"] == "left-posterior-superior"
-    return Image(content, array.transpose(2, 1, 0), _TO_LPS @ ijk_to_lps)
+    return Image(content, nrrd.read_data(header, file).transpose(2, 1, 0), _TO_LPS @ ijk_to_lps)
 
 
 def write(array_kji: np.ndarray, ijk_to_ras: np.ndarray) -> bytes:
     """Return a NRRD file made with ``pynrrd``."""
-    matrix = _TO_LPS @ ijk_to_ras
+    matrix, file = _TO_LPS @ ijk_to_ras, io.BytesIO()
     header = {"space": "left-posterior-superior", "encoding": "gzip"}
     header |= {"space directions": matrix[:3, :3].T, "space origin": matrix[:3, 3]}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "image.nrrd")
-        nrrd.write(str(path), array_kji.transpose(2, 1, 0), header)
-        return path.read_bytes()
-
-
-def _content(part: Any) -> bytes:
-    content = part.get_payload(decode=True)
-    assert isinstance(content, bytes)
-    return content
+    nrrd.write(file, array_kji.transpose(2, 1, 0), header)
+    return file.getvalue()

@@ -54,8 +54,7 @@ class PlainServices:
 
     Attributes:
         aliases: Addresses that lead to another one: so a server on this machine can be on "another".
-        answers: What the user answers to the next questions.
-        questions: What was asked.
+        answers: What the user answers to the next questions; ``questions`` are those that were asked.
         folders: What the user chooses in the next folder dialogs.
     """
 
@@ -112,15 +111,13 @@ class PlainServices:
 
     def shortcuts(self, actions: Mapping[str, Callable[[], None]]) -> Any:
         keys = SimpleNamespace(actions=dict(actions), enabled=False)
-        keys.remove = keys.actions.clear
-        keys.enable = lambda on: setattr(keys, "enabled", on)
+        keys.remove, keys.enable = keys.actions.clear, lambda on: setattr(keys, "enabled", on)
         return keys
 
     def table(
         self, widget: Any, headers: Sequence[str], stretch: int = 0, on_choice: Callable[[], None] | None = None
     ) -> Table:
-        self.tables[id(widget)] = Table(headers, on_choice)
-        return self.tables[id(widget)]
+        return self.tables.setdefault(id(widget), Table(headers, on_choice))
 
     def curve_view(self, label: Any) -> Any:
         return SimpleNamespace(show=lambda training: label.setVisible(bool(training.epochs)))

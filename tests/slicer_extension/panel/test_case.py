@@ -1,14 +1,12 @@
 """The next case, cases from folders, and what stays in the scene when another case is opened."""
 
-from __future__ import annotations
-
 import pytest
 import slicer
 import vtk
 from TumorLoopLib.scene.volumes import ROLE_ATTRIBUTE
 
 from tests.slicer_extension.client.http_server import file_answer
-from tests.slicer_extension.panel.conftest import NAMES
+from tests.slicer_extension.panel.conftest import NAMES, shown_volumes
 from tests.slicer_extension.panel.server import scripted_server
 
 
@@ -33,8 +31,7 @@ def another_case(case, tmp_path):
 
 
 def next_case(user) -> str:
-    user.click("nextCaseButton")
-    user.wait_idle()
+    user.finish("nextCaseButton")
     assert user.tone == "good", user.status
     return user.parameters.case_id
 
@@ -43,69 +40,48 @@ def in_scene(node) -> bool:
     return node.GetScene() is slicer.mrmlScene
 
 
-# === From the server ===
-
-
-def test_the_server_chooses_the_next_case_and_says_why(with_cases, server):
+def test_the_server_chooses_the_next_case_and_says_why_and_its_volumes_are_not_sent_back(with_cases, server):
     assert next_case(with_cases) == "case-b"
     assert with_cases.status == "Case case-b is loaded. The model is least sure."
-    assert next_case(with_cases) == "case-a"
-    assert next_case(with_cases) == "case-b"
+    assert [next_case(with_cases), next_case(with_cases)] == ["case-a", "case-b"]
     asked = [path.rpartition("/")[2] for path in server.asked if path.startswith("POST /activelearning/")]
     assert asked == ["uncertainty"] * 3
-
-
-def test_a_download_that_breaks_off_changes_nothing(with_cases, server):
-    before = {role: getattr(with_cases.parameters, role) for role in NAMES}, with_cases.parameters.case_id
-    broken = file_answer(b"NRRD", "application/octet-stream", length=1000)
-    server.failures["GET /cases/case-b/volumes/t2"] = broken
-    with_cases.click("nextCaseButton")
-    with_cases.wait_idle()
-    assert with_cases.status.startswith("No case was loaded; the scene did not change.")
-    assert ({role: getattr(with_cases.parameters, role) for role in NAMES}, with_cases.parameters.case_id) == before
-    assert next_case(with_cases) == "case-b"
-
-
-def test_downloaded_volumes_are_not_sent_back(with_cases, server):
-    next_case(with_cases)
     with_cases.wait(lambda: with_cases.panel.context.downloaded and with_cases.ui.segmentButton.enabled)
     with_cases.segment()
     assert len(server.uploads) == 1
     assert any("image=case-b" in path for path in server.asked)
 
 
+def test_a_download_that_breaks_off_changes_nothing(with_cases, server):
+    def present():
+        return [getattr(with_cases.parameters, name) for name in (*NAMES, "case_id")]
+
+    before, broken = present(), file_answer(b"NRRD", "application/octet-stream", length=1000)
+    server.failures["GET /cases/case-b/volumes/t2"] = broken
+    with_cases.finish("nextCaseButton")
+    assert with_cases.status.startswith("No case was loaded; the scene did not change.")
+    assert present() == before
+    assert next_case(with_cases) == "case-b"
+
+
 def test_labels_of_another_server_are_not_those_of_this_case(segmented, server):
-    user = segmented
+    user, context = segmented, segmented.panel.context
     user.submit()
     user.select("historyTable", 0)
-    assert [row[0] for row in user.table("historyTable")] == ["v0001"]
+    assert user.versions() == ["v0001"]
     user.type("addressCombo", "http://127.0.0.1:9")  # also before it answers
-    assert user.table("historyTable") == []
-    assert user.panel.state().chosen_label == ""
+    assert (user.versions(), user.panel.state().chosen_label) == ([], "")
+    context.show_history([{"version": "v0001"}], server.url)  # a case that arrives after the address has changed
+    assert context.history == []
     with scripted_server() as other:
         other.labels.update(server.labels)
         other.cases.update(server.cases)
         user.connect(other.url)
         user.run(0.5)
-        assert user.table("historyTable") == []
-        assert not user.ui.loadLabelButton.enabled
+        assert (user.versions(), user.ui.loadLabelButton.enabled) == ([], False)
         assert not any("/labels" in asked for asked in other.asked)
         user.connect(server.url)
-        user.wait(lambda: user.table("historyTable"))
-        assert [row[0] for row in user.table("historyTable")] == ["v0001"]
-
-
-def test_a_case_that_arrives_after_the_address_has_changed_has_no_labels(user):
-    context = user.panel.context
-    before = context.address
-    context.show_history([{"version": "v0001"}], before)
-    assert context.history
-    context.use_server("http://127.0.0.1:9")
-    context.show_history([{"version": "v0001"}], before)
-    assert context.history == []
-
-
-# === From a folder ===
+        assert user.wait(user.versions) == ["v0001"]
 
 
 def test_the_users_own_volumes_stay_when_another_case_is_loaded(segmented, case, another_case):
@@ -115,25 +91,18 @@ def test_the_users_own_volumes_stay_when_another_case_is_loaded(segmented, case,
     segmented.load_folder(another_case)
     assert all(in_scene(node) for node in (*case.values(), segmentation))
     assert segmented.parameters.t1ce is not case["t1ce"]
+    assert shown_volumes() == {segmented.parameters.t1ce.GetID()}
 
 
 def test_what_the_server_has_is_removed_and_segments_that_it_does_not_have_stay(segmented, case, another_case):
     for role, node in case.items():
         node.SetAttribute(ROLE_ATTRIBUTE, role)
     segmentation, answer = segmented.parameters.segmentation, segmented.parameters.answer
-    added = slicer.vtkSegment()
-    added.SetName("cavity")
-    segmentation.GetSegmentation().AddSegment(added)
+    segmentation.GetSegmentation().AddEmptySegment("", "cavity")
     segmented.submit()
     segmented.load_folder(another_case)
     assert not any(in_scene(node) for node in (*case.values(), answer))
     assert in_scene(segmentation)
-
-
-def test_the_slice_views_show_the_reference_after_a_folder_was_loaded(connected, another_case):
-    connected.load_folder(another_case)
-    shown = {one.GetBackgroundVolumeID() for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
-    assert shown == {connected.parameters.t1ce.GetID()}
 
 
 def test_a_missing_volume_is_never_taken_from_the_case_before(connected, another_case):

@@ -1,7 +1,5 @@
 """The training curve as geometry: where points and labels lie."""
 
-from __future__ import annotations
-
 import pytest
 from TumorLoopLib.jobs.server_status import Epoch
 from TumorLoopLib.panel.curve import curve_of, epoch_numbers, nice_ceiling
@@ -9,26 +7,19 @@ from TumorLoopLib.panel.curve import curve_of, epoch_numbers, nice_ceiling
 EPOCHS = (Epoch(1, 0.8), Epoch(2, 0.4, 0.5), Epoch(3, 0.2, 1.0))
 
 
-def test_all_points_lie_inside_the_plot_and_the_plot_inside_the_picture():
-    curve = curve_of(EPOCHS, 5, 340, 150)
+def test_a_falling_loss_falls_and_a_rising_dice_rises_inside_the_plot_whose_width_belongs_to_all_epochs():
+    curve = curve_of(EPOCHS, 3, 340, 150)
     assert 0 < curve.left < curve.right < 340
     assert 0 < curve.top < curve.bottom < 150
     for x, y in (*curve.loss, *curve.dice):
         assert curve.left <= x <= curve.right
         assert curve.top <= y <= curve.bottom
-
-
-def test_a_falling_loss_falls_and_a_rising_dice_rises():
-    curve = curve_of(EPOCHS, 3, 340, 150)
     heights = [y for _, y in curve.loss]
     assert heights == sorted(heights)  # pixels count from above
-    assert curve.dice[1][1] == curve.top  # a Dice of 1 touches the upper edge
-    assert curve.dice[0][1] == pytest.approx((curve.top + curve.bottom) / 2)
+    (_, half), (_, full) = curve.dice  # one epoch was not validated
+    assert full == curve.top  # a Dice of 1 touches the upper edge
+    assert half == pytest.approx((curve.top + curve.bottom) / 2)
     assert curve.loss[2][0] == curve.right
-    assert len(curve.dice) == 2  # one epoch was not validated
-
-
-def test_the_width_belongs_to_all_epochs_that_will_come():
     early, late = curve_of(EPOCHS[:1], 10, 340, 150), curve_of(EPOCHS, 10, 340, 150)
     assert early.loss[0][0] == late.loss[0][0]
     assert late.loss[-1][0] < late.right
@@ -41,14 +32,10 @@ def test_a_loss_above_the_scale_or_a_tiny_picture_breaks_nothing():
     assert curve_of((), 0, 340, 150).loss == ()
 
 
-@pytest.mark.parametrize("value", [0.013, 0.2, 0.61, 1.0, 7.3, 99.0])
-def test_the_scale_ends_a_little_above_the_largest_value(value):
-    assert value <= nice_ceiling(value) <= 2.5 * value
-
-
-@pytest.mark.parametrize("last", [1, 2, 5, 6, 7, 13, 40, 99, 1000])
-def test_the_labels_below_are_few_and_the_last_epoch_has_one(last):
-    numbers = epoch_numbers(last)
-    assert numbers[-1] == last
-    assert 1 <= len(numbers) <= 6
-    assert numbers == sorted(set(numbers))
+def test_the_scale_ends_a_little_above_the_largest_value_and_the_last_of_a_few_epochs_has_a_label():
+    for value in (0.013, 0.2, 0.61, 1.0, 7.3, 99.0):
+        assert value <= nice_ceiling(value) <= 2.5 * value
+    for last in (1, 2, 5, 6, 7, 13, 40, 99, 1000):
+        numbers = epoch_numbers(last)
+        assert numbers == sorted(set(numbers))
+        assert (numbers[-1], 1 <= len(numbers) <= 6) == (last, True)

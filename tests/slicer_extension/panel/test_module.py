@@ -1,19 +1,14 @@
-"""The module with Qt's widgets: its life cycle, what only real widgets have, and the whole loop by mouse."""
-
-from __future__ import annotations
+"""The module with Qt's widgets: its life cycle, and what only real widgets have."""
 
 import sys
 
-import numpy as np
 import pytest
 import slicer
 from TumorLoopLib.scene.roles import ROLES
 
-from tests.server_app.conftest import voxels
 from tests.slicer_extension.harness import gui
-from tests.slicer_extension.panel.conftest import BOX, labels_of, make_case
+from tests.slicer_extension.panel.conftest import make_case, shown_volumes
 from tests.slicer_extension.panel.user import QtUser
-from tests.slicer_extension.real_server import CASES
 
 
 @pytest.fixture
@@ -29,7 +24,7 @@ def qt_connected(qt_user, server):
 def library():
     """Restores the library that other tests have imported; *Reload* makes a new one."""
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "TumorLoopLib"}
-    yield before
+    yield
     sys.modules.update(before)
 
 
@@ -53,36 +48,29 @@ def test_the_self_test_that_users_can_run_passes(qt_user):
     slicer.selfTests["TumorLoop"]()
 
 
-def test_the_selectors_and_keys_work(qt_connected):
+def test_the_keys_change_what_the_views_show_and_the_segment_editor_does_not(qt_connected):
     user = qt_connected
+    user.segment()
     for number, role in enumerate(ROLES, start=1):
         user.press(str(number))
         node = getattr(user.ui, f"{role}Selector").currentNode()
-        shown = {one.GetBackgroundVolumeID() for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
-        assert shown == {node.GetID()} == {getattr(user.parameters, role).GetID()}
+        assert shown_volumes() == {node.GetID()} == {getattr(user.parameters, role).GetID()}
+    slicer.app.layoutManager().setLayout(3)
+    assert shown_volumes() == {user.parameters.flair.GetID()}
     user.widget.exit()
     user.press("1")
-    assert shown == {one.GetBackgroundVolumeID() for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
+    assert shown_volumes() == {user.parameters.flair.GetID()}
 
 
-def test_the_segment_editor_leaves_the_slice_views_to_the_panel(qt_connected):
-    user = qt_connected
-    user.segment()
-    user.press("4")
-    slicer.app.layoutManager().setLayout(3)
-    shown = {one.GetBackgroundVolumeID() for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")}
-    assert shown == {user.parameters.flair.GetID()}
-
-
-@pytest.mark.parametrize(("field", "parameter"), [("commentEdit", "comment"), ("caseIdEdit", "case_id")])
-def test_a_text_can_be_corrected_in_its_middle(qt_connected, field, parameter):
+def test_a_text_can_be_corrected_in_its_middle(qt_connected):
     qt_connected.segment()
-    qt_connected.type(field, "mre rim")
-    edit = getattr(qt_connected.ui, field)
-    for key in ("Home", "Right", "o"):
-        qt_connected.press(key, edit)
-    assert edit.text == getattr(qt_connected.parameters, parameter) == "more rim"
-    assert edit.cursorPosition == 2
+    for field, parameter in (("commentEdit", "comment"), ("caseIdEdit", "case_id")):
+        qt_connected.type(field, "mre rim")
+        edit = getattr(qt_connected.ui, field)
+        for key in ("Home", "Right", "o"):
+            qt_connected.press(key, edit)
+        assert edit.text == getattr(qt_connected.parameters, parameter) == "more rim"
+        assert edit.cursorPosition == 2
 
 
 def test_a_selected_row_stays_selected_if_it_is_still_in_the_table(qt_user):
@@ -95,33 +83,3 @@ def test_a_selected_row_stays_selected_if_it_is_still_in_the_table(qt_user):
     assert table.chosen == "v2"
     table.fill([["a"] * 4], ["v1"])
     assert table.chosen == ""
-
-
-def test_the_whole_loop(qt_user, real_server, real_studies):
-    user = qt_user
-    user.connect(real_server.url)
-    assert user.tone == "good"
-    user.load_folder(real_studies / CASES[3])
-    segmentation = user.segment()
-    assert "Correct it" in user.status
-    user.paint(3, BOX)
-    user.wait(lambda: "differ" in user.ui.changesText.text, 20)
-
-    user.type("caseIdEdit", "whole-loop")
-    user.type("commentEdit", "painted a box")
-    user.submit()
-    assert user.tone == "good", user.status
-    assert [row[0] for row in user.table("historyTable")] == ["v0001"]
-    user.open_section_of("historyTable")
-    user.ui.historyTable.selectRow(0)
-    assert user.panel.state().chosen_label == "v0001"
-    stored = voxels(real_server.workspace / "labels" / "whole-loop" / "v0001" / "label.nii.gz").transpose(2, 1, 0)
-    assert np.array_equal(stored, labels_of(segmentation, user.parameters.t1ce))
-
-    user.wait(lambda: user.ui.retrainButton.enabled, 20, user.ui.retrainReason.text)
-    user.type("epochsSpin", "2")
-    user.click("retrainButton")
-    user.wait(lambda: user.panel.state().training, 60)
-    user.wait(lambda: "Mean Dice" in user.ui.resultText.text, 300, "the comparison of old and new")
-    assert user.ui.curveLabel.visible
-    assert len(user.table("versionsTable")) == 2

@@ -1,7 +1,5 @@
 """Saving, closing and loading scenes, and errors in one part of the panel."""
 
-from __future__ import annotations
-
 import gc
 import threading
 import weakref
@@ -15,23 +13,20 @@ from tests.slicer_extension.panel.conftest import labels_of
 
 
 def test_a_saved_scene_brings_all_of_it_back(corrected, server, tmp_path):
-    user, path = corrected, tmp_path / "scene.mrb"
-    before = labels_of(user.parameters.segmentation, user.parameters.t1ce)
+    user, path, before = corrected, tmp_path / "scene.mrb", labels_of(corrected)
     table, changes = user.table("regionTable"), user.ui.changesText.text
     assert slicer.util.saveScene(str(path))
     slicer.mrmlScene.Clear()
     user.run(0.3)
-    assert user.parameters.segmentation is None
-    assert user.ui.commentEdit.text == ""
+    assert (user.parameters.segmentation, user.ui.commentEdit.text) == (None, "")
     slicer.util.loadScene(str(path))
-    user.wait(lambda: user.ui.changesText.text == changes, what="the comparison with the model's segmentation")
+    user.wait_for_changes(changes, 20)
     assert user.table("regionTable") == table
-    assert np.array_equal(labels_of(user.parameters.segmentation, user.parameters.t1ce), before)
+    assert np.array_equal(labels_of(user), before)
     assert user.ui.t1ceSelector.currentNode().GetName() == "AX T1 POST GD"
     assert user.ui.editor.segmentationNode() is user.parameters.segmentation
     assert (user.ui.caseIdEdit.text, user.ui.commentEdit.text) == ("in-the-middle", "not done yet")
-    assert not user.ui.finalCheck.checked
-    assert user.parameters.model_version == "v0001"
+    assert (user.ui.finalCheck.checked, user.parameters.model_version) == (False, "v0001")
     user.submit()
     assert user.tone == "good", user.status
     label = server.labels["in-the-middle"][0]
@@ -40,37 +35,31 @@ def test_a_saved_scene_brings_all_of_it_back(corrected, server, tmp_path):
 
 
 def test_the_next_case_begins_clean_after_a_scene_was_closed(corrected):
-    user = corrected
-    seen = []
-    slicer.mrmlScene.AddObserver(
-        slicer.mrmlScene.StartCloseEvent,
-        lambda *_: seen.append((user.ui.editor.segmentationNode(), user.ui.editor.mrmlSegmentEditorNode())),
+    user, scene, seen = corrected, slicer.mrmlScene, []
+    editor = user.ui.editor
+    scene.AddObserver(
+        scene.StartCloseEvent, lambda *_: seen.append((editor.segmentationNode(), editor.mrmlSegmentEditorNode()))
     )
-    slicer.mrmlScene.Clear()
+    scene.Clear()
     user.run(0.3)
     assert seen == [(None, None)], "the editor must let go of the scene before it is closed"
-    assert user.ui.caseIdEdit.text == ""
-    assert user.ui.finalCheck.checked
-    assert user.table("regionTable") == []
-    assert user.table("historyTable") == []
+    assert editor.segmentationNode() is None
+    assert (user.ui.caseIdEdit.text, user.ui.finalCheck.checked) == ("", True)
+    assert user.table("regionTable") == user.table("historyTable") == []
     assert not user.ui.submitButton.enabled
-    assert user.ui.editor.segmentationNode() is None
     assert user.panel.state().connected
 
 
-def test_closing_the_scene_during_an_inference_cancels_it_and_the_panel_goes_on(connected, server):
-    server.may_infer.clear()
-    connected.click("segmentButton")
-    connected.wait(lambda: "POST" in server.asked[-1])
+def test_closing_the_scene_during_an_inference_cancels_it_and_the_panel_goes_on(inferring, server):
     slicer.mrmlScene.Clear()
-    assert not connected.panel.context.jobs.running("segment")
-    assert "cancelled" in connected.status
-    assert connected.tone != "busy"
+    assert not inferring.panel.context.jobs.running("segment")
+    assert "cancelled" in inferring.status
+    assert inferring.tone != "busy"
     server.may_infer.set()
-    connected.run(0.5)
+    inferring.run(0.5)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-    assert not connected.ui.segmentButton.enabled
-    assert "Choose the four volumes" in connected.ui.segmentReason.text
+    assert not inferring.ui.segmentButton.enabled
+    assert "Choose the four volumes" in inferring.ui.segmentReason.text
 
 
 def test_requests_about_the_server_go_on_when_the_scene_is_closed(connected):

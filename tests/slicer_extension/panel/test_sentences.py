@@ -1,27 +1,18 @@
 """Every error and every stage as plain sentences."""
 
-from __future__ import annotations
-
 import pytest
+from TumorLoopLib.client import errors
 from TumorLoopLib.client.diagnosis import STEPS, TOKEN, Step
-from TumorLoopLib.client.errors import (
-    BadReply,
-    ConnectionLost,
-    LocalFileError,
-    NotAuthorized,
-    RequestRejected,
-    ServerFailed,
-    ServerTimeout,
-    ServerUnreachable,
-)
+from TumorLoopLib.client.errors import NotAuthorized, RequestRejected, ServerFailed
 from TumorLoopLib.jobs.jobs import Progress
 from TumorLoopLib.jobs.server_status import Training
 from TumorLoopLib.panel import sentences
 from TumorLoopLib.panel.texts import duration, megabytes, milliliters, ratio
 
 SAID = "Something went wrong."
+PLAIN_KINDS = ("ServerUnreachable", "ConnectionLost", "ServerTimeout", "LocalFileError", "BadReply")
 ERRORS = [
-    *(kind(SAID) for kind in (ServerUnreachable, ConnectionLost, ServerTimeout, LocalFileError, BadReply)),
+    *(getattr(errors, kind)(SAID) for kind in PLAIN_KINDS),
     *(RequestRejected(409, "image", SAID), RequestRejected(422, "label", SAID)),
     *(NotAuthorized(401, "token", SAID), NotAuthorized(403, "role", SAID)),
     *(ServerFailed(500, SAID), ServerFailed(507, SAID)),
@@ -43,12 +34,6 @@ def test_an_error_says_what_to_do():
     assert sentences.error_text(KeyError("t1ce")).startswith("An error in the panel: 't1ce'.")
 
 
-def test_the_connection_test_says_whose_token_it_is():
-    assert sentences.step_text(Step(TOKEN, True, "")) == "It needs no access token."
-    assert sentences.step_text(Step(TOKEN, True, "-")) == "The access token is accepted."
-    assert sentences.step_text(Step(TOKEN, True, "anna")) == "The access token is accepted; you are anna."
-
-
 @pytest.mark.parametrize(
     ("progress", "text", "bar"),
     [
@@ -63,16 +48,18 @@ def test_the_connection_test_says_whose_token_it_is():
     ],
 )
 def test_each_stage_has_a_text_and_a_percentage(progress, text, bar):
-    assert sentences.progress_text(progress) == text
-    assert sentences.progress_percent(progress) == bar
+    assert (sentences.progress_text(progress), sentences.progress_percent(progress)) == (text, bar)
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_each_step_of_the_test_has_a_sentence_for_both_outcomes(step):
-    for ok in (True, False):
-        text = sentences.step_text(Step(step, ok, "That says it."))
+def test_each_step_of_the_connection_test_has_a_sentence_for_both_outcomes_and_says_whose_token_it_is():
+    for text in (sentences.step_text(Step(step, ok, "That says it.")) for step in STEPS for ok in (True, False)):
         assert text.endswith(".")
         assert len(text) > 8
+    assert [sentences.step_text(Step(TOKEN, True, who)) for who in ("", "-", "anna")] == [
+        "It needs no access token.",
+        "The access token is accepted.",
+        "The access token is accepted; you are anna.",
+    ]
 
 
 def test_a_training_shows_its_epoch_and_the_time_left():

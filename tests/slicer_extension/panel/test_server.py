@@ -1,7 +1,5 @@
 """The section Server: the connection test, a server that is lost, and a server on this machine."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 
@@ -19,29 +17,25 @@ def test_a_connection_is_tested_step_by_step_and_opens_the_next_section(user, se
     user.connect(server.url)
     assert user.tone == "good", user.status
     assert user.ui.testText.text.count("✓") == 6
-    assert not user.ui.caseSection.collapsed
-    assert user.ui.serverSection.collapsed
+    assert (user.ui.caseSection.collapsed, user.ui.serverSection.collapsed) == (False, True)
     assert user.ui.addressCombo.items[0] == server.url
 
 
 @pytest.mark.parametrize(
-    ("failure", "lines", "words"),
+    ("failure", "count", "words"),
     [
         (refusal(401, "token", "Invalid token"), 4, "Enter the access token"),
         (file_answer(b"<html>Internal Server Error</html>", "text/html", 500), 3, "it is not a TumorLoop server"),
     ],
 )
-def test_the_connection_test_ends_at_the_problem(user, server, failure, lines, words):
+def test_the_connection_test_ends_at_the_problem(user, server, failure, count, words):
     user.type("addressCombo", server.url)
     user.panel.exit()  # the status is not polled
     server.failures["GET /info/"] = failure
-    user.click("testButton")
-    user.wait_idle()
-    shown = user.ui.testText.text.split("\n")
-    assert len(shown) == lines
-    assert all(line.startswith("✓") for line in shown[:-1])
-    assert shown[-1].startswith("✗")
-    assert words in shown[-1]
+    user.finish("testButton")
+    lines = user.ui.testText.text.split("\n")
+    assert [line[0] for line in lines] == ["✓"] * (count - 1) + ["✗"]
+    assert words in lines[-1]
     assert words in user.status
     assert user.ui.serverLight.property("tone") == "bad"
     assert not user.ui.sampleButton.enabled
@@ -50,14 +44,13 @@ def test_the_connection_test_ends_at_the_problem(user, server, failure, lines, w
 def test_a_lost_server_is_noticed_and_found_again_and_the_correction_stays_in_sight(corrected, server):
     user = corrected
     user.services.aliases[server.url] = CLOSED
-    user.wait(lambda: "connection to the server was lost" in user.status)
+    user.wait_for_status("connection to the server was lost")
     assert user.tone == "bad"
     assert "no connection to a server" in user.ui.segmentReason.text
-    assert not user.ui.submitButton.enabled
-    assert user.ui.testButton.enabled
+    assert user.enabled() & {"submitButton", "testButton"} == {"testButton"}
     assert not user.ui.correctSection.collapsed
     del user.services.aliases[server.url]
-    user.wait(lambda: "The server is back." in user.status)
+    user.wait_for_status("The server is back.")
     assert user.tone == "good"
     assert user.ui.submitButton.enabled
 
@@ -93,17 +86,10 @@ def test_a_reason_is_shown_when_no_server_can_be_started(user, program, tmp_path
         user.type("commandEdit", command)
         assert not user.ui.startServerButton.enabled
         assert reason in user.ui.startServerReason.text
-    user.ui.studiesButton.choose(str(tmp_path))
-    assert user.ui.startServerButton.enabled
-    assert user.ui.startServerReason.text == ""
-
-
-def test_the_folder_that_the_button_shows_already_can_be_chosen(user, program, tmp_path):
-    user.type("commandEdit", program)
-    user.ui.studiesButton.directory = str(tmp_path)
+    user.ui.studiesButton.directory = str(tmp_path)  # shown, but not chosen
     assert not user.ui.startServerButton.enabled
     user.ui.studiesButton.choose(str(tmp_path))
-    assert user.ui.startServerButton.enabled
+    assert (user.ui.startServerButton.enabled, user.ui.startServerReason.text) == (True, "")
 
 
 def test_a_server_that_does_not_answer_is_stopped_so_that_another_can_be_started(user, program, tmp_path, monkeypatch):
@@ -111,7 +97,7 @@ def test_a_server_that_does_not_answer_is_stopped_so_that_another_can_be_started
     user.type("commandEdit", program)
     user.ui.studiesButton.choose(str(tmp_path))
     user.click("startServerButton")
-    user.wait(lambda: "did not answer" in user.status)
+    user.wait_for_status("did not answer")
     assert not user.panel.server.own_server
     assert user.ui.startServerButton.enabled
 

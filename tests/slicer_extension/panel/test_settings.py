@@ -1,7 +1,5 @@
 """What is remembered between two sessions, and that a token or a consent belongs to one server."""
 
-from __future__ import annotations
-
 import pytest
 from TumorLoopLib.panel.settings import DEFAULT_ADDRESS, HISTORY, Settings, is_this_machine
 
@@ -13,60 +11,49 @@ def store():
     return Store()
 
 
-def test_the_last_server_comes_first_no_server_twice_and_the_history_is_short(store):
-    settings = Settings(store)
+@pytest.fixture
+def settings(store):
+    return Settings(store)
+
+
+def test_the_last_server_comes_first_no_server_twice_and_the_history_is_short(store, settings):
     assert settings.addresses == [DEFAULT_ADDRESS]
     for address in ("http://a", "http://b", "http://a"):
         settings.use_address(address)
     assert Settings(store).addresses == ["http://a", "http://b", DEFAULT_ADDRESS]
     for number in range(30):
         settings.use_address(f"http://server-{number}")
-    assert len(settings.addresses) == HISTORY
-    assert settings.addresses[0] == "http://server-29"
+    assert (len(settings.addresses), settings.addresses[0]) == (HISTORY, "http://server-29")
 
 
-def test_a_token_is_given_to_its_own_server_only(store):
-    settings = Settings(store)
+def test_a_token_is_given_to_its_own_server_only(store, settings):
     settings.set_token("http://hospital:8000", "secret")
     assert Settings(store).token("hospital:8000") == "secret"
-    assert settings.token("http://elsewhere:8000") == ""
-    assert settings.token("https://hospital:8000") == ""
+    assert settings.token("http://elsewhere:8000") == settings.token("https://hospital:8000") == ""
     settings.set_token("http://hospital:8000", " ")
     assert settings.token("http://hospital:8000") == ""
     assert all("secret" not in value for value in store.kept.values())
 
 
-def test_consent_is_asked_for_every_server_but_this_machine(store):
-    settings = Settings(store)
-    assert settings.consented("http://127.0.0.1:8000")
-    assert settings.consented("localhost:8000")
-    assert settings.consented("http://[::1]:8000")
+def test_consent_is_asked_for_every_server_but_this_machine(settings):
+    for address in ("http://127.0.0.1:8000", "localhost:8000", "http://[::1]:8000"):
+        assert settings.consented(address)
     assert not settings.consented("http://hospital:8000")
     settings.consent("http://hospital:8000")
     assert settings.consented("hospital:8000")
     assert not settings.consented("http://hospital:9000")
+    for address in ("http://127.0.0.1.example.org", "127.example.org:80", "http://localhost.example", "", "::"):
+        assert not is_this_machine(address), address
 
 
-@pytest.mark.parametrize(
-    "address", ["http://127.0.0.1.example.org", "127.example.org:80", "http://localhost.example", "", "::"]
-)
-def test_a_name_that_only_looks_like_this_machine_is_another_one(address):
-    assert not is_this_machine(address)
-
-
-def test_settings_that_somebody_broke_are_passed_over(store):
+def test_settings_that_somebody_broke_are_passed_over(store, settings):
     store.kept = {"TumorLoop/addresses": "{", "TumorLoop/tokens": "[1, 2]", "TumorLoop/studies": 7}
-    settings = Settings(store)
-    assert settings.addresses == [DEFAULT_ADDRESS]
-    assert settings.token("http://a") == ""
-    assert settings.studies == ""
+    assert (settings.addresses, settings.token("http://a"), settings.studies) == ([DEFAULT_ADDRESS], "", "")
 
 
-def test_the_command_and_the_folders_come_back(store):
-    settings = Settings(store)
+def test_the_command_and_the_folders_come_back(store, settings):
     settings.server_command = ["/opt/venv/bin/python", "-m", "server_app"]
-    settings.studies = "/data/cases with spaces"
-    settings.case_folder = "/data/one"
+    settings.studies, settings.case_folder = "/data/cases with spaces", "/data/one"
     settings.user = "  Dr. Ärztin "
     again = Settings(store)
     assert again.server_command == ["/opt/venv/bin/python", "-m", "server_app"]

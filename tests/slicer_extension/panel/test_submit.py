@@ -1,14 +1,12 @@
 """Submitting: which label arrives, what is sent with it, and what happens when the scene changes meanwhile."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import slicer
 from TumorLoopLib.scene.inputs import mark_origin
 
 from tests.slicer_extension.client.http_server import refusal
-from tests.slicer_extension.panel.conftest import BOX, expected_labels, labels_of, world
+from tests.slicer_extension.panel.conftest import BOX, LABEL_VALUES, expected_labels, labels_of, world
 
 EVERYWHERE = (slice(None), slice(None), slice(None))
 
@@ -17,9 +15,8 @@ def test_the_edited_segmentation_is_submitted_with_user_comment_and_model(segmen
     user = segmented
     user.parameters.segmentation.GetSegmentation().GetNthSegment(0).SetName("my own name")
     user.paint(3, (slice(2, 6), slice(1, 4), slice(8, 15)))
-    user.type("caseIdEdit", "case-7")
-    user.type("userEdit", "Dr. Ann")
-    user.type("commentEdit", "more rim")
+    for field, text in (("caseIdEdit", "case-7"), ("userEdit", "Dr. Ann"), ("commentEdit", "more rim")):
+        user.type(field, text)
     user.submit()
     assert user.tone == "good", user.status
     (label,) = server.labels["case-7"]
@@ -28,23 +25,11 @@ def test_the_edited_segmentation_is_submitted_with_user_comment_and_model(segmen
     assert np.array_equal(label.image.array, expected)
     assert np.allclose(label.image.ijk_to_ras, world(case["t1ce"]), atol=1e-4)
     assert label.tag == label.params["status"] == "final"
-    assert (label.params["comment"], label.params["client_id"]) == ("more rim", "Dr. Ann")
-    assert label.params["model_version"] == "v0001"
-    assert label.params["label_info"] == [
-        {"name": "necrotic core", "idx": 1},
-        {"name": "peritumoral edema", "idx": 2},
-        {"name": "enhancing tumor", "idx": 3},
-    ]
+    assert [label.params[key] for key in ("comment", "client_id", "model_version")] == ["more rim", "Dr. Ann", "v0001"]
+    assert label.params["label_info"] == [{"name": name, "idx": value} for name, value in LABEL_VALUES.items()]
     assert len(server.uploads) == 1, "the volumes were sent twice"
-    assert [row[0] for row in user.table("historyTable")] == ["v0001"]
+    assert user.versions() == ["v0001"]
     assert user.ui.commentEdit.text == ""
-
-
-def test_a_draft_is_a_draft(corrected, server):
-    corrected.submit()
-    (label,) = server.labels["in-the-middle"]
-    assert label.tag == label.params["status"] == "draft"
-    assert "draft" in corrected.status
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
@@ -88,83 +73,71 @@ def test_a_missing_segment_is_reported(segmented, case, server):
 
 def test_an_edit_after_submitting_leads_back_to_correcting(segmented):
     segmented.submit()
-    assert segmented.ui.correctSection.collapsed
-    assert not segmented.ui.retrainSection.collapsed
+    assert (segmented.ui.correctSection.collapsed, segmented.ui.retrainSection.collapsed) == (True, False)
     segmented.paint(3, BOX)
     assert not segmented.ui.correctSection.collapsed
 
 
-def test_an_earlier_label_is_loaded_as_a_new_segmentation(corrected, server):
+def test_a_draft_is_a_draft_and_can_be_loaded_as_a_new_segmentation(corrected, server):
     user, submitted = corrected, corrected.parameters.segmentation
     user.submit()
-    first = server.labels["in-the-middle"][0].image.array
+    (label,) = server.labels["in-the-middle"]
+    assert label.tag == label.params["status"] == "draft"
+    assert "draft" in user.status
     user.paint(2, (slice(10, 13), slice(3, 9), slice(4, 8)))
     user.select("historyTable", 0)
-    user.click("loadLabelButton")
-    user.wait_idle()
+    user.finish("loadLabelButton")
     loaded = user.parameters.segmentation
     assert loaded is not submitted
     assert loaded.GetName() == "in-the-middle v0001"
-    assert np.array_equal(labels_of(loaded, user.parameters.t1ce), first)
+    assert np.array_equal(labels_of(user), label.image.array)
     assert slicer.mrmlScene.GetNodeByID(submitted.GetID()) is submitted
 
 
 def test_a_submission_that_fails_loses_nothing_and_can_be_sent_again(corrected, server):
-    before = labels_of(corrected.parameters.segmentation, corrected.parameters.t1ce)
+    before = labels_of(corrected)
     server.failures["PUT /datastore/label"] = refusal(401, "token", "Invalid token")
     corrected.submit()
     assert corrected.tone == "bad"
     assert "not submitted. Nothing is lost" in corrected.status
     assert "Enter the access token under Server." in corrected.status
     assert corrected.ui.commentEdit.text == "not done yet"
-    assert np.array_equal(labels_of(corrected.parameters.segmentation, corrected.parameters.t1ce), before)
+    assert np.array_equal(labels_of(corrected), before)
     corrected.submit()
     assert corrected.tone == "good", corrected.status
-    assert [row[0] for row in corrected.table("historyTable")] == ["v0001"]
+    assert corrected.versions() == ["v0001"]
 
 
-def sending(user, server):
-    """Click Submit and wait until the label is being sent; the server does not store it yet."""
-    server.may_store.clear()
-    user.click("submitButton")
-    user.wait(lambda: user.panel.submit.sending and "PUT /datastore/label" in server.asked[-1])
+def test_sending_a_label_can_be_cancelled_within_a_second(sending):
+    sending.click("submitCancelButton")
+    sending.wait_for_status("Nothing was submitted", 1.0)
+    assert sending.ui.submitButton.enabled
 
 
-def test_sending_a_label_can_be_cancelled_within_a_second(segmented, server):
-    sending(segmented, server)
-    segmented.click("submitCancelButton")
-    segmented.wait(lambda: "Nothing was submitted" in segmented.status, 1.0)
-    assert segmented.ui.submitButton.enabled
-
-
-def test_a_label_that_is_being_sent_arrives_although_the_scene_is_closed(corrected, server):
-    sending(corrected, server)
+def test_a_label_that_is_being_sent_arrives_although_the_scene_is_closed(sending, server):
     slicer.mrmlScene.Clear()
-    corrected.run(0.2)
+    sending.run(0.2)
     assert server.labels == {}
     server.may_store.set()
-    corrected.wait(lambda: "Saved as draft v0001 of in-the-middle" in corrected.status)
+    sending.wait_for_status("Saved as draft v0001 of in-the-middle")
     assert np.any(server.labels["in-the-middle"][0].image.array)
-    assert corrected.panel.context.history == []
-    assert corrected.parameters.case_id == ""
+    assert (sending.panel.context.history, sending.parameters.case_id) == ([], "")
 
 
-def test_a_label_that_fails_after_its_scene_was_closed_is_not_called_safe(corrected, server):
-    sending(corrected, server)
+def test_a_label_that_fails_after_its_scene_was_closed_is_not_called_safe(sending, server):
     slicer.mrmlScene.Clear()
     server.labels = None  # an error in the server, which closes the connection
     server.may_store.set()
-    corrected.wait(lambda: "its scene was closed" in corrected.status)
-    assert corrected.tone == "bad"
+    sending.wait_for_status("its scene was closed")
+    assert sending.tone == "bad"
 
 
-def test_an_edit_while_a_label_is_sent_is_not_submitted(segmented, server):
-    sending(segmented, server)
-    segmented.paint(3, BOX)
+def test_an_edit_while_a_label_is_sent_is_not_submitted(sending, server):
+    sending.paint(1, BOX)
     server.may_store.set()
-    segmented.wait(lambda: "Submitted as v0001" in segmented.status)
-    assert not segmented.panel.state().submitted
-    assert not segmented.ui.correctSection.collapsed
+    sending.wait_for_status("Saved as draft v0001")
+    assert not sending.panel.state().submitted
+    assert not sending.ui.correctSection.collapsed
 
 
 def test_closing_the_scene_before_a_label_is_sent_says_that_it_was_not(corrected, server):
@@ -172,18 +145,13 @@ def test_closing_the_scene_before_a_label_is_sent_says_that_it_was_not(corrected
     slicer.mrmlScene.Clear()
     corrected.run(0.5)
     assert "Nothing was submitted" in corrected.status
-    assert corrected.panel.context.history == []
-    assert server.labels == {}
+    assert (corrected.panel.context.history, server.labels) == ([], {})
 
 
-def test_volumes_are_sent_only_to_the_server_they_came_from_unless_the_user_agrees(segmented, case, server):
-    segmented.services.aliases["http://hospital:8000"] = server.url
-    segmented.type("addressCombo", "http://hospital:8000")
-    segmented.wait(lambda: segmented.ui.submitButton.enabled)
-    segmented.type("caseIdEdit", "case-10")
+def test_volumes_are_sent_only_to_the_server_they_came_from_unless_the_user_agrees(segmented, hospital, case, server):
     mark_origin(case["t1ce"], "http://127.0.0.1:1", "case-10")
-    segmented.services.answers.append(False)
-    segmented.submit()
-    assert "Nothing was sent" in segmented.status
+    hospital.services.answers.append(False)
+    hospital.submit()
+    assert "Nothing was sent" in hospital.status
+    assert "http://hospital:8000" in hospital.services.questions[0]
     assert server.labels == {}
-    assert "http://hospital:8000" in segmented.services.questions[0]

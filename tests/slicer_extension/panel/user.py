@@ -23,49 +23,46 @@ LABEL_TAG = "TumorLoop.label"
 
 
 class User:
-    """What users do and see, whichever widgets the panel has.
+    """What users do and see, whichever widgets the panel has."""
 
-    Attributes:
-        errors: What the panel logged as errors; at the end of a test there must be none.
-    """
+    click: Callable[..., None]
+    type: Callable[..., None]
+    table: Callable[..., list[list[str]]]
+    wait: Callable[..., Any]
 
     def __init__(self, panel: Any) -> None:
-        self.panel = panel
-        self.ui = panel.ui
+        self.panel, self.ui = panel, panel.ui
+        #: What the panel logged as errors; at the end of a test there must be none.
         self.errors: list[str] = []
-
-    def click(self, name: str) -> None:
-        raise NotImplementedError
-
-    def type(self, name: str, text: str) -> None:
-        raise NotImplementedError
-
-    def wait(self, condition: Callable[[], Any], seconds: float = SECONDS, what: str = "") -> Any:
-        raise NotImplementedError
 
     def wait_idle(self) -> None:
         """Wait until nothing that the user started is going on."""
         self.wait(lambda: not self.panel.state().busy - {STATUS, OVERVIEW}, what="the end of what is going on")
 
+    def wait_for_changes(self, text: str, seconds: float = SECONDS) -> None:
+        """Wait until the panel says how the segmentation differs from the model's."""
+        self.wait(lambda: text in self.ui.changesText.text, seconds, f"{text!r} in the text about changes")
+
+    def finish(self, button: str) -> None:
+        """Click a button and wait until what it started has ended."""
+        self.click(button)
+        self.wait_idle()
+
+    def submit(self) -> None:
+        self.finish("submitButton")
+
     def connect(self, url: str) -> None:
         """Enter the server's address and test the connection."""
         self.type("addressCombo", url)
-        self.click("testButton")
-        self.wait_idle()
+        self.finish("testButton")
         self.wait(lambda: self.panel.context.server_status is not None, 20)
 
     def segment(self) -> Any:
         """Click Auto-segment and wait for the segmentation."""
         before = self.parameters.segmentation
-        self.click("segmentButton")
-        self.wait_idle()
+        self.finish("segmentButton")
         assert self.parameters.segmentation is not before, self.status
         return self.parameters.segmentation
-
-    def submit(self) -> None:
-        """Click Submit and wait."""
-        self.click("submitButton")
-        self.wait_idle()
 
     def paint(self, label: int, box: tuple[slice, slice, slice]) -> None:
         """Fill a box ``(k, j, i)`` of a label's segment, as an effect of the Segment Editor would: others give way."""
@@ -90,10 +87,13 @@ class User:
         """Whether the status line is good, bad, busy or plain."""
         return str(self.ui.statusLight.property("tone"))
 
-    def buttons(self) -> dict[str, bool]:
-        """Which buttons are enabled."""
-        names = [name for name in vars(self.ui) if name.endswith("Button") and not name.startswith("qt_")]
-        return {name: bool(getattr(self.ui, name).enabled) for name in names}
+    def enabled(self) -> set[str]:
+        """The buttons that are enabled."""
+        return {n for n, one in vars(self.ui).items() if n.endswith("Button") and n[:3] != "qt_" and one.enabled}
+
+    def versions(self, table: str = "historyTable") -> list[str]:
+        """The first column of a table."""
+        return [row[0] for row in self.table(table)]
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -120,12 +120,11 @@ class PlainUser(User):
         from TumorLoopLib.panel.panel import Panel
         from TumorLoopLib.panel.parameters import TumorLoopParameters
 
-        class TumorLoopLogic(ScriptedLoadableModuleLogic):
-            def parameters(self) -> Any:
-                return TumorLoopParameters(self.getParameterNode())  # type: ignore[call-arg]
-
+        logic = ScriptedLoadableModuleLogic()
+        logic.moduleName = "TumorLoop"
         self.services = PlainServices(folder)
-        super().__init__(Panel(make_widgets(), TumorLoopLogic().parameters, self.services))
+        parameters: Callable[[], Any] = lambda: TumorLoopParameters(logic.getParameterNode())  # noqa: E731
+        super().__init__(Panel(make_widgets(), parameters, self.services))
         self.panel.enter()
 
     def click(self, name: str) -> None:
@@ -150,7 +149,6 @@ class PlainUser(User):
         self.services.tables[id(getattr(self.ui, table))].select(row)
 
     def table(self, name: str) -> list[list[str]]:
-        """The text of a table."""
         return self.services.tables[id(getattr(self.ui, name))].rows
 
     def run(self, seconds: float) -> None:
@@ -167,11 +165,13 @@ class PlainUser(User):
             time.sleep(0.001)  # for the threads of jobs and servers
         return held
 
+    def wait_for_status(self, text: str, seconds: float = 20.0) -> None:
+        self.wait(lambda: text in self.status, seconds)
+
     def load_folder(self, folder: Path) -> None:
         """Load a case from a folder."""
         self.services.folders.append(str(folder))
-        self.click("folderButton")
-        self.wait_idle()
+        self.finish("folderButton")
 
 
 class QtUser(User):
@@ -194,7 +194,6 @@ class QtUser(User):
         self.gui.type_into(getattr(self.ui, name), text)
 
     def press(self, keys: str, widget: Any = None) -> None:
-        """Press a key."""
         self.gui.press(keys, widget or self.widget.parent)
 
     def open_section_of(self, name: str) -> None:
@@ -211,14 +210,9 @@ class QtUser(User):
         return self.gui.wait_until(condition, seconds, what or f"what was waited for (status: {self.status!r})")
 
     def load_folder(self, folder: Path) -> None:
-        """Load a case from a folder."""
         self.dialogs.choose_path(str(folder))
-        self.click("folderButton")
-        self.wait_idle()
+        self.finish("folderButton")
 
     def table(self, name: str) -> list[list[str]]:
-        """The text of a table."""
         table = getattr(self.ui, name)
-        return [
-            [table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)
-        ]
+        return [[table.item(row, at).text() for at in range(table.columnCount)] for row in range(table.rowCount)]

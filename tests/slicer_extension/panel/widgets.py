@@ -1,7 +1,4 @@
-"""The panel's widgets without Qt, made from the ``.ui`` file: what a widget of that class does not have, raises.
-
-Class names, properties and signals are Qt's, ctk's and Slicer's, with PythonQt's spelling.
-"""
+"""The panel's widgets without Qt, made from the ``.ui`` file: what a widget of that class does not have, raises."""
 
 from __future__ import annotations
 
@@ -14,16 +11,27 @@ from xml.etree import ElementTree
 from tests.slicer_extension.extension import EXTENSION
 
 
+class Font:
+    def setBold(self, bold: bool) -> None:
+        assert isinstance(bold, bool)
+
+
 class Widget:
-    """A widget with the properties and signals of its class; a property's own signal is sent when it changes."""
+    """A widget with the properties and signals of its class, and what users do to it.
+
+    A property's own signal, in ``notifies``, is sent when it changes. Names are Qt's, with PythonQt's spelling.
+    """
 
     properties: Mapping[str, Any]
     signals: tuple[str, ...]
     notifies: Mapping[str, str]
 
     def __init__(self) -> None:
-        values = {"enabled": True, "visible": True, "toolTip": "", **self.properties}
-        self.__dict__.update(_values=values, _dynamic={}, _slots=[], _blocked=False)
+        values = {"enabled": True, "visible": True, "toolTip": "", "font": Font(), **self.properties}
+        dynamic: dict[str, Any] = {}
+        self.__dict__.update(_values=values, _slots=[], _blocked=False)
+        self.__dict__.update(property=dynamic.get, setProperty=dynamic.__setitem__)
+        self.__dict__.update({f"set{n.title()}": lambda to, n=n: setattr(self, n, to) for n in ("visible", "font")})
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._values:
@@ -37,15 +45,6 @@ class Widget:
         self._values[name] = value
         if value != old and name in self.notifies:
             self.emit(self.notifies[name], value)
-
-    def property(self, name: str) -> Any:
-        return self._dynamic.get(name)
-
-    def setProperty(self, name: str, value: Any) -> None:
-        self._dynamic[name] = value
-
-    def setVisible(self, visible: bool) -> None:
-        self.visible = visible
 
     def setStyleSheet(self, text: str) -> None:
         assert text.startswith("color: #")
@@ -68,62 +67,39 @@ class Widget:
             if connected == signal and not self._blocked:
                 slot(*arguments[: len(inspect.signature(slot).parameters)])
 
-
-def _kind(name: str, properties: Any = (), signals: Any = (), notifies: Any = (), base: Any = Widget) -> type[Widget]:
-    return type(name, (base,), {"properties": dict(properties), "signals": signals, "notifies": dict(notifies)})
-
-
-class Font:
-    def setBold(self, bold: bool) -> None:
-        assert isinstance(bold, bool)
-
-
-class Button(Widget):
-    def setFont(self, font: Font) -> None:
-        self.font = font
-
     def click(self) -> None:
-        assert self.enabled, f"the button is disabled: {self.toolTip}"
-        assert self.visible, "the button is hidden"
-        self.emit("clicked(bool)", False)
+        """Press a button, or change a check box."""
+        assert self.enabled, f"it is disabled: {self.toolTip}"
+        assert self.visible, "it is hidden"
+        if "clicked(bool)" in self.signals:
+            self.emit("clicked(bool)", False)
+        else:
+            self.checked = not self.checked
 
-
-class CheckBox(Widget):
-    checked: bool
-
-    def click(self) -> None:
-        assert self.enabled
-        self.checked = not self.checked
-
-
-class LineEdit(Widget):
     def type(self, text: str) -> None:
-        """Replace the text as a user does, and leave the field."""
+        """Replace the text of a field, and leave the field."""
         assert self.enabled
         self.text = text
         self.emit("textEdited(QString)", text)
         self.emit("editingFinished()")
 
+    def choose(self, folder: str) -> None:
+        """Choose a folder in a button's dialog; it may be the one that is shown."""
+        self.directory = folder
+        self.emit("directorySelected(QString)", folder)
+
+
+def _kind(name: str, properties: Any = (), signals: Any = (), notifies: Any = (), base: Any = Widget) -> type[Widget]:
+    return type(name, (base,), {"properties": dict(properties), "signals": signals, "notifies": dict(notifies)})
+
 
 class ComboBox(Widget):
     def __init__(self) -> None:
         super().__init__()
-        self.__dict__.update(edit=KINDS["QLineEdit"](), items=[])
-        self.__dict__.update(type=self.edit.type, lineEdit=lambda: self.edit, clear=self.items.clear)
-        self.edit.connect("textChanged(QString)", lambda text: self._values.update(currentText=text))
-
-    def setEditText(self, text: str) -> None:
-        self.edit.text = text
-
-    def addItem(self, text: str) -> None:
-        self.items.append(text)
-
-
-class DirectoryButton(Widget):
-    def choose(self, folder: str) -> None:
-        """Choose a folder in the button's dialog; it may be the one that is shown."""
-        self.directory = folder
-        self.emit("directorySelected(QString)", folder)
+        edit, items = KINDS["QLineEdit"](), list[str]()
+        edit.connect("textChanged(QString)", lambda text: self._values.update(currentText=text))
+        self.__dict__.update(items=items, clear=items.clear, addItem=items.append, type=edit.type)
+        self.__dict__.update(lineEdit=lambda: edit, setEditText=lambda text: setattr(edit, "text", text))
 
 
 class NodeComboBox(Widget):
@@ -141,17 +117,16 @@ class SegmentEditor(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.__dict__.update(node=None, effect=None, observes_views=False, auto_show=True, undone=False)
         keep = self.__dict__.__setitem__
         self.__dict__.update(
-            setMaximumNumberOfUndoStates=int,
-            setSegmentationNodeSelectorVisible=bool,
+            **{"node": None, "effect": None, "observes_views": False, "auto_show": True, "undone": False},
+            **{"setMaximumNumberOfUndoStates": int, "setSegmentationNodeSelectorVisible": bool},
             setAutoShowSourceVolumeNode=lambda on: keep("auto_show", on),
             setMRMLSegmentEditorNode=lambda node: keep("node", node),
             mrmlSegmentEditorNode=lambda: self.node,
-            segmentationNode=lambda: self.node.GetSegmentationNode() if self.node is not None else None,
+            segmentationNode=lambda: self.node and self.node.GetSegmentationNode(),
             setSegmentationNode=lambda node: self.node.SetAndObserveSegmentationNode(node),
-            sourceVolumeNode=lambda: self.node.GetSourceVolumeNode() if self.node is not None else None,
+            sourceVolumeNode=lambda: self.node and self.node.GetSourceVolumeNode(),
             setSourceVolumeNode=lambda node: self.node.SetAndObserveSourceVolumeNode(node),
             activeEffect=lambda: self.effect,
             setActiveEffect=lambda effect: keep("effect", effect),
@@ -173,13 +148,13 @@ KINDS = {
         _kind("QLabel", {"text": ""}),
         _kind("QProgressBar", {"maximum": 100, "value": 0}),
         _kind("ctkCollapsibleButton", {"collapsed": False}),
-        _kind("QPushButton", {"text": "", "checked": False, "font": Font()}, ("clicked(bool)",), base=Button),
-        _kind("QCheckBox", {"checked": False}, (), {"checked": "stateChanged(int)"}, CheckBox),
+        _kind("QPushButton", {"text": "", "checked": False}, ("clicked(bool)",)),
+        _kind("QCheckBox", {"checked": False}, (), {"checked": "stateChanged(int)"}),
         _kind("QSpinBox", *_NUMBER),
         _kind("QSlider", *_NUMBER),
-        _kind("QLineEdit", {"text": ""}, _EDITED, {"text": "textChanged(QString)"}, LineEdit),
+        _kind("QLineEdit", {"text": ""}, _EDITED, {"text": "textChanged(QString)"}),
         _kind("QComboBox", {"currentText": ""}, ("activated(int)",), base=ComboBox),
-        _kind("ctkDirectoryButton", {"directory": ""}, _CHOSEN, base=DirectoryButton),
+        _kind("ctkDirectoryButton", {"directory": ""}, _CHOSEN),
         _kind("qMRMLNodeComboBox", {"nodeTypes": []}, ("currentNodeChanged(vtkMRMLNode*)",), base=NodeComboBox),
         _kind("qMRMLSegmentEditorWidget", base=SegmentEditor),
     )
@@ -195,7 +170,7 @@ def make_widgets() -> SimpleNamespace:
             name, text = value.attrib["name"], value[0].text or ""
             if name == "SlicerParameterName":
                 widget.setProperty(name, text)
-            elif name in widget._values:
+            elif name in widget._values and name != "font":
                 kind = type(getattr(widget, name))
                 setattr(widget, name, text == "true" if kind is bool else kind(text))
         setattr(ui, element.attrib["name"], widget)
