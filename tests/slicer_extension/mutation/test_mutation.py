@@ -11,8 +11,8 @@ from tests.slicer_extension.mutation import __main__ as mutation
 from tests.slicer_extension.mutation.__main__ import FAULTS, REPOSITORY, Fault, RunFailed
 
 STATE = ["tests/slicer_extension/panel/test_state.py"]
-CAUGHT = Fault("no name", "panel/state.py", STATE, ["if not self.case_id.strip():"], ["if False:"])
-MISSED = replace(CAUGHT, name="nothing changed", new=["if not self.case_id.strip():  # the same"])
+CAUGHT = Fault("no name", "panel/state.py", STATE, ["not self.case_id.strip()"], ["False"])
+MISSED = replace(CAUGHT, name="nothing changed", new=["not self.case_id.strip() and True"])
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

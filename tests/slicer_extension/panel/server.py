@@ -90,14 +90,13 @@ class ScriptedServer:
             self.failures.pop(name)(handler)
             return
         body = handler.body()
-        form = BytesParser().parsebytes(f"Content-Type: {handler.headers.get('Content-Type')}\r\n\r\n".encode() + body)
-        parts = {
-            str(part.get_filename() or part.get_param("name", header="content-disposition")): bytes(
-                part.get_payload(decode=True)  # type: ignore[arg-type]
-            )
-            for part in (form.walk() if form.is_multipart() else ())
-            if part is not form
-        }
+        form: Any = BytesParser().parsebytes(
+            f"Content-Type: {handler.headers.get('Content-Type')}\r\n\r\n".encode() + body
+        )
+        parts: dict[str, bytes] = {}
+        for part in form.get_payload() if form.is_multipart() else ():
+            name_of_part = part.get_filename() or part.get_param("name", header="content-disposition")
+            parts[name_of_part] = part.get_payload(decode=True)
         matches = ((reply, re.fullmatch(pattern, name)) for pattern, reply in _REPLIES.items())
         reply, groups = next((reply, found.groups()) for reply, found in matches if found)
         content = reply(self, Request(dict(parse_qsl(path.query)), body, parts), *groups)

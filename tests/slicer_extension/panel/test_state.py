@@ -6,10 +6,10 @@ import pytest
 from TumorLoopLib.panel.state import CASE, SEGMENT, SUBMIT, TEST, TRAIN, VERSIONS, PanelState
 
 READY = PanelState(
-    **{"address": "http://127.0.0.1:8000", "connected": True, "case_id": "case-1", "has_segmentation": True},
-    **{"cases_total": 4, "cases_left": 2, "new_corrections": 1},
-    **{"current_version": "v0002", "chosen_version": "v0001", "chosen_label": "v0001"},
-)
+    address="http://127.0.0.1:8000", connected=True, case_id="case-1", has_segmentation=True,
+    cases_total=4, cases_left=2, new_corrections=1,
+    current_version="v0002", chosen_version="v0001", chosen_label="v0001",
+)  # fmt: skip
 REASONS = [name for name in dir(PanelState) if name.startswith("reason_")]
 WORK = {CASE: "being loaded", SEGMENT: "segmentation is running", SUBMIT: "being submitted"}
 

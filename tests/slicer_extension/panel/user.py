@@ -120,11 +120,10 @@ class PlainUser(User):
         from TumorLoopLib.panel.panel import Panel
         from TumorLoopLib.panel.parameters import TumorLoopParameters
 
-        logic = ScriptedLoadableModuleLogic()
+        self.services, logic = PlainServices(folder), ScriptedLoadableModuleLogic()
         logic.moduleName = "TumorLoop"
-        self.services = PlainServices(folder)
-        parameters: Callable[[], Any] = lambda: TumorLoopParameters(logic.getParameterNode())  # noqa: E731
-        super().__init__(Panel(make_widgets(), parameters, self.services))
+        wrap: Any = TumorLoopParameters
+        super().__init__(Panel(make_widgets(), lambda: wrap(logic.getParameterNode()), self.services))
         self.panel.enter()
 
     def click(self, name: str) -> None:

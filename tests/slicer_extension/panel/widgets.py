@@ -22,6 +22,7 @@ class Widget:
     A property's own signal, in ``notifies``, is sent when it changes. Names are Qt's, with PythonQt's spelling.
     """
 
+    checked: bool
     properties: Mapping[str, Any]
     signals: tuple[str, ...]
     notifies: Mapping[str, str]

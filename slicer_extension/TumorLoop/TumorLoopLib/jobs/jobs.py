@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from TumorLoopLib.client.errors import Cancelled
@@ -103,9 +103,7 @@ class Reporter:
     def snapshot(self) -> Progress:
         """Return the progress now."""
         with self._lock:
-            now = self._progress
-            seconds = time.monotonic() - self._began
-        return Progress(now.stage, now.done, now.total, now.share, now.position, seconds)
+            return replace(self._progress, seconds=time.monotonic() - self._began)
 
     def partial(self) -> Any:
         """Return the last partial result."""
@@ -135,14 +133,10 @@ class Job:
         self._handlers: Handlers | None = handlers
         self._result: Any = None
         self._error: Exception | None = None
-        self._ended = threading.Event()
+        #: Set when the thread has finished its work.
+        self.ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="TumorLoop job", daemon=True)
         self._thread.start()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the thread has finished its work."""
-        return self._ended.is_set()
 
     def abandon(self) -> None:
         """Cancel the work and drop its handlers."""
@@ -154,7 +148,7 @@ class Job:
         handlers = self._handlers
         if handlers is None:
             return
-        if not self.ended:
+        if not self.ended.is_set():
             handlers.progress(self.reporter.snapshot(), self.reporter.partial())
         elif self._error is None:
             handlers.done(self._result)
@@ -169,7 +163,7 @@ class Job:
         except Exception as error:  # noqa: BLE001 - delivered to the user interface, which shows it
             self._error = error
         finally:
-            self._ended.set()
+            self.ended.set()
 
 
 class Jobs:
@@ -229,7 +223,7 @@ class Jobs:
         for kind, job in list(self._jobs.items()):
             if self._jobs.get(kind) is not job:  # an earlier handler dropped it, or polled
                 continue
-            if job.ended:
+            if job.ended.is_set():
                 self._jobs.pop(kind, None)  # before its handler, which may start the next job of this kind
                 some_ended = True
                 self._yield_until = time.monotonic() + LINGER

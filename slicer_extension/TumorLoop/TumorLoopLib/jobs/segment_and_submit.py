@@ -123,15 +123,14 @@ def segment(
     case = request.downloaded
     with temporary_folder(folder) as results:
         infer = _Inference(client, reporter, results, request.with_uncertainty)
+        result = None
         if case is not None and case.server == client.server_url and case.digests == uploader.digests:
             try:
                 result = infer(case_id=case.case_id)
             except RequestRejected as error:
                 if error.status != 404:
                     raise
-                result = uploader.with_session(lambda session: infer(session_id=session))
-        else:
-            result = uploader.with_session(lambda session: infer(session_id=session))
+        result = result or uploader.with_session(lambda session: infer(session_id=session))
         array, ijk_to_ras = read_nrrd(result.path)
         _check_grid(array, ijk_to_ras, request.snapshots[REFERENCE])
         uncertainty = _uncertainty(client, result, reporter, results) if request.with_uncertainty else None
@@ -173,10 +172,8 @@ class _Inference:
     with_uncertainty: bool
 
     def __call__(self, **what: str) -> InferResult:
-        job = new_job_id()
-        arriving = threading.Event()
+        args = job, arriving = new_job_id(), threading.Event()
         self.reporter.stage(WAITING)
-        args = (job, arriving)
         threading.Thread(target=self._report_job, args=args, name="TumorLoop progress", daemon=True).start()
 
         def received(done: int, total: int) -> None:
@@ -256,6 +253,5 @@ def _check_grid(array: np.ndarray, ijk_to_ras: np.ndarray, reference: VolumeSnap
         BadReply: If it does not.
     """
     if array.shape != reference.array.shape or not np.allclose(ijk_to_ras, reference.ijk_to_ras, atol=1e-2):
-        raise BadReply(
-            _('The result does not have the grid of "{name}", so it cannot be used.').format(name=reference.name)
-        )
+        text = _('The result does not have the grid of "{name}", so it cannot be used.')
+        raise BadReply(text.format(name=reference.name))

@@ -24,19 +24,7 @@ from TumorLoopLib.panel.section_segment import SegmentSection
 from TumorLoopLib.panel.section_server import ServerSection
 from TumorLoopLib.panel.section_submit import SubmitSection
 from TumorLoopLib.panel.services import PanelServices
-from TumorLoopLib.panel.state import (
-    CASE_STEP,
-    CORRECT_STEP,
-    RETRAIN_STEP,
-    SCENE_JOBS,
-    SEGMENT_STEP,
-    SERVER_STEP,
-    STATUS,
-    SUBMIT,
-    TEST,
-    USER_JOBS,
-    PanelState,
-)
+from TumorLoopLib.panel.state import OPEN_SECTIONS, SCENE_JOBS, STATUS, SUBMIT, TEST, USER_JOBS, PanelState
 from TumorLoopLib.panel.widgets import BAD, GOOD
 
 #: Milliseconds between two ticks, at rest and while something is going on (see :mod:`TumorLoopLib.jobs.jobs`).
@@ -45,14 +33,6 @@ IDLE_INTERVAL, BUSY_INTERVAL = 100, 25
 POLL_IDLE, POLL_TRAINING = 5.0, 1.0
 #: How long the server may take to tell its status.
 STATUS_TIMEOUTS = Timeouts(connect=5.0, answer=15.0)
-#: Which sections are open in which step.
-OPEN_SECTIONS = {
-    SERVER_STEP: ("serverSection",),
-    CASE_STEP: ("caseSection",),
-    SEGMENT_STEP: ("caseSection", "segmentSection"),
-    CORRECT_STEP: ("correctSection", "submitSection"),
-    RETRAIN_STEP: ("caseSection", "retrainSection"),
-}
 SECTIONS = ("serverSection", "caseSection", "segmentSection", "correctSection", "submitSection", "retrainSection")
 
 
@@ -93,8 +73,8 @@ class Panel:
         self.context.poll_server_soon = self._poll_server_soon
         self._observers, self._parameter_observers, scene = Observers(), Observers(), services.scene
         self._observers.add(scene, scene.StartCloseEvent, self._scene_closes)
-        self._observers.add(scene, scene.StartImportEvent, self._scene_loads)
-        self._observers.add(scene, scene.NodeAddedEvent, self._node_added)
+        self._observers.add(scene, scene.StartImportEvent, lambda *_: self._detach_scene())
+        self._observers.add(scene, scene.NodeAddedEvent, lambda *_: self.case.node_added())
         self._timer = services.timer(self.tick)
         self._timer.interval = IDLE_INTERVAL
         self._attach_scene()
@@ -243,7 +223,7 @@ class Panel:
         self.context.parameters = parameters
         # Not connectGui(ui): up to Slicer 5.10 it returns no tag, so the widgets could never be disconnected.
         self._gui_tag = parameters.connectParametersToGui(self._parameter_widgets)
-        self._parameter_observers.add(parameters, "ModifiedEvent", self._parameters_changed)
+        self._parameter_observers.add(parameters, "ModifiedEvent", lambda *_: self.refresh())
         self._for_each_section(lambda section: section.enter_scene())
         self.refresh()
 
@@ -268,13 +248,4 @@ class Panel:
         self.context.jobs.abandon(*kinds)
         self._detach_scene(ended)
         self.context.forget_case()
-        self.refresh()
-
-    def _scene_loads(self, _scene: Any, _event: str) -> None:
-        self._detach_scene()
-
-    def _node_added(self, _scene: Any, _event: str) -> None:
-        self.case.node_added()
-
-    def _parameters_changed(self, _node: Any, _event: str) -> None:
         self.refresh()

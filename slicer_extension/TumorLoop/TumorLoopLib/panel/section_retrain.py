@@ -48,14 +48,9 @@ class RetrainSection(Section):
 
     def show(self, state: PanelState) -> None:
         """Show the plan, the training and the versions."""
-        ui, known = self.ui, self.context.overview
-        training = self.training
-        reason = state.reason_retrain()
-        enable(
-            ui.retrainButton,
-            reason,
-            _("Train on the new corrections; the new version is promoted only if it is not worse"),
-        )
+        ui, known, training, reason = self.ui, self.context.overview, self.training, state.reason_retrain()
+        tip = _("Train on the new corrections; the new version is promoted only if it is not worse")
+        enable(ui.retrainButton, reason, tip)
         show_text(ui.retrainReason, "" if state.training else reason)
         enable(ui.stopButton, state.reason_stop(), _("Stop the training; the model in use does not change"))
         enable(ui.useVersionButton, state.reason_use_version(), _("Segment with the selected version from now on"))
@@ -151,9 +146,8 @@ class RetrainSection(Section):
 
     def _result(self, training: Training) -> str:
         if training.state == "failed":
-            return _("The training failed: {message} The model in use did not change.").format(
-                message=as_sentence(training.message)
-            )
+            text = _("The training failed: {message} The model in use did not change.")
+            return text.format(message=as_sentence(training.message))
         if training.state == "stopped":
             return _("The training was stopped. The model in use did not change.")
         if training.state != "done" or self.context.overview is None:
@@ -162,19 +156,14 @@ class RetrainSection(Section):
         return result_text(version) if version is not None else training.verdict
 
     def _announce_end(self, training: Training) -> None:
+        text, tone = _("The training was stopped; the model in use did not change."), PLAIN
         if training.state == "done" and training.promoted:
-            self.context.show_status(
-                _("The training is done: {version} is now in use.").format(version=training.version), GOOD
-            )
+            text, tone = _("The training is done: {version} is now in use."), GOOD
         elif training.state == "done":
             text = _("The training is done. {version} is worse and was not promoted; the model in use did not change.")
-            self.context.show_status(text.format(version=training.version), PLAIN)
         elif training.state == "failed":
-            self.context.show_status(
-                _("The training failed: {message}").format(message=as_sentence(training.message)), BAD
-            )
-        else:
-            self.context.show_status(_("The training was stopped; the model in use did not change."))
+            text, tone = _("The training failed: {message}"), BAD
+        self.context.show_status(text.format(version=training.version, message=as_sentence(training.message)), tone)
 
     def _reason_rollback(self, state: PanelState) -> str:
         if not state.connected:
@@ -190,13 +179,11 @@ class RetrainSection(Section):
 
 def plan_text(plan: TrainingPlan) -> str:
     """Describe what a training would do."""
-    text = _("New corrections: {new} ({total} in total). Starts from {parent}.").format(
-        new=plan.new, total=plan.total, parent=plan.parent
-    )
+    text = _("New corrections: {new} ({total} in total). Starts from {parent}.")
+    text = text.format(new=plan.new, total=plan.total, parent=plan.parent)
     if plan.expected_seconds:
-        text += " " + _("About {time} for {epochs} epochs.").format(
-            time=duration(plan.expected_seconds), epochs=plan.max_epochs
-        )
+        about = _("About {time} for {epochs} epochs.")
+        text += " " + about.format(time=duration(plan.expected_seconds), epochs=plan.max_epochs)
     return text
 
 
@@ -204,26 +191,18 @@ def result_text(version: ModelVersion) -> str:
     """Compare a new version with its parent, region by region."""
     count = version.judged_on
     head = _("Mean Dice on one validation case:") if count == 1 else _("Mean Dice on {count} validation cases:")
-    lines = [
-        head.format(count=count),
-        *(
-            _("{region}: {before} before, {after} now").format(
-                region=region, before=ratio(version.before.get(region)), after=ratio(version.after.get(region))
-            )
-            for region in REGIONS
-        ),
-        version.verdict,
-    ]
-    return "\n".join(line for line in lines if line)
+    lines = [head.format(count=count)]
+    for region in REGIONS:
+        before, after = ratio(version.before.get(region)), ratio(version.after.get(region))
+        lines.append(_("{region}: {before} before, {after} now").format(region=region, before=before, after=after))
+    return "\n".join([*lines, version.verdict] if version.verdict else lines)
 
 
 def version_rows(versions: tuple[ModelVersion, ...]) -> tuple[list[list[str]], list[str], list[str]]:
     """Return the rows of the versions table, newest first, with their ids and tool tips."""
-    rows, ids, tips = [], [], []
+    rows = []
     for version in reversed(versions):
         name = _("{version} (in use)").format(version=version.id) if version.current else version.id
-        when = local_time(version.created)
-        rows.append([name, when, ratio(version.after.get("mean")), version.parent or "–"])
-        ids.append(version.id)
-        tips.append(version.verdict or _("The first version."))
-    return rows, ids, tips
+        rows.append([name, local_time(version.created), ratio(version.after.get("mean")), version.parent or "–"])
+    tips = [version.verdict or _("The first version.") for version in reversed(versions)]
+    return rows, [version.id for version in reversed(versions)], tips

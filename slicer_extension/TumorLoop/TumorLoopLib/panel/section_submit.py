@@ -273,19 +273,16 @@ def submitted_text(done: SubmissionResult, label: Submission, notices: Sequence[
 
 def history_rows(history: list[dict[str, Any]]) -> tuple[list[list[str]], list[str], list[str]]:
     """Return the rows of the history, newest first, with their ids and tool tips."""
-    rows, ids, tips = [], [], []
+    rows = []
     for entry in reversed(history):
-        dice = entry.get("dice_against_model") or {}
-        when = local_time(str(entry.get("time") or ""))
+        when, dice = local_time(str(entry.get("time") or "")), (entry.get("dice_against_model") or {}).get("WT")
         status = str(entry.get("status") or entry.get("tag") or "")
-        rows.append([str(entry.get("version")), str(entry.get("user") or "–"), when, status, ratio(dice.get("WT"))])
-        ids.append(str(entry.get("version")))
-        tips.append(_tip(entry, dice))
-    return rows, ids, tips
+        rows.append([str(entry.get("version")), str(entry.get("user") or "–"), when, status, ratio(dice)])
+    return rows, [row[0] for row in rows], [_tip(entry) for entry in reversed(history)]
 
 
-def _tip(entry: dict[str, Any], dice: dict[str, Any]) -> str:
-    lines = [str(entry.get("comment") or _("No comment."))]
+def _tip(entry: dict[str, Any]) -> str:
+    lines, dice = [str(entry.get("comment") or _("No comment."))], entry.get("dice_against_model")
     if entry.get("model_version"):
         lines.append(_("Corrects model {version}.").format(version=entry["model_version"]))
     if dice:

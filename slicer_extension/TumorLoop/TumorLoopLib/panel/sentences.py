@@ -10,8 +10,6 @@ from TumorLoopLib.client.errors import (
     NotAuthorized,
     RequestRejected,
     ServerFailed,
-    ServerTimeout,
-    ServerUnreachable,
 )
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.jobs import Progress
@@ -34,29 +32,24 @@ def error_text(error: Exception) -> str:
 
 def progress_text(progress: Progress) -> str:
     """Return one line about the progress of a job."""
-    stage = progress.stage
-    if stage == PREPARING:
-        return _("Preparing the volumes …")
+    stage, done, total = progress.stage, megabytes(progress.done), megabytes(progress.total)
     if stage == SENDING and progress.total:
-        text = _("Sending {done} of {total} MB").format(done=megabytes(progress.done), total=megabytes(progress.total))
-        return text + _rest(progress)
-    if stage == SENDING:
-        return _("Sending …")
+        return _("Sending {done} of {total} MB").format(done=done, total=total) + _rest(progress)
     if stage == WAITING and progress.position > 0:
         return _("Waiting: {count} ahead of this one").format(count=progress.position)
-    if stage == WAITING:
-        return _("Waiting for the server …")
     if stage == COMPUTING:
         return _("Computing, {share}").format(share=percent(progress.share or 0.0)) + _rest(progress)
     if stage == RECEIVING and progress.total:
-        return _("Receiving {done} of {total} MB").format(
-            done=megabytes(progress.done), total=megabytes(progress.total)
-        )
-    if stage == RECEIVING:
-        return _("Receiving …")
-    if stage == GENERATING:
-        return _("The server is generating a synthetic case …")
-    return _("Checking with the server …") if stage == CHECKING else _("Starting …")
+        return _("Receiving {done} of {total} MB").format(done=done, total=total)
+    texts = {
+        PREPARING: _("Preparing the volumes …"),
+        SENDING: _("Sending …"),
+        WAITING: _("Waiting for the server …"),
+        RECEIVING: _("Receiving …"),
+        GENERATING: _("The server is generating a synthetic case …"),
+        CHECKING: _("Checking with the server …"),
+    }
+    return texts.get(stage, _("Starting …"))
 
 
 def progress_percent(progress: Progress) -> int:
@@ -68,25 +61,21 @@ def progress_percent(progress: Progress) -> int:
 
 def step_text(step: Step) -> str:
     """Return what one step of the connection test found, and what to do if it failed."""
+    detail = step.detail
     if step.ok:
         return _passed(step)
-    if step.step == NAME:
-        if " " in step.detail:
-            return as_sentence(step.detail)
-        return _('The machine "{name}" was not found. Check the spelling and the network.').format(name=step.detail)
-    if step.step == TCP:
-        return as_sentence(step.detail)
-    if step.step == HTTP:
-        detail = as_sentence(step.detail)
-        return _("Something answers there, but it is not a TumorLoop server: {detail}").format(detail=detail)
-    if step.step == TOKEN:
-        detail = as_sentence(step.detail)
-        return _("{detail} Enter the access token you were given for this server.").format(detail=detail)
-    if step.step == VERSION:
-        return _("This is {name}, which does not fit this panel. Update the server or the extension.").format(
-            name=step.detail
-        )
-    return _("The server has no model. Its administrator must install one.")
+    if step.step == TCP or (step.step == NAME and " " in detail):
+        return as_sentence(detail)
+    if step.step in (TOKEN, HTTP):
+        detail = as_sentence(detail)
+    texts = {
+        NAME: _('The machine "{detail}" was not found. Check the spelling and the network.'),
+        HTTP: _("Something answers there, but it is not a TumorLoop server: {detail}"),
+        TOKEN: _("{detail} Enter the access token you were given for this server."),
+        VERSION: _("This is {detail}, which does not fit this panel. Update the server or the extension."),
+        MODEL: _("The server has no model. Its administrator must install one."),
+    }
+    return texts[step.step].format(detail=detail)
 
 
 def training_text(training: Training) -> str:
@@ -105,22 +94,18 @@ def training_text(training: Training) -> str:
 
 
 def _passed(step: Step) -> str:
-    if step.step == NAME:
-        return _("The machine was found ({address}).").format(address=step.detail)
-    if step.step == TCP:
-        return _("It accepts connections on port {port}.").format(port=step.detail)
-    if step.step == HTTP:
-        return _("It answers.")
-    if step.step == TOKEN:
-        if not step.detail:
-            return _("It needs no access token.")
-        if step.detail == "-":
-            return _("The access token is accepted.")
-        return _("The access token is accepted; you are {who}.").format(who=step.detail)
-    if step.step == VERSION:
-        return _("It is {name}.").format(name=step.detail)
-    assert step.step == MODEL
-    return _("Its model is {version}.").format(version=step.detail)
+    token = _("The access token is accepted; you are {detail}.")
+    if step.detail in ("", "-"):
+        token = _("The access token is accepted.") if step.detail else _("It needs no access token.")
+    texts = {
+        NAME: _("The machine was found ({detail})."),
+        TCP: _("It accepts connections on port {detail}."),
+        HTTP: _("It answers."),
+        TOKEN: token,
+        VERSION: _("It is {detail}."),
+        MODEL: _("Its model is {detail}."),
+    }
+    return texts[step.step].format(detail=step.detail)
 
 
 def _rest(progress: Progress) -> str:
@@ -130,19 +115,14 @@ def _rest(progress: Progress) -> str:
 
 def _remedy(error: ClientError) -> str:
     """Return what to do; for some errors the message says it already."""
+    status = getattr(error, "status", 0)
     if isinstance(error, ConnectionLost):
         return _("Check the network and the server, then try again.")
-    if isinstance(error, (ServerUnreachable, ServerTimeout)):
-        return ""
-    if isinstance(error, NotAuthorized) and error.status == 403:
-        return ""  # the token is valid; the server's message says whom to ask for more rights
-    if isinstance(error, NotAuthorized):
+    if isinstance(error, NotAuthorized) and status != 403:  # with 403 the server's message says whom to ask
         return _("Enter the access token under Server.")
-    if isinstance(error, ServerFailed):
-        if error.status == FULL_DISK:
-            return ""  # the server's message says what to do
+    if isinstance(error, ServerFailed) and status != FULL_DISK:  # there the server's message says what to do
         return _("Try again; if it fails again, tell the server's administrator.")
-    if isinstance(error, RequestRejected) and error.status == 409:
+    if isinstance(error, RequestRejected) and status == 409:
         return _("Change the case name under Case.")
     if isinstance(error, BadReply):
         return _("Try again; if it fails again, check the server's address and version.")

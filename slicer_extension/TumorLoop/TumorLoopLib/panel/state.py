@@ -23,6 +23,14 @@ USER_JOBS = frozenset({CASE, SEGMENT, SUBMIT})
 
 #: The steps in the order in which a user takes them.
 SERVER_STEP, CASE_STEP, SEGMENT_STEP, CORRECT_STEP, RETRAIN_STEP = "server", "case", "segment", "correct", "retrain"
+#: Which sections are open in which step.
+OPEN_SECTIONS = {
+    SERVER_STEP: ("serverSection",),
+    CASE_STEP: ("caseSection",),
+    SEGMENT_STEP: ("caseSection", "segmentSection"),
+    CORRECT_STEP: ("correctSection", "submitSection"),
+    RETRAIN_STEP: ("caseSection", "retrainSection"),
+}
 
 
 @dataclass(frozen=True)
@@ -63,89 +71,76 @@ class PanelState:
 
     def reason_test(self) -> str:
         """Why the connection cannot be tested."""
-        if not self.address.strip():
-            return _("Enter the server's address first.")
-        return _("The test is running.") if TEST in self.busy else ""
+        return _first(
+            (not self.address.strip(), _("Enter the server's address first.")),
+            (TEST in self.busy, _("The test is running.")),
+        )
 
     def reason_start_server(self) -> str:
         """Why no server can be started on this machine."""
-        if START_SERVER in self.busy:
-            return _("The server is starting.")
-        if self.own_server:
-            return _("A server started from this panel is running.")
-        return self.local_server
+        running = (self.own_server, _("A server started from this panel is running."))
+        return _first((START_SERVER in self.busy, _("The server is starting.")), running) or self.local_server
 
     def reason_volumes(self) -> str:
         """Why the volumes cannot be changed."""
-        return self._reason_busy()
+        return _first(
+            (SEGMENT in self.busy, _("A segmentation is running. Wait until it is done, or cancel it.")),
+            (SUBMIT in self.busy, _("The label is being submitted.")),
+            (CASE in self.busy, _("A case is being loaded.")),
+        )
 
     def reason_next_case(self) -> str:
         """Why no next case can be opened."""
-        if self._reason_server():
-            return self._reason_server()
-        if self.cases_total == 0:
-            return _("The server has no cases yet. Load one from a folder, or open a sample case.")
-        if self.cases_left == 0:
-            return _("All {total} cases on the server have a final label.").format(total=self.cases_total)
-        return self._reason_busy()
+        text = _("The server has no cases yet. Load one from a folder, or open a sample case.")
+        labeled = _("All {total} cases on the server have a final label.").format(total=self.cases_total)
+        reason = _first((self.cases_total == 0, text), (self.cases_left == 0, labeled))
+        return self._reason_server() or reason or self.reason_volumes()
 
     def reason_sample(self) -> str:
         """Why no sample case can be opened."""
-        return self._reason_server() or self._reason_busy()
+        return self._reason_server() or self.reason_volumes()
 
     def reason_segment(self) -> str:
         """Why the volumes cannot be segmented."""
-        return self._reason_server() or self.volumes_problem or self._reason_busy()
+        return self._reason_server() or self.volumes_problem or self.reason_volumes()
 
     def reason_submit(self) -> str:
         """Why the segmentation cannot be submitted."""
-        if self._reason_server():
-            return self._reason_server()
-        if not self.has_segmentation:
-            return _("There is no segmentation yet. Click Auto-segment, or choose one under Correct.")
-        if self.volumes_problem:
-            return self.volumes_problem
-        if not self.case_id.strip():
-            return _("Enter a name for the case first, under Case.")
-        return self._reason_busy()
+        text = _("There is no segmentation yet. Click Auto-segment, or choose one under Correct.")
+        reason = _first(
+            (not self.has_segmentation, text),
+            (bool(self.volumes_problem), self.volumes_problem),
+            (not self.case_id.strip(), _("Enter a name for the case first, under Case.")),
+        )
+        return self._reason_server() or reason or self.reason_volumes()
 
     def reason_load_label(self) -> str:
         """Why no earlier label can be loaded."""
-        if self._reason_server():
-            return self._reason_server()
-        if not self.chosen_label:
-            return _("Select a version in the table first.")
-        return self.volumes_problem or self._reason_busy()
+        chosen = _first((not self.chosen_label, _("Select a version in the table first.")))
+        return self._reason_server() or chosen or self.volumes_problem or self.reason_volumes()
 
     def reason_retrain(self) -> str:
         """Why no training can be started."""
-        if self._reason_server():
-            return self._reason_server()
-        if TRAIN in self.busy:
-            return _("The request is being sent.")
-        if self.training:
-            return _("A training is running.")
-        if self.new_corrections is None:
-            return _("Checking for new corrections …")
-        if self.new_corrections == 0:
-            return _("There are no new corrections to train on. Submit one as final first.")
-        return ""
+        return self._reason_server() or _first(
+            (TRAIN in self.busy, _("The request is being sent.")),
+            (self.training, _("A training is running.")),
+            (self.new_corrections is None, _("Checking for new corrections …")),
+            (self.new_corrections == 0, _("There are no new corrections to train on. Submit one as final first.")),
+        )
 
     def reason_stop(self) -> str:
         """Why no training can be stopped."""
-        if TRAIN in self.busy:
-            return _("The request is being sent.")
-        return "" if self.training else _("No training is running.")
+        sent = (TRAIN in self.busy, _("The request is being sent."))
+        return _first(sent, (not self.training, _("No training is running.")))
 
     def reason_use_version(self) -> str:
         """Why the selected model version cannot be used."""
-        if self._reason_server():
-            return self._reason_server()
-        if not self.chosen_version:
-            return _("Select a version in the table first.")
-        if self.chosen_version == self.current_version:
-            return _("{version} is already in use.").format(version=self.chosen_version)
-        return _("The request is being sent.") if VERSIONS in self.busy else ""
+        used = _("{version} is already in use.").format(version=self.chosen_version)
+        return self._reason_server() or _first(
+            (not self.chosen_version, _("Select a version in the table first.")),
+            (self.chosen_version == self.current_version, used),
+            (VERSIONS in self.busy, _("The request is being sent.")),
+        )
 
     def step(self) -> str:
         """Return the user's step; nothing that others do hides a correction that is not submitted."""
@@ -158,15 +153,10 @@ class PanelState:
         return CASE_STEP if self.volumes_problem else SEGMENT_STEP
 
     def _reason_server(self) -> str:
-        if not self.connected:
-            return _("There is no connection to a server. Test the connection under Server.")
-        return ""
+        text = _("There is no connection to a server. Test the connection under Server.")
+        return _first((not self.connected, text))
 
-    def _reason_busy(self) -> str:
-        if SEGMENT in self.busy:
-            return _("A segmentation is running. Wait until it is done, or cancel it.")
-        if SUBMIT in self.busy:
-            return _("The label is being submitted.")
-        if CASE in self.busy:
-            return _("A case is being loaded.")
-        return ""
+
+def _first(*reasons: tuple[bool, str]) -> str:
+    """Return the text of the first condition that holds; empty if none does."""
+    return next((text for holds, text in reasons if holds), "")
