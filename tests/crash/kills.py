@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from server_app.labels.store import LabelStore
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.crash.labels import GRID, Ledger, Submitter, number_of
-from tests.server_app.conftest import Server, free_port, start_server
+from tests.server_app.conftest import Server, serving
 from training.errors import InputError
 from training.images.read import read_labelmap
 from training.models.store import ModelStore
@@ -29,25 +28,15 @@ LATEST = 1.5
 
 @dataclass
 class Kill:
-    """One round.
+    """One round."""
 
-    Attributes:
-        after: Seconds from the first acknowledged label to the kill.
-        ready: Seconds the server took to open the store and answer.
-        acknowledged: Labels acknowledged in this round.
-        unannounced: Labels that are stored although nobody was told any more.
-        lost: Acknowledged labels that are not there, or not as they were sent.
-        damaged: Versions in the store that are no whole label.
-        unfinished: Folders that the killed server was writing; nobody sees them.
-    """
-
-    after: float
-    ready: float
+    after: float  # seconds from the first acknowledged label to the kill
+    ready: float  # seconds the server took to open the store and answer
     acknowledged: int = 0
-    unannounced: int = 0
-    lost: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    unfinished: int = 0
+    unannounced: int = 0  # labels that are stored although no reply said so
+    lost: list[str] = field(default_factory=list)  # acknowledged, and not there, or not as they were sent
+    damaged: list[str] = field(default_factory=list)  # versions in the store that are no whole label
+    unfinished: int = 0  # folders that the killed server was writing; nobody sees them
 
 
 @dataclass
@@ -75,24 +64,17 @@ class Outcome:
 
 
 def run(folder: Path, model: Path, kills: int, seed: int = 1, report: Callable[[str], object] = str) -> Outcome:
-    """Kill a server again and again while labels are submitted.
-
-    Args:
-        folder: For studies and workspace; empty or new.
-        model: The server's; any version will do.
-        kills: How often.
-        seed: Decides the moments.
-        report: Is given a line after each kill.
-    """
+    """Kill a server again and again, at moments that the seed decides, while labels are submitted."""
     for name in CASES:
         synthetic.write_case(folder / "studies", name, grids=GRID, label=False)
     moments, ledger, outcome = random.Random(seed), Ledger(), Outcome(seed)
     for number in range(1, kills + 2):
-        with _serving(folder, model) as (server, ready):
+        began = time.monotonic()
+        with serving(folder / "studies", folder / "workspace", model, warm_up="false") as server:
+            ready = time.monotonic() - began
             outcome.opened += 1
             _all_listed(server, ledger)
             if number > kills:
-                server.stop()
                 break
             kill = _round(server, ready, ledger, moments.uniform(0.0, LATEST))
         inspect(server.workspace, ledger, kill)
@@ -104,21 +86,6 @@ def run(folder: Path, model: Path, kills: int, seed: int = 1, report: Callable[[
     outcome.findings = [f"{found.what}: {found.message}" for found in findings.found]
     outcome.refused, outcome.twice = ledger.refused, [" ".join(one) for one in ledger.twice]
     return outcome
-
-
-@contextmanager
-def _serving(folder: Path, model: Path) -> Iterator[tuple[Server, float]]:
-    """Start a server on whatever the last one left, with the seconds until it answered; killed at the end."""
-    port, began = free_port(), time.monotonic()
-    command = ["server_app", "--studies", str(folder / "studies"), "--workspace", str(folder / "workspace")]
-    command += ["--port", str(port), "--conf", f"model={model}", "--conf", "warm_up=false"]
-    server = start_server(command, port, folder / "studies", folder / "workspace")
-    try:
-        server.wait_until_ready(600.0)  # other programs may have the machine
-        yield server, time.monotonic() - began
-    finally:
-        server.process.kill()
-        server.process.wait(30)
 
 
 def _round(server: Server, ready: float, ledger: Ledger, after: float) -> Kill:

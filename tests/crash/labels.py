@@ -47,14 +47,12 @@ class Ledger:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_number(self) -> int:
-        """Return a number that no label has had."""
         with self._lock:
             number = len(self.sent) + 1
             self.sent.add(number)
             return number
 
     def acknowledge(self, case: str, version: str, number: int) -> None:
-        """Note that the server says it has stored a label."""
         with self._lock:
             if (case, version) in self.stored:
                 self.twice.append((case, version))
@@ -66,7 +64,7 @@ class Submitter(threading.Thread):
 
     def __init__(self, url: str, case: str, ledger: Ledger, folder: Path, name: str) -> None:
         super().__init__(name=name, daemon=True)
-        self._url, self._case, self._ledger = url, case, ledger
+        self._address, self._case, self._ledger = f"{url}/datastore/label?image={case}", case, ledger
         self._file = folder / f"{name}.nii.gz"
 
     def run(self) -> None:
@@ -74,10 +72,9 @@ class Submitter(threading.Thread):
             number = self._ledger.next_number()
             nibabel.save(nibabel.Nifti1Image(numbered(number), GRID.affine), self._file)
             form = {"params": f'{{"client_id": "{self.name}", "comment": "label {number}"}}'}
+            files = {"label": (self._file.name, self._file.read_bytes())}
             try:
-                with open(self._file, "rb") as handle:
-                    address = f"{self._url}/datastore/label?image={self._case}"
-                    answer = requests.put(address, data=form, files={"label": handle}, timeout=60)
+                answer = requests.put(self._address, data=form, files=files, timeout=60)
                 reply = answer.json()
             except (requests.RequestException, ValueError):
                 return  # killed: whether this one was stored nobody was told

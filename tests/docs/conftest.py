@@ -24,24 +24,13 @@ def small_case(tmp_path) -> Case:
 
 
 class Script:
-    """The behavior of a scripted server; a test changes the one thing that is to go wrong.
-
-    Attributes:
-        labelmaps: The results of the inferences by model version.
-        grid: Where they lie.
-        promotes: Whether the training makes a new version current.
-        keeps: Whether submitted labels are kept.
-        train_status: The status the training ends with.
-    """
+    """The behavior of a scripted server that does everything right; a test changes what is to go wrong."""
 
     def __init__(self, case: Case) -> None:
         truth = case.read_label()
-        self.case = case
+        self.case, self.grid = case, truth.grid
         self.labelmaps = {"v0000": np.roll(truth.data, 4, axis=0), "v0001": np.roll(truth.data, 1, axis=0)}
-        self.grid = truth.grid
-        self.promotes = True
-        self.keeps = True
-        self.train_status = "DONE"
+        self.promotes, self.keeps, self.train_status = True, True, "DONE"
         self._labels: list[dict[str, Any]] = []
         self._trained = False
 
@@ -58,10 +47,9 @@ class Script:
         versions = ["v0000", "v0001"] if self._trained else ["v0000"]
         stats = {"epoch": 2, "total_epochs": 2, "train": {"loss": 0.5}, "eval": {"mean": 0.7}, "message": "promoted"}
         history = [{"epoch": 1, "loss": 0.9, "mean": 0.6}, {"epoch": 2, "loss": 0.5, "mean": 0.7}]
+        info = {"name": "script", "train_stats": {"tumorloop": {**stats, "history": history}}}
         return {
-            "GET /info/": lambda handler: _json(
-                handler, {"name": "script", "train_stats": {"tumorloop": {**stats, "history": history}}}
-            ),
+            "GET /info/": lambda handler: _json(handler, info),
             "POST /activelearning/first": lambda handler: _json(handler, {"id": self.case.id}),
             "PUT /session/": lambda handler: _json(handler, {"session_id": "s"}),
             "POST /infer/tumorloop": self._infer,
@@ -75,7 +63,8 @@ class Script:
     def _infer(self, handler: Handler) -> None:
         version = "v0001" if self._trained and self.promotes else "v0000"
         path = self.case.sources["t1"].path.parent.parent / "result.nii.gz"
-        synthetic.save(Volume(self.labelmaps[version].astype(np.uint8), self.grid), path)
+        data = self.labelmaps.get(version, self.labelmaps["v0000"])
+        synthetic.save(Volume(data.astype(np.uint8), self.grid), path)
         params = {"model_version": version, "seconds": {"network": 0.1}}
         result_answer(result_body(path.read_bytes(), params))(handler)
         path.unlink()
@@ -92,7 +81,6 @@ class Script:
 
 @pytest.fixture
 def script(small_case) -> Script:
-    """The behavior of a server that does everything right."""
     return Script(small_case)
 
 

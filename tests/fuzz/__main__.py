@@ -40,10 +40,8 @@ def main(
 
 def known_values(case: str) -> dict[str, str]:
     """Return real values for the parameters of the routes."""
-    return {
-        **dict.fromkeys(("case_id", "image", "id", "label"), case),
-        **{"model": "tumorloop", "version": "v0000", "tag": "final", "role": "t1", "strategy": "first"},
-    }
+    real = {"model": "tumorloop", "version": "v0000", "tag": "final", "role": "t1", "strategy": "first"}
+    return real | dict.fromkeys(("case_id", "image", "id", "label"), case)
 
 
 def show(tallies: Mapping[str, Tally]) -> int:

@@ -40,17 +40,9 @@ class Tally:
 def fuzz(
     url: str, count: int, known: Mapping[str, str], *, seed: int = 0, leave_out: Collection[str] = ()
 ) -> dict[str, Tally]:
-    """Send made-up requests to all routes of a server.
+    """Send at least so many made-up requests to a server; return tallies by route, as ``GET /cases/{case_id}``.
 
-    Args:
-        url: Of the server.
-        count: How many requests, at least.
-        known: Real values by the parameter's name.
-        seed: Other requests for another one.
-        leave_out: Routes that get none.
-
-    Returns:
-        By route, as ``GET /cases/{case_id}``.
+    ``known`` holds real values by the parameter's name.
     """
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
@@ -76,11 +68,10 @@ def _send_all(
 ) -> None:
     session = requests.Session()
 
+    quiet: dict[str, Any] = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
+
     @seeded(seed)
-    @settings(
-        max_examples=count, database=None, deadline=None, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    @settings(max_examples=count, phases=[Phase.generate], **quiet)
     @given(case=strategy, real=st.integers(0, 3))
     def send(case: Case, real: int) -> None:
         if real:  # three of four times

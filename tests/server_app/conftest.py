@@ -65,11 +65,9 @@ class Server:
         return {f"{role}.nii.gz": volumes[role].read_bytes() for role in roles or ROLES}
 
     def send(self, path: str, files: dict[str, bytes], **query: Any) -> requests.Response:
-        """PUT files to an address."""
         return self.request("PUT", path, files=[("files", item) for item in files.items()], params=query)
 
     def session(self, case: str, *roles: str) -> str:
-        """Create a session of volumes of a case and return its id."""
         return str(accepted(self.send("/session/", self.contents(case, *roles), allow_missing="true"))["session_id"])
 
     def infer(self, params: dict[str, Any] | None = None, output: str = "json", **where: str) -> requests.Response:
@@ -86,7 +84,6 @@ class Server:
         return {case["id"] for case in self.get("/cases")["cases"]}
 
     def worker(self) -> psutil.Process | None:
-        """The inference process."""
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.NoSuchProcess):  # killed just now: gone, or a zombie not waited for yet
                 if "spawn_main" in " ".join(child.cmdline()):
@@ -112,14 +109,14 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(30)
 
-    def wait_until_ready(self, seconds: float = 180.0) -> None:
+    def wait_until_ready(self) -> None:
         def answers() -> bool:
             assert self.process.poll() is None, self.log.read_text()[-3000:]
             with contextlib.suppress(requests.ConnectionError):
                 return requests.get(self.url + "/info/", timeout=30).status_code > 0
             return False
 
-        eventually(answers, seconds)
+        eventually(answers, seconds=180)
 
 
 def start_server(command: list[str], port: int, studies: Path, workspace: Path) -> Server:
@@ -138,8 +135,7 @@ def start_server(command: list[str], port: int, studies: Path, workspace: Path) 
 def serving(studies: Path, workspace: Path, model: Path, *options: str, **settings: str) -> Iterator[Server]:
     """``python -m server_app`` with :data:`QUICK` and other settings, ready to answer; stopped at the end."""
     port = free_port()
-    command = ["server_app", "--studies", str(studies), "--port", str(port), "--workspace", str(workspace)]
-    command += options
+    command = ["server_app", "--studies", str(studies), "--port", str(port), "--workspace", str(workspace), *options]
     for name, value in {"model": str(model), **QUICK, **settings}.items():
         command += ["--conf", f"{name}={value}"]
     running = start_server(command, port, studies, workspace)
@@ -168,7 +164,6 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
 
 
 def accepted(answer: requests.Response) -> Any:
-    """The content of a reply that must be a success."""
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -210,7 +205,6 @@ def voxels(path: Path | str) -> np.ndarray:
 
 
 def save(data: np.ndarray, affine: np.ndarray, path: Path) -> Path:
-    """Write an array as NIfTI."""
     nibabel.save(nibabel.Nifti1Image(data, affine), path)
     return path
 

@@ -34,7 +34,6 @@ class ServerFiles:
         return self.workspace.root
 
     def open(self) -> CaseDatastore:
-        """Open the store, as a server that starts does."""
         return CaseDatastore(self.studies, self.workspace.make())
 
     def submit(self, case: str, value: int | None = None, *, store: CaseDatastore | None = None, **params: Any) -> None:
@@ -47,7 +46,6 @@ class ServerFiles:
         (store or self.open()).save_label(case, str(path), "final", {"label_info": info, **params})
 
     def quarantined(self) -> list[dict[str, Any]]:
-        """The quarantine's report: what was set aside or mended, and why."""
         return Quarantine.of(self.root).entries()
 
 

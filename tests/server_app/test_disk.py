@@ -1,7 +1,6 @@
 """A full disk under a real server: a clear refusal, nothing half-written, and it goes on when there is room again.
 
-The workspace and the temporary files lie on a file system of a few megabytes, which only root can mount; elsewhere
-those tests are skipped, and what recognizes the error is tested on its own.
+The workspace lies on a file system of a few megabytes, which only root can mount; elsewhere those tests are skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import requests
 from fastapi import APIRouter, FastAPI, HTTPException
@@ -24,17 +22,7 @@ from fastapi.testclient import TestClient
 from server_app.api.storing_route import StoringRoute
 from server_app.disk import is_disk_full
 from tests import synthetic
-from tests.server_app.conftest import (
-    Server,
-    accepted,
-    eventually,
-    four_in_one,
-    load,
-    refused,
-    save,
-    serving,
-    tree_digest,
-)
+from tests.server_app.conftest import Server, accepted, eventually, four_in_one, refused, save, serving, tree_digest
 
 CASE = "BraTS20_Training_001"
 #: Folders of the workspace that hold what must not be lost.
@@ -84,20 +72,14 @@ def filled(disk: Path) -> Iterator[None]:
 
 
 def label(server: Server) -> requests.Response:
-    image = load(server.studies / CASE / f"{CASE}_seg.nii.gz")
-    data = np.asarray(image.dataobj)
-    path = server.studies.parent / "other.nii.gz"
-    return server.send_label(CASE, save(np.where(data == 4, 2, data).astype(np.uint8), image.affine, path))
+    truth = synthetic.truth(synthetic.brats_grid())
+    truth.data[truth.data == 3] = 2  # another label than the one that is stored
+    return server.send_label(CASE, save(truth.data, truth.grid.affine, server.studies.parent / "other.nii.gz"))
 
 
 def four_d(server: Server) -> requests.Response:
     content = four_in_one(server, CASE, server.studies.parent / "four.nii.gz").read_bytes()
     return server.request("PUT", "/datastore/", params={"image": "four"}, files={"file": ("four.nii.gz", content)})
-
-
-def note(server: Server) -> requests.Response:
-    where, data = {"image": CASE}, {"info": '{"seen": true}'}
-    return server.request("PUT", "/datastore/image/info", params=where, data=data)
 
 
 WRITES: dict[str, Callable[[Server], requests.Response]] = {
@@ -109,7 +91,9 @@ WRITES: dict[str, Callable[[Server], requests.Response]] = {
     "large file": lambda server: server.send("/session/", {"t1.nii.gz": os.urandom(3 << 20)}),
     "volume as NRRD": lambda server: server.request("GET", f"/cases/{CASE}/volumes/t1"),
     "promotion": lambda server: server.request("POST", "/versions/v0000/promote"),
-    "note": note,
+    "note": lambda server: server.request(
+        "PUT", f"/datastore/image/info?image={CASE}", data={"info": '{"seen": true}'}
+    ),
     "claim": lambda server: server.request("PUT", f"/cases/{CASE}/claim", json={"client_id": "dr-a"}),
 }
 
@@ -165,16 +149,19 @@ def wrapped(error: Exception) -> Exception:
     return found
 
 
+def circular() -> Exception:
+    first = wrapped(second := ValueError())
+    second.__cause__ = first
+    return first
+
+
 NUMPYS = [OSError("100 requested and 7 written"), OSError("Not enough free space to write 23592960 bytes")]
-OTHERS = [full(errno.EACCES), OSError("?"), ValueError(), wrapped(full(errno.EIO)), None]
+OTHERS = [full(errno.EACCES), OSError("?"), ValueError(), wrapped(full(errno.EIO)), None, circular()]
 
 
 def test_a_full_disk_and_a_full_quota_are_recognized_even_when_wrapped() -> None:
     assert [is_disk_full(error) for error in (full(), full(errno.EDQUOT), wrapped(full()), *NUMPYS)] == [True] * 5
-    assert [is_disk_full(error) for error in OTHERS] == [False] * 5
-    first, second = ValueError(), KeyError()
-    first.__cause__, second.__cause__ = second, first
-    assert not is_disk_full(first)
+    assert [is_disk_full(error) for error in OTHERS] == [False] * 6
 
 
 def test_a_route_turns_a_full_disk_into_507_and_leaves_other_errors_alone() -> None:
@@ -187,8 +174,6 @@ def test_a_route_turns_a_full_disk_into_507_and_leaves_other_errors_alone() -> N
 
     app = FastAPI()
     app.include_router(router)
-    client = TestClient(app, raise_server_exceptions=False)
-    answer = client.get("/full")
-    assert (answer.status_code, answer.json()["detail"]["field"]) == (507, "disk")
-    assert client.get("/broken").status_code == 500
-    assert client.get("/taken").status_code == 409
+    answers = {name: TestClient(app, raise_server_exceptions=False).get(f"/{name}") for name in errors}
+    assert {name: answer.status_code for name, answer in answers.items()} == {"full": 507, "broken": 500, "taken": 409}
+    assert answers["full"].json()["detail"]["field"] == "disk"

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.server_app.conftest import (
-    QUICK,
-    accepted,
-    eventually,
-    free_port,
-    is_gone,
-    refused,
-    start_server,
-    tree_digest,
-)
+from tests.server_app import conftest
+from tests.server_app.conftest import QUICK, accepted, eventually, free_port, is_gone, refused, tree_digest
 
 CASE, INCOMPLETE = "BraTS20_Training_001", "BraTS20_Training_002"
 
@@ -25,7 +17,7 @@ def test_monai_labels_own_command_starts_it_and_ends_all(studies: Path, tiny_mod
     command += ["--host", "127.0.0.1", "--port", str(port), "--conf", "workspace", str(workspace)]
     for name, value in {"model": str(tiny_model), "warm_up": "false", **QUICK}.items():
         command += ["--conf", name, value]
-    server = start_server(command, port, studies, workspace)
+    server = conftest.start_server(command, port, studies, workspace)
     try:
         server.wait_until_ready()
         assert server.case_ids() == {CASE}

@@ -15,10 +15,8 @@ from training.retraining.retrain import RetrainConfig
 
 def test_the_workspace_is_named_after_the_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUMORLOOP_HOME", str(tmp_path / "home"))
-    one, two = (Workspace.for_studies(tmp_path / name / "studies") for name in ("a", "b"))
-    assert one.root.parent == tmp_path / "home"
-    assert one.root.name.startswith("studies-")
-    assert one.root != two.root
+    one, two = (Workspace.for_studies(tmp_path / name / "studies").root for name in ("a", "b"))
+    assert (one.parent, one.name.startswith("studies-"), one == two) == (tmp_path / "home", True, False)
     with pytest.raises(InputError, match="never written to"):
         Workspace.for_studies(tmp_path, tmp_path / "inside")
 

@@ -29,11 +29,6 @@ def store(studies: Path, tmp_path: Path) -> CaseDatastore:
     return CaseDatastore(studies, Workspace(tmp_path / "workspace").make(), source_labels=True)
 
 
-@pytest.fixture
-def download(store: CaseDatastore) -> DatasetDownload:
-    return DatasetDownload(store)
-
-
 def send(answer: Any, *, fails: bool = False) -> bytes:
     content = []
 
@@ -53,8 +48,9 @@ def status(download: DatasetDownload) -> int:
 
 
 def test_a_second_archive_waits_until_the_first_was_sent_or_given_up(
-    store: CaseDatastore, download: DatasetDownload, monkeypatch: pytest.MonkeyPatch
+    store: CaseDatastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    download = DatasetDownload(store)
     first = download.answer()
     assert status(download) == 503
     assert send(first)[:2] == b"PK"
@@ -69,8 +65,9 @@ def test_a_second_archive_waits_until_the_first_was_sent_or_given_up(
 
 
 def test_an_archive_does_not_use_the_disk_space_kept_for_labels(
-    studies: Path, store: CaseDatastore, download: DatasetDownload, monkeypatch: pytest.MonkeyPatch
+    studies: Path, store: CaseDatastore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    download = DatasetDownload(store)
     needed = sum(path.stat().st_size for path in studies.rglob("*.nii.gz"))
     free = Limits.of_server().min_free_bytes + needed - 1
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free))

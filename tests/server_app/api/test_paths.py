@@ -58,16 +58,13 @@ def flat(routes: list[Any]) -> Iterator[Any]:
         yield from [route] if router is None else flat(router.routes)
 
 
-def test_the_table_names_exactly_what_is_served(served: dict[tuple[str, str], Any]) -> None:
+def test_the_table_names_exactly_what_is_served_and_what_takes_files(served: dict[tuple[str, str], Any]) -> None:
     table = {(method, route.path) for route in ROUTES for method in route.methods}
     opened = {key for key in served if key not in CLOSED and not key[1].startswith(CLOSED_BELOW)}
     heads = {("HEAD", path) for method, path in table if method == "GET"}  # Starlette adds HEAD to its own GET routes
     assert table - served.keys() == set()
     assert served.keys() >= CLOSED
     assert opened - table - heads == set()
-
-
-def test_it_says_of_each_route_whether_it_takes_files(served: dict[tuple[str, str], Any]) -> None:
     for (method, path), route in served.items():
         row = route_for(method, path)
         if row is not None and isinstance(route, APIRoute):
@@ -79,8 +76,7 @@ def test_a_route_of_ours_cannot_be_added_without_a_row_or_with_files_that_the_ro
     with pytest.raises(LookupError, match="GET /nowhere"):
         router.get("/nowhere")(lambda: None)
 
-    def take(file: UploadFile) -> None:
-        """Take a file."""
+    def take(file: UploadFile) -> None: ...
 
     assert entry("POST", "/train/").load is Load.QUICK
     with pytest.raises(ValueError, match="/train/"):
@@ -102,14 +98,12 @@ STOCK = [
 
 
 def answering(served: dict[tuple[str, str], Any], method: str, path: str) -> APIRoute | None:
-    """The route that a request gets to."""
     scope = {"type": "http", "method": method, "path": re.sub(r"{[^}]+}", "x", path), "headers": []}
     found = next((route for route in served.values() if route.matches(scope)[0] == Match.FULL), None)
     return found if isinstance(found, APIRoute) else None
 
 
-def waits_in_the_event_loop(route: APIRoute) -> bool:
-    """Whether it is a coroutine of MONAI Label; ours may be one."""
+def waits_in_the_event_loop(route: APIRoute) -> bool:  # a coroutine of MONAI Label; ours may be one
     return route.endpoint.__module__.split(".")[0] == "monailabel" and inspect.iscoroutinefunction(route.endpoint)
 
 

@@ -58,13 +58,12 @@ def test_a_file_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, nam
 
 
 def test_a_file_of_too_many_voxels_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = synthetic.save(synthetic.head(synthetic.brats_grid((40, 30, 20)), "t1"), tmp_path / "sent" / "t1.nii.gz")
-    (tmp_path / "incoming").mkdir()
+    path = synthetic.save(synthetic.head(synthetic.brats_grid((40, 30, 20)), "t1"), tmp_path / "t1.nii.gz")
     monkeypatch.setattr(Limits, "of_server", lambda: Limits(max_voxels=23_999))
-    found = refused(lambda: names_of(tmp_path / "incoming", upload("t1.nii.gz", path.read_bytes())))
+    found = refused(lambda: names_of(tmp_path, upload("t1.nii.gz", path.read_bytes())))
     assert found["message"] == "t1.nii.gz has 24,000 voxels; the maximum is 23,999."
     monkeypatch.setattr(Limits, "of_server", lambda: Limits(max_voxels=24_000))
-    assert names_of(tmp_path / "incoming", upload("t1.nii.gz", path.read_bytes())) == ["t1.nii.gz"]
+    assert names_of(tmp_path, upload("t1.nii.gz", path.read_bytes())) == ["t1.nii.gz"]
 
 
 def test_the_rest_of_a_full_disk_is_left_to_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -28,36 +29,29 @@ def test_a_batch_keeps_its_own_parameters_and_drops_those_of_stock_clients() -> 
     assert batch_params(STOCK) == {"save_label": True, "label_tag": "original", "max_batch_size": 0}
 
 
-@pytest.mark.parametrize("name", ["bundle_path", "model", "image", "answer", "case", "ticket", "Gpus", ""])
-def test_any_other_parameter_is_refused_by_name(name: str) -> None:
-    with pytest.raises(InputError) as caught:
-        batch_params({**OURS, name: "/tmp"})
-    assert caught.value.field == name
-    assert repr(name) in caught.value.message
-
-
-@pytest.mark.parametrize("size", ["many", -1, 1.5, True, [2]])
-def test_an_invalid_batch_size_is_refused(size: Any) -> None:
-    with pytest.raises(InputError) as caught:
-        batch_params({**OURS, "max_batch_size": size})
-    assert caught.value.field == "max_batch_size"
+NAMES = ("bundle_path", "model", "image", "answer", "case", "ticket", "Gpus", "")
+SIZES: tuple[Any, ...] = ("many", -1, 1.5, True, [2])
 
 
 @pytest.mark.parametrize(
-    ("params", "field"), [({"bundle_path": "/tmp", "images": []}, "bundle_path"), ({"save_label": "x"}, "save_label")]
+    ("name", "value"), [*((name, "/tmp") for name in NAMES), *(("max_batch_size", size) for size in SIZES)]
 )
-def test_a_refused_batch_starts_no_process(server: Server, params: dict[str, Any], field: str) -> None:
+def test_any_other_parameter_and_an_invalid_batch_size_are_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        batch_params({**OURS, name: value})
+    assert (caught.value.field, name in OURS or repr(name) in caught.value.message) == (name, True)
+
+
+def test_a_refused_batch_starts_no_process_and_the_named_gpus_do_not_reach_one(server: Server) -> None:
     before = server.request("GET", "/batch/infer", params={"all": "true"}).text
-    assert refused(server.request("POST", "/batch/infer/tumorloop", json=params))["field"] == field
-    assert server.request("GET", "/batch/infer", params={"all": "true"}).text == before
-
-
-def test_the_gpus_that_a_client_names_do_not_reach_the_batch_process(server: Server) -> None:
+    for params in ({"bundle_path": "/tmp", "images": []}, {"save_label": "x"}):
+        found = refused(server.request("POST", "/batch/infer/tumorloop", json=params))
+        assert found["field"] == next(iter(params))
+        assert server.request("GET", "/batch/infer", params={"all": "true"}).text == before
     answer = server.request("POST", "/batch/infer/tumorloop", json={**STOCK, "gpus": "7", "images": []})
     request = accepted(answer)["request"]
-    assert request["images"] == []
     assert not {"device", "multi_gpu", "logging", "max_workers", "bundle_path"} & set(request)
-    assert request.get("gpus", "all") == "all"  # MONAI Label's own default
+    assert (request["images"], request.get("gpus", "all")) == ([], "all")  # "all" is MONAI Label's own default
     eventually(lambda: server.get("/batch/infer")["status"] == "DONE", seconds=120)
 
 
@@ -102,24 +96,22 @@ def test_a_batch_computes_nothing_twice_and_survives_a_damaged_case(app: TumorLo
     assert list(app.services.workspace.incoming.iterdir()) == []
 
 
+def refusal(app: TumorLoopApp, image: Any) -> tuple[int, str]:
+    with pytest.raises(HTTPException) as caught:
+        app.infer({"model": "tumorloop", "image": image})
+    return caught.value.status_code, str(caught.value.detail)
+
+
 def test_a_path_of_the_machine_never_reaches_the_model(app: TumorLoopApp, studies: Path) -> None:
     link = app.services.workspace.incoming / "link"
     link.symlink_to(studies / CASES[0])
     for image in (str(studies / CASES[0]), str(link), "../studies", None, 7):
-        with pytest.raises(HTTPException) as caught:
-            app.infer({"model": "tumorloop", "image": image})
-        assert caught.value.status_code == 404
+        assert refusal(app, image)[0] == 404
 
 
-def test_a_workspace_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
-    synthetic.write_case(tmp_path / "studies")
+def test_a_workspace_without_a_model_says_how_to_get_one(studies: Path, tmp_path: Path) -> None:
     conf = {"workspace": str(tmp_path / "workspace"), "model": str(tmp_path / "none")}
-    app = TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
-    try:
+    with contextlib.closing(TumorLoopApp("server_app", str(studies), conf)) as app:
         assert app.info()["model_version"] is None
-        with pytest.raises(HTTPException) as caught:
-            app.infer({"model": "tumorloop", "image": "BraTS20_Training_001"})
-    finally:
-        app.close()
-    assert caught.value.status_code == 422
-    assert "no model" in str(caught.value.detail)
+        status, detail = refusal(app, CASES[0])
+    assert (status, "no model" in detail) == (422, True)

@@ -30,9 +30,7 @@ class Client:
     """Sends requests at the same time; its jobs are numbered."""
 
     def __init__(self, server: Server, pool: ThreadPoolExecutor) -> None:
-        self.server = server
-        self.pool = pool
-        self._name = f"job{uuid.uuid4().hex}"
+        self.server, self.pool, self._name = server, pool, f"job{uuid.uuid4().hex}"
 
     def id(self, job: int) -> str:
         return f"{self._name}{job}"
@@ -91,6 +89,7 @@ def test_an_inference_is_followed_from_the_queue_to_its_end(client: Client, work
     first, waiting = client.submit(0), client.submit(1)
     expected = {"id": client.id(1), "state": "waiting", "position": 1, "share": 0.0, "stage": "waiting"}
     assert client.state(1) == expected
+    assert refused(client.infer(0), 409)["field"] == "job"  # the id is in use, also after the end
     seen = []
     while (found := client.state(0))["state"] == "computing":
         seen.append((found["share"], found["stage"]))
@@ -103,18 +102,11 @@ def test_an_inference_is_followed_from_the_queue_to_its_end(client: Client, work
     assert list(shares) == sorted(shares)
     assert any(0 < share < 1 for share in shares)
     assert first.result().status_code == waiting.result().status_code == 200
-    done = {"id": client.id(1), "state": "done", "position": 0, "share": 1.0, "stage": "done"}
+    done = {**expected, "state": "done", "position": 0, "share": 1.0, "stage": "done"}
     assert client.wait_for(1, state="done") == client.cancel(1) == done
-    assert client.server.worker() == worker
-
-
-def test_an_id_in_use_is_refused_even_after_its_job_has_ended(client: Client, worker: psutil.Process) -> None:
-    first = client.submit(0)
-    assert refused(client.infer(0), 409)["field"] == "job"
-    worker.resume()
-    accepted(first.result())
     assert refused(client.infer(0), 409)["field"] == "job"
     assert client.state(0)["state"] == "done"
+    assert client.server.worker() == worker
 
 
 def test_a_client_that_hangs_up_does_not_cancel(client: Client, worker: psutil.Process) -> None:
@@ -199,35 +191,34 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     return Jobs(InferenceWorker(tmp_path, tmp_path))
 
 
-def ended(registry: Jobs, *names: str) -> None:
+NAMES = ("aaaaaaaa", "bbbbbbbb", "cccccccc")
+
+
+def end(registry: Jobs, *names: str) -> None:
     for name in names:
         with registry.tracked(name):
             pass
 
 
-def is_known(registry: Jobs, name: str) -> bool:
-    try:
-        return bool(registry.describe(name))
-    except HTTPException:
-        return False
+def known(registry: Jobs, *names: str) -> list[str]:
+    found = []
+    for name in names:
+        with contextlib.suppress(HTTPException):
+            found.append(registry.describe(name)["id"])
+    return found
 
 
-def test_only_the_last_jobs_and_those_under_way_are_remembered(registry: Jobs) -> None:
+def test_the_last_jobs_and_those_under_way_are_remembered(registry: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     with registry.tracked("underway0"):
-        ended(registry, "aaaaaaaa", "bbbbbbbb", "cccccccc")
-        names = ("underway0", "aaaaaaaa", "bbbbbbbb", "cccccccc")
-        assert [is_known(registry, name) for name in names] == [True, False, True, True]
-
-
-def test_jobs_are_forgotten_after_some_minutes(registry: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended(registry, "aaaaaaaa")
-    monkeypatch.setattr(jobs, "KEEP_SECONDS", 0.0)
-    ended(registry, "bbbbbbbb")
-    assert [is_known(registry, name) for name in ("aaaaaaaa", "bbbbbbbb")] == [False, True]
+        end(registry, *NAMES)
+        assert known(registry, "underway0", *NAMES) == ["underway0", *NAMES[1:]]
+        monkeypatch.setattr(jobs, "KEEP_SECONDS", 0.0)
+        end(registry, "dddddddd")
+        assert known(registry, "underway0", *NAMES, "dddddddd") == ["underway0", "dddddddd"]
 
 
 def test_cancellations_of_unknown_jobs_do_not_pile_up(registry: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("aaaaaaaa", "bbbbbbbb", "cccccccc"):
+    for name in NAMES:
         with pytest.raises(HTTPException, match="404"):
             registry.cancel(name)
     assert sorted(registry._early) == ["aaaaaaaa", "bbbbbbbb"]

@@ -68,13 +68,10 @@ def keep(results: Results, job: SegmentJob, facts: dict[str, Any] = FACTS) -> st
 
 
 def make_old(path: Path, seconds: float) -> None:
-    before = time.time() - seconds
-    os.utime(path, (before, before))
+    os.utime(path, (time.time() - seconds,) * 2)
 
 
-def test_the_same_question_finds_the_result_of_the_first_and_leaves_it_for_the_next(
-    results: Results, job: MakeJob
-) -> None:
+def test_the_same_question_finds_the_result_of_the_first_and_leaves_it(results: Results, job: MakeJob) -> None:
     first = job()
     assert results.find(results.key(first), first) is None
     keep(results, first)
@@ -87,7 +84,7 @@ def test_the_same_question_finds_the_result_of_the_first_and_leaves_it_for_the_n
         again.result.unlink()
 
 
-def test_other_parameters_images_or_weights_make_another_question(
+def test_other_parameters_images_or_weights_are_another_question(
     results: Results, job: MakeJob, tmp_path: Path
 ) -> None:
     first = job()
@@ -107,9 +104,11 @@ def test_other_parameters_images_or_weights_make_another_question(
 # === What changed between the question and its result ===
 
 
-def test_what_a_newer_version_computed_is_not_kept_under_the_one_that_was_asked(results: Results, job: MakeJob) -> None:
+def test_a_result_of_other_weights_or_of_images_that_changed_meanwhile_is_not_kept(
+    results: Results, job: MakeJob
+) -> None:
     waiting = job()
-    key = results.key(waiting)
+    key, file = results.key(waiting), waiting.case.sources["flair"].path
     models = ModelStore(waiting.models, waiting.bundled)
     models.add(models.current().load_weights(), ModelCard(network=models.current().card.network))
     models.promote("v0001", "better")
@@ -118,11 +117,6 @@ def test_what_a_newer_version_computed_is_not_kept_under_the_one_that_was_asked(
     assert results.key(job()) == key
     results.keep(key, compute(waiting), {**FACTS, **by(waiting), "weights_sha256": "0" * 64})  # of the same name
     assert results.find(key, job()) is None
-
-
-def test_a_result_of_images_that_changed_meanwhile_is_not_kept(results: Results, job: MakeJob) -> None:
-    waiting = job()
-    key, file = results.key(waiting), waiting.case.sources["flair"].path
     before = file.read_bytes()
     file.write_bytes(before + b"\0")
     results.keep(key, compute(waiting), {**FACTS, **by(waiting)})
@@ -158,7 +152,7 @@ def test_old_results_are_not_used_and_the_oldest_of_too_many_go_first(
     assert [path.name for path in folder.iterdir()] == [second]
 
 
-def test_a_result_that_is_damaged_or_cannot_be_kept_is_computed_again(
+def test_a_damaged_result_or_one_that_cannot_be_kept_is_not_found(
     results: Results, job: MakeJob, tmp_path: Path
 ) -> None:
     key = keep(results, job())

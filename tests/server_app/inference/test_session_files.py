@@ -76,7 +76,7 @@ def test_one_exchanged_volume_gives_the_result_of_all_four(server: Server, whole
     assert not np.array_equal(results[0], results[1])
 
 
-def test_a_session_outlives_the_one_it_is_based_on(server: Server, whole: str, tmp_path: Path) -> None:
+def test_a_session_outlives_the_one_it_is_based_on_and_completes_it(server: Server, whole: str, tmp_path: Path) -> None:
     expected = segment(server, tmp_path, session_id=whole)
     first = accepted(sent(server, "t1", base=whole))["session_id"]
     second = accepted(sent(server, "t1", base=first))["session_id"]
@@ -85,9 +85,6 @@ def test_a_session_outlives_the_one_it_is_based_on(server: Server, whole: str, t
     third = accepted(sent(server, "t2", "flair", base=second))["session_id"]
     assert np.array_equal(segment(server, tmp_path, session_id=third), expected)
     assert refused(sent(server, "t1", base=first), 404)["field"] == "base"
-
-
-def test_an_incomplete_session_is_completed_by_one_based_on_it(server: Server) -> None:
     short = server.session(CASE, "t1ce")
     assert refused(sent(server, "t1", base=short))["field"] == "t2"
     still_short = accepted(sent(server, "t1", base=short, allow_missing="true"))["session_id"]
@@ -147,13 +144,18 @@ def test_what_is_not_a_session_of_four_volumes_becomes_no_case(server: Server, w
 # === Volumes, labels and maps as NRRD ===
 
 
+def assert_holds(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
+    found = read_volume(path)
+    assert np.array_equal(found.data, data)
+    assert np.array_equal(found.grid.affine, affine)
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_volume_of_a_case_comes_as_nrrd_exactly(server: Server, oblique: Path, tmp_path: Path, role: str) -> None:
     for case, source in ((CASE, server.volumes(CASE)[role]), (OBLIQUE, oblique / f"{OBLIQUE}_{role}.nii.gz")):
         path = fetched(server, f"/cases/{case}/volumes/{role}", tmp_path / "a.nrrd")
-        found, expected = read_volume(path), read_volume(source)
-        assert np.array_equal(found.data, expected.data)
-        assert np.array_equal(found.grid.affine, expected.grid.affine)
+        expected = read_volume(source)
+        assert_holds(path, expected.data, expected.grid.affine)
         _, header = nrrd.read(str(path))
         assert header["type"] in ("int16", "short")  # whole numbers are sent in two bytes
         assert header["encoding"] == "gzip"
@@ -167,9 +169,8 @@ def test_volumes_of_a_4d_file_with_fractions_come_exactly_too(server: Server, tm
     files = {"file": (path.name, path.read_bytes())}
     accepted(server.request("PUT", "/datastore/", params={"image": "fractions"}, files=files))
     for role in ROLES:
-        found = read_volume(fetched(server, f"/cases/fractions/volumes/{role}", tmp_path / f"{role}.nrrd"))
-        assert np.array_equal(found.data, stacked[..., DECATHLON_ORDER.index(role)])
-        assert np.array_equal(found.grid.affine, load(path).affine)
+        volume = fetched(server, f"/cases/fractions/volumes/{role}", tmp_path / f"{role}.nrrd")
+        assert_holds(volume, stacked[..., DECATHLON_ORDER.index(role)], load(path).affine)
     accepted(server.request("DELETE", "/datastore/", params={"id": "fractions"}))
 
 

@@ -30,14 +30,6 @@ def add(sessions: CheckedSessions, expiry: int = 0) -> str:
     return sessions.add_session(str(files), expiry)[0]
 
 
-def expire(sessions: CheckedSessions, name: str) -> None:
-    """Have a session with an expiry of 100 s last been used longer ago."""
-    info = sessions.get_session(name)
-    assert info is not None
-    info.last_access_ts = int(time.time()) - 200
-    sessions._write_meta_info(name, info)
-
-
 def age(folder: Path) -> None:
     os.utime(folder, (time.time() - 7200,) * 2)
 
@@ -70,7 +62,10 @@ def test_old_sessions_are_forgotten_even_damaged_ones_and_those_of_an_earlier_se
     for name in (damaged, old):
         (store / name / "meta.info").write_bytes(content)
     assert CheckedSessions(str(store)).get_session(damaged) is None
-    expire(sessions, expired)
+    info = sessions.get_session(expired)
+    assert info is not None
+    info.last_access_ts = int(time.time()) - 200
+    sessions._write_meta_info(expired, info)
     for name in (".new-old", ".new-young"):  # a server was killed while it wrote them
         (store / name).mkdir()
     age(store / old)

@@ -26,8 +26,7 @@ def test_the_first_patients_train_whatever_their_hash_says(tmp_path: Path) -> No
 def test_a_patient_keeps_the_part_it_was_given(tmp_path: Path) -> None:
     names = [f"patient-{number}" for number in range(40)]
     first = split_in(tmp_path).assign(names)
-    again = split_in(tmp_path).assign(reversed(names))
-    assert first == again
+    assert split_in(tmp_path).assign(reversed(names)) == first
     assert split_in(tmp_path).of("patient-7") == first["patient-7"]
     assert split_in(tmp_path).of("stranger") is None
 

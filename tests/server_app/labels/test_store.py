@@ -67,9 +67,7 @@ def test_every_version_of_a_label_is_kept_and_the_same_label_twice_is_one(store:
 def test_a_removed_label_is_set_aside_and_the_one_before_counts_again(store: LabelStore) -> None:
     newest, _ = store.add("case", OTHER, FINAL)
     assert store.remove("case", "final", "me")
-    now = store.newest("case", "final")
-    assert now is not None
-    assert now.version == "v0001"
+    assert getattr(store.newest("case", "final"), "version", None) == "v0001"
     assert newest.path.exists()
     assert not store.remove("case", "trial", "me")
 
@@ -86,8 +84,7 @@ def test_an_incomplete_version_is_ignored(store: LabelStore, tmp_path: Path) -> 
 def test_what_is_unreadable_for_a_moment_is_not_lost(store: LabelStore, tmp_path: Path, number: int) -> None:
     (label,) = store.versions("case")
     store.note(label, {"first": 1})
-    long_ago = time.time() - 3600
-    os.utime(tmp_path / "labels" / "case", (long_ago, long_ago))  # so that what was read is remembered
+    os.utime(tmp_path / "labels" / "case", (time.time() - 3600,) * 2)  # so that what was read is remembered
     afresh = LabelStore(tmp_path / "labels")
     with unreadable("label.json", number), pytest.raises(OSError, match=os.strerror(number)):
         afresh.versions("case")
@@ -150,23 +147,16 @@ def test_labels_that_arrive_at_the_same_time_get_different_versions(tmp_path: Pa
     assert given == versions(LabelStore(tmp_path)) == [f"v{number:04d}" for number in range(1, 9)]
 
 
-def test_an_answer_is_compared_on_its_own_grid_only(tmp_path: Path) -> None:
+def test_an_answer_is_compared_on_its_own_grid_and_with_its_own_note_only(tmp_path: Path) -> None:
     answers = Answers(tmp_path)
     assert answers.compare("case", TRUTH) == {}
     write_labelmap(OTHER, answers.path("case"))
     answers.remember("case", "v0003")
     found = answers.compare("case", TRUTH)
-    assert found["model_version"] == "v0003"
-    assert found["dice_against_model"]["WT"] == 1.0
-    assert found["dice_against_model"]["ET"] == 0.0
+    dice = found["dice_against_model"]
+    assert (found["model_version"], dice["WT"], dice["ET"]) == ("v0003", 1.0, 0.0)
     elsewhere = synthetic.truth(synthetic.brats_grid((20, 20, 20)))
     assert answers.compare("case", elsewhere) == {}
-
-
-def test_an_answer_with_the_note_of_an_earlier_one_is_not_compared(tmp_path: Path) -> None:
-    answers = Answers(tmp_path)
-    write_labelmap(OTHER, answers.path("case"))
-    answers.remember("case", "v0003")
     write_labelmap(TRUTH, answers.path("case"))  # and the server dies
     assert answers.compare("case", TRUTH) == {}
     answers.remember("case", "v0004")
