@@ -1,23 +1,20 @@
-from __future__ import annotations
-
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from TumorLoopLib.client import TumorLoopClient
 
-from tests.slicer_extension.client.http_server import HttpServer, http_server, json_answer
+from tests.slicer_extension.client.http_server import http_server, json_answer
 
 
 @pytest.fixture(scope="session")
-def one_server() -> Iterator[HttpServer]:
+def one_server():
     with http_server(json_answer({})) as running:
         yield running
 
 
 @pytest.fixture
-def server(one_server) -> Iterator[HttpServer]:
+def server(one_server):
     """A server whose ``answer`` the test sets; afterwards neither it nor the client may leave a thread behind."""
     one_server.start(json_answer({}))
     before = set(threading.enumerate())
@@ -30,5 +27,5 @@ def server(one_server) -> Iterator[HttpServer]:
 
 
 @pytest.fixture
-def client(server) -> TumorLoopClient:
+def client(server):
     return TumorLoopClient(server.url, user="ann")

@@ -6,11 +6,10 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 BOUNDARY = "b0undary"
 Answer = Callable[["Handler"], None]
@@ -21,10 +20,10 @@ class Handler(BaseHTTPRequestHandler):
 
     server: HttpServer
 
-    def handle_any(self) -> None:
+    def do_GET(self) -> None:
         self.server.answer(self)
 
-    do_GET = do_POST = do_PUT = do_DELETE = handle_any
+    do_POST = do_PUT = do_DELETE = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep the tests' output clean."""
@@ -33,7 +32,6 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def record(self) -> None:
-        """Read the request to its end and record it, if it has one."""
         body = self.body()
         if len(body) == int(self.headers.get("Content-Length", 0)):
             self.server.requests.append(Received(self.command, self.path, self.headers, body))
@@ -49,8 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-@dataclass
-class Received:
+class Received(NamedTuple):
     """A request that arrived whole."""
 
     method: str
@@ -60,34 +57,25 @@ class Received:
 
 
 class HttpServer(ThreadingHTTPServer):
-    """A threaded server on a free loopback port."""
-
     daemon_threads = True
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.start(answer)
 
     def start(self, answer: Answer) -> None:
-        """Begin anew with another answer."""
         self.answer = answer
         self.requests: list[Received] = []
-        #: Set when a request arrived that :func:`wait_forever` does not answer.
-        self.busy = threading.Event()
-        #: Set when the test is over, so that waiting answers end.
-        self.over = threading.Event()
+        #: Set when a request arrived that is not answered; and when the test is over, so that waiting answers end.
+        self.busy, self.over = threading.Event(), threading.Event()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is what these tests are about."""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
 
 @contextmanager
 def http_server(answer: Answer) -> Iterator[HttpServer]:
-    """Run a server that treats every request with ``answer``."""
     server = HttpServer(answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="http-server")
     thread.start()
@@ -107,20 +95,16 @@ def wait_forever(handler: Handler) -> None:
 
 
 def json_answer(content: Any, status: int = 200) -> Answer:
-    """Answer every request with ``content``."""
     return file_answer(json.dumps(content).encode(), "application/json", status)
 
 
 def refusal(status: int, field: str, message: str) -> Answer:
-    """Answer as the TumorLoop server does when it rejects a request."""
     return json_answer({"detail": {"field": field, "message": message}}, status)
 
 
 def file_answer(
     content: bytes, content_type: str, status: int = 200, length: int | None = None, **headers: str
 ) -> Answer:
-    """Answer every request with a file or a page."""
-
     def answer(handler: Handler) -> None:
         handler.record()
         handler.reply(status, content, content_type, length, **headers)
@@ -139,7 +123,6 @@ def result_body(image: bytes, params: Any, filename: str = "../../etc/evil.nii.g
 
 
 def result_answer(body: bytes, length: int | None = None) -> Answer:
-    """Answer with an inference reply, or with the beginning of one."""
     return file_answer(body, f"multipart/form-data; boundary={BOUNDARY}", length=length)
 
 
