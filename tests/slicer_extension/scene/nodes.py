@@ -1,8 +1,5 @@
 """Labels, volumes and segmentations that the tests share, and edits as a user makes them."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -39,11 +36,7 @@ NCR, ED, ET = "NCR", "ED", "ET"  # ids of the segments that add_segmentation mak
 SHAPE = (20, 28, 34)
 
 
-def oblique(
-    spacing: Iterable[float] = (0.9, 1.3, 3.1),
-    degrees: Iterable[float] = (17.0, -23.0, 41.0),
-    origin: Iterable[float] = (-31.5, 12.25, 7.0),
-) -> np.ndarray:
+def oblique(spacing=(0.9, 1.3, 3.1), degrees=(17.0, -23.0, 41.0), origin=(-31.5, 12.25, 7.0)) -> np.ndarray:
     """Return a 4x4 ijk-to-RAS affine with rotated axes and unequal spacing."""
     x, y, z = np.radians(list(degrees))
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
@@ -55,14 +48,13 @@ def oblique(
     return affine
 
 
-def moved_by(degrees: float = 11.0, shift: Iterable[float] = (4.0, -7.5, 2.25)) -> np.ndarray:
+def moved_by(degrees=11.0, shift=(4.0, -7.5, 2.25)) -> np.ndarray:
     return oblique((1.0, 1.0, 1.0), (degrees, -degrees / 2, 2 * degrees), shift)
 
 
 def image(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
     """Return an image ``(k, j, i)`` without any symmetry, int16."""
-    values: np.ndarray = np.random.default_rng(seed).normal(300.0, 80.0, shape).astype(np.int16)
-    return values
+    return np.random.default_rng(seed).normal(300.0, 80.0, shape).astype(np.int16)
 
 
 def labelmap(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
@@ -77,10 +69,8 @@ def labelmap(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
 
 
 def ball(shape: tuple[int, ...], center: tuple[int, int, int], radius: float) -> np.ndarray:
-    """Return a ball of voxels, booleans ``(k, j, i)``."""
     k, j, i = np.ogrid[tuple(slice(0, side) for side in shape)]
-    inside: np.ndarray = (k - center[0]) ** 2 + (j - center[1]) ** 2 + (i - center[2]) ** 2 <= radius**2
-    return inside
+    return np.asarray((k - center[0]) ** 2 + (j - center[1]) ** 2 + (i - center[2]) ** 2 <= radius**2)
 
 
 def make_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras: np.ndarray | None = None) -> Any:
@@ -90,30 +80,23 @@ def make_volume(name: str = "T1ce", array: np.ndarray | None = None, ijk_to_ras:
     return node
 
 
-def add_transform(matrix: np.ndarray, *moved: Any) -> Any:
-    """Add a linear transform and put nodes under it."""
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
-    node.SetMatrixTransformToParent(geometry.matrix_of(matrix))
+def under(node: Any, *moved: Any) -> Any:
     for one in moved:
         one.SetAndObserveTransformNodeID(node.GetID())
     return node
+
+
+def add_transform(matrix: np.ndarray, *moved: Any) -> Any:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "registration")
+    node.SetMatrixTransformToParent(geometry.matrix_of(matrix))
+    return under(node, *moved)
 
 
 def add_nonlinear(*moved: Any) -> Any:
     """Add a transform that no matrix can express and put nodes under it."""
-    spline = vtk.vtkThinPlateSplineTransform()
-    spline.SetBasisToR()
-    points, targets = vtk.vtkPoints(), vtk.vtkPoints()
-    for number, point in enumerate(np.vstack([np.eye(3), -np.eye(3)]) * 30):
-        points.InsertNextPoint(*point)
-        targets.InsertNextPoint(point[0], point[1], point[2] + number)
-    spline.SetSourceLandmarks(points)
-    spline.SetTargetLandmarks(targets)
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
-    node.SetAndObserveTransformToParent(spline)
-    for one in moved:
-        one.SetAndObserveTransformNodeID(node.GetID())
-    return node
+    node.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    return under(node, *moved)
 
 
 def case(*, transformed: bool = True, array: np.ndarray | None = None) -> tuple[Any, Any]:
@@ -131,8 +114,7 @@ def back(segmentation: Any, volume: Any) -> Any:
 
 def mask_of(segmentation: Any, segment_id: str, volume: Any) -> np.ndarray:
     """Return a segment's voxels as Slicer's own function has them, ``(k, j, i)`` booleans."""
-    mask: np.ndarray = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, volume) > 0
-    return mask
+    return np.asarray(slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, volume) > 0)
 
 
 def paint(segmentation: Any, segment_id: str, volume: Any, mask: np.ndarray) -> None:
@@ -166,6 +148,5 @@ def answer_of(node: Any, volume: Any) -> np.ndarray:
 
 
 def tag_of(segment: Any, name: str) -> str | None:
-    """Return a tag of a segment, ``None`` without."""
     value = vtk.reference("")
     return str(value) if segment.GetTag(name, value) else None

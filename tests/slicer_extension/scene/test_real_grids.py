@@ -1,5 +1,3 @@
-"""The grids of real scanners: oblique, thick slices, signs of all kinds."""
-
 import numpy as np
 import pytest
 import slicer

@@ -1,5 +1,3 @@
-"""What files and scenes bring back."""
-
 import importlib
 
 import numpy as np
@@ -20,16 +18,16 @@ UNCERTAINTY = image(seed=6).astype(np.float32) / 7
 
 
 @pytest.fixture
-def Parameters():
+def parameters_of():
     mrml_scene.install()
     return importlib.import_module("TumorLoopLib.panel.parameters").TumorLoopParameters
 
 
 @pytest.fixture
-def parameters(Parameters):
+def parameters(parameters_of):
     module = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "TumorLoop")
     module.SetModuleName("TumorLoop")
-    return Parameters(module)
+    return parameters_of(module)
 
 
 def edited():
@@ -48,9 +46,9 @@ def edited():
 
 def looks(node):
     """Code, label tag and color of each segment by name; files keep six digits of a color."""
-    names = (slicer.vtkSegment.GetTerminologyEntryTagName(), segments.LABEL_TAG)
-    tags = {one.GetName(): [nodes.tag_of(one, name) for name in names] for one in nodes.segments_in(node)}
-    return {one.GetName(): (*tags[one.GetName()], *np.round(one.GetColor(), 3)) for one in nodes.segments_in(node)}
+    tags = (slicer.vtkSegment.GetTerminologyEntryTagName(), segments.LABEL_TAG)
+    found = nodes.segments_in(node)
+    return {one.GetName(): (*(nodes.tag_of(one, tag) for tag in tags), *np.round(one.GetColor(), 3)) for one in found}
 
 
 @pytest.mark.parametrize("removed", [True, False], ids=["alone", "beside the first"])
@@ -89,18 +87,20 @@ def digests(parameters):
 
 
 @pytest.mark.parametrize("ending", ["mrb", "mrml"])
-def test_a_saved_scene_brings_the_whole_case_back(tmp_path, Parameters, parameters, ending):
+def test_a_saved_scene_brings_the_whole_case_back(tmp_path, parameters_of, parameters, ending):
     expected, known, styles = fill(parameters)
     path = tmp_path / f"case.{ending}"
     if ending == "mrml":
         for node in slicer.util.getNodesByClass("vtkMRMLStorableNode"):
             if node.GetSaveWithScene() and not node.GetHideFromEditors() and node.GetName():
-                save_beside(node, tmp_path)
+                endings = {"vtkMRMLSegmentationNode": "seg.nrrd", "vtkMRMLLinearTransformNode": "h5"}
+                kind = endings.get(node.GetClassName(), "nrrd" if node.IsA("vtkMRMLVolumeNode") else "")
+                assert not kind or slicer.util.saveNode(node, str(tmp_path / f"{node.GetID()}.{kind}"))
     assert slicer.util.saveScene(str(path))
     slicer.mrmlScene.Clear(0)
     assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode") is None
     slicer.util.loadScene(str(path))
-    found = Parameters(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode"))
+    found = parameters_of(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode"))
     assert (found.t1, found.t2) == (None, None)
     assert digests(found) == known
     assert np.array_equal(back(found.segmentation, found.t1ce).array, expected)
@@ -112,21 +112,11 @@ def test_a_saved_scene_brings_the_whole_case_back(tmp_path, Parameters, paramete
     assert (found.final, found.epochs) == (False, 25)
 
 
-def save_beside(node, folder):
-    endings = {"vtkMRMLSegmentationNode": "seg.nrrd", "vtkMRMLLinearTransformNode": "h5"}
-    ending = endings.get(node.GetClassName(), "nrrd")
-    if node.IsA("vtkMRMLVolumeNode") or ending != "nrrd":
-        assert slicer.util.saveNode(node, str(folder / f"{node.GetID()}.{ending}"))
-
-
-def test_a_new_parameter_node_is_empty_final_and_leaves_epochs_to_the_server(parameters):
+def test_new_parameters_are_empty_unsuitable_values_are_refused_and_a_node_that_is_removed_is_none_again(parameters):
     names = ("t1", "t1ce", "t2", "flair", "segmentation", "answer", "uncertainty")
     assert [getattr(parameters, name) for name in names] == [None] * 7
     assert [parameters.case_id, parameters.model_version, parameters.comment, parameters.label_set] == [""] * 4
     assert (parameters.final, parameters.epochs) == (True, 0)
-
-
-def test_unsuitable_values_are_refused_and_a_node_that_is_removed_is_none_again(parameters):
     volume, node = case()
     for name, other in (("segmentation", volume), ("t1ce", node)):
         with pytest.raises((TypeError, ValueError)):
@@ -134,7 +124,7 @@ def test_unsuitable_values_are_refused_and_a_node_that_is_removed_is_none_again(
     for epochs in (-1, 1001):
         with pytest.raises(ValueError, match="epochs"):
             parameters.epochs = epochs
-        assert parameters.epochs == 0
+    assert parameters.epochs == 0
     parameters.t1ce = volume
     slicer.mrmlScene.RemoveNode(volume)
     assert parameters.t1ce is None

@@ -1,5 +1,3 @@
-"""What the user did to a segmentation, and which labelmap is sent: voxel for voxel on the reference grid."""
-
 import numpy as np
 import pytest
 import slicer
@@ -36,21 +34,24 @@ def assert_sent(node, volume, expected, problems=(), notices=()):
 
 
 @pytest.mark.parametrize("transformed", [False, True])
-def test_an_untouched_answer_is_sent_as_it_came(transformed):
+def test_an_untouched_answer_is_sent_as_it_came_also_on_the_equal_grid_of_another_volume(transformed):
     volume, node = case(transformed=transformed)
-    report = assert_sent(node, volume, labelmap())
-    assert report.array.dtype == np.uint8
-    motion = nodes.moved_by() if transformed else np.eye(4)
-    assert np.allclose(report.ijk_to_ras, motion @ nodes.oblique(), atol=1e-6)
-    assert report.overlapping_voxels == report.outside_voxels == report.off_grid_voxels == 0
+    for reference in (volume, nodes.make_volume("T2", ijk_to_ras=nodes.world_of(volume))):
+        report = assert_sent(node, reference, labelmap())
+        assert report.array.dtype == np.uint8
+        motion = nodes.moved_by() if transformed else np.eye(4)
+        assert np.allclose(report.ijk_to_ras, motion @ nodes.oblique(), atol=1e-6)
+        assert report.overlapping_voxels == report.outside_voxels == report.off_grid_voxels == 0
+    assert segments.only_labels(node)
+    nodes.segments_in(node)[0].RemoveTag(segments.LABEL_TAG)
+    assert not segments.only_labels(node)
 
 
 def test_painted_voxels_are_sent_and_erased_ones_are_background():
     volume, node = case()
     added, erased = ball(SHAPE, (10, 14, 20), 4.5), ball(SHAPE, (8, 14, 4), 5)
     paint(node, ET, volume, mask_of(node, ET, volume) | added)
-    expected = labelmap()
-    expected[added] = 3
+    expected = np.where(added, 3, labelmap())
     report = nodes.back(node, volume)
     assert np.array_equal(report.array, expected)
     assert report.overlapping_voxels == (added & np.isin(labelmap(), (1, 2))).sum() > 0
@@ -90,22 +91,16 @@ def test_a_segment_that_was_deleted_and_made_anew_is_known_by_its_name_or_code(s
     assert_sent(node, volume, labelmap())
 
 
-def test_an_empty_segmentation_says_so_with_segments_or_without():
-    volume, node = case(array=EMPTY)
-    problem = (
-        '"answer" is empty: no voxel is necrotic core or peritumoral edema or enhancing tumor. '
-        "Send it only if there is no tumor."
-    )
-    assert_sent(node, volume, EMPTY, [problem])
-    node.GetSegmentation().RemoveAllSegments()
-    assert (nodes.back(node, volume).empty, len(nodes.back(node, volume).notices)) == (True, 3)
-
-
-def test_an_empty_segment_among_full_ones_is_no_problem_known_or_not():
+def test_an_empty_segmentation_says_so_with_segments_or_without_but_an_empty_segment_among_full_ones_is_no_problem():
     volume, node = case()
     paint(node, NCR, volume, EMPTY)
     nodes.add_segment(node, "Segment_1", volume)
     assert assert_sent(node, volume, WITHOUT_NCR).unknown_segments == []
+    volume, node = case(array=EMPTY)
+    problem = "no voxel is necrotic core or peritumoral edema or enhancing tumor. Send it only if there is no tumor."
+    assert_sent(node, volume, EMPTY, [f'"{node.GetName()}" is empty: {problem}'])
+    node.GetSegmentation().RemoveAllSegments()
+    assert (nodes.back(node, volume).empty, len(nodes.back(node, volume).notices)) == (True, 3)
 
 
 def test_where_segments_overlap_enhancing_tumor_wins_over_necrotic_core_over_edema():
@@ -114,9 +109,7 @@ def test_where_segments_overlap_enhancing_tumor_wins_over_necrotic_core_over_ede
     for segment_id, mask in masks.items():
         node.GetSegmentation().SeparateSegmentLabelmap(segment_id)
         paint(node, segment_id, volume, mask)
-    expected = np.where(masks[ED], 2, 0)
-    expected[masks[NCR]] = 1
-    expected[masks[ET]] = 3
+    expected = np.select([masks[ET], masks[NCR], masks[ED]], [3, 1, 2])
     several = (np.sum(list(masks.values()), axis=0) > 1).sum()
     problem = (
         f"{several} voxels belong to several segments. Each is sent as the first of: "
@@ -141,16 +134,6 @@ def test_a_segment_of_the_users_own_is_named_and_sent_only_when_it_is_renamed_as
     assert np.array_equal(nodes.back(node, volume).array, np.where(mask & (expected == 0), 2, expected))
 
 
-def test_a_segment_with_another_labels_name_is_sent_by_its_tag_and_named():
-    volume, node = case()
-    segment(node, ED).SetName("Enhancing tumor")
-    problem = (
-        'The segment "Enhancing tumor" is sent as peritumoral edema, which it was created for. If it is enhancing '
-        "tumor now, copy it into a new segment of that name and delete this one."
-    )
-    assert_sent(node, volume, labelmap(), [problem])
-
-
 def test_two_segments_of_one_label_are_sent_as_one_and_named():
     volume, node = case()
     copy = slicer.vtkSegment()
@@ -169,10 +152,15 @@ def test_two_segments_of_one_label_are_sent_as_one_and_named():
 
 
 @pytest.mark.parametrize("tag", ["", "x", "-1", "0", "7", "3.0"])
-def test_with_a_damaged_tag_the_name_decides(tag):
+def test_the_tag_decides_against_the_name_and_the_name_if_the_tag_is_damaged(tag):
     volume, node = case()
     segment(node, ET).SetTag(segments.LABEL_TAG, tag)
-    assert_sent(node, volume, labelmap())
+    segment(node, ED).SetName("Enhancing tumor")
+    problem = (
+        'The segment "Enhancing tumor" is sent as peritumoral edema, which it was created for. If it is enhancing '
+        "tumor now, copy it into a new segment of that name and delete this one."
+    )
+    assert_sent(node, volume, labelmap(), [problem])
     segment(node, ET).SetName("something")
     segment(node, ET).RemoveTag(ENTRY)
     assert nodes.back(node, volume).unknown_segments == ["something"]
@@ -199,32 +187,20 @@ def test_edits_after_the_copy_do_not_reach_it_and_undo_is_followed():
     assert_sent(node, volume, labelmap())
 
 
-def test_shown_in_3d_it_is_still_sent_by_voxels_but_surfaces_alone_are_refused():
-    volume, node = case()
+def test_shown_in_3d_it_is_still_sent_by_voxels_but_surfaces_alone_are_refused_and_what_is_gone_or_nonlinear():
+    volume, node = case(transformed=False)
     node.CreateClosedSurfaceRepresentation()
     assert_sent(node, volume, labelmap())
+    for other, reference, words in ((None, volume, "No segmentation is chosen"), (node, None, "no longer there")):
+        with pytest.raises(UnusableVolume, match=words):
+            segments.extract(other, reference, LABELS)
     node.GetSegmentation().SetSourceRepresentationName("Closed surface")
     with pytest.raises(UnusableVolume, match=r'"answer" consists of surfaces.*click "Make source"'):
         segments.extract(node, volume, LABELS)
-
-
-def test_what_is_gone_or_under_a_nonlinear_transform_is_refused():
-    volume, node = case(transformed=False)
-    with pytest.raises(UnusableVolume, match="No segmentation is chosen"):
-        segments.extract(None, volume, LABELS)
-    with pytest.raises(UnusableVolume, match="no longer there"):
-        segments.extract(node, None, LABELS)
+    _volume, node = case(transformed=False)
     nodes.add_nonlinear(node)
-    with pytest.raises(UnusableVolume, match=r'"answer" is under a nonlinear transform. Harden it first'):
+    with pytest.raises(UnusableVolume, match=rf'"{node.GetName()}" is under a nonlinear transform. Harden it first'):
         segments.extract(node, volume, LABELS)
     slicer.mrmlScene.RemoveNode(node)
     with pytest.raises(UnusableVolume, match="No segmentation is chosen"):
         segments.extract(node, volume, LABELS)
-
-
-def test_the_reference_may_be_another_volume_of_the_same_grid():
-    volume, node = case()
-    assert_sent(node, nodes.make_volume("T2", ijk_to_ras=nodes.world_of(volume)), labelmap())
-    assert segments.only_labels(node)
-    nodes.segments_in(node)[0].RemoveTag(segments.LABEL_TAG)
-    assert not segments.only_labels(node)

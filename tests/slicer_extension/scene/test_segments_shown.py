@@ -1,5 +1,3 @@
-"""Labelmaps from the server as segmentations of the scene."""
-
 import numpy as np
 import pytest
 import slicer
@@ -13,8 +11,8 @@ from tests.slicer_extension.scene.nodes import LABELS, SHAPE, back, case, labelm
 pytestmark = pytest.mark.usefixtures("scene")
 
 
-def test_segments_have_the_names_colors_and_codes_of_the_labels():
-    _volume, node = case()
+def test_segments_have_the_names_colors_and_codes_of_the_labels_and_voxels_and_transform_of_the_reference():
+    volume, node = case()
     found = [(one.GetName(), one.GetColor(), nodes.tag_of(one, segments.LABEL_TAG)) for one in segments_in(node)]
     assert found == [
         ("necrotic core", (0.0, 1.0, 1.0), "1"),
@@ -30,11 +28,6 @@ def test_segments_have_the_names_colors_and_codes_of_the_labels():
         assert (kind.GetCodingSchemeDesignator(), kind.GetCodeValue(), kind.GetCodeMeaning()) == label.code
         assert entry.GetCategoryObject().GetCodeValue() == "49755003"
         assert logic.SerializeTerminologyEntry(entry) == text
-
-
-def test_voxels_transform_and_geometry_are_those_of_the_reference():
-    volume, node = case()
-    for label in LABELS.labels:
         assert np.array_equal(nodes.mask_of(node, label.key, volume), labelmap() == label.value)
     assert node.GetTransformNodeID() == volume.GetTransformNodeID() is not None
     assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is volume
@@ -59,8 +52,7 @@ def test_a_manual_segmentation_is_never_touched_and_a_new_one_is_undone_by_the_s
     slicer.mrmlScene.SetUndoOn()
     volume, first = case()
     names = [one.GetName() for one in segments_in(first)]
-    other = np.zeros(SHAPE, np.uint8)
-    other[4:9, 4:9, 4:9] = 1
+    other = nodes.ball(SHAPE, (6, 6, 6), 2).astype(np.uint8)
     second = segments.add_segmentation(other, nodes.world_of(volume), LABELS, volume, "answer")
     assert second is not first
     assert second.GetName() != first.GetName() == "answer"
@@ -74,24 +66,17 @@ def test_a_manual_segmentation_is_never_touched_and_a_new_one_is_undone_by_the_s
     assert np.array_equal(back(first, volume).array, labelmap())
 
 
-def test_values_without_a_label_are_refused_and_leave_nothing_behind():
-    volume = make_volume()
-    odd = labelmap()
+def test_what_cannot_be_shown_is_refused_and_leaves_nothing_behind():
+    volume, odd = make_volume(), labelmap()
     odd[0, 0, 0], odd[0, 0, 1] = 9, 4
     count = slicer.mrmlScene.GetNumberOfNodes()
     with pytest.raises(BadReply, match=r"values without a label: 4, 9\."):
         segments.add_segmentation(odd, oblique(), LABELS, volume, "odd")
     assert slicer.mrmlScene.GetNumberOfNodes() == count
-
-
-def test_a_reference_that_is_gone_or_under_a_nonlinear_transform_is_refused():
-    volume = make_volume()
-    nodes.add_nonlinear(volume)
-    with pytest.raises(UnusableVolume, match="nonlinear"):
-        segments.add_segmentation(labelmap(), oblique(), LABELS, volume, "a")
-    slicer.mrmlScene.RemoveNode(volume)
-    with pytest.raises(UnusableVolume, match="no longer there"):
-        segments.add_segmentation(labelmap(), oblique(), LABELS, volume, "a")
+    for spoil, words in ((nodes.add_nonlinear, "nonlinear"), (slicer.mrmlScene.RemoveNode, "no longer there")):
+        spoil(volume)
+        with pytest.raises(UnusableVolume, match=words):
+            segments.add_segmentation(labelmap(), oblique(), LABELS, volume, "a")
 
 
 def test_the_answer_is_kept_as_it_came_and_stays_with_its_volume():

@@ -1,6 +1,6 @@
 """What the panel does on the user interface's thread takes less than 100 ms on a BraTS grid (240 x 240 x 155).
 
-Test machines are shared, so what is bound here is the least processor time of several runs, and by three times as much.
+Bound is the least processor time of several runs, since test machines are shared, and by three times as much.
 """
 
 import time
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.usefixtures("scene")
 
 
 def tumor():
-    """A large tumor of 180 mL."""
     array = np.zeros(SHAPE, np.uint8)
     for value, i, radius in ((2, 110, 35), (3, 115, 20), (1, 115, 10)):
         array[ball(SHAPE, (75, 120, i), radius)] = value

@@ -1,4 +1,4 @@
-"""Volumes of the scene: which can be used, how they are copied, and how those from the server are added."""
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,9 +44,7 @@ def without_image():
 
 
 def labelmap_node():
-    node = make_node("vtkMRMLLabelMapVolumeNode", "tumor")
-    slicer.util.updateVolumeFromArray(node, image())
-    return node
+    return slicer.util.addVolumeFromArray(image(), name="tumor", nodeClassName="vtkMRMLLabelMapVolumeNode")
 
 
 def under(*matrices, nonlinear=False):
@@ -61,6 +59,8 @@ def under(*matrices, nonlinear=False):
 
 NOT_NUMBERS = '"FLAIR" contains voxels that are not numbers'
 NONLINEAR = '"T1ce" is under a nonlinear transform. Harden it first: Data module, right-click it, "Harden transform".'
+SMALL = '"scout" is too small: 256 x 256 x 15 voxels, and each side needs 16.'
+BLANK = '"T2" is blank: all its voxels have the value 7. Choose another volume.'
 SEGMENTATION = '"tumor" is a segmentation, not an image.'
 PROBLEMS = {
     "none": (lambda: None, "No volume is chosen."),
@@ -68,17 +68,11 @@ PROBLEMS = {
     "no image": (without_image, '"T1" has no image data.'),
     "color": (lambda: picture("photo", components=3, kind="vtkMRMLVectorVolumeNode"), '"photo" has 3 values per voxel'),
     "bits": (lambda: picture("mask", vtk.VTK_BIT), '"mask" holds one bit per voxel'),
-    "slice": (
-        lambda: picture("scout", sides=(256, 256, 15)),
-        '"scout" is too small: 256 x 256 x 15 voxels, and each side needs 16.',
-    ),
+    "slice": (lambda: picture("scout", sides=(256, 256, 15)), SMALL),
     "nan": (lambda: one_voxel(np.nan), NOT_NUMBERS),
     "inf": (lambda: one_voxel(np.inf), NOT_NUMBERS),
     "-inf": (lambda: one_voxel(-np.inf), NOT_NUMBERS),
-    "blank": (
-        lambda: make_volume("T2", np.full((20, 20, 20), 7, np.int16)),
-        '"T2" is blank: all its voxels have the value 7. Choose another volume.',
-    ),
+    "blank": (lambda: make_volume("T2", np.full((20, 20, 20), 7, np.int16)), BLANK),
     "labelmap": (labelmap_node, SEGMENTATION),
     "segmentation": (lambda: make_node("vtkMRMLSegmentationNode", "tumor"), SEGMENTATION),
     "model": (lambda: make_node("vtkMRMLModelNode", "skull"), '"skull" is not an image volume. Choose another one.'),
@@ -88,9 +82,8 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_a_volume_that_cannot_be_used_is_named_and_gives_no_snapshot(name):
-    make, message = PROBLEMS[name]
+@pytest.mark.parametrize(("make", "message"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_volume_that_cannot_be_used_is_named_and_gives_no_snapshot(make, message):
     node = make()
     assert problem_of(node).startswith(message)
     with pytest.raises(UnusableVolume) as caught:
@@ -125,14 +118,11 @@ def changed(**fields):
     return VolumeSnapshot(**{**values, **fields})
 
 
-def test_names_rounding_and_memory_layout_do_not_change_the_digest():
+def test_the_digest_is_of_voxels_type_shape_and_geometry_but_not_of_names_rounding_and_memory_layout():
     assert digest(changed()) == digest(changed(role="t2", node_id="x", name="y"))
     assert digest(changed(ijk_to_ras=np.eye(4))) == digest(changed(ijk_to_ras=np.eye(4) - 1e-9))
     assert digest(changed(array=np.asfortranarray(image()))) == digest(changed())
     assert len(digest(changed())) == 64
-
-
-def test_voxels_type_shape_and_geometry_change_the_digest():
     one_voxel = image()
     one_voxel[-1, -1, -1] += 1
     arrays = [image(), one_voxel, image().astype(np.int32), image().view(np.uint16), image().reshape(28, 20, 34)]
@@ -141,11 +131,9 @@ def test_voxels_type_shape_and_geometry_change_the_digest():
 
 
 def test_texts_are_name_series_description_and_file_name(tmp_path, monkeypatch):
-    class Database:
-        def instanceValue(self, uid, tag):
-            return {("1.2.3", "0008,103E"): "SAG T1 POST GD"}.get((uid, tag), "")
-
-    monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
+    series = {("1.2.3", "0008,103E"): "SAG T1 POST GD"}
+    database = SimpleNamespace(instanceValue=lambda uid, tag: series.get((uid, tag), ""))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     assert volumes.texts_of(make_volume("only a name")) == ["only a name"]
     slicer.util.saveNode(make_volume("scan"), str(tmp_path / "AX T2 FLAIR.nrrd"))
     node = slicer.util.loadVolume(str(tmp_path / "AX T2 FLAIR.nrrd"))
