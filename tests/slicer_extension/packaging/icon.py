@@ -1,7 +1,5 @@
 """Make the module's PNG icon from its drawing: ``python -m tests.slicer_extension.packaging.icon``."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path
@@ -11,7 +9,6 @@ SIZE = 128
 
 
 def render(drawing: Path, target: Path) -> None:
-    """Render an SVG file as a PNG of 128 x 128 pixels with a transparent background."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtGui import QGuiApplication, QImage, QPainter
     from PySide6.QtSvg import QSvgRenderer

@@ -1,7 +1,5 @@
 """Finds texts for people in source code, and whether they go through the translation function ``_``."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator
@@ -70,8 +68,7 @@ def _covered(tree: ast.Module) -> Iterator[ast.AST]:
 def _shown_values(tree: ast.Module) -> Iterator[ast.AST]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
-            targets = [target for target in node.targets if isinstance(target, ast.Attribute)]
-            if any(target.attr in SHOWN_PROPERTIES for target in targets):
+            if any(isinstance(target, ast.Attribute) and target.attr in SHOWN_PROPERTIES for target in node.targets):
                 yield node.value
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SHOWN_BY:
             yield from node.args
@@ -82,10 +79,7 @@ def _is_translation(node: ast.AST) -> TypeGuard[ast.Call]:
 
 
 def _is_for_programmers(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    if isinstance(node.func, ast.Name):
-        return node.func.id in ("ValueError", "TypeError", "RuntimeError", "KeyError", "NotImplementedError")
-    if not isinstance(node.func, ast.Attribute) or not isinstance(node.func.value, ast.Name):
-        return False
-    return node.func.value.id in ("logging", "logger", "log", "_log")
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+        return node.func.value.id in ("logging", "logger", "log", "_log")
+    errors = ("ValueError", "TypeError", "RuntimeError", "KeyError", "NotImplementedError")
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in errors

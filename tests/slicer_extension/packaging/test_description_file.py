@@ -4,8 +4,6 @@ The rules are written down here as facts, so that the test needs no network: tho
 and of the checks that the index runs on a proposed entry.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -18,7 +16,7 @@ from tests.slicer_extension.extension import EXTENSION_ROOT
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DESCRIPTION = EXTENSION_ROOT / "slicer_extension" / "TumorLoop.json"
-SCHEMA_ADDRESS = (
+SCHEMA = (
     "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json#"
 )
 TEXT = {"type": "string", "minLength": 1}
@@ -28,7 +26,7 @@ RULES = {
     "required": ["$schema", "category", "scm_url"],
     "additionalProperties": False,
     "properties": {
-        "$schema": {"const": SCHEMA_ADDRESS},
+        "$schema": {"const": SCHEMA},
         # A few of the categories that the index accepts, of those that fit.
         "category": {"enum": ["Active Learning", "Segmentation", "Neuroimaging"]},
         # An address ending in a name with "slicer" in it, as the index wants of repositories.
@@ -56,17 +54,14 @@ def setting(name: str) -> str:
     return found.group(1)
 
 
-def test_the_entry_follows_the_schema_in_a_file_with_unix_line_ends(entry):
+def test_the_entry_follows_the_schema_in_a_file_with_unix_line_ends_named_like_project_and_module(entry):
     jsonschema.validate(entry, RULES)
     content = DESCRIPTION.read_bytes()
-    assert b"\r" not in content
     assert content.endswith(b"}\n")
-
-
-def test_the_file_the_project_and_the_module_have_one_name_that_does_not_start_with_slicer():
+    assert b"\r" not in content
     found = re.search(r"project\s*\(\s*([^\s)]+)", (EXTENSION_ROOT / "CMakeLists.txt").read_text("utf-8"))
     assert found is not None
-    assert found.group(1) == DESCRIPTION.stem == "TumorLoop"
+    assert found.group(1) == DESCRIPTION.stem == "TumorLoop"  # a name that does not start with "Slicer"
     assert (EXTENSION_ROOT / "slicer_extension" / "TumorLoop" / "TumorLoop.py").exists()
 
 
