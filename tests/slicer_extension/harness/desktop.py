@@ -1,7 +1,5 @@
 """Slicer's user interface: ``qt``, ``ctk``, the qMRML widgets, ``slicer.app`` with windows, scripted modules."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 from collections.abc import Iterator
@@ -18,13 +16,11 @@ from tests.slicer_extension.harness import (
     mrml_scene,
     qt_module,
     scripted_module,
-    segment_editor,
     signals,
     widgets,
 )
 from tests.slicer_extension.harness.qt_classes import raw
-
-assert segment_editor  # its import registers Slicer's widgets
+from tests.slicer_extension.harness.segment_editor import qMRMLSegmentEditorWidget
 
 #: What Qt says that is no fault of the code under test.
 _HARMLESS = ("This plugin does not support", "propagateSizeHints", "QFontDatabase", "XDG_RUNTIME_DIR")
@@ -50,9 +46,9 @@ def start() -> Any:
     widgets.make_ctk()
     QtCore.qInstallMessageHandler(_on_qt_message)
     scene = mrml_scene.start()
-    dialogs.reset()
     event_loop.take_blocks()
     appearance.set_theme(dark=False)
+    assert widgets.WIDGETS["qMRMLSegmentEditorWidget"] is qMRMLSegmentEditorWidget
     for name, cls in widgets.WIDGETS.items():
         if name.startswith("q"):
             setattr(slicer, name, cls)
@@ -78,7 +74,6 @@ def start() -> Any:
 
 
 def stop() -> None:
-    """Close all windows and take the user interface away; nothing of it is left for the next one."""
     scripted_module.unload_all()
     for window in QtWidgets.QApplication.topLevelWidgets():
         raw(window, "hide")()

@@ -1,10 +1,7 @@
 """Qt's event loop as it runs in Slicer: it keeps Python's global interpreter lock, and what blocks it is recorded.
 
-PythonQt does not release the lock while Slicer waits for events. A Python thread makes progress only while the main
-thread runs Python that releases it, for example in a timer's slot that sleeps.
+A Python thread makes progress only while the main thread runs Python that releases the lock, as a slot that sleeps.
 """
-
-from __future__ import annotations
 
 import contextlib
 import functools
@@ -42,9 +39,7 @@ _seconds_in_nested_loops = 0.0
 
 
 def take_blocks() -> list[Block]:
-    """Return the blocks since the last call and forget them."""
-    taken = list(_blocks)
-    _blocks.clear()
+    taken, _blocks[:] = _blocks[:], []
     return taken
 
 
@@ -66,7 +61,6 @@ def timed(what: str) -> Iterator[None]:
 
 
 def _record(what: str, seconds: float, before: int) -> None:
-    """Record a block, unless a part of it was recorded since there were ``before`` blocks."""
     if seconds > LIMIT and len(_blocks) == before:
         _blocks.append(Block(what, seconds))
 

@@ -1,9 +1,4 @@
-"""What a user does: clicks and typing through real mouse and key events on shown widgets.
-
-What a user could not do fails: clicking what is hidden, disabled, outside the window or covered by something else.
-"""
-
-from __future__ import annotations
+"""What a user does, through real mouse and key events on shown widgets; what a user could not do fails."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +8,6 @@ from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 from tests.slicer_extension.harness import event_loop
 from tests.slicer_extension.harness.qt_classes import raw
-from tests.slicer_extension.harness.widgets import state
 
 
 class CannotReach(AssertionError):
@@ -24,7 +18,6 @@ process_events = event_loop.run
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = 10.0, what: str = "the condition") -> Any:
-    """Let the event loop run until a condition holds, and return what it returned; AssertionError after the timeout."""
     end, seconds = time.monotonic() + timeout, 0.0
     while time.monotonic() < end:
         event_loop.run(seconds)
@@ -46,8 +39,8 @@ def click(widget: Any) -> None:
     event_loop.run()
 
 
-def type_into(edit: Any, text: str, enter: bool = False) -> None:
-    """Overwrite what is in a line edit, combo box or spin box key by key, and press Return if asked to."""
+def type_into(edit: Any, text: str) -> None:
+    """Overwrite what is in a line edit, combo box or spin box key by key."""
     click(edit)
     target = edit.lineEdit() if hasattr(edit, "lineEdit") else edit
     if raw(target, "isReadOnly")():
@@ -56,8 +49,6 @@ def type_into(edit: Any, text: str, enter: bool = False) -> None:
         target.selectAll()
         QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Delete)
         QtTest.QTest.keyClicks(target, text)
-        if enter:
-            QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Return)
     event_loop.run()
 
 
@@ -73,7 +64,6 @@ def press(keys: str, widget: Any) -> None:
 
 
 def _reach(widget: Any) -> QtCore.QPoint:
-    """Scroll to a widget and return the point in it to click; :class:`CannotReach` if a user cannot."""
     _require_shown(widget)
     if not raw(widget, "isEnabled")():
         raise CannotReach(f"{_describe(widget)} is disabled")
@@ -96,15 +86,12 @@ def _require_shown(widget: Any) -> None:
 
 
 def _click_point(widget: Any) -> QtCore.QPoint:
-    """Return the middle of what is visible; of a check box the mark, of a collapsible section the title."""
     region = raw(widget, "visibleRegion")()
     if region.isEmpty():
         raise CannotReach(f"{_describe(widget)} is outside of what the window shows")
-    rectangle, center = region.boundingRect(), region.boundingRect().center()
-    if isinstance(widget, QtWidgets.QCheckBox):
-        center.setX(rectangle.left() + 8)
-    if "collapsed" in state(widget):
-        center.setY(rectangle.top() + 10)
+    center = region.boundingRect().center()
+    if hasattr(type(widget), "collapsed"):
+        center.setY(region.boundingRect().top() + 10)
     return center
 
 

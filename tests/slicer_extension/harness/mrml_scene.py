@@ -1,9 +1,4 @@
-"""A fresh MRML scene with what ``slicer.util`` expects around it: ``slicer.app``, ``slicer.modules``, logics, files.
-
-No Qt here: the tests of the logic on MRML use this part alone. Methods with Slicer's names do what Slicer's do.
-"""
-
-from __future__ import annotations
+"""A fresh MRML scene with what ``slicer.util`` expects around it, without Qt; Slicer's names do what Slicer's do."""
 
 import contextlib
 import os
@@ -43,10 +38,8 @@ class FileManager:
     def loadNodes(self, kind: str, properties: Mapping[str, Any], loaded: Any, messages: Any = None) -> bool:
         path = str(properties["fileName"])
         reader = {"VolumeFile": _load_volume, "SegmentationFile": _load_segmentation, "SceneFile": _load_scene}[kind]
-        node = reader(path, properties) if Path(path).exists() else None
-        if node is None:
-            messages.AddMessage(vtk.vtkCommand.ErrorEvent, f"cannot read {path}")
-        elif node is not slicer.mrmlScene:
+        node = reader(path, properties)
+        if node is not None and node is not slicer.mrmlScene:
             loaded.AddItem(node)
         return node is not None
 
@@ -56,8 +49,8 @@ class FileManager:
             scene.SetRootDirectory(str(Path(path).parent))
             return bool(scene.WriteToMRB(path) if path.endswith(".mrb") else scene.Commit(path))
         node = scene.GetNodeByID(properties["nodeID"])
-        if node.GetStorageNode() is None and not node.AddDefaultStorageNode():
-            return False
+        if node.GetStorageNode() is None:
+            node.AddDefaultStorageNode()
         node.GetStorageNode().SetFileName(path)
         return bool(node.GetStorageNode().WriteData(node))
 
@@ -74,11 +67,8 @@ def _load_volume(path: str, properties: Mapping[str, Any]) -> Any:
 def _load_segmentation(path: str, _properties: Mapping[str, Any]) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     node.AddDefaultStorageNode(path)
-    if not node.GetStorageNode().ReadData(node):
-        slicer.mrmlScene.RemoveNode(node)
-        return None
     node.CreateDefaultDisplayNodes()
-    return node
+    return node if node.GetStorageNode().ReadData(node) else None
 
 
 def _load_scene(path: str, _properties: Mapping[str, Any]) -> Any:
@@ -134,7 +124,6 @@ def start() -> Any:
 
 
 def stop() -> None:
-    """Clear the scene of :func:`start` and take ``slicer.mrmlScene``, ``slicer.app``, ``slicer.modules`` away again."""
     scene, application = slicer.mrmlScene, slicer.app
     vtk.vtkObject.GlobalWarningDisplayOff()  # logics warn that each other's scene is gone
     scene.Clear(1)

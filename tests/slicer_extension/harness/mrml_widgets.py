@@ -1,7 +1,5 @@
 """Slicer's widgets on the real scene: ``qMRMLWidget``, ``qMRMLNodeComboBox``, and the widget of a scripted module."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 
@@ -13,33 +11,26 @@ from tests.slicer_extension.harness.qt_classes import raw
 from tests.slicer_extension.harness.widgets import CppWidget, attribute, observer, register, state
 
 
-class _WithScene(CppWidget):
-    SIGNALS: tuple[str, ...] = ()
+@register
+class qMRMLWidget(CppWidget, QtWidgets.QWidget):
+    """A widget with a scene. It hands its scene to others only through connections, as Slicer's does."""
+
+    SIGNALS: tuple[str, ...] = ("mrmlSceneChanged(vtkMRMLScene*)",)
 
     def setMRMLScene(self, scene: Any) -> None:
-        if state(self).get("scene") is scene:
-            return
-        state(self)["scene"] = scene
-        self._scene_set(scene)
-        if "mrmlSceneChanged(vtkMRMLScene*)" in self.SIGNALS:
+        if state(self).get("scene") is not scene:
+            state(self)["scene"] = scene
+            self._scene_set(scene)
             self._emit("mrmlSceneChanged(vtkMRMLScene*)", scene)
 
     def mrmlScene(self) -> Any:
         return state(self).get("scene")
 
-    def _scene_set(self, scene: Any) -> None:
-        """React to another scene; for the widgets to override."""
+    def _scene_set(self, scene: Any) -> None: ...
 
 
 @register
-class qMRMLWidget(_WithScene, QtWidgets.QWidget):
-    """A widget with a scene. It hands its scene to others only through connections, as Slicer's does."""
-
-    SIGNALS = ("mrmlSceneChanged(vtkMRMLScene*)",)
-
-
-@register
-class qMRMLNodeComboBox(_WithScene, QtWidgets.QWidget):
+class qMRMLNodeComboBox(qMRMLWidget):
     """Lets the user choose a node of the scene; disabled until it has a scene.
 
     It offers the nodes alone: a form that asks for Slicer's actions to add, remove and rename nodes is refused.
@@ -117,10 +108,7 @@ class qMRMLNodeComboBox(_WithScene, QtWidgets.QWidget):
     def setCurrentNode(self, node: Any) -> None:
         if node is not None and not isinstance(node, slicer.vtkMRMLNode):
             raise TypeError(f"setCurrentNode wants a vtkMRMLNode, not {node!r}")
-        self.setCurrentNodeID(node.GetID() if node is not None else "")
-
-    def setCurrentNodeID(self, node_id: str) -> None:
-        self._select(node_id if node_id in [node.GetID() for node in state(self)["nodes"]] else "")
+        self._select(node.GetID() if node is not None and node in state(self)["nodes"] else "")
 
 
 @register

@@ -1,12 +1,9 @@
 """``slicer.parameterNodeWrapper``: typed attributes over a ``vtkMRMLScriptedModuleNode``, bound to widgets.
 
 Like the original it writes every default into the node at once, checks types and ranges on each assignment, keeps
-values in Slicer's stored form (text for plain values, a node reference for nodes), and binds exactly the pairs of
-widget class and type that Slicer binds. Unlike the original it refuses attributes that are no parameters, widgets that
-name an unknown parameter, and types and widgets that the panel does not use.
+values in Slicer's stored form, and binds exactly the pairs of widget class and type that Slicer binds. Unlike the
+original it refuses attributes that are no parameters, and types and widgets that the panel does not use.
 """
-
-from __future__ import annotations
 
 import functools
 import typing
@@ -34,8 +31,6 @@ class WithinRange:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One annotated name: its type, its first value, and the range of a number."""
-
     name: str
     type: Any
     default: Any
@@ -43,7 +38,6 @@ class Parameter:
 
     @property
     def is_node(self) -> bool:
-        """Whether the value is a MRML node or None, kept as a reference that follows the node into files."""
         return issubclass(self.type, slicer.vtkMRMLNode)
 
     def write(self, node: Any, value: Any) -> None:
@@ -71,7 +65,6 @@ class Parameter:
 
 
 def parameterNodeWrapper(described: type) -> type:
-    """Class decorator: annotated names become parameters."""
     parameters: dict[str, Parameter] = {}
     for name, hint in typing.get_type_hints(described, include_extras=True).items():
         if name in _RESERVED:

@@ -1,16 +1,10 @@
-"""Makes PySide6 objects behave like PythonQt's, which is what code inside 3D Slicer meets.
-
-What :func:`install` changes, on PySide6's own classes and therefore in the whole process:
+"""Makes PySide6 objects behave like PythonQt's, which is what code inside 3D Slicer meets; in the whole process.
 
 - Qt properties are attributes: ``label.text``, ``button.enabled = False``; ``label.text()`` fails, as in Slicer.
 - Attributes that a class does not have cannot be set; on a Python subclass they can, as in Slicer.
-- ``connect("clicked(bool)", slot)`` and ``disconnect`` take text; an unknown signal fails (PythonQt only warns).
-- Surplus arguments of a signal are dropped; exceptions in a slot are printed and recorded as failures.
 - Anything is taken as a bool where Qt wants one; keyword arguments, which PythonQt ignores, fail.
 - Widgets used from another thread than the main thread fail, and so does what only PySide6 has: ``exec``, ``emit``.
 """
-
-from __future__ import annotations
 
 import sys
 import threading
@@ -86,8 +80,7 @@ def _get(self: Any, name: str) -> Any:
             return value
     value = raw(self, name)
     if name == "exec" or isinstance(value, QtCore.SignalInstance):
-        hint = "exec_()" if name == "exec" else 'connect("signal(type)", slot)'
-        raise AttributeError(f"{type(self).__name__}.{name} is PySide6's; PythonQt has {hint}")
+        raise AttributeError(f"{type(self).__name__}.{name} is PySide6's; PythonQt has exec_() and connect(text, slot)")
     if callable(value) and type(value).__name__ == "builtin_function_or_method":
         return _Method(self, name, value)
     return value
@@ -102,10 +95,8 @@ def _read_property(self: Any, name: str) -> tuple[bool, Any]:
     key = (id(self), name)
     _reading.add(key)
     try:
-        if prop is not None and prop.enum:
-            getter = getattr(type(self), name, None)
-            if callable(getter):
-                return True, getter(self)
+        if prop is not None and prop.enum and callable(getattr(type(self), name, None)):
+            return True, getattr(type(self), name)(self)
         return True, raw(self, "property")(name)
     finally:
         _reading.discard(key)
@@ -160,7 +151,6 @@ _EXTRAS: dict[str, Any] = {
 
 
 def install() -> None:
-    """Make PySide6's classes behave like PythonQt's; harmless when done already."""
     if QObject.__getattribute__ is _get:
         return
     modules = (QtCore, QtGui, QtWidgets, QtUiTools, QtTest)

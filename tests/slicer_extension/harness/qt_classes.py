@@ -1,7 +1,5 @@
 """PySide6's classes as they are under the behavior that :mod:`pythonqt` gives them: attributes and meta objects."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -9,16 +7,12 @@ from PySide6 import QtCore
 
 
 class PropertyInfo(NamedTuple):
-    """A property: its C++ type, and whether it can be written and is an enum or a flag."""
-
     type_name: str
     writable: bool
     enum: bool
 
 
 class ClassInfo(NamedTuple):
-    """The properties by name, and the signals by signature."""
-
     properties: dict[str, PropertyInfo]
     signals: tuple[str, ...]
 
@@ -42,8 +36,7 @@ def raw(thing: Any, name: str) -> Any:
     """Return an attribute of a Qt object as PySide6 has it."""
     cls = type(thing)
     if cls not in _look_ups:
-        own = next((_look_ups[base] for base in cls.__mro__ if base in _look_ups), None)
-        _look_ups[cls] = own or cls.__getattribute__
+        _look_ups[cls] = next((_look_ups[base] for base in cls.__mro__ if base in _look_ups), cls.__getattribute__)
     return _look_ups[cls](thing, name)
 
 
@@ -66,12 +59,8 @@ def property_names(cls: Any) -> set[str]:
 
 def _read(meta: Any) -> ClassInfo:
     methods = [meta.method(index) for index in range(meta.methodCount())]
-    signal = QtCore.QMetaMethod.MethodType.Signal
-    properties = [meta.property(index) for index in range(meta.propertyCount())]
-    return ClassInfo(
-        {
-            one.name(): PropertyInfo(one.typeName(), one.isWritable(), one.isEnumType() or one.isFlagType())
-            for one in properties
-        },
-        tuple(bytes(one.methodSignature()).decode() for one in methods if one.methodType() == signal),
-    )
+    signals = [one for one in methods if one.methodType() == QtCore.QMetaMethod.MethodType.Signal]
+    properties = {}
+    for one in (meta.property(index) for index in range(meta.propertyCount())):
+        properties[one.name()] = PropertyInfo(one.typeName(), one.isWritable(), one.isEnumType() or one.isFlagType())
+    return ClassInfo(properties, tuple(bytes(one.methodSignature()).decode() for one in signals))

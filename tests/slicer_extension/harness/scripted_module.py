@@ -1,9 +1,4 @@
-"""Modules written in Python: ``slicer.ScriptedLoadableModule`` and ``slicer.i18n``, and how Slicer loads one.
-
-Classes and methods with Slicer's names do what Slicer's do.
-"""
-
-from __future__ import annotations
+"""``slicer.ScriptedLoadableModule`` and ``slicer.i18n``, and how Slicer loads a module written in Python."""
 
 import importlib
 import sys
@@ -18,8 +13,7 @@ class ScriptedLoadableModule:
     """Base of the class that is named like the module: title, category, help and so on go into ``parent``."""
 
     def __init__(self, parent: Any) -> None:
-        self.parent = parent
-        name = type(self).__name__
+        self.parent, name = parent, type(self).__name__
         tests = vars(slicer).setdefault("selfTests", {})
         tests[name] = lambda: getattr(sys.modules[name], f"{name}Test")().runTest()
 
@@ -38,7 +32,7 @@ class ScriptedLoadableModuleWidget:
 
     def setup(self) -> None: ...
 
-    def cleanup(self) -> None: ...
+    cleanup = setup
 
     def _onModuleAboutToBeUnloaded(self, name: str) -> None:
         if name == self.moduleName:
@@ -67,22 +61,17 @@ class ScriptedLoadableModuleLogic:
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
-    """Base of the self-test that a user can start in Slicer."""
-
     def delayDisplay(self, message: str) -> None:
         slicer.app.processEvents()
 
 
 def tr(text: str) -> str:
-    """``slicer.i18n.tr``: return the text in the user's language, which is American English."""
     return translate("", text)
 
 
 def translate(context: str, text: str) -> str:
-    """``slicer.i18n.translate``: as :func:`tr`; refuses what Slicer's translator would refuse."""
-    for value in (context, text):
-        if not isinstance(value, str):
-            raise TypeError(f"only text can be translated, not {type(value).__name__} {value!r}")
+    if not isinstance(context, str) or not isinstance(text, str):
+        raise TypeError(f"only text can be translated, not {text!r} in {context!r}")
     return text
 
 
@@ -95,8 +84,7 @@ class ScriptedModule:
     )
 
     def __init__(self, path: str, name: str) -> None:
-        self.name, self.path, self.title = name, path, name
-        self._widget: Any = None
+        self.name, self.path, self.title, self._widget = name, path, name, None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._ATTRIBUTES:
@@ -108,19 +96,14 @@ class ScriptedModule:
 
 
 def load(path: Path) -> Any:
-    """Load a scripted module as Slicer does and return its panel after ``setup`` and ``enter``.
-
-    The file has to define a class of its own name, and ``<name>Widget``.
-    """
+    """Load a scripted module as Slicer does and return its panel after ``setup`` and ``enter``."""
     name = path.stem
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     sys.modules.pop(name, None)
     importlib.invalidate_caches()
     source, module = importlib.import_module(name), ScriptedModule(str(path), name)
-    if not hasattr(source, name):
-        raise AttributeError(f"{path} has no class {name}; Slicer looks for one named like the file")
-    getattr(source, name)(module)
+    getattr(source, name)(module)  # Slicer looks for a class named like the file
     setattr(slicer.modules, name.lower(), module)
     module._widget = top = slicer.qSlicerScriptedLoadableModuleWidget(slicer.util.mainWindow())
     top.windowTitle = module.title
@@ -135,7 +118,6 @@ def load(path: Path) -> Any:
 
 
 def unload_all() -> None:
-    """Leave all scripted modules and let them clean up, as Slicer does when it closes."""
     for module in list(vars(slicer.modules).values()):
         if isinstance(module, ScriptedModule):
             if module._widget is not None:

@@ -1,7 +1,5 @@
 """Signals by their text, as PythonQt connects them: ``button.connect("clicked(bool)", slot)``."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 import weakref
@@ -16,9 +14,10 @@ _senders: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class Connection:
+    handle: Any = None
+
     def __init__(self, signature: str, slot: Any) -> None:
         self.signature, self.slot = signature, slot
-        self.handle: Any = None
 
     def deliver(self, *args: Any) -> None:
         """Call the slot; an exception is printed and recorded, and the sender goes on."""
@@ -29,12 +28,13 @@ class Connection:
         except Exception:  # noqa: BLE001  whatever it is, PythonQt prints it and goes on
             sys.excepthook(*sys.exc_info())
 
+    def end(self) -> None:
+        if self.handle is not None:
+            QtCore.QObject.disconnect(self.handle)
+
 
 def connect(self: Any, signal: str, *target: Any) -> bool:
-    """Connect a signal, by exactly a signature that the class has, to a callable or to a receiver and its slot's text.
-
-    An unknown signal or slot raises; PythonQt warns and returns False.
-    """
+    """Connect a signal, by exactly a signature that the class has, to a callable or a receiver and its slot's text."""
     signature = _checked(self, signal)
     slot = target[0] if len(target) == 1 else getattr(target[0], target[1].split("(")[0])
     if not callable(slot):
@@ -49,14 +49,12 @@ def connect(self: Any, signal: str, *target: Any) -> bool:
 
 
 def disconnect(self: Any, signal: str, slot: Any = None) -> bool:
-    """End the connections of a signal, of all or of one slot; returns whether there was one."""
     signature = _checked(self, signal)
     connections = _connections(self)
     ended = [one for one in connections if one.signature == signature and (slot is None or one.slot == slot)]
     for connection in ended:
         connections.remove(connection)
-        if connection.handle is not None:
-            QtCore.QObject.disconnect(connection.handle)
+        connection.end()
     return bool(ended)
 
 
@@ -64,14 +62,12 @@ def disconnect_all() -> None:
     """End all connections of all objects: Python cannot see through Qt that senders and slots keep each other alive."""
     for sender in list(_senders):
         for connection in _connections(sender):
-            if connection.handle is not None:
-                QtCore.QObject.disconnect(connection.handle)
+            connection.end()
         _connections(sender).clear()
     _senders.clear()
 
 
 def emit(self: Any, signature: str, *args: Any) -> None:
-    """Emit a signal that a replaced C++ class declares in ``SIGNALS``."""
     for connection in list(_connections(self)):
         if connection.signature == signature and not raw(self, "signalsBlocked")():
             connection.deliver(*args)
@@ -84,8 +80,6 @@ def _custom_signals(self: Any) -> tuple[str, ...]:
 
 def _checked(self: Any, signal: Any) -> str:
     """Return the normal form of a signal's text; AttributeError if the object has none such."""
-    if not isinstance(signal, str):
-        raise TypeError(f"connect wants a signal's text such as 'clicked(bool)', not {signal!r}")
     signature = bytes(QtCore.QMetaObject.normalizedSignature(signal)).decode()
     known = {*_custom_signals(self), *class_info(self).signals}
     if signature not in known:
@@ -101,8 +95,7 @@ def _argument_count(slot: Any) -> int | None:
     """Return how many arguments PythonQt passes: as many as a Python function takes, to anything else all (None)."""
     if not (inspect.isfunction(slot) or inspect.ismethod(slot)):
         return None
-    parameters = list(inspect.signature(slot).parameters.values())
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+    kinds = [parameter.kind for parameter in inspect.signature(slot).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
         return None
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(parameter.kind in positional for parameter in parameters)
+    return sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)

@@ -1,11 +1,7 @@
 """What replaces C++ widgets: the base class, and the CTK widgets that the panel and ``slicer.util`` use.
 
-A replacement is a Python subclass of a Qt class and as strict as one. It declares its signals with their C++ signatures
-in ``SIGNALS`` and its properties with :func:`attribute`, and has no property that the real widget lacks. Methods with
-the real widget's names do what its do.
+A replacement is a Python subclass of a Qt class and as strict as one: it has no property that the real widget lacks.
 """
-
-from __future__ import annotations
 
 import sys
 from collections.abc import Callable
@@ -23,7 +19,6 @@ WIDGETS: dict[str, type] = {}
 
 
 def register(cls: type) -> type:
-    """Class decorator: .ui files may name this class."""
     WIDGETS[cls.__name__] = cls
     return cls
 
@@ -35,17 +30,15 @@ def attribute(kind: Any, name: str, default: Any, changed: Callable[[Any], None]
         return state(self).get(name, default)
 
     def write(self: Any, value: Any) -> None:
-        if state(self).get(name, default) == value:
-            return
+        is_new = read(self) != value
         state(self)[name] = value
-        if changed is not None:
+        if is_new and changed is not None:
             changed(self)
 
     return QtCore.Property(kind, read, write)
 
 
 def state(widget: Any) -> dict[str, Any]:
-    """Return the dictionary in which a replacement keeps what the C++ object would."""
     return raw(widget, "__dict__").setdefault("_state", {})
 
 
@@ -72,78 +65,30 @@ class CppWidget:
 
 
 _HEADER = 22
-_SIZE_HINT, _MINIMUM_SIZE_HINT = QtWidgets.QWidget.sizeHint, QtWidgets.QWidget.minimumSizeHint
 
 
 @register
 class ctkCollapsibleButton(CppWidget, QtWidgets.QWidget):
-    """A titled section that folds.
-
-    Folding hides the children, unfolding shows those again that were not hidden on purpose, as CTK's does. It is a
-    widget here rather than a button, so that Qt lays out what is inside.
-    """
+    """A titled section that folds to its title; no button here, so that Qt lays out what is inside."""
 
     SIGNALS = ("contentsCollapsed(bool)",)
+    text = attribute(str, "text", "", lambda self: raw(self, "update")())
+    collapsed = attribute(bool, "collapsed", False, lambda self: self._fold())
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
-        state(self).update(collapsed=False, applying=False, hidden=set())
         self.setContentsMargins(4, _HEADER + 2, 4, 2)
-        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Preferred)
+        raw(self, "setMinimumHeight")(_HEADER)
 
-    text = attribute(str, "text", "", lambda self: raw(self, "update")())
-
-    def _collapsed(self) -> bool:
-        return bool(state(self)["collapsed"])
-
-    def _set_collapsed(self, collapsed: bool) -> None:
-        if collapsed == self._collapsed():
-            return
-        children = [child for child in raw(self, "children")() if isinstance(child, QtWidgets.QWidget)]
-        if collapsed:
-            state(self)["hidden"] = {child for child in children if raw(child, "isHidden")()}
-        state(self)["collapsed"] = collapsed
-        for child in children:
-            self._apply(child)
-        raw(self, "updateGeometry")()
+    def _fold(self) -> None:
+        raw(self, "setMaximumHeight")(_HEADER if self.collapsed else 2**24 - 1)
+        self.setContentsMargins(4, 10_000 if self.collapsed else _HEADER + 2, 4, 2)  # out of sight
         raw(self, "update")()
-        self._emit("contentsCollapsed(bool)", collapsed)
-
-    collapsed = QtCore.Property(bool, _collapsed, _set_collapsed)
-
-    def _apply(self, child: Any) -> None:
-        state(self)["applying"] = True
-        raw(child, "setVisible")(not self._collapsed() and child not in state(self)["hidden"])
-        state(self)["applying"] = False
-
-    def childEvent(self, event: Any) -> None:
-        if event.added() and isinstance(event.child(), QtWidgets.QWidget):
-            raw(event.child(), "installEventFilter")(self)
-
-    def eventFilter(self, child: Any, event: Any) -> bool:
-        """Remember which children are hidden on purpose, and keep a folded section's children hidden."""
-        if state(self)["applying"] or not self._collapsed():
-            return False
-        if event.type() == QtCore.QEvent.Type.ShowToParent:
-            state(self)["hidden"].discard(child)
-            self._apply(child)
-        elif event.type() == QtCore.QEvent.Type.HideToParent:
-            state(self)["hidden"].add(child)
-        return False
+        self._emit("contentsCollapsed(bool)", self.collapsed)
 
     def mouseReleaseEvent(self, event: Any) -> None:
         if event.position().y() < _HEADER:
             self.collapsed = not self.collapsed
-
-    def minimumSizeHint(self) -> Any:
-        return self._with_header(_MINIMUM_SIZE_HINT(self))
-
-    def sizeHint(self) -> Any:
-        return self._with_header(_SIZE_HINT(self))
-
-    def _with_header(self, inner: Any) -> Any:
-        height = _HEADER + 2 if self._collapsed() else max(inner.height(), _HEADER + 2)
-        return QtCore.QSize(max(inner.width(), 60), height)
 
     def paintEvent(self, event: Any) -> None:
         painter = QtGui.QPainter(self)
@@ -154,25 +99,21 @@ class ctkCollapsibleButton(CppWidget, QtWidgets.QWidget):
         painter.drawRect(band.adjusted(0, 0, -1, -1))
         painter.setPen(palette.color(role.ButtonText))
         flags = QtCore.Qt.AlignmentFlag.AlignVCenter | QtCore.Qt.AlignmentFlag.AlignLeft
-        painter.drawText(band.adjusted(8, 0, -8, 0), flags, f"{'▸' if self._collapsed() else '▾'}  {self.text}")
+        painter.drawText(band.adjusted(8, 0, -8, 0), flags, f"{'▸' if self.collapsed else '▾'}  {self.text}")
         painter.end()
 
 
 @register
 class ctkDirectoryButton(CppWidget, QtWidgets.QWidget):
-    """A button that shows a folder and lets the user choose another."""
-
     SIGNALS = ("directoryChanged(QString)", "directorySelected(QString)")
     caption = attribute(str, "caption", "")
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
-        layout, button = QtWidgets.QHBoxLayout(self), QtWidgets.QPushButton(self)
+        layout, button = QtWidgets.QHBoxLayout(self), QtWidgets.QPushButton(QtCore.QDir.currentPath(), self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(button)
-        button.icon = raw(self, "style")().standardIcon(QtWidgets.QStyle.StandardPixmap.SP_DirIcon)
         button.connect("clicked()", self.browse)
-        button.text = QtCore.QDir.currentPath()
         state(self).update(button=button)
 
     def _directory(self) -> str:

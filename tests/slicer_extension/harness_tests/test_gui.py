@@ -1,30 +1,19 @@
-"""A test can do what a user can, and nothing else; a question needs an answer, and an answer its question."""
-
 import pytest
+import slicer
 
 from tests.slicer_extension.harness import desktop as desktops
-from tests.slicer_extension.harness import dialogs, failures, gui
+from tests.slicer_extension.harness import dialogs, gui
+from tests.slicer_extension.harness_tests import failing
 
 
-def window(*widgets):
-    import qt
-
-    top = qt.QWidget()
+def test_what_a_user_cannot_click_or_type_into_fails(qt):
+    disabled, hidden, covered, inside = (qt.QPushButton(name) for name in ("disabled", "hidden", "covered", "inside"))
+    top, group, edit = qt.QWidget(), qt.QGroupBox(), qt.QLineEdit()
+    qt.QVBoxLayout(group).addWidget(inside)
     rows = qt.QVBoxLayout(top)
-    for widget in widgets:
+    for widget in (disabled, hidden, covered, group, edit):
         rows.addWidget(widget)
     top.show()
-    gui.process_events()
-    return top
-
-
-def test_what_a_user_cannot_click_or_type_into_fails(desktop):
-    import qt
-
-    disabled, hidden, covered, inside = (qt.QPushButton(name) for name in ("disabled", "hidden", "covered", "inside"))
-    group, edit = qt.QGroupBox(), qt.QLineEdit()
-    qt.QVBoxLayout(group).addWidget(inside)
-    top = window(disabled, hidden, covered, group, edit)
     disabled.enabled = hidden.visible = group.visible = False
     edit.readOnly = True
     gui.process_events()
@@ -39,18 +28,12 @@ def test_what_a_user_cannot_click_or_type_into_fails(desktop):
         gui.type_into(edit, "x")
 
 
-def test_a_question_that_the_test_does_not_answer_fails_it(desktop):
-    import qt
-    import slicer
-
-    with failures.expect("the test has no answer to it"):
-        assert slicer.util.confirmYesNoDisplay("Send?") is False
+def test_a_dialog_that_the_test_does_not_answer_fails_it(qt):
+    with failing("'Send.' was shown(?s:.*)'Case' was shown"):
+        assert slicer.util.confirmOkCancelDisplay("Send?") is False
         assert qt.QFileDialog.getExistingDirectory(None, "Case") == ""
-    dialogs.answer("Maybe")
-    with pytest.raises(AssertionError, match="no button 'Maybe', only Yes, No"):
-        slicer.util.confirmYesNoDisplay("Send?")
 
 
-def test_an_answer_without_a_question_fails_the_test():
+def test_an_answer_without_a_dialog_fails_the_test():
     with pytest.raises(AssertionError, match="no dialog asked for"), desktops.running():
-        dialogs.answer("Yes")
+        dialogs.choose_path("/data")

@@ -1,0 +1,8 @@
+import pytest
+
+
+@pytest.fixture
+def qt(desktop):
+    import qt
+
+    return qt
