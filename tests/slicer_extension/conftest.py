@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import synthetic
-from tests.server_app.conftest import Server, serving, tiny_model
 from tests.slicer_extension.client.proxy import FaultyProxy, proxy_of
 from tests.slicer_extension.harness import mrml_scene
 
-__all__ = ["tiny_model"]
+if find_spec("monailabel"):  # without a server, as in ``make test-mrml``, the tests of the scene and the files run
+    from tests import synthetic
+    from tests.server_app.conftest import Server, serving, tiny_model  # noqa: F401
 
 #: The cases on the real server; each is used by few tests, because submitted labels stay.
 CASES = tuple(f"P{number:03d}" for number in range(1, 5))
