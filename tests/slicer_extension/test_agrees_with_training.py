@@ -23,20 +23,14 @@ from training.models.store import ModelStore
 NAMES = (Path(__file__).parent / "series_names.txt").read_text("utf-8").splitlines()
 
 
-def test_a_name_has_the_same_role_on_both_sides():
+def test_a_name_has_the_same_role_on_both_sides_and_segmentations_are_told_from_images():
     expected = {name: modalities.role_of(name) for name in NAMES}
-    found = list(expected.values())
     assert len(expected) == len(NAMES) > 120
-    assert all(found.count(role) > 10 for role in (*modalities.ROLES, None))
+    assert all(list(expected.values()).count(role) > 10 for role in (*modalities.ROLES, None))
     assert {name: roles.role_of(name) for name in NAMES} == expected
     assert (roles.ROLES, roles.TITLES) == (modalities.ROLES, modalities.TITLES)
-
-
-@pytest.mark.parametrize(
-    "name", ["a_seg.nii.gz", "label.nrrd", "GT.mha", "x.seg.nrrd", "t1_GlistrBoost.nii.gz", "t1.nii"]
-)
-def test_segmentations_are_told_from_images_alike(name):
-    assert roles.is_derived(name) == is_label(name)
+    for name in ("a_seg.nii.gz", "label.nrrd", "GT.mha", "x.seg.nrrd", "t1_GlistrBoost.nii.gz", "t1.nii"):
+        assert roles.is_derived(name) == is_label(name), name
 
 
 def test_the_labels_the_server_describes_are_those_it_works_with_and_exports(tmp_path):

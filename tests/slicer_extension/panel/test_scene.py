@@ -62,45 +62,37 @@ def test_closing_the_scene_during_an_inference_cancels_it_and_the_panel_goes_on(
     assert "Choose the four volumes" in inferring.ui.segmentReason.text
 
 
-def test_requests_about_the_server_go_on_when_the_scene_is_closed(connected):
-    results: list[bool] = []
-    gate = threading.Event()
-    connected.wait(lambda: not connected.panel.context.jobs.running(OVERVIEW))
-    connected.panel.context.run(OVERVIEW, lambda reporter: gate.wait(20), results.append, failure="")
-    slicer.mrmlScene.Clear()
-    gate.set()
-    connected.wait(lambda: results == [True])
-
-
-def test_an_effect_that_was_active_when_a_scene_was_saved_is_not_active_again(segmented):
-    editor = segmented.ui.editor
-    node = editor.mrmlSegmentEditorNode()
-    slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.StartImportEvent)
-    node.SetActiveEffectName("Paint")
-    segmented.wait(lambda: segmented.parameters is not None)
-    assert editor.mrmlSegmentEditorNode() is node
-    assert node.GetActiveEffectName() == ""
-
-
-def test_parts_of_widgets_that_slicer_has_destroyed_are_not_touched(connected):
+def test_when_the_scene_is_closed_requests_about_the_server_go_on_and_destroyed_widgets_are_not_touched(connected):
     class Destroyed:
         def property(self, name):
             raise ValueError(f"Trying to call 'property' on a destroyed QToolButton object ({name})")
 
+    results: list[bool] = []
+    gate, context = threading.Event(), connected.panel.context
+    connected.wait(lambda: not context.jobs.running(OVERVIEW))
+    context.run(OVERVIEW, lambda reporter: gate.wait(20), results.append, failure="")
     connected.ui.gone = Destroyed()
     slicer.mrmlScene.Clear()
+    gate.set()
+    connected.wait(lambda: results == [True])
     connected.run(0.3)
     connected.type("caseIdEdit", "typed")
     assert connected.parameters.case_id == "typed"
 
 
-def test_another_module_gets_the_views_and_the_keys(segmented):
+def test_another_module_gets_the_views_and_the_keys_and_a_saved_effect_is_not_active_again(segmented):
     editor, shortcuts = segmented.ui.editor, segmented.panel.correct.shortcuts
     editor.setActiveEffect("Paint")
     segmented.panel.exit()
     assert (editor.activeEffect(), editor.observes_views, shortcuts.enabled) == (None, False, False)
     segmented.panel.enter()
     assert (editor.observes_views, shortcuts.enabled) == (True, True)
+    node = editor.mrmlSegmentEditorNode()
+    slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.StartImportEvent)
+    node.SetActiveEffectName("Paint")
+    segmented.wait(lambda: segmented.parameters is not None)
+    assert editor.mrmlSegmentEditorNode() is node
+    assert node.GetActiveEffectName() == ""
 
 
 def test_an_error_in_one_section_is_shown_and_the_others_go_on(user, server, monkeypatch):

@@ -64,26 +64,20 @@ def test_only_changed_and_moved_volumes_are_sent_again(segmented, case, server):
     assert server.uploads[1:] == [["t2.nrrd"], ["t1.nrrd"]]
 
 
-def test_a_result_on_another_grid_is_refused_and_nothing_is_lost(segmented, server):
-    first = segmented.parameters.segmentation
-    server.distort = lambda array: array[:-1]
-    segmented.finish("segmentButton")
-    assert (segmented.tone, "grid" in segmented.status) == ("bad", True)
-    assert segmented.parameters.segmentation is first
-    assert segmented.ui.segmentButton.enabled
-
-
-def test_a_segmentation_that_fails_leaves_everything_and_can_be_tried_again(corrected, server):
+def test_a_result_on_another_grid_or_a_failure_changes_nothing_and_can_be_tried_again(corrected, server):
     user, buttons, before = corrected, corrected.enabled(), labels_of(corrected)
-    node = user.parameters.segmentation
-    server.failures["POST /infer/tumorloop"] = refusal(507, "disk", "The disk is full.")
-    user.finish("segmentButton")
-    assert user.tone == "bad"
-    assert user.status == "Nothing was segmented; your segmentations did not change. The disk is full."
-    assert user.parameters.segmentation is node
-    assert np.array_equal(labels_of(user), before)
-    assert user.enabled() == buttons
-    assert not user.ui.segmentBar.visible
+    node, fitting = user.parameters.segmentation, server.distort
+    server.failures["POST /infer/tumorloop"] = refusal(507, "disk", "The disk is full.")  # once
+    server.distort = lambda array: array[:-1]
+    for words in ("The disk is full.", 'The result does not have the grid of "AX T1 POST GD"'):
+        user.finish("segmentButton")
+        assert user.tone == "bad"
+        assert user.status.startswith(f"Nothing was segmented; your segmentations did not change. {words}")
+        assert user.parameters.segmentation is node
+        assert np.array_equal(labels_of(user), before)
+        assert user.enabled() == buttons
+        assert not user.ui.segmentBar.visible
+    server.distort = fitting
     assert user.segment() is not node
     assert slicer.mrmlScene.GetNodeByID(node.GetID()) is node
 

@@ -64,19 +64,11 @@ def test_a_request_that_finds_no_server_says_so_and_looks_at_the_server_at_once(
     assert "No server answers" in segmented.status
 
 
-# === A server on this machine ===
-
-
-@pytest.fixture
-def program(tmp_path):
-    """The command line of a program that never answers."""
-    path = tmp_path / "server.py"
-    path.write_text("import time\ntime.sleep(60)\n")
-    return shlex.join([sys.executable, str(path)])
-
-
-def test_a_reason_is_shown_when_no_server_can_be_started(user, program, tmp_path):
+def test_a_reason_is_shown_when_no_server_can_be_started_and_a_silent_one_is_stopped(user, tmp_path, monkeypatch):
+    monkeypatch.setattr(LocalServer.wait_until_ready, "__defaults__", (0.5,))
     user.services.startup_environment = {"PATH": str(tmp_path)}
+    (tmp_path / "server.py").write_text("import time\ntime.sleep(60)\n")
+    program = shlex.join([sys.executable, str(tmp_path / "server.py")])
     for command, reason in (
         ("no-such-program", "not found on this machine"),
         ("", "No TumorLoop server is installed"),
@@ -90,16 +82,9 @@ def test_a_reason_is_shown_when_no_server_can_be_started(user, program, tmp_path
     assert not user.ui.startServerButton.enabled
     user.ui.studiesButton.choose(str(tmp_path))
     assert (user.ui.startServerButton.enabled, user.ui.startServerReason.text) == (True, "")
-
-
-def test_a_server_that_does_not_answer_is_stopped_so_that_another_can_be_started(user, program, tmp_path, monkeypatch):
-    monkeypatch.setattr(LocalServer.wait_until_ready, "__defaults__", (0.5,))
-    user.type("commandEdit", program)
-    user.ui.studiesButton.choose(str(tmp_path))
     user.click("startServerButton")
     user.wait_for_status("did not answer")
-    assert not user.panel.server.own_server
-    assert user.ui.startServerButton.enabled
+    assert (user.panel.server.own_server, user.ui.startServerButton.enabled) == (False, True)
 
 
 def test_a_click_starts_a_real_server_and_the_end_of_the_panel_stops_it(user, real_studies, tiny_model, tmp_path):

@@ -60,7 +60,7 @@ def test_a_question_about_a_scene_that_was_closed_submits_nothing(segmented, ser
     assert server.labels == {}
 
 
-def test_a_missing_segment_is_reported(segmented, case, server):
+def test_a_missing_segment_is_reported_and_an_edit_after_submitting_leads_back_to_correcting(segmented, case, server):
     inner = segmented.parameters.segmentation.GetSegmentation()
     inner.RemoveSegment(inner.GetNthSegmentID(1))
     segmented.submit()
@@ -69,10 +69,6 @@ def test_a_missing_segment_is_reported(segmented, case, server):
     expected[expected == 2] = 0
     assert np.array_equal(label.image.array, expected), "the other labels must not move up"
     assert "There is no segment for peritumoral edema" in segmented.status
-
-
-def test_an_edit_after_submitting_leads_back_to_correcting(segmented):
-    segmented.submit()
     assert (segmented.ui.correctSection.collapsed, segmented.ui.retrainSection.collapsed) == (True, False)
     segmented.paint(3, BOX)
     assert not segmented.ui.correctSection.collapsed
