@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,18 +30,19 @@ class Store(settings.Store):
         self.kept[key] = value[0] if isinstance(value, list) and len(value) == 1 else str(value)
 
 
+@dataclass
 class Table:
     """What a table shows; :meth:`select` is the user's click on a row."""
 
-    def __init__(self, headers: Sequence[str], on_choice: Callable[[], None] | None) -> None:
-        self.columns, self.on_choice = len(headers), on_choice
-        self.rows: list[list[str]] = []
-        self.ids: list[str] = []
-        self.chosen = ""
+    headers: Sequence[str]
+    on_choice: Callable[[], None] | None
+    rows: Sequence[Sequence[str]] = ()
+    ids: Sequence[str] = ()
+    chosen: str = ""
 
     def fill(self, rows: Sequence[Sequence[str]], ids: Sequence[str] = (), tips: Sequence[str] = ()) -> None:
-        assert all(len(row) == self.columns for row in rows)
-        self.rows, self.ids = [list(row) for row in rows], list(ids)
+        assert all(len(row) == len(self.headers) for row in rows)
+        self.rows, self.ids = rows, ids
         self.chosen = self.chosen if self.chosen in self.ids else ""
 
     def select(self, row: int) -> None:

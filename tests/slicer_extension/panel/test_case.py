@@ -60,6 +60,7 @@ def test_a_download_that_breaks_off_changes_nothing(with_cases, server):
     server.failures["GET /cases/case-b/volumes/t2"] = broken
     with_cases.finish("nextCaseButton")
     assert with_cases.status.startswith("No case was loaded; the scene did not change.")
+    assert list(with_cases.services.temporary_folder.iterdir()) == []
     assert present() == before
     assert next_case(with_cases) == "case-b"
 

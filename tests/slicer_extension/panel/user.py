@@ -148,7 +148,7 @@ class PlainUser(User):
         self.services.tables[id(getattr(self.ui, table))].select(row)
 
     def table(self, name: str) -> list[list[str]]:
-        return self.services.tables[id(getattr(self.ui, name))].rows
+        return [list(row) for row in self.services.tables[id(getattr(self.ui, name))].rows]
 
     def run(self, seconds: float) -> None:
         """Let time pass, by the panel's clock."""
