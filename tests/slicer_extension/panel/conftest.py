@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,29 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def user(scene: Any, tmp_path: Path) -> Iterator[PlainUser]:
-    """A user at the panel with plain widgets."""
-    plain = PlainUser(tmp_path / "slicer")
-    with plain.watched():
-        yield plain
-        plain.panel.cleanup()
+def logged_errors(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """Returns what the panel has logged as errors; at the end of a test there must be none, or they were cleared."""
+
+    def logged() -> list[str]:
+        records = [one for phase in ("setup", "call", "teardown") for one in caplog.get_records(phase)]
+        return [one.getMessage() for one in records if one.levelname == "ERROR" and one.name.startswith("TumorLoopLib")]
+
+    yield logged
+    assert logged() == []
 
 
 @pytest.fixture
-def qt_user(desktop: Any) -> Iterator[QtUser]:
+def user(scene: Any, logged_errors: Any, tmp_path: Path) -> Iterator[PlainUser]:
+    """A user at the panel with plain widgets."""
+    plain = PlainUser(tmp_path / "slicer")
+    yield plain
+    plain.panel.cleanup()
+
+
+@pytest.fixture
+def qt_user(desktop: Any, logged_errors: Any) -> QtUser:
     """A user at the module as Slicer shows it."""
-    user = QtUser()
-    with user.watched():
-        yield user
+    return QtUser()
 
 
 def make_case() -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_another_module_gets_the_views_and_the_keys_and_a_saved_effect_is_not_ac
     assert node.GetActiveEffectName() == ""
 
 
-def test_an_error_in_one_section_is_shown_and_the_others_go_on(user, server, monkeypatch):
+def test_an_error_in_one_section_is_shown_and_the_others_go_on(user, server, monkeypatch, logged_errors, caplog):
     def fail(*_state):
         raise KeyError("a mistake")
 
@@ -105,8 +105,8 @@ def test_an_error_in_one_section_is_shown_and_the_others_go_on(user, server, mon
     user.wait(lambda: user.panel.context.overview is not None, what="the ticks of the sections after it")
     assert user.ui.sampleButton.enabled
     assert "An error in the panel: 'a mistake'" in user.status
-    assert user.errors == ["An error in the panel"]
-    user.errors.clear()
+    assert logged_errors() == ["An error in the panel"]
+    caplog.clear()
 
 
 def test_an_object_that_is_no_longer_observed_is_not_kept(scene):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +30,6 @@ class User:
 
     def __init__(self, panel: Any) -> None:
         self.panel, self.ui = panel, panel.ui
-        #: What the panel logged as errors; at the end of a test there must be none.
-        self.errors: list[str] = []
 
     def wait_idle(self) -> None:
         """Wait until nothing that the user started is going on."""
@@ -95,25 +91,9 @@ class User:
         """The first column of a table."""
         return [row[0] for row in self.table(table)]
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Fail at the end if the panel logged an error."""
-        handler = logging.Handler(logging.ERROR)
-        handler.emit = lambda record: self.errors.append(record.getMessage())  # type: ignore[method-assign]
-        logging.getLogger("TumorLoopLib").addHandler(handler)
-        try:
-            yield
-        finally:
-            logging.getLogger("TumorLoopLib").removeHandler(handler)
-        assert self.errors == []
-
 
 class PlainUser(User):
-    """At a panel with plain widgets.
-
-    Args:
-        folder: For the panel's temporary files.
-    """
+    """At a panel with plain widgets, whose temporary files go into a folder."""
 
     def __init__(self, folder: Path) -> None:
         from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
