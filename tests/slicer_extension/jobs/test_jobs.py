@@ -13,7 +13,8 @@ class Calls:
     """Jobs, and a record of the calls of their handlers and the threads of these."""
 
     def __init__(self):
-        self.made, self.threads, self.crashes = [], set(), []
+        self.made, self.threads = [], set()
+        self.crashes: list[Exception] = []
         self.jobs = Jobs(self.crashes.append)
         self.handlers = Handlers(*(partial(self._record, name) for name in ("done", "failed", "cancelled", "progress")))
 

@@ -41,6 +41,14 @@ def label_of(volumes) -> np.ndarray:
     return label
 
 
+class Listening(Reporter):
+    stages: list[str]
+
+    def stage(self, stage):
+        self.stages.append(stage)
+        super().stage(stage)
+
+
 class Panel:
     """What a panel would do, through a proxy that records the requests."""
 
@@ -52,8 +60,8 @@ class Panel:
 
     def segment(self, volumes, downloaded=None, with_uncertainty=False):
         request = SegmentationRequest(volumes, downloaded, with_uncertainty)
-        reporter = Reporter()
-        reporter.stage = lambda stage: (self.stages.append(stage), Reporter.stage(reporter, stage))
+        reporter = Listening()
+        reporter.stages = self.stages
         result = segment_and_submit.segment(self.client, request, self.uploaded, reporter, self.folder)
         assert result.array.shape == volumes["t1ce"].array.shape
         return result
