@@ -23,12 +23,9 @@ def test_a_falling_loss_falls_and_a_rising_dice_rises_inside_the_plot_whose_widt
     early, late = curve_of(EPOCHS[:1], 10, 340, 150), curve_of(EPOCHS, 10, 340, 150)
     assert early.loss[0][0] == late.loss[0][0]
     assert late.loss[-1][0] < late.right
-
-
-def test_a_loss_above_the_scale_or_a_tiny_picture_breaks_nothing():
-    curve = curve_of((Epoch(1, float(10**9), 3.0),), 1, 10, 10)
-    assert curve.right > curve.left
-    assert curve.bottom > curve.top
+    tiny = curve_of((Epoch(1, float(10**9), 3.0),), 1, 10, 10)  # and a Dice above the scale
+    assert tiny.right > tiny.left
+    assert tiny.bottom > tiny.top
     assert curve_of((), 0, 340, 150).loss == ()
 
 

@@ -103,27 +103,23 @@ def test_images_are_sent_to_another_machine_only_with_consent_which_is_asked_for
     assert (len(hospital.services.questions), len(server.uploads)) == (2, 1)
 
 
-def test_one_segmentation_is_visible_at_a_time_and_adding_one_can_be_undone(segmented):
-    slicer.mrmlScene.SetUndoOn()
-    first, second = segmented.parameters.segmentation, segmented.segment()
-    assert [node.GetDisplayNode().GetVisibility() for node in (first, second)] == [0, 1]
-    segmented.ui.segmentationSelector.setCurrentNode(first)
-    assert [node.GetDisplayNode().GetVisibility() for node in (first, second)] == [1, 0]
-    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    slicer.mrmlScene.Undo()
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count - 1
-
-
-def test_an_overlay_and_a_source_volume_of_the_users_own_stay(segmented, case):
+def test_a_second_segmentation_hides_the_first_keeps_the_users_views_and_can_be_undone(segmented, case):
     composites, editor = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"), segmented.ui.editor
     for composite in composites:
         composite.SetForegroundVolumeID(case["t2"].GetID())
     editor.setSourceVolumeNode(case["flair"])
     segmented.press("1")
     assert editor.sourceVolumeNode() is case["flair"]
-    segmented.segment()
-    assert editor.sourceVolumeNode() is case["t1ce"]  # until the next result
+    slicer.mrmlScene.SetUndoOn()
+    first, second = segmented.parameters.segmentation, segmented.segment()
+    assert editor.sourceVolumeNode() is case["t1ce"]  # the user's choice lasts until the next result
     assert {one.GetForegroundVolumeID() for one in composites} == {case["t2"].GetID()}
+    assert [node.GetDisplayNode().GetVisibility() for node in (first, second)] == [0, 1]
+    segmented.ui.segmentationSelector.setCurrentNode(first)
+    assert [node.GetDisplayNode().GetVisibility() for node in (first, second)] == [1, 0]
+    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    slicer.mrmlScene.Undo()
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count - 1
 
 
 def test_the_keys_switch_between_the_modalities_hide_the_segmentation_and_undo(segmented, case):

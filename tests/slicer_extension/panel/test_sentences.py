@@ -62,14 +62,13 @@ def test_each_step_of_the_connection_test_has_a_sentence_for_both_outcomes_and_s
     ]
 
 
-def test_a_training_shows_its_epoch_and_the_time_left():
-    training = Training("r", "training", "", 1, 3, 65.0)
-    assert sentences.training_text(training) == "Epoch 2 of 3, 1 min 5 s left"
-    assert sentences.training_text(Training("r", "training", "", 3, 3)) == "Epoch 3 of 3"
-    assert "judging v0001" in sentences.training_text(Training("r", "judging", "judging v0001"))
-
-
-def test_numbers_are_written_as_people_read_them():
+def test_numbers_and_a_training_are_written_as_people_read_them():
     texts = [duration(seconds) for seconds in (0.2, 59.6, 3599, 7199)]
     assert texts == ["0 s", "1 min 0 s", "59 min 59 s", "2 h 0 min"]
     assert (megabytes(999), milliliters(None), ratio(float("nan")), ratio(0.987)) == ("0.0", "–", "–", "0.99")
+    for training, text in (
+        (Training("r", "training", "", 1, 3, 65.0), "Epoch 2 of 3, 1 min 5 s left"),
+        (Training("r", "training", "", 3, 3), "Epoch 3 of 3"),
+        (Training("r", "judging", "judging v0001"), "Evaluating: judging v0001"),
+    ):
+        assert sentences.training_text(training) == text

@@ -46,15 +46,12 @@ def test_consent_is_asked_for_every_server_but_this_machine(settings):
         assert not is_this_machine(address), address
 
 
-def test_settings_that_somebody_broke_are_passed_over(store, settings):
-    store.kept = {"TumorLoop/addresses": "{", "TumorLoop/tokens": "[1, 2]", "TumorLoop/studies": 7}
-    assert (settings.addresses, settings.token("http://a"), settings.studies) == ([DEFAULT_ADDRESS], "", "")
-
-
-def test_the_command_and_the_folders_come_back(store, settings):
+def test_the_command_and_the_folders_come_back_and_broken_settings_are_passed_over(store, settings):
     settings.server_command = ["/opt/venv/bin/python", "-m", "server_app"]
     settings.studies, settings.case_folder = "/data/cases with spaces", "/data/one"
     settings.user = "  Dr. Ärztin "
     again = Settings(store)
     assert again.server_command == ["/opt/venv/bin/python", "-m", "server_app"]
     assert (again.studies, again.case_folder, again.user) == ("/data/cases with spaces", "/data/one", "Dr. Ärztin")
+    store.kept = {"TumorLoop/addresses": "{", "TumorLoop/tokens": "[1, 2]", "TumorLoop/studies": 7}  # broken
+    assert (settings.addresses, settings.token("http://a"), settings.studies) == ([DEFAULT_ADDRESS], "", "")
