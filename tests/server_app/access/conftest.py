@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from server_app.access.users import Users
-from server_app.common.identity import ROLES
+from server_app.common.identity import Role
 from tests import synthetic
 from tests.server_app.conftest import Server, serving
 
@@ -27,20 +27,17 @@ class Guarded:
     users: Users
     tokens: dict[str, str]
 
-    def bearer(self, name: str) -> dict[str, str]:
-        return bearer(self.tokens[name])
-
     def request(self, name: str, method: str, path: str, **more: Any) -> requests.Response:
         """Send a request as a user; without a token if the name is empty."""
-        headers = {**(self.bearer(name) if name else {}), **more.pop("headers", {})}
+        headers = {**(bearer(self.tokens[name]) if name else {}), **more.pop("headers", {})}
         return self.server.request(method, path, headers=headers, **more)
 
     def audit(self) -> list[dict[str, Any]]:
-        """All lines of the audit log."""
-        lines: list[dict[str, Any]] = []
-        for file in sorted((self.server.workspace / "audit").glob("*.jsonl")):
-            lines += map(json.loads, file.read_text().splitlines())
-        return lines
+        return audit_lines(self.server.workspace / "audit")
+
+
+def audit_lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines()]
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -53,9 +50,7 @@ def guarded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     home = tmp_path_factory.mktemp("guarded")
     synthetic.write_case(home / "studies", CASE)
     users = Users(home / "workspace" / "users.json")
-    tokens = {
-        name: users.add(name, ROLES[role])
-        for name, role in {"rita": "reader", "anna": "annotator", "tom": "trainer"}.items()
-    }
+    roles = {"rita": Role.READER, "anna": Role.ANNOTATOR, "tom": Role.TRAINER}
+    tokens = {name: users.add(name, role) for name, role in roles.items()}
     with serving(home / "studies", home / "workspace", tiny_model, "--require-token") as server:
         yield Guarded(server, users, tokens)

@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,7 +18,7 @@ from server_app.access.binding import check_tls, tokens_required
 from server_app.access.users import Users
 from server_app.common.identity import Role
 from tests.server_app.access.conftest import bearer
-from tests.server_app.conftest import Server, free_port, start_server
+from tests.server_app.conftest import free_port, start_server
 from training.errors import InputError
 
 
@@ -32,28 +31,23 @@ def certificate(folder: Path, password: str = "") -> tuple[Path, Path]:
     return folder / "cert.pem", folder / "key.pem"
 
 
-# === Before it starts ===
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_a_server_on_loopback_needs_users_only_where_tokens_were_asked_for(tmp_path: Path, host: str) -> None:
+def test_users_are_needed_where_others_reach_the_server_or_tokens_were_asked_for(tmp_path: Path) -> None:
     users = Users(tmp_path / "users.json")
-    assert not tokens_required(host, users, required=False, oidc=False)
-    with pytest.raises(InputError, match="users add"):
-        tokens_required(host, users, required=True, oidc=False)
 
+    def refused(host: str, required: bool) -> None:
+        with pytest.raises(InputError, match="users add"):
+            tokens_required(host, users, required=required, oidc=False)
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "server.hospital.example", ""])
-def test_a_server_that_others_reach_needs_users_or_monai_labels_oidc_setting(tmp_path: Path, host: str) -> None:
-    users = Users(tmp_path / "users.json")
-    assert not tokens_required(host, users, required=False, oidc=True)
-    with pytest.raises(InputError, match="users add"):
-        tokens_required(host, users, required=False, oidc=False)
-    users.add("anna", Role.READER)
-    assert tokens_required(host, users, required=False, oidc=False)
-    users.revoke("anna")
-    with pytest.raises(InputError, match="users add"):
-        tokens_required(host, users, required=False, oidc=False)
+    for host in ("127.0.0.1", "localhost", "::1"):
+        assert not tokens_required(host, users, required=False, oidc=False)
+        refused(host, True)
+    for host in ("0.0.0.0", "::", "192.168.1.5", "server.hospital.example", ""):
+        assert not tokens_required(host, users, required=False, oidc=True)
+        refused(host, False)
+        users.add("anna", Role.READER)
+        assert tokens_required(host, users, required=False, oidc=False)
+        users.revoke("anna")
+        refused(host, False)
 
 
 def test_tls_takes_a_certificate_with_its_key_and_nothing_else(tmp_path: Path) -> None:
@@ -66,9 +60,6 @@ def test_tls_takes_a_certificate_with_its_key_and_nothing_else(tmp_path: Path) -
         with pytest.raises(InputError) as caught:
             check_tls(*pair)
         assert caught.value.field == "tls"
-
-
-# === MONAI Label's own command, which listens everywhere ===
 
 
 def test_with_monai_labels_own_command_only_programs_on_this_machine_need_no_token(
@@ -100,56 +91,33 @@ def test_with_monai_labels_own_command_only_programs_on_this_machine_need_no_tok
         server.stop()
 
 
-# === A server that others reach, with TLS ===
-
-
-@pytest.fixture(scope="module")
-def tls_server(
-    many_cases: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, str, Path]]:
-    """``python -m server_app --host 0.0.0.0`` with TLS, the token of its one user, and its certificate."""
-    workspace, port = tmp_path_factory.mktemp("open") / "workspace", free_port()
-    cert, key = certificate(tmp_path_factory.mktemp("tls"))
+def test_a_server_that_others_reach_takes_nothing_without_a_token_nor_plain_http_nor_old_tls_and_proves_who_it_is(
+    many_cases: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, port, (cert, key) = tmp_path / "workspace", free_port(), certificate(tmp_path / "tls")
     token = Users(workspace / "users.json").add("anna", Role.ANNOTATOR)
     command = ["server_app", "--studies", str(many_cases), "--port", str(port), "--workspace", str(workspace)]
     command += ["--host", "0.0.0.0", "--tls-cert", str(cert), "--tls-key", str(key)]
     command += ["--conf", f"model={tiny_model}", "--conf", "warm_up=false"]
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(cert))
     server = start_server(command, port, many_cases, workspace)
     server.url = server.url.replace("http:", "https:")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("REQUESTS_CA_BUNDLE", str(cert))
-        try:
-            server.wait_until_ready()
-            yield server, token, cert
-        finally:
-            server.stop()
-
-
-def test_a_server_that_others_reach_asks_for_tokens_also_on_its_own_machine(
-    tls_server: tuple[Server, str, Path],
-) -> None:
-    server, token, _ = tls_server
-    assert server.request("GET", "/info/").status_code == 401
-    access = server.get("/info/", headers=bearer(token))["access"]
-    assert access == {"tokens": True, "user": "anna", "role": "annotator"}
-
-
-def test_a_server_with_tls_takes_neither_plain_http_nor_old_tls(tls_server: tuple[Server, str, Path]) -> None:
-    server, token, cert = tls_server
-    with pytest.raises(requests.ConnectionError):
-        requests.get(server.url.replace("https:", "http:") + "/info/", headers=bearer(token), timeout=30)
-    context = ssl.create_default_context(cafile=str(cert))
-    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
-    port = int(server.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), 30) as raw, pytest.raises(ssl.SSLError):
-        context.wrap_socket(raw, server_hostname="127.0.0.1")
-
-
-def test_the_panels_client_checks_the_certificate(tls_server: tuple[Server, str, Path]) -> None:
-    server, token, cert = tls_server
-    tls = ssl.create_default_context(cafile=str(cert))
-    assert TumorLoopClient(server.url, token, tls=tls).info()["access"]["user"] == "anna"
-    with pytest.raises(NotAuthorized):
-        TumorLoopClient(server.url, tls=tls).info()
-    with pytest.raises(ServerUnreachable):
-        TumorLoopClient(server.url, token).info()
+    try:
+        server.wait_until_ready()
+        assert server.request("GET", "/info/").status_code == 401  # also from its own machine
+        access = server.get("/info/", headers=bearer(token))["access"]
+        assert access == {"tokens": True, "user": "anna", "role": "annotator"}
+        with pytest.raises(requests.ConnectionError):
+            requests.get(server.url.replace("https:", "http:") + "/info/", headers=bearer(token), timeout=30)
+        old = ssl.create_default_context(cafile=str(cert))
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        with socket.create_connection(("127.0.0.1", port), 30) as raw, pytest.raises(ssl.SSLError):
+            old.wrap_socket(raw, server_hostname="127.0.0.1")
+        tls = ssl.create_default_context(cafile=str(cert))
+        assert TumorLoopClient(server.url, token, tls=tls).info()["access"]["user"] == "anna"
+        with pytest.raises(NotAuthorized):
+            TumorLoopClient(server.url, tls=tls).info()
+        with pytest.raises(ServerUnreachable):  # the panel's client checks the certificate
+            TumorLoopClient(server.url, token).info()
+    finally:
+        server.stop()

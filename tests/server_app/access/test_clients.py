@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -24,21 +26,20 @@ def truth(guarded: Guarded) -> Path:
     return guarded.server.studies / CASE / f"{CASE}_seg.nii.gz"
 
 
-class Stock:
+def stock(guarded: Guarded, name: str, folder: Path) -> Callable[[], MONAILabelClient]:
     """MONAI Label's client as its panel uses it: logged in once, with the user's name and the token as the password,
     and made anew for each call. (With a token, one client sends the headers of an earlier call along.)
     """
 
-    def __init__(self, guarded: Guarded, name: str, folder: Path) -> None:
-        self._make = partial(MONAILabelClient, guarded.server.url, tmpdir=str(folder), client_id="mallory")
-        assert self._make().auth_enabled()
-        self._token = self._make().auth_token(name, guarded.tokens[name])
-        assert self().auth_valid_token()
-
-    def __call__(self) -> MONAILabelClient:
-        client = self._make()
-        client.update_auth(self._token)
+    def make(token: Any = None) -> MONAILabelClient:
+        client = MONAILabelClient(guarded.server.url, tmpdir=str(folder), client_id="mallory")
+        client.update_auth(token)
         return client
+
+    assert make().auth_enabled()
+    logged_in = partial(make, make().auth_token(name, guarded.tokens[name]))
+    assert logged_in().auth_valid_token()
+    return logged_in
 
 
 def panel(guarded: Guarded, name: str) -> TumorLoopClient:
@@ -51,11 +52,8 @@ def users_of_labels(guarded: Guarded, tag: str) -> list[str]:
     return [label["user"] for label in labels if label["tag"] == tag]
 
 
-# === MONAI Label's client ===
-
-
 def test_the_stock_client_does_the_whole_loop_with_tokens(guarded: Guarded, truth: Path, tmp_path: Path) -> None:
-    anna, tom = Stock(guarded, "anna", tmp_path), Stock(guarded, "tom", tmp_path)
+    anna, tom = stock(guarded, "anna", tmp_path), stock(guarded, "tom", tmp_path)
     assert anna().info()["access"] == {"tokens": True, "user": "anna", "role": "annotator"}
     assert anna().next_sample("first", {})["id"] == CASE
     file, facts = anna().infer("tumorloop", CASE, {})
@@ -78,44 +76,31 @@ def test_the_stock_client_does_the_whole_loop_with_tokens(guarded: Guarded, trut
     assert tom().train_start("tumorloop", {"max_epochs": 900, "validate_every": 900})["id"]
     assert anna().train_status()["status"] in ("SUBMITTED", "RUNNING")
     tom().train_stop()
-
-
-def test_one_stock_client_can_be_used_for_several_calls(guarded: Guarded, tmp_path: Path) -> None:
-    client = Stock(guarded, "anna", tmp_path)()
+    client = anna()  # one client can be used for several calls
     client.next_sample("first", {})  # from now on it announces a body with every call
     assert client.info()["name"] == "TumorLoop"
     assert client.infer("tumorloop", CASE, {})[1]["label_names"] == LABEL_NAMES
     assert CASE in client.datastore()["objects"]
 
 
-def test_the_stock_client_is_told_what_its_role_may_not_do(guarded: Guarded, truth: Path, tmp_path: Path) -> None:
-    rita, anna = Stock(guarded, "rita", tmp_path), Stock(guarded, "anna", tmp_path)
+def test_the_stock_client_is_told_what_it_may_not_do(guarded: Guarded, truth: Path, tmp_path: Path) -> None:
+    rita, anna = stock(guarded, "rita", tmp_path), stock(guarded, "anna", tmp_path)
     assert rita().infer("tumorloop", CASE, {})[1]["model_version"].startswith("v")
-    refused = []
-    for attempt in (
-        lambda: rita().save_label(CASE, str(truth), params={}),
-        lambda: rita().infer("tumorloop", CASE, {"save_label": True}),
-        lambda: anna().train_start("tumorloop", {}),
-        lambda: anna().train_stop(),
+    nobody = MONAILabelClient(guarded.server.url, tmpdir=str(tmp_path))
+    assert not nobody.auth_valid_token()
+    for attempt, expected in (
+        (lambda: rita().save_label(CASE, str(truth), params={}), "rita is a reader and may not"),
+        (lambda: rita().save_label(CASE, str(truth), params={}), "Status: 403"),
+        (lambda: rita().infer("tumorloop", CASE, {"save_label": True}), "Status: 403"),
+        (lambda: anna().train_start("tumorloop", {}), "Status: 403"),
+        (lambda: anna().train_stop(), "Status: 403"),
+        (lambda: nobody.info(), "Status: 401"),
+        (lambda: nobody.infer("tumorloop", CASE, {}), "Status: 401"),
+        (lambda: nobody.save_label(CASE, str(truth)), "Status: 401"),
     ):
         with pytest.raises(MONAILabelClientException) as caught:
             attempt()
-        assert "Status: 403" in caught.value.msg
-        refused.append(caught.value.msg)
-    assert "rita is a reader and may not" in refused[0]
-
-
-def test_without_a_token_the_stock_client_is_refused(guarded: Guarded, truth: Path, tmp_path: Path) -> None:
-    client = MONAILabelClient(guarded.server.url, tmpdir=str(tmp_path))
-    assert not client.auth_valid_token()
-    for attempt in (
-        lambda: client.info(),
-        lambda: client.infer("tumorloop", CASE, {}),
-        lambda: client.save_label(CASE, str(truth)),
-    ):
-        with pytest.raises(MONAILabelClientException) as caught:
-            attempt()
-        assert "Status: 401" in caught.value.msg
+        assert expected in caught.value.msg
 
 
 def test_a_login_needs_a_name_and_the_token_of_that_user(guarded: Guarded) -> None:
@@ -124,9 +109,6 @@ def test_a_login_needs_a_name_and_the_token_of_that_user(guarded: Guarded) -> No
         answer = guarded.request("", "POST", "/auth/token", data={"username": name, "password": token})
         assert answer.status_code == 401
         assert token not in answer.text
-
-
-# === The panel's client ===
 
 
 def test_the_panel_segments_and_submits_with_a_token(guarded: Guarded, truth: Path, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from fastapi import HTTPException
@@ -21,21 +23,6 @@ INCOMPLETE, LATER = "BraTS20_Training_002", "BraTS20_Training_003"
 CALLERS = 6
 
 
-class CountingLock:
-    """A lock that counts how often it was asked for."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.requests: list[int] = []
-
-    def __enter__(self) -> None:
-        self.requests.append(threading.get_ident())
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
 @pytest.fixture
 def catalog(studies: Path, tmp_path: Path) -> Catalog:
     (studies / INCOMPLETE / f"{INCOMPLETE}_t2.nii.gz").unlink()
@@ -44,21 +31,18 @@ def catalog(studies: Path, tmp_path: Path) -> Catalog:
 
 @pytest.mark.parametrize(
     ("call", "searches"),
-    [
-        (Catalog.all, {1}),
-        (lambda catalog: catalog.find("nobody"), {1}),
-        (Catalog.search, {1, 2}),
-        (lambda catalog: catalog._find_incomplete(INCOMPLETE).id == INCOMPLETE, {1, 2}),
-    ],
+    [(Catalog.all, {1}), (lambda catalog: catalog.find("nobody"), {1}), (Catalog.search, {1, 2}),
+     (lambda catalog: catalog._find_incomplete(INCOMPLETE).id == INCOMPLETE, {1, 2})],
     ids=["all", "find", "search", "find incomplete"],
-)
+)  # fmt: skip
 def test_concurrent_callers_share_a_search(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch, call: Callable[[Catalog], Any], searches: set[int]
 ) -> None:
-    monkeypatch.setattr(module, "SEARCH_AGAIN", 1000.0)
-    monkeypatch.setattr(module, "SEARCH_EVERY", 1000.0)
+    for name in ("SEARCH_AGAIN", "SEARCH_EVERY"):
+        monkeypatch.setattr(module, name, 1000.0)
     monkeypatch.setattr(catalog, "_searched", float("-inf"))
-    go_on, searched, results, lock = threading.Event(), [], [], CountingLock()
+    go_on, searched, lock, counted = threading.Event(), [], threading.Lock(), MagicMock()
+    counted.__enter__.side_effect, counted.__exit__.side_effect = lock.acquire, lambda *_: lock.release()
     find = module.find_cases
 
     def slow(*args: Any, **named: Any) -> Any:
@@ -67,14 +51,12 @@ def test_concurrent_callers_share_a_search(
         return find(*args, **named)
 
     monkeypatch.setattr(module, "find_cases", slow)
-    monkeypatch.setattr(catalog, "_searching", lock)
-    threads = [threading.Thread(target=lambda: results.append(call(catalog))) for _ in range(CALLERS)]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: len(lock.requests) == CALLERS, 60)
-    go_on.set()
-    for thread in threads:
-        thread.join(60)
+    monkeypatch.setattr(catalog, "_searching", counted)
+    with ThreadPoolExecutor(CALLERS) as threads:
+        calls = [threads.submit(call, catalog) for _ in range(CALLERS)]
+        eventually(lambda: counted.__enter__.call_count == CALLERS, 60)
+        go_on.set()
+        results = [one.result(60) for one in calls]
     assert len(searched) in searches
     assert results == [results[0]] * CALLERS
     assert results[0] is not False
@@ -82,9 +64,8 @@ def test_concurrent_callers_share_a_search(
 
 def test_a_requested_search_sees_whatever_was_there_before(catalog: Catalog, studies: Path) -> None:
     assert LATER not in catalog.all()
-    with pytest.raises(HTTPException) as caught:
+    with pytest.raises(HTTPException, match=r"^404: "):
         catalog.get(LATER)
-    assert caught.value.status_code == 404
     synthetic.write_case(studies, LATER)
     catalog.search()
     assert LATER in catalog.all()

@@ -25,7 +25,6 @@ Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
 
 @pytest.fixture
 def store(tmp_path: Path) -> CaseDatastore:
-    """Four cases, a to d."""
     grid = synthetic.brats_grid((20, 22, 18))
     for name in "abcd":
         synthetic.write_case(tmp_path / "studies", f"case-{name}", grids=grid, label=False)
@@ -37,10 +36,7 @@ def scores(tmp_path: Path, tiny_model: Path) -> Scores:
     return Scores(ModelStore(tmp_path / "models", tiny_model))
 
 
-def answered(
-    store: CaseDatastore, scores: Scores, case: str, uncertainty: float | None, version: str = "v0000"
-) -> None:
-    """Note an answer as an inference does."""
+def answered(store: CaseDatastore, scores: Scores, case: str, uncertainty: float, version: str = "v0000") -> None:
     answers = store.labels.answers
     answers.path(case).parent.mkdir(parents=True, exist_ok=True)
     answers.path(case).write_bytes(b"a labelmap")
@@ -68,8 +64,7 @@ def test_the_least_sure_comes_first_and_cases_without_a_score_last(store: CaseDa
     assert ranking(strategy, store) == ["case-d", "case-b", "case-a", "case-c"]
     first: dict[str, Any] = strategy({}, store) or {}
     assert first == {"id": "case-d", "uncertainty": 0.31, "reason": first["reason"]}
-    assert "least sure of the 2 waiting cases" in first["reason"]
-    assert "0.31" in first["reason"]
+    assert all(words in first["reason"] for words in ("least sure of the 2 waiting cases", "0.31"))
     assert "number 2" in (strategy({"after": "case-d"}, store) or {})["reason"]
     third: dict[str, Any] = strategy({"after": "case-b"}, store) or {}
     assert third["uncertainty"] is None
@@ -106,19 +101,15 @@ def test_cases_that_others_have_claimed_are_skipped(store: CaseDatastore, scores
     assert [choose({"client_id": "dr-b"}, store) for choose in (strategy, First(), Random())] == [None] * 3
 
 
-def test_a_workspace_without_a_model_still_has_a_next_case(store: CaseDatastore, tmp_path: Path) -> None:
-    found = UncertaintySampling(Scores(ModelStore(tmp_path / "none")))({}, store)
-    assert found is not None
-    assert found["id"] == "case-a"
-
-
-@pytest.mark.parametrize("note", ["", "[]", "{", '{"model_version": "v0000"}', '"text"'])
-def test_a_damaged_note_is_no_score(tmp_path: Path, note: str) -> None:
+def test_without_a_model_there_is_still_a_next_case_and_a_damaged_note_is_no_score(
+    store: CaseDatastore, tmp_path: Path
+) -> None:
+    assert (UncertaintySampling(Scores(ModelStore(tmp_path / "none")))({}, store) or {})["id"] == "case-a"
     answers = Answers(tmp_path)
     answers.path("a").parent.mkdir()
-    (tmp_path / "a" / "answer.json").write_text(note)
-    assert answers.uncertainty("a", "v0000", "") is None
-    assert answers.uncertainty("b", "v0000", "") is None
+    for note in ("", "[]", "{", '{"model_version": "v0000"}', '"text"'):
+        (tmp_path / "a" / "answer.json").write_text(note)
+        assert answers.uncertainty("a", "v0000", "") is answers.uncertainty("b", "v0000", "") is None
 
 
 def test_the_server_proposes_cases_by_uncertainty(server: Server, infer: Infer, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,9 +35,8 @@ def upload_again(files: ServerFiles, store: CaseDatastore) -> None:
 
 
 def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(HTTPException) as caught:
+    with pytest.raises(HTTPException, match=r"^404: ") as caught:
         call()
-    assert caught.value.status_code == 404
     return str(caught.value.detail)
 
 
@@ -113,40 +114,29 @@ def test_a_removal_waits_until_a_label_is_stored_and_takes_it_along(
         return add(*arguments)
 
     monkeypatch.setattr(store.labels.store, "add", slow)
-    submitting = threading.Thread(target=lambda: files.submit(UPLOAD, 1, store=store))
-    submitting.start()
-    assert adding.wait(30)
-    removing = threading.Thread(target=store.remove_image, args=(UPLOAD,))
-    removing.start()
-    removing.join(0.3)
-    assert removing.is_alive()
-    go_on.set()
-    submitting.join(30)
-    removing.join(30)
+    with ThreadPoolExecutor() as threads:
+        submitting = threads.submit(files.submit, UPLOAD, 1, store=store)
+        assert adding.wait(30)
+        removing = threads.submit(store.remove_image, UPLOAD)
+        assert not wait([removing], 0.3).done
+        go_on.set()
+        for ended in (submitting, removing):
+            ended.result(30)
     (removed,) = files.workspace.removed.iterdir()
     assert (removed / "labels" / "v0002" / "label.nii.gz").exists()
     assert not (files.workspace.labels / UPLOAD).exists()
 
 
-class Worker:
-    """Instead of the inference process: writes an answer, and then the case is removed."""
-
-    def __init__(self, files: ServerFiles, meanwhile: Callable[[], object]) -> None:
-        self.models, self.bundled = files.workspace.models, files.model
-        self._meanwhile = meanwhile
-
-    def segment(self, job: Any, *_: Any, **__: Any) -> dict[str, Any]:
-        write_labelmap(synthetic.truth(GRID), job.result)
-        write_labelmap(synthetic.truth(GRID), job.answer)
-        self._meanwhile()
+def test_the_answer_to_a_case_that_was_removed_meanwhile_is_not_kept(files: ServerFiles) -> None:
+    def segment(job: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        for path in (job.result, job.answer):
+            write_labelmap(synthetic.truth(GRID), path)
+        store.remove_image(UPLOAD)
         return {"maps": [], "model_version": "v0000"}
 
-
-def test_the_answer_to_a_case_that_was_removed_meanwhile_is_not_kept(files: ServerFiles) -> None:
     store = files.open()
-    worker: Any = Worker(files, lambda: store.remove_image(UPLOAD))
-    maps = MapStore(files.workspace.maps)
-    task = GliomaSegmentation(worker, files.workspace, maps, Results(None), store.labels)
+    worker: Any = SimpleNamespace(models=files.workspace.models, bundled=files.model, segment=segment)
+    task = GliomaSegmentation(worker, files.workspace, MapStore(files.workspace.maps), Results(None), store.labels)
     answer = store.labels.answers.path(UPLOAD)
     refused(lambda: task(InferenceRequest.for_case(store, UPLOAD, InferenceOptions())))
     assert not answer.parent.exists()
@@ -168,11 +158,8 @@ def test_notes_about_a_case_that_was_just_removed_are_not_kept_for_the_next(file
     assert not (files.workspace.notes / f"{UPLOAD}.json").exists()
     store.labels.answers.remember(UPLOAD, "v0000", 0.5, "0")
     assert not (files.workspace.answers / UPLOAD).exists()
-
-
-def test_a_case_of_the_studies_folder_cannot_be_removed_and_needs_no_mark(files: ServerFiles) -> None:
-    case = files.open().case(CASES[0])
-    assert stamp_of(files.workspace, case) is None
-    with while_present(files.workspace, case):
+    lasting = store.case(CASES[0])  # a case of the studies folder cannot be removed
+    assert stamp_of(files.workspace, lasting) is None
+    with while_present(files.workspace, lasting):
         assert removal_lock.REMOVAL_LOCK.acquire(blocking=False)
         removal_lock.REMOVAL_LOCK.release()

@@ -13,7 +13,7 @@ from tests import synthetic
 from training.errors import InputError
 
 
-def test_an_upload_is_complete_or_not_there(tmp_path: Path) -> None:
+def test_an_upload_is_complete_or_not_there_and_its_name_is_no_path(tmp_path: Path) -> None:
     source = synthetic.write_case(tmp_path / "sent", "x", label=False)
     uploads = Uploads(tmp_path / "uploads")
     files = sorted(source.iterdir())
@@ -26,12 +26,8 @@ def test_an_upload_is_complete_or_not_there(tmp_path: Path) -> None:
     assert [found.id for found in uploads.cases()] == ["case"]
     other = sorted(synthetic.write_case(tmp_path / "more", "y", label=False).iterdir())
     (tmp_path / "more" / "y" / "y_t1.nii.gz").write_bytes(files[-1].read_bytes())
-    with pytest.raises(HTTPException) as caught:
+    with pytest.raises(HTTPException, match=r"^409: "):
         uploads.add_files("case", other, {})
-    assert caught.value.status_code == 409
-
-
-@pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "a\\b", "x\n"])
-def test_a_path_is_not_a_name_for_a_case(name: str) -> None:
-    with pytest.raises(InputError):
-        checked_id(name)
+    for name in ("", "../x", "a/b", ".x", "a\\b", "x\n"):
+        with pytest.raises(InputError):
+            checked_id(name)

@@ -15,9 +15,9 @@ from training.images.grid import Volume
 
 @pytest.mark.slow
 def test_every_acknowledged_label_survives_kills_of_the_server(tmp_path: Path, tiny_model: Path) -> None:
-    outcome = run(tmp_path / "server", tiny_model, kills=4, seed=7)
+    outcome = run(tmp_path / "server", tiny_model, kills=5, seed=7)
     assert outcome.good, outcome.to_json()
-    assert sum(kill.acknowledged for kill in outcome.kills) >= 4
+    assert sum(kill.acknowledged for kill in outcome.kills) >= 5
     assert outcome.versions >= sum(kill.acknowledged for kill in outcome.kills)
 
 
@@ -37,9 +37,6 @@ def test_a_label_that_is_lost_swapped_or_half_written_would_be_noticed(tmp_path:
     assert [line.split(":")[0] for line in bad.lost] == ["case v0001", "case v0003", "case v0009"]
     assert bad.damaged == ["case v0003 is no whole version"]
     assert not Outcome(1, [bad], sound=True, opened=2).good
-
-
-def test_labels_are_told_apart_by_their_voxels() -> None:
     assert [number_of(numbered(number)) for number in (1, 77, 123_456)] == [1, 77, 123_456]
     changed = numbered(5)
     changed[30, 30, 30] ^= 1

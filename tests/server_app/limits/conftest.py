@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -57,11 +57,9 @@ class Small:
 def read_all(connection: socket.socket) -> bytes:
     """Read until the other side hangs up."""
     content = b""
-    try:
+    with suppress(ConnectionResetError):
         while part := connection.recv(1 << 16):
             content += part
-    except ConnectionResetError:
-        pass
     return content
 
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +15,7 @@ import requests
 
 from server_app.limits.middleware import LimitsMiddleware
 from server_app.settings import Limits, ServerSettings
-from tests.server_app.conftest import eventually
+from tests.server_app.conftest import eventually, refused
 from tests.server_app.limits.conftest import SMALL, Small, read_all
 from training.errors import InputError
 
@@ -25,11 +26,6 @@ JSON = {"Content-Type": "application/json; charset=utf-8"}
 def _the_server_goes_on(small: Small) -> Iterator[None]:
     yield
     assert requests.get(small.url + "/info/", timeout=10).status_code == 200
-
-
-def detail(answer: requests.Response, status: int) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    return dict(answer.json()["detail"])
 
 
 def chunks(size: int, count: int, pause: float = 0.0) -> Iterator[bytes]:
@@ -50,7 +46,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_arrives_or_once_it_turns_
     answer = small.ask("PUT /session/ HTTP/1.1\nHost: x\nContent-Length: 99999999999\nConnection: close")
     assert answer.startswith(b"HTTP/1.1 413")
     with reaches_no_route(small):
-        found = detail(requests.put(small.url + "/session/", data=chunks(2**16, 17), timeout=10), 413)
+        found = refused(requests.put(small.url + "/session/", data=chunks(2**16, 17), timeout=10), 413)
     assert found == {"field": "body", "message": "The request is larger than 1 MiB, the maximum here."}
     assert found["message"].encode() in answer
 
@@ -60,7 +56,7 @@ def test_only_routes_that_take_files_take_large_bodies(small: Small) -> None:
         answer = requests.request(method, small.url + path, data=bytes(100_000), timeout=10)
         assert (answer.status_code, len(answer.content)) == (200, 100_000)
     for method, path in (("POST", "/train/m"), ("PUT", "/datastore/label/info"), ("GET", "/info/"), ("POST", "/x")):
-        assert detail(requests.request(method, small.url + path, data=bytes(9000), timeout=10), 413)["field"] == "body"
+        assert refused(requests.request(method, small.url + path, data=bytes(9000), timeout=10), 413)["field"] == "body"
         assert requests.request(method, small.url + path, data=bytes(8000), timeout=10).status_code != 413
 
 
@@ -83,8 +79,6 @@ def test_a_slow_body_that_grows_steadily_is_waited_for(small: Small) -> None:
     assert time.monotonic() - begun > 1.4  # longer than a body that does not grow
 
 
-# === Bodies that are broken off ===
-
 PART = {"type": "http.request", "body": b"{}", "more_body": True}
 LAST = {"type": "http.request", "body": b"", "more_body": False}
 GONE = {"type": "http.disconnect"}
@@ -92,9 +86,7 @@ GONE = {"type": "http.disconnect"}
 
 def run(path: str, *messages: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Send a request in parts to an app behind the middleware; return what the app receives, and the client is sent."""
-    received: list[dict[str, Any]] = []
-    sent: list[dict[str, Any]] = []
-    left = iter(messages)
+    received, sent, left = list[dict[str, Any]](), list[dict[str, Any]](), iter(messages)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         received.append({"called": True})
@@ -136,16 +128,13 @@ def test_a_client_that_hangs_up_in_the_middle_harms_nobody(small: Small, path: s
         eventually(lambda: small.connections() == 0)
 
 
-# === What is checked before a route ===
-
-
 def test_json_reaches_a_route_byte_for_byte_or_not_at_all(small: Small) -> None:
     def send(body: bytes) -> requests.Response:
         return requests.post(small.url + "/train/m", data=body, headers=JSON, timeout=10)
 
     with reaches_no_route(small):
         for unusable in (b"[" * 5000, b'{"a": NaN}', b"\xff\xfe"):
-            assert detail(send(unusable), 422)["field"] == "body"
+            assert refused(send(unusable), 422)["field"] == "body"
     body = b'{ "max_epochs":2 , "a":"\xc3\xa4"}'
     assert send(body).content == body
 
@@ -171,19 +160,14 @@ def test_there_are_no_web_sockets(small: Small) -> None:
     assert b"101" not in small.ask(head + "\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==").partition(b"\r\n")[0]
 
 
-# === Requests at the same time ===
-
-
 @contextmanager
 def at_once(count: int, ask: Callable[[], object], gate: threading.Event) -> Iterator[None]:
     """Ask so often at once; at the end of the block the gate is opened and the answers are waited for."""
-    threads = [threading.Thread(target=ask) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    yield
-    gate.set()
-    for thread in threads:
-        thread.join(10)
+    with ThreadPoolExecutor(count) as threads:
+        for _ in range(count):
+            threads.submit(ask)
+        yield
+        gate.set()
 
 
 def test_requests_beyond_the_limit_are_told_to_come_later(serve: Callable[..., Small]) -> None:
@@ -198,7 +182,7 @@ def test_requests_beyond_the_limit_are_told_to_come_later(serve: Callable[..., S
 
     with at_once(2, wait, server.gate):
         answer = eventually(lambda: (answer := info()).status_code == 503 and [answer])[0]
-        assert "Try again" in detail(answer, 503)["message"]
+        assert "Try again" in refused(answer, 503)["message"]
         assert answer.headers["Retry-After"] == "5"
     eventually(lambda: info().status_code == 200)
 
@@ -218,9 +202,8 @@ def test_slow_requests_leave_room_for_quick_ones(serve: Callable[..., Small]) ->
 
 
 def test_limits_are_settings() -> None:
-    settings = ServerSettings.from_conf({"max_upload_mb": "1.5", "max_requests": "7", "source_labels": "true"})
-    assert settings.limits == Limits(max_upload_mb=1.5, max_requests=7)
-    assert settings.limits.upload_bytes == 3 * 2**19
+    limits = ServerSettings.from_conf({"max_upload_mb": "1.5", "max_requests": "7", "source_labels": "true"}).limits
+    assert (limits, limits.upload_bytes) == (Limits(max_upload_mb=1.5, max_requests=7), 3 * 2**19)
     for conf in ({"max_voxels": "many"}, {"max_requests": "0"}, {"header_seconds": "-1"}):
         with pytest.raises(InputError) as caught:
             ServerSettings.from_conf(conf)

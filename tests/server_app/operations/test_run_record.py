@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -20,7 +21,6 @@ from tests.server_app.conftest import REPOSITORY
 from training.errors import InputError
 
 Running = tuple[subprocess.Popen[str], list[psutil.Process]]
-posix_only = pytest.mark.skipif(os.name != "posix", reason="there are no such locks on Windows")
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def write_record(path: Path, pid: int, started: float) -> None:
-    """Write what a server with this process would have written."""
-    path.write_text(
-        json.dumps({"pid": pid, "process_started": started, "started": "2026-01-01T00:00:00", "ended": None})
-    )
+    content = {"pid": pid, "process_started": started, "started": "2026-01-01T00:00:00", "ended": None}
+    path.write_text(json.dumps(content))
 
 
-def test_a_first_run_and_a_run_after_an_orderly_end_report_no_accident(path: Path) -> None:
+def test_only_a_run_after_one_that_was_killed_reports_an_accident_and_a_damaged_record_keeps_none_from_starting(
+    path: Path,
+) -> None:
     first, second = RunRecord(path), RunRecord(path)
     first.end()  # it has not begun
     assert not path.exists()
@@ -45,25 +45,14 @@ def test_a_first_run_and_a_run_after_an_orderly_end_report_no_accident(path: Pat
     first.end()
     second.begin()
     assert first.accident is second.accident is None
-
-
-def test_a_run_that_was_killed_is_reported_by_the_next(path: Path) -> None:
+    second.end()
     write_record(path, 1, started=1.0)  # the number belongs to another process by now
     found = RunRecord(path)
     found.begin()
-    assert found.accident is not None
-    assert "2026-01-01" in found.accident
-    assert "not shut down properly" in found.accident
-
-
-def test_a_damaged_record_keeps_no_server_from_starting(path: Path) -> None:
-    for content in ("", "{half", "[]", '{"pid": "x"}'):
-        path.write_text(content)
+    assert all(words in str(found.accident) for words in ("2026-01-01", "not shut down properly"))
+    for damaged in ("", "{half", "[]", '{"pid": "x"}'):
+        path.write_text(damaged)
         RunRecord(path).begin()
-
-
-def unsupported(descriptor: int, operation: int) -> None:
-    raise OSError(errno.ENOLCK, "No locks available")
 
 
 @pytest.mark.parametrize("locks", ["work", "lack the module", "are not supported by the file system"])
@@ -73,7 +62,7 @@ def test_the_record_of_a_living_process_keeps_a_second_server_away(
     if locks == "lack the module":
         monkeypatch.setattr(workspace_lock, "fcntl", None)
     elif locks != "work":
-        monkeypatch.setattr("fcntl.flock", unsupported)
+        monkeypatch.setattr("fcntl.flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
     other = psutil.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         write_record(path, other.pid, other.create_time())
@@ -123,19 +112,17 @@ def running(tmp_path: Path, path: Path) -> Iterator[Running]:
         process.wait()
 
 
-@posix_only
-def test_a_second_server_is_refused_whatever_the_record_says(path: Path, running: Running) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="there are no such locks on Windows")
+def test_a_second_server_is_refused_whatever_the_record_says_until_the_first_was_killed_even_if_its_children_live(
+    path: Path, running: Running
+) -> None:
+    own = path.read_text()
     for record in ("{half", '{"pid": 1, "process_started": 1, "ended": "2026"}', None):
         path.unlink() if record is None else path.write_text(record)
         with pytest.raises(InputError, match=rf"Another TumorLoop server \(process {running[0].pid}\)"):
             RunRecord(path).begin()
         assert (path.read_text() if path.exists() else None) == record
-
-
-@posix_only
-def test_the_workspace_is_free_as_soon_as_the_server_was_killed_even_if_its_children_live(
-    path: Path, running: Running
-) -> None:
+    path.write_text(own)
     process, children = running
     for child in children:
         child.suspend()  # so that none ends with its parent
@@ -144,5 +131,4 @@ def test_the_workspace_is_free_as_soon_as_the_server_was_killed_even_if_its_chil
     next_one = RunRecord(path)
     next_one.begin()
     assert next_one.accident is not None
-    assert len(children) == 2
-    assert all(child.is_running() for child in children)
+    assert [child.is_running() for child in children] == [True, True]

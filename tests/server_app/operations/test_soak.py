@@ -11,20 +11,18 @@ from tests.server_app.conftest import serving
 from tests.server_app.operations.soak import Measured, labels_for, soak
 
 
-def test_eight_clients_at_once_meet_no_error(tiny_model: Path, tmp_path: Path) -> None:
+def test_eight_clients_for_fifteen_seconds_meet_no_error(tiny_model: Path, tmp_path: Path) -> None:
     cases = [f"BraTS20_Training_{number:03d}" for number in (1, 2)]
     for name in cases:
         synthetic.write_case(tmp_path / "studies", name)
     with serving(tmp_path / "studies", tmp_path / "workspace", tiny_model, "--log-level", "WARNING") as server:
         server.get("/healthz")
         labels = {name: labels_for(server.volumes(name)["t1ce"], tmp_path, 3) for name in cases}
-        measured = soak(server, 10, 8, cases, labels)
+        measured = soak(server, 15, 8, cases, labels)
         assert measured.errors == []
         # Of eight clients three infer, three read and two submit; each ends what it began, however slow the machine is.
-        answered = {kind: len(seconds) for kind, seconds in measured.seconds.items()}
-        assert answered["infer"] >= 3
-        assert answered["info"] >= 3
-        assert answered["submit"] >= 2
+        for kind, least in {"infer": 3, "info": 3, "submit": 2}.items():
+            assert len(measured.seconds[kind]) >= least, kind
         # On a busy machine; the long version is held to 0.2 s and 5 %.
         assert measured.percentile("info", 0.99) < 3.0
         assert measured.growth() < 0.25

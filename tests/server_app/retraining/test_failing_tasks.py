@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -18,16 +19,7 @@ from monailabel.utils.async_tasks.task import AsyncTask
 from server_app.app import TumorLoopApp
 from server_app.retraining.queue import TrainingQueue
 from server_app.retraining.task import Retraining
-from server_app.settings import ServerSettings
-from server_app.workspace import Workspace
 from tests.server_app.conftest import eventually, is_gone
-
-
-def raising(error: Exception) -> Callable[..., None]:
-    def fail(*_: Any, **__: Any) -> None:
-        raise error
-
-    return fail
 
 
 @pytest.fixture
@@ -42,11 +34,6 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainingQueue]:
     queue.close()
 
 
-@pytest.fixture
-def task(tmp_path: Path) -> Retraining:
-    return Retraining("tumorloop", Workspace(tmp_path / "workspace").make(), ServerSettings())
-
-
 def started(task: Retraining) -> dict[str, Any]:
     submitted = utils.run_background_task({"model": "tumorloop", "run": "a", "max_epochs": 5}, "train")
     task.track(submitted)
@@ -56,17 +43,15 @@ def started(task: Retraining) -> dict[str, Any]:
 def test_a_training_whose_process_cannot_be_started_has_failed_and_the_next_one_may_begin(
     queue: TrainingQueue, task: Retraining, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(subprocess, "Popen", raising(OSError(12, "Cannot allocate memory: /secret/place")))
+    monkeypatch.setattr(subprocess, "Popen", Mock(side_effect=OSError(12, "Cannot allocate memory: /secret/place")))
     with caplog.at_level(logging.ERROR):
         first = started(task)
         eventually(lambda: not task.busy() and queue.find(str(first["id"])) is None)
     assert "Cannot allocate memory" in caplog.text
-    stats = task.stats()
-    assert stats["state"] == "failed"
-    assert stats["message"] == "The server could not run the training's process (OSError)."
+    state, message = (task.stats()[name] for name in ("state", "message"))
+    assert (state, message) == ("failed", "The server could not run the training's process (OSError).")
     (found,) = utils.background_tasks["train"]
-    assert found["status"] == "ERROR"
-    assert found["end_ts"]
+    assert (found["status"], bool(found["end_ts"])) == ("ERROR", True)
     assert AsyncTask.status("train", check_if_running=True)[0] is None
     started(task)
     eventually(lambda: len(utils.background_tasks["train"]) == 2 and not task.busy())
@@ -104,32 +89,21 @@ def test_a_stopped_training_stays_stopped_when_its_output_breaks_off(queue: Trai
     assert task["status"] == "STOPPED"
 
 
-# === The end of the server ===
-
-
-@pytest.fixture
-def app(tmp_path: Path, tiny_model: Path) -> TumorLoopApp:
-    (tmp_path / "studies").mkdir()
-    conf = {"workspace": str(tmp_path / "workspace"), "model": str(tiny_model)}
-    return TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
-
-
 @pytest.mark.parametrize("error", [psutil.NoSuchProcess(1), RuntimeError("no")])
 def test_a_shutdown_does_all_its_steps_even_if_a_process_has_ended_or_cannot_be_ended(
-    app: TumorLoopApp, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    called: list[str] = []
-
-    def stop(method: str) -> None:
-        called.append(method)
-        raise error
-
-    monkeypatch.setattr(AsyncTask, "stop", staticmethod(stop))
-    monkeypatch.setattr(app.services.worker, "close", lambda: called.append("worker"))
+    (tmp_path / "studies").mkdir()
+    conf = {"workspace": str(tmp_path / "workspace"), "model": str(tiny_model)}
+    app = TumorLoopApp("server_app", str(tmp_path / "studies"), conf)
+    stop, close = Mock(side_effect=error), Mock()
+    monkeypatch.setattr(AsyncTask, "stop", stop)
+    monkeypatch.setattr(app.services.worker, "close", close)
     app.services.record.begin()
     with pytest.raises(RuntimeError, match="no") if isinstance(error, RuntimeError) else nullcontext():
         app.close()
-    assert set(called) == {"train", "batch_infer", "worker"}
+    assert {call.args for call in stop.call_args_list} == {("train",), ("batch_infer",)}
+    close.assert_called()
     assert app.services.record._read()["ended"]
     if isinstance(error, psutil.NoSuchProcess):
         assert app.services.trainings.stop() is None

@@ -10,22 +10,17 @@ import psutil
 import pytest
 
 from tests import synthetic
-from tests.server_app.conftest import Server, eventually, is_gone, serving
+from tests.server_app.conftest import Server, eventually, is_gone, refused, serving
 
 CASE, DAMAGED = "BraTS20_Training_001", "BraTS20_Training_002"
 SMALL = {"steps_per_epoch": "1", "patch": "16"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("lost")
     for name in (CASE, DAMAGED):
         synthetic.write_case(folder / "studies", name, grids=synthetic.brats_grid((32, 36, 30)))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path, tiny_model: Path) -> Iterator[Server]:
     with serving(folder / "studies", folder / "workspace", tiny_model, stall_seconds="3", **SMALL) as running:
         yield running
 
@@ -74,20 +69,16 @@ def test_a_training_that_shows_no_progress_counts_as_stalled_until_it_does(serve
 
 
 def test_further_trainings_wait_for_it_and_can_be_withdrawn(server: Server) -> None:
-    def queue() -> dict[str, Any]:
-        return dict(server.get("/train/tumorloop/queue"))
-
     waiting = [post(server, max_epochs=1, client_id="somebody").json() for _ in range(2)]
-    found = queue()
-    assert found["running"]["status"] == "RUNNING"
+    found = server.get("/train/tumorloop/queue")
+    assert (found["running"]["status"], found["waiting"][0]["user"]) == ("RUNNING", "somebody")
     assert [task["id"] for task in found["waiting"]] == [task["id"] for task in waiting]
-    assert found["waiting"][0]["user"] == "somebody"
     address = f"/train/tumorloop/queue/{waiting[0]['id']}"
     assert server.request("DELETE", address).json()["status"] == "STOPPED"
     assert server.request("DELETE", address).status_code == 404
     running = server.request("DELETE", f"/train/tumorloop/queue/{found['running']['id']}")
-    assert (running.status_code, running.json()["detail"]["field"]) == (409, "task")
-    assert [task["id"] for task in queue()["waiting"]] == [waiting[1]["id"]]
+    assert refused(running, 409)["field"] == "task"
+    assert [task["id"] for task in server.get("/train/tumorloop/queue")["waiting"]] == [waiting[1]["id"]]
     assert server.request("DELETE", f"/train/tumorloop/queue/{waiting[1]['id']}").status_code == 200
 
 
@@ -99,23 +90,21 @@ def test_a_stopped_training_can_go_on_and_says_so(server: Server) -> None:
     stats = server.stats()
     assert (stats["state"], stats["resumable"]) == ("stopped", True)
     assert server.get("/train/tumorloop/plan")["resumable"]
-    other = post(server, resume=True, max_epochs=2)
-    assert (other.status_code, other.json()["detail"]["field"]) == (422, "max_epochs")
+    assert refused(post(server, resume=True, max_epochs=2))["field"] == "max_epochs"
     assert post(server, resume=True).status_code == 200
     eventually(lambda: server.stats().get("epoch", 0) >= before, seconds=300)
-    assert server.stats()["total_epochs"] == 900
-    assert server.stats()["history"][0]["epoch"] == 1
+    assert (server.stats()["total_epochs"], server.stats()["history"][0]["epoch"]) == (900, 1)
 
 
 def test_after_a_kill_of_the_server_the_next_one_reports_it_and_the_training_goes_on_until_it_is_over(
-    server: Server, folder: Path, tiny_model: Path
+    server: Server, tiny_model: Path
 ) -> None:
     before, process = epochs(server, 4), psutil.Process(server.stats()["pid"])
     server.process.kill()
     server.process.wait()
     eventually(lambda: is_gone(process))
     settings = {"resume_trainings": "true", "stall_seconds": "600", **SMALL}
-    with serving(folder / "studies", folder / "workspace", tiny_model, **settings) as again:
+    with serving(server.studies, server.workspace, tiny_model, **settings) as again:
         assert "not shut down properly" in again.get("/info/")["server"]["accident"]
         eventually(lambda: again.stats()["epoch"] > before, seconds=300)
         assert again.stats()["history"][0]["epoch"] == 1
@@ -123,6 +112,5 @@ def test_after_a_kill_of_the_server_the_next_one_reports_it_and_the_training_goe
         assert again.request("DELETE", "/train/").status_code == 200
         assert post(again, max_epochs=1, tolerance=1.0).status_code == 200
         eventually(lambda: again.stats()["state"] == "done", seconds=300)
-        refused = post(again, resume=True)
-        assert (refused.status_code, refused.json()["detail"]["field"]) == (422, "resume")
+        assert refused(post(again, resume=True))["field"] == "resume"
         assert not again.get("/train/tumorloop/plan")["resumable"]

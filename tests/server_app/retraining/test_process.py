@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from server_app.retraining.progress import ProgressWriter, read_progress
 from server_app.retraining.queue import TrainingQueue
 from server_app.retraining.task import Retraining
 from server_app.retraining.unfinished import Unfinished, UnfinishedFile
-from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import eventually
@@ -33,11 +31,6 @@ KILLED, TERMINATED = -signal.SIGKILL, -signal.SIGTERM
 Simulate = Callable[..., tuple[int, list[RetrainJob]]]
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace").make()
-
-
 def at_epoch(epoch: int, **more: Any) -> RetrainProgress:
     return RetrainProgress("training", "", FitProgress(epoch, 9, 0, 1, 1.0, {}, 0.5, 1.0, 1.0, [{"epoch": 1}]), **more)
 
@@ -49,6 +42,7 @@ def simulate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Simulate:
     def run(*processes: tuple[int, int]) -> tuple[int, list[RetrainJob]]:
         jobs: list[RetrainJob] = []
         left = iter(processes)
+        workspace.progress_file.unlink(missing_ok=True)
 
         def one(job: RetrainJob) -> int:
             jobs.append(job)
@@ -64,31 +58,22 @@ def simulate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Simulate:
     return run
 
 
-@pytest.mark.parametrize("code", [0, 1, DISK_FULL, TERMINATED])
-def test_a_process_that_ends_by_itself_or_was_asked_to_is_not_started_again(simulate: Simulate, code: int) -> None:
-    last, jobs = simulate((3, code))
-    assert (last, len(jobs)) == (code, 1)
-
-
-def test_a_process_that_is_killed_after_an_epoch_goes_on_with_batches_of_the_same_size(simulate: Simulate) -> None:
+def test_only_a_killed_process_is_started_again_with_smaller_batches_unless_it_reached_an_epoch_until_it_is_given_up(
+    simulate: Simulate,
+) -> None:
+    for ended in (0, 1, DISK_FULL, TERMINATED):
+        last, jobs = simulate((3, ended))
+        assert (last, len(jobs)) == (ended, 1)
     code, jobs = simulate((2, KILLED), (5, KILLED), (9, 0))
     assert (code, [job.batch_size for job in jobs]) == (0, [None, 4, 4])
     assert len(jobs[2].notes) == 2
     assert "continued after epoch 5" in jobs[2].notes[1]
-
-
-def test_a_process_that_is_killed_without_a_new_epoch_gets_smaller_batches_and_is_given_up_at_last(
-    simulate: Simulate,
-) -> None:
     code, jobs = simulate((0, KILLED), (0, KILLED), (0, KILLED))
     assert (code, [job.batch_size for job in jobs]) == (KILLED, [None, 2, 1])
     assert "with 1 patches per batch" in jobs[2].notes[1]
     code, jobs = simulate((3, KILLED), (0, KILLED), (3, KILLED), (2, KILLED))
     assert (code, len(jobs)) == (KILLED, 4)
     assert "continued after epoch 3" in jobs[3].notes[-1]
-
-
-# === The progress file ===
 
 
 def test_the_progress_file_keeps_epoch_and_notes_of_a_training_that_goes_on(workspace: Workspace) -> None:
@@ -101,17 +86,10 @@ def test_the_progress_file_keeps_epoch_and_notes_of_a_training_that_goes_on(work
     assert (found["epoch"], found["best_metric"], found["notes"]) == (4, 0.5, ["It was killed."])
     ProgressWriter(workspace.progress_file, "another", 9)
     assert read_progress(workspace.progress_file)["epoch"] == 0
-
-
-def test_progress_that_cannot_be_written_ends_no_training(workspace: Workspace) -> None:
-    writer = ProgressWriter(workspace.progress_file, "a run", 9)
     workspace.progress_file.unlink()
     workspace.training.rmdir()
     workspace.training.write_text("in the way")
-    writer.update(at_epoch(1))
-
-
-# === The record of an unfinished training ===
+    first.update(at_epoch(1))  # what cannot be written ends no training
 
 
 @pytest.fixture
@@ -139,33 +117,19 @@ def test_an_unfinished_training_is_recalled_exactly_until_it_is_over(
     file.delete("a run")
     file.delete("a run")
     assert file.load() is None
+    for damaged in ("", "{half", "[]", '{"run": "x"}', '{"run": 1, "parent": 2, "config": 3}'):
+        workspace.unfinished_file.write_text(damaged)
+        assert file.load() is None
 
 
-def test_a_damaged_record_is_no_unfinished_training(workspace: Workspace) -> None:
-    for content in ("", "{half", "[]", '{"run": "x"}', '{"run": 1, "parent": 2, "config": 3}'):
-        workspace.unfinished_file.write_text(content)
-        assert UnfinishedFile(workspace.unfinished_file).load() is None
-
-
-# === What the server says ===
-
-
-@pytest.fixture
-def task(workspace: Workspace, tiny_model: Path) -> Retraining:
-    return Retraining("tumorloop", workspace, ServerSettings(model=tiny_model))
-
-
-def test_a_training_goes_on_only_from_the_version_that_is_served(
-    task: Retraining, workspace: Workspace, training: Unfinished
+def test_a_training_goes_on_only_from_the_version_that_is_served_and_starts_only_with_enough_memory(
+    task: Retraining, workspace: Workspace, training: Unfinished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="no training to continue"):
         task.training_to_resume()
     UnfinishedFile(workspace.unfinished_file).save(training)
     with pytest.raises(InputError, match="started from v0001, but v0000 is served"):
         task.training_to_resume()
-
-
-def test_too_little_memory_is_reported_before_the_start(task: Retraining, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server_app.retraining.task.need_of", lambda *_: MemoryNeed(5_000_000_000, 1_000_000_000, 0))
     assert task.memory_need(RetrainConfig()).batch_size == 0
     with pytest.raises(InputError, match=r"5\.0 GB.*1\.0 GB are free.*smaller patch") as caught:
@@ -173,64 +137,37 @@ def test_too_little_memory_is_reported_before_the_start(task: Retraining, monkey
     assert caught.value.field == "patch"
 
 
-@pytest.mark.parametrize(
-    ("submitted", "state", "message"),
-    [
-        ({"status": "ERROR", "details": ["Traceback", f"training.errors.InputError: {DISK_FULL_MESSAGE}", "More"]},
-         "failed", DISK_FULL_MESSAGE),
-        ({"status": "RUNNING"}, "preparing", "started again"),
-    ],
-)  # fmt: skip
-def test_a_training_whose_process_is_gone_is_described_by_its_task(
-    task: Retraining, workspace: Workspace, submitted: dict[str, Any], state: str, message: str
-) -> None:
+def test_a_training_whose_process_is_gone_is_described_by_its_task(task: Retraining, workspace: Workspace) -> None:
     ProgressWriter(workspace.progress_file, "a", 5)
     content = workspace.progress_file.read_text()
     workspace.progress_file.write_text(content.replace('"process_started": ', '"process_started": 1'))
-    task.track({**submitted, "request": {"run": "a"}})
-    assert task.stats()["state"] == state
-    assert message in task.stats()["message"]
+    details = ["Traceback", f"training.errors.InputError: {DISK_FULL_MESSAGE}", "More"]
+    for status, state, message in (("ERROR", "failed", DISK_FULL_MESSAGE), ("RUNNING", "preparing", "started again")):
+        task.track({"status": status, "details": details if status == "ERROR" else [], "request": {"run": "a"}})
+        assert task.stats()["state"] == state
+        assert message in task.stats()["message"]
 
 
-# === The queue ===
+def test_trainings_run_one_after_the_other_and_waiting_ones_can_be_withdrawn_and_end_with_the_server() -> None:
+    queue, ran = TrainingQueue(), list[str]()
+    tasks: list[dict[str, Any]] = [{"id": name, "status": "SUBMITTED"} for name in "abcd"]
+    go_on = {name: threading.Event() for name in "abcd"}
 
+    def run(task: dict[str, Any]) -> None:
+        ran.append(task["id"])
+        assert go_on[task["id"]].wait(20)
 
-class QueueOfTasks:
-    """A queue with tasks that run until they are let go on."""
-
-    def __init__(self, names: str) -> None:
-        self.queue, self.go_on = TrainingQueue(), threading.Event()
-        self.ran: list[str] = []
-        self.tasks: list[dict[str, Any]] = [{"id": name, "status": "SUBMITTED"} for name in names]
-        self.futures: list[Future[Any]] = [self.queue.submit(self._run, task) for task in self.tasks]
-        eventually(lambda: self.ran)
-
-    def _run(self, task: dict[str, Any]) -> None:
-        self.ran.append(task["id"])
-        assert self.go_on.wait(20)
-
-
-def test_trainings_run_one_after_the_other_and_waiting_ones_can_be_withdrawn() -> None:
-    test = QueueOfTasks("abcd")
-    queue, tasks = test.queue, test.tasks
+    futures = [queue.submit(run, task) for task in tasks]
+    eventually(lambda: ran)
     assert [task["id"] for task in queue.waiting()] == ["b", "c", "d"]
-    assert queue.withdraw("a") is None
+    assert queue.withdraw("a") is queue.withdraw("nobody") is None
     assert queue.find("a") is tasks[0]
     assert queue.withdraw("c") is tasks[2]
     assert tasks[2]["status"] == "STOPPED"
     assert queue.find("c") is None
-    assert queue.withdraw("nobody") is None
-    test.go_on.set()
-    test.futures[1].result(20)
+    go_on["a"].set()
+    eventually(lambda: ran == ["a", "b"])
     queue.close()
-    assert test.ran[:2] == ["a", "b"]
-    assert "c" not in test.ran
-
-
-def test_a_waiting_training_does_not_begin_when_the_server_ends() -> None:
-    test = QueueOfTasks("ab")
-    test.queue.close()
-    test.go_on.set()
-    test.futures[0].result(20)
-    assert test.ran == ["a"]
-    assert test.tasks[1]["status"] == "STOPPED"
+    go_on["b"].set()
+    futures[1].result(20)
+    assert (ran, tasks[3]["status"]) == (["a", "b"], "STOPPED")

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from server_app.retraining.progress import Failure, ProgressWriter, read_progress
 from server_app.retraining.task import Retraining
-from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
 from training.atomic import write_json
 from training.fitting.config import FitProgress
 from training.models.store import ModelCard, ModelVersion
 from training.retraining.retrain import RetrainProgress, RetrainResult
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path).make()
-
-
-@pytest.fixture
-def task(workspace: Workspace) -> Retraining:
-    return Retraining("tumorloop", workspace, ServerSettings())
 
 
 def submission(status: str, run: str = "a", **more: Any) -> dict[str, Any]:
@@ -37,26 +23,32 @@ def fit_progress(epoch: int, loss: float = 1.0) -> FitProgress:
     return FitProgress(epoch, 5, 2, 10, loss, validation, 0.4 if epoch else -1.0, 12.0, 34.56, [{"epoch": epoch}])
 
 
-def test_a_new_training_does_not_show_the_numbers_of_the_last_one(task: Retraining, workspace: Workspace) -> None:
+def test_a_training_shows_why_it_could_not_start_and_never_the_numbers_of_the_last_one_or_of_a_damaged_file(
+    task: Retraining, workspace: Workspace
+) -> None:
     assert task.stats() == {}
+    task.track(submission("ERROR", details=["Traceback", "ImportError: no module"]))  # it could not start
+    assert (task.stats()["state"], task.stats()["message"]) == ("failed", "ImportError: no module")
     ProgressWriter(workspace.progress_file, "old", 3)
     task.track(submission("RUNNING", "new"))
     stats = task.stats()
     assert (stats["state"], stats["epoch"], stats["total_epochs"]) == ("starting", 0, 5)
+    task.track(submission("SUBMITTED", "second"))  # the running one of several is shown
+    ProgressWriter(workspace.progress_file, "new", 5)
+    assert task.stats()["run"] == "new"
+    workspace.progress_file.write_text("{half")
+    assert read_progress(workspace.progress_file) == {}
 
 
 def test_live_numbers_have_the_keys_stock_clients_read(task: Retraining, workspace: Workspace) -> None:
     task.track(submission("RUNNING"))
     writer = ProgressWriter(workspace.progress_file, "a", 5)
     writer.update(RetrainProgress("training", "epoch 1 of 5", fit_progress(0, float("nan"))))
-    assert task.stats()["train"] == {"loss": None}
-    assert task.stats()["best_metric"] == 0.0
+    assert (task.stats()["train"], task.stats()["best_metric"]) == ({"loss": None}, 0.0)
     writer.update(RetrainProgress("training", "epoch 2 of 5", fit_progress(1)))
     stats = task.stats()
     assert (stats["epoch"], stats["total_epochs"], stats["best_metric"]) == (1, 5, 0.4)
-    assert stats["eval"]["mean"] == 0.4
-    assert stats["eta"] == 34.6
-    assert stats["pid"] == os.getpid()
+    assert (stats["eval"]["mean"], stats["eta"], stats["pid"]) == (0.4, 34.6, os.getpid())
     writer.failed(Failure.ERROR, "no memory")
     assert (task.stats()["state"], task.stats()["message"]) == ("failed", "no memory")
 
@@ -73,24 +65,6 @@ def test_a_training_whose_process_is_gone_was_stopped_or_has_failed(task: Retrai
     current["status"] = "ERROR"
     assert task.stats()["state"] == "failed"
     assert "died" in task.stats()["message"]
-
-
-def test_a_training_that_could_not_start_says_why(task: Retraining) -> None:
-    task.track(submission("ERROR", details=["Traceback", "ImportError: no module"]))
-    assert task.stats()["state"] == "failed"
-    assert task.stats()["message"] == "ImportError: no module"
-
-
-def test_the_running_one_of_several_trainings_is_shown(task: Retraining, workspace: Workspace) -> None:
-    task.track(submission("RUNNING", "first"))
-    task.track(submission("SUBMITTED", "second"))
-    ProgressWriter(workspace.progress_file, "first", 5)
-    assert task.stats()["run"] == "first"
-
-
-def test_a_damaged_progress_file_counts_as_no_progress(workspace: Workspace) -> None:
-    workspace.progress_file.write_text("{half")
-    assert read_progress(workspace.progress_file) == {}
 
 
 def test_unreadable_cases_are_named_without_the_servers_folders(task: Retraining, workspace: Workspace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,17 @@ Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
 CASE = CASES[0]
 
 
-def follow(server: Server, seconds: float = 300.0) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def follow(server: Server) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Wait for the end of the training; return MONAI Label's task and all distinct numbers seen on the way."""
     seen: list[dict[str, Any]] = []
-    give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up:
+
+    def ended() -> dict[str, Any] | None:
         task, stats = server.get("/train/"), server.stats()
         if not seen or stats != seen[-1]:
             seen.append(stats)
-        if task["status"] not in ("SUBMITTED", "RUNNING"):
-            return dict(task), seen
-        time.sleep(0.2)
-    raise AssertionError(f"the training did not end within {seconds} s: {seen[-1]}")
+        return None if task["status"] in ("SUBMITTED", "RUNNING") else dict(task)
+
+    return eventually(ended, 300), seen
 
 
 def ids(server: Server) -> list[str]:
@@ -38,8 +36,7 @@ def ids(server: Server) -> list[str]:
 def test_a_training_produces_a_new_version_that_is_served_at_once(server: Server, infer: Infer) -> None:
     server.submit(CASE)
     split = json.loads((server.workspace / "split.json").read_text())
-    assert split[CASE]["split"] == "train"
-    assert split[CASE]["reason"]
+    assert (split[CASE]["split"], bool(split[CASE]["reason"])) == ("train", True)
     server.submit(CASE)
     assert json.loads((server.workspace / "split.json").read_text()) == split
     plan = server.get("/train/tumorloop/plan")
@@ -55,22 +52,17 @@ def test_a_training_produces_a_new_version_that_is_served_at_once(server: Server
     task, seen = follow(server)
     assert task["status"] == "DONE", task.get("details")
     assert {stats["total_epochs"] for stats in seen} == {2}
-    assert seen[-1]["state"] == "done"
-    assert seen[-1]["epoch"] == 2
-    assert len(seen[-1]["history"]) == 2
+    assert (seen[-1]["state"], seen[-1]["epoch"], len(seen[-1]["history"])) == ("done", 2, 2)
     assert {"preparing", "judging", "done"} <= {stats["state"] for stats in seen}
 
     (new,) = (version for version in server.get("/versions")["versions"] if version["id"] not in versions)
-    assert new["current"]
-    assert new["parent"] == facts["model_version"]
-    card = new["card"]
-    assert card["training"]["config"]["max_epochs"] == 2
-    assert card["training"]["config"]["tolerance"] == 0.5
+    assert (new["current"], new["parent"]) == (True, facts["model_version"])
+    card, config = new["card"], new["card"]["training"]["config"]
+    assert (config["max_epochs"], config["tolerance"]) == (2, 0.5)
     assert CASE in {case["case"] for case in card["data"]}
     assert card["verdict"].startswith("Promoted")
     after, facts = infer(CASE)
-    assert facts["model_version"] == new["id"]
-    assert server.process.pid == pid
+    assert (facts["model_version"], server.process.pid) == (new["id"], pid)
     assert not np.array_equal(before, after)
     plan_after = server.get("/train/tumorloop/plan")
     assert (plan_after["parent"], plan_after["new"], plan_after["total"]) == (new["id"], 0, plan["total"])
@@ -101,9 +93,8 @@ def test_a_stopped_training_leaves_everything_consistent(server: Server, infer: 
     client.train_stop()
     eventually(lambda: is_gone(trainer))
     assert client.train_status()["status"] == "STOPPED"
-    stats = server.stats()
-    assert stats["state"] == "stopped"
-    assert "of 900 epochs" in stats["message"]
+    assert server.stats()["state"] == "stopped"
+    assert "of 900 epochs" in server.stats()["message"]
     assert not client.train_status(check_if_running=True)
     assert ids(server) == versions
     assert np.array_equal(infer(CASE)[0], before)
