@@ -26,7 +26,6 @@ def all_attacks() -> list[Attack]:
 
 
 def run(attacks: list[Attack], ours: Target, with_tokens: Target, stock: Target | None) -> list[Row]:
-    """Attack the servers, one attack at a time."""
     rows = []
     for number, attack in enumerate(attacks, start=1):
         theirs = find(attack, stock) if stock is not None else None
@@ -45,15 +44,13 @@ def main(
     from tests.server_app.conftest import untrained_model
 
     begun = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="tumorloop-attack-", ignore_cleanup_errors=True) as name,
-        ExitStack() as servers,
-    ):
-        place = Path(name)
-        model = untrained_model(place / "model", base_filters=4, max_filters=16, levels=2)
-        stock = None if ours_only else servers.enter_context(stock_server(place / "stock"))
-        ours = servers.enter_context(our_server(place / "ours", model))
-        with_tokens = servers.enter_context(our_server(place / "tokens", model, tokens=True))
+    folder = tempfile.TemporaryDirectory(prefix="tumorloop-attack-", ignore_cleanup_errors=True)
+    with folder as name, ExitStack() as servers:
+        box = Path(name)
+        model = untrained_model(box / "model", base_filters=4, max_filters=16, levels=2)
+        stock = None if ours_only else servers.enter_context(stock_server(box / "stock"))
+        ours = servers.enter_context(our_server(box / "ours", model))
+        with_tokens = servers.enter_context(our_server(box / "tokens", model, tokens=True))
         rows = run(all_attacks(), ours, with_tokens, stock)
     limits = ", ".join(f"{name} {value}" for name, value in SHORT.items())
     about = f"Python {platform.python_version()}; {time.monotonic() - begun:.0f} s; shortened for this run: {limits}."

@@ -39,14 +39,14 @@ def attacks() -> Iterator[Attack]:
         ("an annotator who reads the log", "GET", "/logs/", "annotator", {}),
     ):
         yield Attack(_GROUP, name, _as(who, method, address, more), tokens=True)
-    for name, authorization in {
-        "a token that nobody has": "Bearer tumorloop_0123456789abcdef_" + "A" * 43,
-        "a token cut short": "Bearer {cut}",
-        "a token with another scheme": "Basic {token}",
-        "a token of 50,000 bytes": "Bearer " + "a" * 50_000,
-    }.items():
-        yield Attack(_GROUP, name, _with_header(authorization, image), tokens=True)
-    yield Attack(_GROUP, "a token in the address", _token_in_address, tokens=True)
+    for name, address, authorization in (
+        ("a token that nobody has", image, "Bearer tumorloop_0123456789abcdef_" + "A" * 43),
+        ("a token cut short", image, "Bearer {cut}"),
+        ("a token with another scheme", image, "Basic {token}"),
+        ("a token of 50,000 bytes", image, "Bearer " + "a" * 50_000),
+        ("a token in the address", "/info/?token={token}", ""),
+    ):
+        yield Attack(_GROUP, name, _with_token(authorization, address), tokens=True)
     page = {"Origin": "http://elsewhere.example", "Content-Type": "text/plain"}
     run = request("POST", "/train/tumorloop", body=b"{}", headers=page, timeout=60)
     yield Attack(_GROUP, "a foreign web page that starts a training", run)
@@ -63,13 +63,10 @@ def _as(who: str, method: str, address: str, more: dict[str, Any]) -> Run:
     return run
 
 
-def _with_header(authorization: str, address: str) -> Run:
+def _with_token(authorization: str, address: str) -> Run:
     def run(target: Target) -> Reply:
         token = target.tokens.get("trainer", "x" * 20)
-        return target.send("GET", address, headers={"Authorization": authorization.format(token=token, cut=token[:-1])})
+        headers = {"Authorization": authorization.format(token=token, cut=token[:-1])} if authorization else {}
+        return target.send("GET", address.format(token=token), headers=headers)
 
     return run
-
-
-def _token_in_address(target: Target) -> Reply:
-    return target.send("GET", f"/info/?token={target.tokens.get('trainer', 'x')}")

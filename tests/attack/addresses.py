@@ -10,7 +10,6 @@ from urllib.parse import quote
 from tests.attack.attack import Attack
 from tests.attack.samples import CASE, four_volumes, label
 from tests.attack.targets import Run, Target, request
-from tests.attack.wire import Reply
 
 #: From the steps up and a path below the box, and the box itself, to what is written into an address.
 Form = Callable[[int, str, str], str]
@@ -89,10 +88,9 @@ def attacks() -> Iterator[Attack]:
             yield Attack("a path as a file's name", f"{what} {how}", _named(method, address, field, name))
     for how, image in (("absolute", "{box}/elsewhere/secret.nii.gz"), ("relative", "../../../elsewhere/secret.nii.gz")):
         yield Attack("a path in a parameter", f"image in an inference's params: {how}", _in_params(image))
-    linked = request("POST", "/infer/tumorloop?image=linked", **_INFER)
-    yield Attack("a link in the studies", "inference of a case of links to elsewhere", linked)
-    linked = request("GET", "/datastore/image?image=linked")
-    yield Attack("a link in the studies", "download of a case of links to elsewhere", linked)
+    inference = request("POST", "/infer/tumorloop?image=linked", **_INFER)
+    for what, run in (("inference", inference), ("download", request("GET", "/datastore/image?image=linked"))):
+        yield Attack("a link in the studies", f"{what} of a case of links to elsewhere", run)
 
 
 def _through(method: str, address: str, form: Form, steps: int, path: str, more: dict[str, Any]) -> Run:
@@ -100,15 +98,11 @@ def _through(method: str, address: str, form: Form, steps: int, path: str, more:
 
 
 def _named(method: str, address: str, field: str, name: str) -> Run:
-    def run(target: Target) -> Reply:
-        return target.send(method, address, files=[(field, (name.format(box=target.box), b"no image at all"))])
-
-    return run
+    return lambda target: target.send(method, address, files=[(field, (name.format(box=target.box), b"no image"))])
 
 
 def _in_params(image: str) -> Run:
-    def run(target: Target) -> Reply:
-        params = json.dumps({"image": image.format(box=target.box)})
-        return target.send("POST", "/infer/tumorloop?", data={"params": params}, timeout=60)
+    def params(target: Target) -> dict[str, str]:
+        return {"params": json.dumps({"image": image.format(box=target.box)})}
 
-    return run
+    return lambda target: target.send("POST", "/infer/tumorloop?", data=params(target), timeout=60)

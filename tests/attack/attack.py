@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,18 +30,12 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack.
-
-    Attributes:
-        group: What it is an example of.
-        name: What is sent.
-        run: Sends it; returns the answer that tells.
-        tokens: Whether it is about who may do what, so that ours is attacked where it asks for tokens.
-    """
+    """One attack: what it is an example of, what is sent, and what sends it."""
 
     group: str
     name: str
     run: Run
+    #: Whether it is about who may do what, so that ours is attacked where it asks for tokens.
     tokens: bool = False
 
 
@@ -53,7 +48,6 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """Whether the server did what it should."""
         return self.verdict is Verdict.REFUSED
 
 
@@ -88,9 +82,6 @@ def _described(reply: Reply) -> str:
 
 
 def _holds_secret(body: bytes) -> bool:
-    if SECRET.strip() in body:
-        return True
-    try:
-        return body[:2] == b"\x1f\x8b" and SECRET.strip() in gzip.decompress(body)
-    except (OSError, EOFError, zlib.error):
-        return False
+    with suppress(OSError, EOFError, zlib.error):
+        body += gzip.decompress(body)
+    return SECRET.strip() in body

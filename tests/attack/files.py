@@ -26,10 +26,6 @@ def _affine(**fields: Any) -> Content:
     return lambda: nifti(labels(), sform_code=1, **fields)
 
 
-def _many_voxels() -> bytes:
-    return nifti(labels(), packed=False, dim=[3, 10000, 10000, 10000, 1, 1, 1, 1])
-
-
 #: Labels that can be none, with the name they are sent under.
 LABELS: dict[str, tuple[str, Content]] = {
     "nothing at all": ("label.nii.gz", lambda: b""),
@@ -40,14 +36,14 @@ LABELS: dict[str, tuple[str, Content]] = {
     "fractions": ("label.nii.gz", lambda: nifti(labels().astype(np.float32) / 2)),
     "values that nobody knows": ("label.nii.gz", lambda: nifti(labels() * 40)),
     "not a number": ("label.nii.gz", lambda: nifti(np.full(labels().shape, np.nan, np.float32))),
-    "a value that turns into 1 in 32 bits": (
-        "label.nii.gz", lambda: nifti(np.where(labels(), 2.0**32 + 1, 0.0).astype(np.float64)),
-    ),
+    "a value that turns into 1 in 32 bits": ("label.nii.gz", lambda: nifti(np.where(labels(), 2.0**32 + 1, 0.0))),
     "another grid": ("label.nii.gz", lambda: nifti(labels()[1:])),
     "NaN in the affine": ("label.nii.gz", _affine(srow_x=[np.nan, 0, 0, 0])),
     "infinity in the affine": ("label.nii.gz", _affine(srow_y=[0, np.inf, 0, 0])),
     "an affine without volume": ("label.nii.gz", _affine(srow_z=[0, 0, 0, 0])),
-    "a header that claims 10^12 voxels": ("label.nii", _many_voxels),
+    "a header that claims 10^12 voxels": (
+        "label.nii", lambda: nifti(labels(), packed=False, dim=[3, *[10000] * 3, 1, 1, 1, 1]),
+    ),
     "a gzip bomb of 512 MiB": ("label.nii.gz", bomb),
     "a NRRD bomb of 512 MiB": ("label.nrrd", nrrd_bomb),
 }  # fmt: skip
@@ -56,9 +52,7 @@ LABELS: dict[str, tuple[str, Content]] = {
 IMAGES: dict[str, tuple[str, Content]] = {
     "nothing at all": ("image.nii.gz", lambda: b""),
     "text": ("image.nii.gz", lambda: b"this is no image"),
-    "a header that claims 10^12 voxels": (
-        "image.nii", lambda: _four(packed=False, dim=[4, 10000, 10000, 10000, 4, 1, 1, 1]),
-    ),
+    "a header that claims 10^12 voxels": ("image.nii", lambda: _four(packed=False, dim=[4, *[10000] * 3, 4, 1, 1, 1])),
     "a gzip bomb of 512 MiB": ("image.nii.gz", bomb),
     "a NRRD bomb of 512 MiB": ("image.nrrd", nrrd_bomb),
     "a MetaImage of 10^12 voxels": ("image.mha", lambda: meta_image("10000 10000 10000")),
@@ -73,16 +67,13 @@ IMAGES: dict[str, tuple[str, Content]] = {
 
 def attacks() -> Iterator[Attack]:
     """Yield the attacks with files."""
-    for what, (name, content) in LABELS.items():
-        run = _file("PUT", f"/datastore/label?image={CASE}&tag=final", "label", name, content)
-        yield Attack(_GROUP, f"label: {what}", run)
-    for what, (name, content) in IMAGES.items():
-        run = _file("POST", "/infer/tumorloop", "file", name, content, data={"params": "{}"})
-        yield Attack(_GROUP, f"image: {what}", run)
-    run = _file("PUT", "/datastore/?image=harmful", "file", "empty.nii.gz", lambda: b"")
-    yield Attack(_GROUP, "upload: an empty file as a case", run)
-    run = _file("PUT", "/datastore/?image=harmful", "file", "bomb.nii.gz", bomb)
-    yield Attack(_GROUP, "upload: a gzip bomb as a case", run)
+    for what, file in LABELS.items():
+        yield Attack(_GROUP, f"label: {what}", _file("PUT", f"/datastore/label?image={CASE}&tag=final", "label", *file))
+    for what, file in IMAGES.items():
+        yield Attack(_GROUP, f"image: {what}", _file("POST", "/infer/tumorloop", "file", *file, data={"params": "{}"}))
+    bad: dict[str, tuple[str, Content]] = {"an empty file": ("0.nii.gz", bytes), "a gzip bomb": ("bomb.nii.gz", bomb)}
+    for what, file in bad.items():
+        yield Attack(_GROUP, f"upload: {what} as a case", _file("PUT", "/datastore/?image=harmful", "file", *file))
     run = _file("PUT", "/session/?uncompress=true", "files", "volumes.zip", _archive)
     yield Attack(_GROUP, "session: an archive that unpacks to elsewhere", run)
     many = [("files", (f"t1-{number}.nii.gz", gzip.compress(b"x"))) for number in range(200)]

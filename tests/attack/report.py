@@ -45,10 +45,8 @@ tr { border-top: 1px solid #ddd } th[colspan] { padding-top: 1.4rem; border: 0 }
 def write(rows: Sequence[Row], folder: Path, versions: dict[str, str], about: str) -> None:
     """Write ``attacks.md`` and ``attacks.html``: versions of ``stock`` and ``ours``, and what to say about the run."""
     folder.mkdir(parents=True, exist_ok=True)
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.attack.group, []).append(row)
-    text = f"{summary(rows)} {about}"
+    names, text = dict.fromkeys(row.attack.group for row in rows), f"{summary(rows)} {about}"
+    groups = {name: [row for row in rows if row.attack.group == name] for name in names}
     page = Environment(autoescape=True).from_string(_PAGE)
     content = page.render(groups=groups.items(), summary=text, versions=versions)
     (folder / "attacks.html").write_text(content, encoding="utf-8")

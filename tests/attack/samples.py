@@ -21,12 +21,9 @@ SECRET = b"the-secret-of-this-machine-7f3a\n"
 _GRID = synthetic.brats_grid((48, 56, 48))
 
 
-def write_volumes(folder: Path) -> list[Path]:
+def write_volumes(studies: Path, name: str) -> list[Path]:
     """Write the four modalities of a case; return the files."""
-    synthetic.write_case(folder.parent, CASE, grids=_GRID, label=False)
-    if folder.name != CASE:
-        (folder.parent / CASE).rename(folder)
-    return sorted(folder.iterdir())
+    return sorted(synthetic.write_case(studies, name, grids=_GRID, label=False).iterdir())
 
 
 def secret_volume(path: Path) -> None:
@@ -48,34 +45,25 @@ def nifti(data: np.ndarray, grid: Grid = _GRID, *, comment: bytes = b"", packed:
     image.header["descrip"] = comment
     buffer = io.BytesIO()
     image.to_file_map({"header": nibabel.FileHolder(fileobj=buffer), "image": nibabel.FileHolder(fileobj=buffer)})
-    content = buffer.getvalue()
-    header = nibabel.Nifti1Header(content[:348], check=False)
+    header = nibabel.Nifti1Header(buffer.getvalue()[:348], check=False)
     for name, value in fields.items():
         header[name] = value
-    content = header.binaryblock + content[348:]
+    content = header.binaryblock + buffer.getvalue()[348:]
     return gzip.compress(content, 1) if packed else content
 
 
 @cache
-def volume() -> bytes:
-    """One modality."""
-    return nifti(synthetic.head(_GRID, "t1ce").data)
-
-
-@cache
 def four_volumes() -> bytes:
-    """All four modalities in one file."""
     return nifti(np.stack([synthetic.head(_GRID, role).data for role in ROLES], axis=-1))
 
 
 @cache
 def label() -> bytes:
-    """A label that fits the case."""
-    return nifti(synthetic.truth(_GRID).data)
+    return nifti(labels())
 
 
 def labels() -> np.ndarray:
-    """The voxels of that label."""
+    """The voxels of a label that fits the case."""
     return synthetic.truth(_GRID).data
 
 
@@ -83,12 +71,7 @@ def labels() -> np.ndarray:
 def bomb(megabytes: int = 512) -> bytes:
     """A file of half a megabyte whose header asks for 512 MiB of nothing, as an extension."""
     head = nifti(labels(), packed=False, vox_offset=368)[:348] + b"\x01\0\0\0" + np.array([-16, 6], "<i4").tobytes()
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=9) as packed:
-        packed.write(head)
-        for _ in range(megabytes):
-            packed.write(bytes(2**20))
-    return buffer.getvalue()
+    return gzip.compress(head.ljust(megabytes * 2**20, b"\0"), 9)
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,6 @@ class Target:
     def port(self) -> int:
         return int(self.server.url.rpartition(":")[2])
 
-    @property
-    def elsewhere(self) -> Path:
-        return self.box / "elsewhere"
-
     def send(self, method: str, address: str, **more: Any) -> Reply:
         """Send a request; a path in the address goes out byte for byte."""
         return send(self.port, method, address, **more)
@@ -70,12 +66,10 @@ class Target:
     def memory_mb(self) -> float:
         """Memory of the server's processes, in MiB."""
         total = 0.0
-        try:
+        with suppress(psutil.NoSuchProcess):
             parent = psutil.Process(self.server.process.pid)
             for process in [parent, *parent.children(recursive=True)]:
                 total += process.memory_info().rss / 2**20
-        except psutil.NoSuchProcess:
-            pass
         return total
 
 
@@ -92,7 +86,7 @@ def request(method: str, address: str, **more: Any) -> Run:
 def stock_server(box: Path) -> Iterator[Target]:
     """A stock MONAI Label server over the studies of a box."""
     studies = make_box(box)
-    for path in write_volumes(studies / "four"):
+    for path in write_volumes(studies, "four"):
         if "t1ce" in path.name:  # it serves single files
             os.replace(path, studies / f"{CASE}.nii.gz")
     (studies / "linked.nii.gz").symlink_to(box / "elsewhere" / "secret.nii.gz")
@@ -108,7 +102,7 @@ def stock_server(box: Path) -> Iterator[Target]:
 def our_server(box: Path, model: Path, *, tokens: bool = False) -> Iterator[Target]:
     """Our server over the studies of a box; with ``tokens`` it asks for them, and there are users of all roles."""
     studies, workspace = make_box(box), box / "home" / "workspace"
-    write_volumes(studies / CASE)
+    write_volumes(studies, CASE)
     hidden_case(studies / "linked", box / "elsewhere")
     given, users = {}, Users(workspace / "users.json")
     if tokens:
@@ -144,8 +138,7 @@ def _running(command: list[str], box: Path, *, stock: bool) -> Iterator[Target]:
         target.written_outside()
         yield target
     finally:
-        try:
+        with suppress(subprocess.TimeoutExpired):  # an attack keeps it busy
             server.stop()
-        except subprocess.TimeoutExpired:  # an attack keeps it busy
-            server.process.kill()
-            server.process.wait()
+        server.process.kill()
+        server.process.wait()

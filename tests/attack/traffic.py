@@ -20,7 +20,7 @@ _PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="t1.nii.
 #: MONAI Label puts this folder on the path of the process that it starts.
 _PROGRAMS = b'{"bundle_path": "/tmp", "gpus": "0", "images": []}'
 _JSON = {"Content-Type": "application/json"}
-_NOTE, _INFER = f"/datastore/image/info?image={CASE}", f"/infer/tumorloop?image={CASE}"
+_TRAIN, _NOTE, _INFER = "/train/tumorloop", f"/datastore/image/info?image={CASE}", f"/infer/tumorloop?image={CASE}"
 _SMUGGLED = (
     b"POST /train/tumorloop HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nContent-Length: 40\r\n"
     b"Connection: close\r\n\r\nGET /info/ HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -40,11 +40,9 @@ def attacks() -> Iterator[Attack]:
         "an upload of 100 MB where 64 MiB are allowed": lambda target: target.send(
             "PUT", "/session/", files={"files": ("t1.nii.gz", bytes(100_000_000))}, timeout=60
         ),
-        "100 MB of JSON for a training": lambda target: _json("/train/tumorloop", b'"' + b"a" * 100_000_000 + b'"')(
-            target
-        ),
-        "JSON nested 100,000 deep for a training": _json("/train/tumorloop", b"[" * 100_000),
-        "JSON with NaN for a training": _json("/train/tumorloop", b'{"max_epochs": NaN}'),
+        "100 MB of JSON for a training": lambda target: _json(_TRAIN, b'"' + b"a" * 100_000_000 + b'"')(target),
+        "JSON nested 100,000 deep for a training": _json(_TRAIN, b"[" * 100_000),
+        "JSON with NaN for a training": _json(_TRAIN, b'{"max_epochs": NaN}'),
         "a note with NaN, which no JSON reply can hold": _poisoned_note,
         "a note that is no JSON": request("PUT", _NOTE, data={"info": "{"}),
         "parameters nested 100,000 deep": request("POST", _INFER, data={"params": '{"a":' * 100_000}, timeout=60),
@@ -53,9 +51,7 @@ def attacks() -> Iterator[Attack]:
         "two lengths for one body": lambda target: send_raw(target.port, [_SMUGGLED], timeout=10),
         "the log's last 10^30 lines": request("GET", "/logs/?lines=" + "9" * 30),
         "a checksum of an unknown kind": request("HEAD", f"/datastore/image?image={CASE}&check_sum=x:y"),
-        "another model's weights put in place": request(
-            "PUT", "/model/tumorloop", files={"file": ("model.pt", b"other")}
-        ),
+        "another model's weights put in place": request("PUT", "/model/tumorloop", files={"file": ("m.pt", b"other")}),
         "the DICOM proxy, to fetch from elsewhere": request("GET", "/proxy/dicom/wado/studies"),
         "a training of a model that does not exist": _json("/train/spleen", b"{}"),
         "a batch inference of a model that does not exist": _json("/batch/infer/spleen", b"{}"),

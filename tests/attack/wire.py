@@ -14,14 +14,9 @@ import requests
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back.
+    """What came back, after how many seconds."""
 
-    Attributes:
-        status: Of HTTP; 0 if the connection was closed without an answer, -1 if nothing came in time.
-        body: Of the answer.
-        seconds: Until it was there.
-    """
-
+    #: Of HTTP; 0 if the connection was closed without an answer, -1 if nothing came in time.
     status: int
     body: bytes = b""
     seconds: float = 0.0

@@ -34,8 +34,6 @@ class Bright(InferTask):
 
 
 class Nothing(TrainTask):
-    """A training that is over at once."""
-
     def __init__(self) -> None:
         super().__init__("nothing")
 
@@ -44,8 +42,6 @@ class Nothing(TrainTask):
 
 
 class StockApp(MONAILabelApp):
-    """MONAI Label's own app with these two."""
-
     def __init__(self, app_dir: str, studies: str, conf: dict[str, str]) -> None:
         super().__init__(app_dir, studies, conf, name="Stock", description="a stock MONAI Label app")
 
