@@ -20,11 +20,9 @@ _DEFAULT_CASES = Path(__file__).resolve().parents[1] / ".." / "shared" / "cases"
 def written_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two small labeled cases of two patients, in the BraTS layout; tests must not change them."""
     folder = tmp_path_factory.mktemp("studies")
-    first = synthetic.write_case(folder, "BraTS20_Training_001")
-    for file in first.iterdir():
-        copy = folder / "BraTS20_Training_002" / file.name.replace("001", "002")
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copyfile(file, copy)
+    second = shutil.copytree(synthetic.write_case(folder), folder / "BraTS20_Training_002")
+    for file in second.iterdir():
+        file.rename(file.with_name(file.name.replace("001", "002")))
     return folder
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from training.images.grid import Grid, Volume, transform_points
 from training.modalities import ROLES
@@ -48,14 +49,9 @@ def oblique_grid(
     axes = np.zeros((3, 3))
     for column, code in enumerate(axcodes):
         axes["RLAPSI".index(code) // 2, column] = 1.0 if code in "RAS" else -1.0
-    a, b, c = np.radians(degrees)
-    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    matrix = about_x @ about_y @ about_z @ axes * np.array(spacing)
     affine = np.eye(4)
-    affine[:3, :3] = matrix
-    affine[:3, 3] = np.array(center) - matrix @ ((np.array(shape) - 1) / 2)
+    affine[:3, :3] = Rotation.from_euler("XYZ", degrees, degrees=True).as_matrix() @ axes * np.array(spacing)
+    affine[:3, 3] = np.array(center) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return Grid(shape, affine)
 
 

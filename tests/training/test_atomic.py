@@ -1,5 +1,3 @@
-"""A file is complete or absent."""
-
 import os
 from pathlib import Path
 
@@ -8,7 +6,7 @@ import pytest
 from training.atomic import publish_folder, write_json, write_text, write_with
 
 
-def test_a_failed_write_keeps_the_old_content_and_leaves_nothing_behind(tmp_path: Path):
+def test_a_failed_write_keeps_the_old_content_and_a_published_folder_never_replaces_another(tmp_path: Path):
     path = write_text(tmp_path / "label.nii.gz", "old")
 
     def fail(temporary: Path) -> None:
@@ -18,11 +16,7 @@ def test_a_failed_write_keeps_the_old_content_and_leaves_nothing_behind(tmp_path
 
     with pytest.raises(OSError, match="disk full"):
         write_with(path, fail)
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_published_folder_never_replaces_another(tmp_path: Path):
+    assert (path.read_text(), [file.name for file in tmp_path.iterdir()]) == ("old", [path.name])
     for name in ("one", "two"):
         write_json(tmp_path / name / "card.json", {"name": name})
     publish_folder(tmp_path / "one", tmp_path / "v0001")
@@ -31,28 +25,21 @@ def test_a_published_folder_never_replaces_another(tmp_path: Path):
     assert '"one"' in (tmp_path / "v0001" / "card.json").read_text()
 
 
-@pytest.fixture
-def calls(monkeypatch):
-    """Fsyncs and renames in order, with the names at that moment."""
-    if not os.path.isdir("/proc/self/fd"):
-        pytest.skip("needs the names of open files")
-    seen = []
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs the names of open files")
+def test_files_and_folders_are_flushed_before_their_rename_and_the_parent_after(tmp_path, monkeypatch):
+    calls = []
     flush, move = os.fsync, os.replace
 
     def fsync(descriptor):
-        seen.append(("flush", os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        calls.append(("flush", os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))))
         flush(descriptor)
 
     def replace(source, target):
-        seen.append(("name", os.path.basename(target)))
+        calls.append(("name", os.path.basename(target)))
         move(source, target)
 
     monkeypatch.setattr("training.atomic.os.fsync", fsync)
     monkeypatch.setattr("training.atomic.os.replace", replace)
-    return seen
-
-
-def test_files_and_folders_are_flushed_before_their_rename_and_the_parent_after(tmp_path, calls):
     write_text(tmp_path / "new" / "file.json", "{}")
     assert calls == [("flush", tmp_path.name), ("flush", "file.json"), ("name", "file.json"), ("flush", "new")]
     calls.clear()

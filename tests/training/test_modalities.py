@@ -27,8 +27,7 @@ def test_a_name_of_no_or_two_modalities_has_no_role(name):
 def test_names_are_assigned_in_the_order_of_the_roles_and_conflicts_are_named():
     names = ["a_flair.nii", "a_t2.nii", "a_t1ce.nii", "a_t1.nii", "a_seg.nii"]
     roles = roles_of(names)
-    assert tuple(roles) == ROLES
-    assert roles["t1ce"] == "a_t1ce.nii"
+    assert (tuple(roles), roles["t1ce"]) == (ROLES, "a_t1ce.nii")
     for wrong, message, field in (
         (["a_flair.nii", "a_t1ce.nii", "a_t1.nii"], r"Missing: T2 \(t2\).*a_t1\.nii", "t2"),
         ([*names, "b_t1w.nii"], r"a_t1\.nii and b_t1w\.nii", "t1"),

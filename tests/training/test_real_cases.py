@@ -56,13 +56,10 @@ def test_a_scan_as_it_came_from_the_scanner_is_prepared_and_labels_return(real_c
 
 
 def test_reading_and_preparing_a_whole_case_takes_at_most_two_seconds(real_cases):
-    case = case_from_folder(real_cases / "TCGA-FG-6692")
-    prepare(case.read_all())  # imports
-    # Processor time of all threads: on two idle cores the clock shows less, on a busy machine this stays the same.
-    assert min(_processor_seconds(lambda: prepare(case.read_all())) for _ in range(3)) <= 2.0
-
-
-def _processor_seconds(work) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
+    case, seconds = case_from_folder(real_cases / "TCGA-FG-6692"), []
+    for _ in range(4):  # the first imports
+        # Processor time of all threads: on two idle cores the clock shows less, on a busy machine this stays the same.
+        started = time.process_time()
+        prepare(case.read_all())
+        seconds.append(time.process_time() - started)
+    assert min(seconds[1:]) <= 2.0

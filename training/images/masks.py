@@ -57,4 +57,6 @@ def large_components(mask: np.ndarray, min_size: float, voxel_size: float = 1.0)
         return mask
     sizes = np.bincount(components.ravel()) * voxel_size
     sizes[0] = 0
-    return (sizes >= min(min_size, sizes.max()))[components]
+    kept = sizes >= min_size
+    kept[np.argmax(sizes)] = True
+    return kept[components]

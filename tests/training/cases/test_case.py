@@ -21,21 +21,17 @@ def write_4d(path, order=("flair", "t1", "t1ce", "t2")):
     return path
 
 
-def test_a_brats_folder_is_a_case_with_volumes_and_an_internal_label(written_studies):
-    case = case_from_folder(written_studies / NAME)
+def test_a_brats_folder_is_a_case_with_volumes_and_an_internal_label(case_folder):
+    for hidden in ("._{}_t1.nii.gz", "{}_t1_brain_mask.nii.gz"):  # no modalities
+        (case_folder / hidden.format(NAME)).write_bytes(b"x")
+    case = case_from_folder(case_folder)
     assert (case.id, case.patient, tuple(case.sources)) == (NAME, NAME, ROLES)
-    volumes, label = case.read_all(), case.read_label()
-    for role in ROLES:
-        assert np.array_equal(volumes[role].data, synthetic.head(synthetic.brats_grid(), role).data)
-        assert volumes[role].data.dtype == np.float32
-    assert label.data.dtype == np.uint8
-    assert np.array_equal(label.data, synthetic.truth(synthetic.brats_grid()).data)
-
-
-def test_hidden_files_and_brain_masks_are_not_modalities(case_folder):
-    (case_folder / f"._{NAME}_t1.nii.gz").write_bytes(b"x")
-    (case_folder / f"{NAME}_t1_brain_mask.nii.gz").write_bytes(b"x")
-    assert case_from_folder(case_folder).sources["t1"].path.name == f"{NAME}_t1.nii.gz"
+    for role, volume in case.read_all().items():
+        assert np.array_equal(volume.data, synthetic.head(synthetic.brats_grid(), role).data)
+        assert volume.data.dtype == np.float32
+    label = case.read_label().data
+    assert label.dtype == np.uint8
+    assert np.array_equal(label, synthetic.truth(synthetic.brats_grid()).data)
 
 
 def test_conflicting_and_unreadable_files_are_named_with_their_role(case_folder):
@@ -69,9 +65,8 @@ def test_files_are_assigned_by_name_or_by_the_roles_given(written_studies):
 def test_a_4d_file_is_read_in_the_decathlon_order_unless_another_is_given(tmp_path, order):
     case = case_from_4d(write_4d(tmp_path / "BRATS_001.nii.gz", order or ("flair", "t1", "t1ce", "t2")), order)
     assert case.id == "BRATS_001"
-    volumes = case.read_all()
-    for role in ROLES:
-        assert np.array_equal(volumes[role].data, HEADS[role])
+    for role, volume in case.read_all().items():
+        assert np.array_equal(volume.data, HEADS[role])
         assert np.array_equal(case.read(role).data, HEADS[role])
 
 
@@ -93,20 +88,22 @@ def test_a_folder_with_one_4d_file_is_a_case_and_an_order_must_match_the_file(tm
         case_from_4d(path, ("t1", "t1ce", "t2"))
     with rejected("must name t1 once"):
         case_from_4d(path, ("t1", "t1", "t2", "flair"))
+    order = ("t1ce", "flair", "t1")
+    case = case_from_4d(write_4d(path, order), order, allow_missing=True)
+    assert case.sources == {"t1": Source(path, 2), "t1ce": Source(path, 0), "flair": Source(path, 1)}
+    assert tuple(case.read_all()) == ("t1", "t1ce", "flair")
+    with rejected("must name t2 once"):
+        case_from_4d(path, order)
 
 
-def test_the_fingerprint_depends_on_the_bytes_and_not_on_the_path(case_folder, written_studies):
-    original, copy = case_from_folder(written_studies / NAME), case_from_folder(case_folder)
-    assert copy.fingerprint() == original.fingerprint()
+def test_a_modality_may_be_missing_only_if_allowed_and_the_fingerprint_depends_on_the_bytes(
+    case_folder, written_studies
+):
+    original, copy = case_from_folder(written_studies / NAME), case_from_folder(case_folder, allow_missing=True)
+    assert (copy.fingerprint(), copy.missing) == (original.fingerprint(), ())
     with open(case_folder / f"{NAME}_seg.nii.gz", "ab") as file:
         file.write(b"\0")
     assert copy.fingerprint() != original.fingerprint()
-
-
-def test_a_modality_may_be_missing_only_if_allowed(case_folder):
-    whole = case_from_folder(case_folder, allow_missing=True)
-    assert whole.missing == ()
-    assert whole.fingerprint() == case_from_folder(case_folder).fingerprint()
     (case_folder / f"{NAME}_t2.nii.gz").unlink()
     with rejected(r"Missing: T2 \(t2\)", "t2"):
         case_from_folder(case_folder)
@@ -118,13 +115,3 @@ def test_a_modality_may_be_missing_only_if_allowed(case_folder):
     for make in (lambda: Case("x", {}, allow_missing=True), lambda: case_from_files(["notes.nii"], allow_missing=True)):
         with rejected("Missing: T1"):
             make()
-
-
-def test_a_4d_file_may_lack_modalities_if_allowed(tmp_path):
-    order = ("t1ce", "flair", "t1")
-    path = write_4d(tmp_path / "three.nii.gz", order)
-    case = case_from_4d(path, order, allow_missing=True)
-    assert case.sources == {"t1": Source(path, 2), "t1ce": Source(path, 0), "flair": Source(path, 1)}
-    assert tuple(case.read_all()) == ("t1", "t1ce", "flair")
-    with rejected("must name t2 once"):
-        case_from_4d(path, order)

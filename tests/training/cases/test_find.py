@@ -3,7 +3,6 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pytest
 
 from tests import synthetic
 from tests.training import rejected
@@ -17,50 +16,34 @@ def write(folder, name, **options):
     return synthetic.write_case(folder, name, grids=SMALL, **options)
 
 
-def ids(cases):
+def ids(found):
+    """The ids of the cases, where no problem was reported."""
+    cases, problems = found
+    assert problems == []
     return [case.id for case in cases]
 
 
-def test_cases_at_any_depth_are_found_and_sorted_by_id(tmp_path):
+def test_cases_at_any_depth_and_side_by_side_are_found_with_distinct_ids(tmp_path):
     write(tmp_path / "HGG", "Brats18_B_1")
     write(tmp_path / "LGG" / "deep", "Brats18_A_1")
     write(tmp_path / ".trash", "old")
     (tmp_path / "HGG" / "Brats18_B_1" / "._Brats18_B_1_t1.nii.gz").write_bytes(b"x")
     (tmp_path / "HGG" / "loop").symlink_to(tmp_path, target_is_directory=True)
-    cases, problems = find_cases(tmp_path)
-    assert ids(cases) == ["Brats18_A_1", "Brats18_B_1"]
-    assert problems == []
-    assert all(case.label is not None for case in cases)
-
-
-def test_names_of_brats_2023_and_2020_and_plain_names_are_recognized(tmp_path):
-    folder = write(tmp_path, "BraTS-GLI-00001-000")
-    for old, new in {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f", "seg": "seg"}.items():
-        (folder / f"{folder.name}_{old}.nii.gz").rename(folder / f"{folder.name}-{new}.nii.gz")
-    plain = write(tmp_path, "patient.7", ending=".nii")
-    for file in plain.iterdir():
-        file.rename(plain / file.name.replace("patient.7_", ""))
-    (plain / "seg.nii").rename(plain / "W39_1998.09.19_Segm.nii")  # as in BraTS 2020
-    cases, problems = find_cases(tmp_path)
-    assert [(case.id, case.patient) for case in cases] == [
-        ("BraTS-GLI-00001-000", "BraTS-GLI-00001"),
-        ("patient-7", "patient-7"),
-    ]
-    assert all(case.label is not None for case in cases)
-    assert problems == []
-
-
-def test_cases_side_by_side_in_one_folder_are_separated_by_their_names(tmp_path):
+    for site in ("siteA", "siteB"):
+        write(tmp_path / site, "001")
+    assert ids(find_cases(tmp_path)) == ["Brats18_A_1", "Brats18_B_1", "siteA-001", "siteB-001"]
+    assert all(case.label is not None for case in find_cases(tmp_path)[0])
     for name in ("A", "B"):
-        for file in write(tmp_path, name).iterdir():
-            file.rename(tmp_path / file.name)
-    (tmp_path / "C_t1.nii.gz").write_bytes(b"x")
-    cases, (problem,) = find_cases(tmp_path)
-    assert [(case.id, case.label and case.label.name) for case in cases] == [
-        ("A", "A_seg.nii.gz"),
-        ("B", "B_seg.nii.gz"),
-    ]
+        for file in write(tmp_path / "flat", name).iterdir():
+            file.rename(tmp_path / "flat" / file.name)
+    (tmp_path / "flat" / "C_t1.nii.gz").write_bytes(b"x")
+    cases, (problem,) = find_cases(tmp_path / "flat")
+    assert {case.id: case.label and case.label.name for case in cases} == {"A": "A_seg.nii.gz", "B": "B_seg.nii.gz"}
     assert "Missing" in problem.message
+    with rejected("is not a folder"):
+        find_cases(tmp_path / "absent")
+    assert common_name(tmp_path / "BraTS-GLI-00001-000-t2f.nii.gz") == "BraTS-GLI-00001-000"
+    assert common_name(tmp_path / "flair.nii") == ""
 
 
 def test_unusable_folders_are_reported_and_do_not_hide_the_others(tmp_path):
@@ -82,27 +65,26 @@ def test_unusable_folders_are_reported_and_do_not_hide_the_others(tmp_path):
     assert {case.id: case.missing for case in cases} == {"gap": ("t2",), "good": (), "several": ()}
 
 
-def test_the_decathlon_layout_is_found_with_its_labels(tmp_path):
+def test_names_of_brats_2023_and_2020_plain_names_and_the_decathlon_layout_are_recognized(tmp_path):
+    folder = write(tmp_path, "BraTS-GLI-00001-000")
+    for old, new in {"t1": "t1n", "t1ce": "t1c", "t2": "t2w", "flair": "t2f", "seg": "seg"}.items():
+        (folder / f"{folder.name}_{old}.nii.gz").rename(folder / f"{folder.name}-{new}.nii.gz")
+    plain = write(tmp_path, "patient.7", ending=".nii")
+    for file in plain.iterdir():
+        file.rename(plain / file.name.replace("patient.7_", ""))
+    (plain / "seg.nii").rename(plain / "W39_1998.09.19_Segm.nii")  # as in BraTS 2020
+    assert ids(find_cases(tmp_path)) == ["BraTS-GLI-00001-000", "patient-7"]
+    brats, plain_case = find_cases(tmp_path)[0]
+    assert (brats.patient, plain_case.patient) == ("BraTS-GLI-00001", "patient-7")
+    assert None not in (brats.label, plain_case.label)
     for name in ("BRATS_001", "BRATS_002"):
         for folder, channels in (("imagesTr", (4,)), ("labelsTr", ())):
             (tmp_path / folder).mkdir(exist_ok=True)
             image = nibabel.Nifti1Image(np.zeros((8, 8, 8, *channels), np.int16), np.eye(4))
             nibabel.save(image, tmp_path / folder / f"{name}.nii.gz")
-    cases, problems = find_cases(tmp_path)
-    assert ids(cases) == ["BRATS_001", "BRATS_002"]
-    assert cases[0].label == tmp_path / "labelsTr" / "BRATS_001.nii.gz"
-    assert cases[0].sources["flair"].channel == 0
-    assert problems == []
-
-
-def test_one_name_in_two_folders_gives_two_ids_from_their_paths(tmp_path):
-    for site in ("siteA", "siteB"):
-        write(tmp_path / site, "001")
-    assert ids(find_cases(tmp_path)[0]) == ["siteA-001", "siteB-001"]
-    with rejected("is not a folder"):
-        find_cases(tmp_path / "absent")
-    assert common_name(tmp_path / "BraTS-GLI-00001-000-t2f.nii.gz") == "BraTS-GLI-00001-000"
-    assert common_name(tmp_path / "flair.nii") == ""
+    assert ids(find_cases(tmp_path)) == ["BRATS_001", "BRATS_002"]
+    case = find_cases(tmp_path)[0][0]
+    assert (case.label, case.sources["flair"].channel) == (tmp_path / "labelsTr" / "BRATS_001.nii.gz", 0)
 
 
 def test_the_real_cases_are_found(real_cases):
@@ -114,30 +96,22 @@ def test_the_real_cases_are_found(real_cases):
     assert labeled == {path.parent.name for path in real_cases.rglob("*seg.nii.gz")} > {"TCGA-FG-6692", "TCGA-DU-7294"}
 
 
-@pytest.fixture
-def linked(tmp_path: Path) -> Path:
-    """A studies folder with one case of its own, and links to a case elsewhere and to that case's files."""
-    studies, private = tmp_path / "studies", tmp_path / "elsewhere" / "private"
-    for folder in (private, studies / "own", studies / "files"):
+def test_links_out_of_the_folder_are_reported_instead_of_followed_on_request(tmp_path: Path) -> None:
+    linked, private = tmp_path / "studies", tmp_path / "elsewhere" / "private"
+    for folder in (private, linked / "own", linked / "files"):
         folder.mkdir(parents=True)
     image = nibabel.Nifti1Image(np.arange(512, dtype=np.int16).reshape(8, 8, 8), np.eye(4))
     for role in ROLES:
         nibabel.save(image, private / f"{role}.nii")
-        nibabel.save(image, studies / "own" / f"{role}.nii")
-        (studies / "files" / f"{role}.nii").symlink_to(private / f"{role}.nii")
-    (studies / "folder").symlink_to(private, target_is_directory=True)
-    (studies / "inside").symlink_to(studies / "own", target_is_directory=True)
-    return studies
-
-
-def test_links_out_of_the_folder_are_reported_instead_of_followed_on_request(linked: Path) -> None:
+        nibabel.save(image, linked / "own" / f"{role}.nii")
+        (linked / "files" / f"{role}.nii").symlink_to(private / f"{role}.nii")
+    (linked / "folder").symlink_to(private, target_is_directory=True)
+    (linked / "inside").symlink_to(linked / "own", target_is_directory=True)
     cases, problems = find_cases(linked, follow_external_links=False)
-    assert ids(cases) == ["own"]
+    assert [case.id for case in cases] == ["own"]
     assert {problem.path.name for problem in problems} == {"folder", *(f"{role}.nii" for role in ROLES)}
     assert all("follow_links" in problem.message for problem in problems)
     assert not any("elsewhere" in problem.message for problem in problems)
-    cases, problems = find_cases(linked)
-    assert ids(cases) == ["files", "own", "private"]
-    assert problems == []
+    assert ids(find_cases(linked)) == ["files", "own", "private"]
     (linked.parent / "link").symlink_to(linked, target_is_directory=True)
-    assert ids(find_cases(linked.parent / "link", follow_external_links=False)[0]) == ["own"]
+    assert [case.id for case in find_cases(linked.parent / "link", follow_external_links=False)[0]] == ["own"]

@@ -1,5 +1,3 @@
-"""The calibration error, against values computed by hand."""
-
 import numpy as np
 import pytest
 
@@ -8,12 +6,9 @@ from training.evaluation.calibration import Calibration, near_tumor
 
 def probabilities_of(labels: list[int], confidence: list[float]) -> np.ndarray:
     """Probabilities ``(x, 1, 1, 4)`` that predict ``labels`` with these confidences; other classes share the rest."""
-    rows = []
-    for label, share in zip(labels, confidence, strict=True):
-        row = np.full(4, (1 - share) / 3)
-        row[label] = share
-        rows.append(row)
-    return np.array(rows, np.float32).reshape(-1, 1, 1, 4)
+    rows = np.repeat((1 - np.array(confidence, np.float32)[:, None]) / 3, 4, axis=1)
+    rows[np.arange(len(labels)), labels] = confidence
+    return rows.reshape(-1, 1, 1, 4)
 
 
 def column(values: list[int]) -> np.ndarray:
@@ -44,7 +39,7 @@ def test_the_error_is_the_voxel_weighted_distance_of_confidence_and_accuracy(lab
     assert calibrated(labels, confidence, truth, bins=bins).ece() == pytest.approx(expected, abs=1e-6)
 
 
-def test_cases_added_one_by_one_give_the_error_of_all_together():
+def test_cases_added_one_by_one_give_the_error_of_all_together_and_a_table_per_bin():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(4), (8, 6, 5)).astype(np.float32)
     truth, brain = rng.integers(0, 4, (8, 6, 5)), rng.random((8, 6, 5)) < 0.7
@@ -52,16 +47,11 @@ def test_cases_added_one_by_one_give_the_error_of_all_together():
     for half in (slice(0, 4), slice(4, 8)):
         streamed.add(probabilities[half], truth[half], brain[half])
     whole.add(probabilities, truth, brain)
-    assert streamed.ece() == pytest.approx(whole.ece(), abs=1e-6)
-    assert streamed.cases == 2
+    assert (streamed.ece(), streamed.cases) == (pytest.approx(whole.ece(), abs=1e-6), 2)
     assert streamed.voxels() == brain.sum() == sum(row.voxels for row in streamed.bins())
-
-
-def test_the_reliability_table_has_confidence_and_accuracy_per_bin():
     table = calibrated([0, 0, 1], [0.5, 1.0, 0.7], [1, 0, 1], bins=4).bins()
     assert [(row.low, row.high) for row in table] == [(0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0)]
-    assert [row.voxels for row in table] == [0, 1, 1, 1]
-    assert [row.accuracy for row in table] == [None, 0.0, 1.0, 1.0]
+    assert [(row.voxels, row.accuracy) for row in table] == [(0, None), (1, 0.0), (1, 1.0), (1, 1.0)]
     assert [row.confidence for row in table] == [None, 0.5, pytest.approx(0.7), 1.0]
 
 
@@ -71,9 +61,11 @@ def test_near_a_missed_or_a_falsely_found_tumor_the_easy_background_is_left_out(
     assert calibration.ece("brain") == pytest.approx(1 / 100)
     assert calibration.voxels("near_tumor") == 11  # voxels of 1 mm, 0 to 10 mm away
     assert calibration.ece("near_tumor") == pytest.approx(1 / 11)
+    healthy = calibrated([0, 0], [0.9, 0.9], [0, 0])
+    assert (healthy.ece("near_tumor"), healthy.ece("brain")) == (None, pytest.approx(0.1, abs=1e-6))
 
 
-def test_distance_to_the_tumor_is_measured_in_millimeters_along_every_axis():
+def test_distance_to_the_tumor_is_measured_in_millimeters_and_invalid_input_rejected():
     tumor = np.zeros((30, 30, 30), bool)
     tumor[15, 15, 15] = True
     near = near_tumor(tumor, (1.0, 2.0, 5.0))
@@ -81,15 +73,9 @@ def test_distance_to_the_tumor_is_measured_in_millimeters_along_every_axis():
     assert near[15 + 6, 15 + 4, 15]  # 6 mm and 8 mm: 10 mm
     assert not near[15 + 7, 15 + 4, 15]
     assert not near_tumor(np.zeros((3, 3, 3), bool)).any()
-
-
-def test_a_head_without_tumor_has_no_error_near_it_and_invalid_input_is_rejected():
-    probabilities, truth = probabilities_of([0, 0], [0.9, 0.9]), column([0, 0])
+    truth = column([0, 0])
     for shorter in ((truth[:1], truth >= 0), (truth, (truth >= 0)[:1])):
         with pytest.raises(ValueError, match="shapes differ"):
-            Calibration().add(probabilities, *shorter)
+            Calibration().add(probabilities_of([0, 0], [0.9, 0.9]), *shorter)
     with pytest.raises(ValueError, match="at least one bin"):
         Calibration(0)
-    calibration = calibrated([0, 0], [0.9, 0.9], [0, 0])
-    assert calibration.ece("near_tumor") is None  # a head without tumor
-    assert calibration.ece("brain") == pytest.approx(0.1, abs=1e-6)

@@ -1,5 +1,3 @@
-"""Facts about a poor answer: size, overlap and contrast of the tumor."""
-
 import numpy as np
 import pytest
 
@@ -9,12 +7,8 @@ from training.images.grid import Volume
 from training.phantoms.generate import Phantom
 
 
-@pytest.fixture(scope="module")
-def head(written_cases) -> Subject:
-    return subject_of_case(written_cases[0])
-
-
-def test_missed_tumor_and_false_findings_are_described_by_size_and_contrast(head):
+def test_missed_tumor_and_false_findings_are_described_by_size_and_contrast(written_cases):
+    head = subject_of_case(written_cases[0])
     told = why(head, Volume(np.zeros_like(head.truth.data), head.truth.grid))
     assert f"measures {np.count_nonzero(head.truth.data) / 1000:.1f} mL. Nothing was found." in told
     assert "FLAIR +" in told

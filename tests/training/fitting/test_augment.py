@@ -1,5 +1,3 @@
-"""Augmentation: orientations are exact, the background stays 0, the same seed gives the same patch."""
-
 from itertools import permutations, product
 
 import numpy as np
@@ -17,7 +15,7 @@ def varied(seed: int, chances: AugmentationProbabilities) -> np.ndarray:
     return vary_intensities(np.random.default_rng(seed), IMAGE.copy(), chances)
 
 
-def test_all_48_orientations_differ_and_can_be_undone():
+def test_all_48_orientations_differ_can_be_undone_and_give_the_requested_shape():
     seen = set()
     for (i, j, k), (flip_i, flip_j, flip_k) in product(permutations(range(3)), product((False, True), repeat=3)):
         turned = Orientation((i, j, k), (flip_i, flip_j, flip_k)).apply(IMAGE)
@@ -26,9 +24,6 @@ def test_all_48_orientations_differ_and_can_be_undone():
         back = [(i, j, k).index(axis) for axis in range(3)]
         assert np.array_equal(Orientation((back[0], back[1], back[2])).apply(unmirrored), IMAGE)
     assert len(seen) == 48
-
-
-def test_a_patch_with_unequal_sides_comes_out_in_the_requested_shape():
     for seed in range(20):
         orientation = draw_orientation(np.random.default_rng(seed), ALWAYS)
         source = orientation.source_shape((5, 7, 9))
@@ -46,14 +41,11 @@ def test_the_background_stays_0_and_intensities_stay_finite_and_correlated_with_
     assert not vary_intensities(np.random.default_rng(0), np.zeros((16, 16, 16, 4), np.float32), ALWAYS).any()
 
 
-def test_dropout_removes_one_modality_at_the_requested_rate():
+def test_probabilities_hold_0_changes_nothing_and_the_same_seed_gives_the_same_patch():
     chances = AugmentationProbabilities(0, 0, 0, 0, 0, 0, 0, dropout=0.3)
     blank = [int(np.sum(~varied(seed, chances).any(axis=(0, 1, 2)))) for seed in range(200)]
     assert set(blank) == {0, 1}
     assert 0.2 < np.mean(blank) < 0.4
-
-
-def test_probabilities_of_0_change_nothing_and_the_same_seed_gives_the_same_patch():
     assert draw_orientation(np.random.default_rng(0), NEVER) == Orientation()
     assert np.array_equal(varied(0, NEVER), IMAGE)
     assert np.array_equal(varied(3, ALWAYS), varied(3, ALWAYS))

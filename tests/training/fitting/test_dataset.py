@@ -44,7 +44,7 @@ def tumor_shown(dataset, classes=(1, 2, 3)):
     return np.concatenate([y[..., list(classes)].any(axis=(1, 2, 3, 4)) for y in batches])
 
 
-def test_a_batch_is_float32_with_one_hot_labels_that_belong_to_the_image(cases):
+def test_a_batch_is_float32_with_one_hot_labels_that_belong_to_the_image_also_when_augmented(cases):
     dataset = PatchDataset(cases, patch=(32, 48, 16), batch_size=3, steps=4, augment=False)
     for x, y in (dataset[index] for index in range(4)):
         assert x.shape == y.shape == (3, 32, 48, 16, 4)
@@ -52,9 +52,6 @@ def test_a_batch_is_float32_with_one_hot_labels_that_belong_to_the_image(cases):
         assert np.array_equal(y.sum(axis=-1), np.ones(y.shape[:-1]))
         assert set(np.unique(y)) == {0, 1}
         assert np.array_equal(np.argmax(y, axis=-1), x[..., 3])
-
-
-def test_augmented_patches_keep_image_and_label_together(cases):
     dataset = PatchDataset(cases, patch=(32, 24, 16), steps=8, seed=2, tumor_fraction=1.0, weights=[1, 1, 1, 0])
     agreement = []
     for x, y in (dataset[index] for index in range(8)):
@@ -75,14 +72,11 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(cases):
     assert np.array_equal(one[1][0], first[0])
 
 
-@pytest.mark.parametrize(("fraction", "low", "high"), [(1.0, 1.0, 1.0), (0.7, 0.66, 0.85), (0.0, 0.0, 0.3)])
-def test_patches_hold_tumor_as_often_as_requested(cases, fraction, low, high):
-    """By chance alone a patch of this size holds some tumor in under 0.3 of the draws."""
+def test_patches_hold_tumor_as_often_as_requested_small_classes_like_large_ones_and_cases_by_their_weights(cases):
+    """By chance alone a patch of 16 voxels holds some tumor in under 0.3 of the draws."""
     options: dict[str, Any] = {"patch": (16, 16, 16), "batch_size": 20, "steps": 12, "augment": False}
-    assert low <= tumor_shown(PatchDataset(cases[:3], tumor_fraction=fraction, **options)).mean() <= high
-
-
-def test_small_classes_are_targeted_like_large_ones_and_cases_by_their_weights(cases):
+    for fraction, low, high in ((1.0, 1.0, 1.0), (0.7, 0.66, 0.85), (0.0, 0.0, 0.3)):
+        assert low <= tumor_shown(PatchDataset(cases[:3], tumor_fraction=fraction, **options)).mean() <= high
     small = PatchDataset(cases[:3], patch=(8, 8, 8), batch_size=50, steps=4, tumor_fraction=1.0, augment=False)
     assert tumor_shown(small, classes=(1, 3)).mean() > 0.5  # an eighth of the tumor's voxels
     assert not tumor_shown(PatchDataset(cases, patch=(8, 8, 8), batch_size=64, steps=4, weights=[0, 0, 0, 2.0])).any()
@@ -104,24 +98,12 @@ def test_patches_are_copies_and_padded_with_background_outside_the_case(cases):
     assert mapped.flags.owndata
 
 
-@pytest.mark.parametrize(
-    ("wrong", "field"),
-    [
-        ({"patch": (16, 16)}, "patch"),
-        ({"patch": (16, 0, 16)}, "patch"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"steps": 0}, "steps"),
-        ({"tumor_fraction": 1.5}, "tumor_fraction"),
-        ({"weights": [1.0]}, "weights"),
-        ({"weights": [0, 0, 0, 0]}, "weights"),
-        ({"weights": [1, -1, 1, 1]}, "weights"),
-        ({"weights": [1, float("nan"), 1, 1]}, "weights"),
-        ({"cases": []}, "cases"),
-    ],
-)
-def test_arguments_out_of_range_are_rejected_by_name(cases, wrong, field):
-    with rejected("", field):
-        PatchDataset(**{"cases": cases, **wrong})
+def test_arguments_out_of_range_are_rejected_by_name(cases):
+    weights = ([1.0], [0, 0, 0, 0], [1, -1, 1, 1], [1, float("nan"), 1, 1])
+    wrong = [("patch", (16, 16)), ("patch", (16, 0, 16)), ("batch_size", 0), ("steps", 0), ("tumor_fraction", 1.5)]
+    for field, value in [*wrong, ("cases", []), *(("weights", value) for value in weights)]:
+        with rejected("", field):
+            PatchDataset(**{"cases": cases, field: value})
 
 
 @pytest.mark.parametrize("workers", [0, 3])
@@ -139,12 +121,11 @@ def test_keras_trains_on_it_with_any_number_of_workers(cases, workers):
     model = keras.Sequential([keras.layers.Conv3D(4, 1)])
     model.compile(optimizer="sgd", loss=keras.losses.CategoricalCrossentropy(from_logits=True))
     # Keras makes a dry pass before the first epoch and counts it, so a reproducible training sets the epoch itself.
-    place = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch + 10))
-    history = model.fit(dataset, epochs=3, shuffle=False, verbose=0, callbacks=[place])
-    assert len(history.history["loss"]) == 3
-    assert dataset.epoch == 13
-    drawn = [(epoch, index) for epoch, index in seen if epoch >= 10]
-    assert sorted(drawn) == [(epoch, index) for epoch in (10, 11, 12) for index in range(4)]
+    set_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch + 10))
+    history = model.fit(dataset, epochs=3, shuffle=False, verbose=0, callbacks=[set_epoch])
+    assert (len(history.history["loss"]), dataset.epoch) == (3, 13)
+    drawn = sorted((epoch, index) for epoch, index in seen if epoch >= 10)
+    assert drawn == [(epoch, index) for epoch in (10, 11, 12) for index in range(4)]
 
 
 _MEASURE = """

@@ -1,5 +1,4 @@
-"""Training: it learns, resumes exactly after a kill, and stops on request."""
-
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,37 +24,39 @@ def some_cases(tmp_path_factory: pytest.TempPathFactory) -> list[PreparedCase]:
     store = PreparedStore(tmp_path_factory.mktemp("prepared"))
     cases = []
     for number in range(3):
-        rng = np.random.default_rng(number)
         x, y, z = np.ogrid[:48, :48, :48]
         radius = np.sqrt((x - 24 - number) ** 2 + (y - 22) ** 2 + (z - 24) ** 2)
         label = np.select([radius < 5, radius < 9, radius < 15], [1, 3, 2], 0).astype(np.uint8)
-        image = rng.normal(0, 0.3, (48, 48, 48, 4)).astype(np.float32)
-        image[..., 1] += 4.0 * (label == 3)
-        image[..., 2] += 4.0 * (label == 1)
-        image[..., 3] += 4.0 * (label > 0)
+        image = np.random.default_rng(number).normal(0, 0.3, (48, 48, 48, 4)).astype(np.float32)
+        image[..., 1:] += 4.0 * np.stack([label == 3, label == 1, label > 0], axis=-1)
         cases.append(store.put(f"ball-{number}", image, label, key=str(number)))
     return cases
 
 
-@pytest.fixture(scope="module")
-def whole(some_cases, tmp_path_factory: pytest.TempPathFactory) -> tuple[FitResult, list[FitProgress]]:
-    """A whole training with the quick settings, and its progress."""
-    seen: list[FitProgress] = []
-    folder = tmp_path_factory.mktemp("whole")
-    return fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=folder, on_progress=seen.append), seen
+@pytest.fixture
+def train(some_cases: list[PreparedCase], tmp_path: Path) -> Callable[..., FitResult]:
+    """Train with the quick settings, some of them changed, on two cases and validate on the third."""
+
+    def start(progress: Callable[[FitProgress], None] | None = None, work: str = "work", **changes: Any) -> FitResult:
+        options = {name: changes.pop(name) for name in ("start", "should_stop") if name in changes}
+        config = QUICK.model_copy(update=changes)
+        cases, folder = some_cases, tmp_path / work
+        return fit(config, NETWORK, cases[:2], cases[2:], work_dir=folder, on_progress=progress, **options)
+
+    return start
 
 
-def test_a_few_epochs_on_easy_cases_lower_the_loss_and_find_the_tumor(tmp_path: Path, some_cases):
-    config = QUICK.model_copy(update={"max_epochs": 8, "steps_per_epoch": 15, "validate_every": 8})
-    history = fit(config, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path).history
+def test_a_few_epochs_on_easy_cases_lower_the_loss_and_find_the_tumor(train):
+    history = train(max_epochs=8, steps_per_epoch=15, validate_every=8).history
     assert len(history) == 8
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
     assert history[-1]["WT"] > 0.9
 
 
-def test_progress_increases_and_the_best_weights_are_kept(whole):
-    result, seen = whole
-    assert result.best_metric == pytest.approx(max(record["mean"] for record in result.history), abs=1e-5)
+def test_a_training_killed_in_an_epoch_resumes_as_if_uninterrupted_and_other_settings_start_over(tmp_path, train):
+    seen: list[FitProgress] = []
+    whole = train(seen.append, "whole")
+    assert whole.best_metric == pytest.approx(max(record["mean"] for record in whole.history), abs=1e-5)
     positions = [progress.epoch * progress.steps + progress.step for progress in seen]
     assert positions == sorted(positions)
     assert seen[0].eta_seconds > 0
@@ -63,8 +64,6 @@ def test_progress_increases_and_the_best_weights_are_kept(whole):
     assert seen[-1].epoch == seen[-1].total_epochs == 3
     assert set(seen[-1].validation) == {"WT", "TC", "ET", "mean"}
 
-
-def test_a_training_killed_in_an_epoch_resumes_as_if_uninterrupted(tmp_path: Path, some_cases, whole):
     class Killed(BaseException):
         pass
 
@@ -73,49 +72,36 @@ def test_a_training_killed_in_an_epoch_resumes_as_if_uninterrupted(tmp_path: Pat
             raise Killed
 
     with pytest.raises(Killed):
-        fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path, on_progress=kill)
-    state = load_state(tmp_path / "checkpoint.npz")
+        train(kill)
+    state = load_state(tmp_path / "work" / "checkpoint.npz")
     assert state is not None
     assert state.epoch == 1
-    resumed = fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path)
+    resumed = train()
     assert [record["epoch"] for record in resumed.history] == [1, 2, 3]
-    for one, other in zip(whole[0].history, resumed.history, strict=True):
+    for one, other in zip(whole.history, resumed.history, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-3)
+    for key, value in whole.weights.items():
+        np.testing.assert_allclose(resumed.weights[key], value, rtol=1e-3, atol=1e-4)
+    assert len(train(seed=7, max_epochs=1, steps_per_epoch=1).history) == 1
 
 
-def test_the_same_seed_gives_the_same_training_and_other_settings_start_over(tmp_path: Path, some_cases):
-    short = QUICK.model_copy(update={"max_epochs": 2})
-    one, other = (fit(short, NETWORK, some_cases[:2], [], work_dir=tmp_path / name) for name in ("one", "other"))
-    for key, value in one.weights.items():
-        np.testing.assert_allclose(other.weights[key], value, rtol=1e-3, atol=1e-4)
-    changed = short.model_copy(update={"seed": 7, "max_epochs": 1})
-    assert len(fit(changed, NETWORK, some_cases[:2], [], work_dir=tmp_path / "one").history) == 1
-
-
-def test_a_requested_stop_takes_effect_within_a_batch_and_keeps_the_weights(tmp_path: Path, some_cases):
-    seen: list[FitProgress] = []
-    options: dict[str, Any] = {"on_progress": seen.append, "should_stop": lambda: len(seen) >= 8}
-    result = fit(QUICK, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path, **options)
-    assert result.stopped_early
-    assert len([progress for progress in seen if progress.step]) <= 9
-    assert result.weights
-
-
-def test_early_stopping_ends_a_training_that_no_longer_improves(tmp_path: Path, some_cases):
+def test_early_stopping_ends_a_training_that_no_longer_improves(train):
     # Certain of background everywhere: the moving statistics of the normalization, which change in any training, must
     # not count as an improvement.
     start = get_weights(build_unet(NETWORK))
     start["logits/bias"] = np.array([50, 0, 0, 0], np.float32)
-    still = QUICK.model_copy(update={"learning_rate": 1e-12, "max_epochs": 9, "early_stop_patience": 2})
-    result = fit(still, NETWORK, some_cases[:2], some_cases[2:], work_dir=tmp_path, start=start)
+    result = train(learning_rate=1e-12, max_epochs=9, steps_per_epoch=2, early_stop_patience=2, start=start)
+    assert (result.stopped_early, result.epochs) == (True, 3)
+
+
+def test_a_stop_takes_effect_within_a_batch_and_keeps_the_weights_whose_moving_average_is_validated(train, tmp_path):
+    seen: list[FitProgress] = []
+    result = train(seen.append, should_stop=lambda: len(seen) >= 8)
     assert result.stopped_early
-    assert result.epochs == 3
-
-
-def test_the_moving_average_of_the_weights_is_validated_and_kept(tmp_path: Path, some_cases):
-    averaged = QUICK.model_copy(update={"average": 0.9, "steps_per_epoch": 10, "max_epochs": 1})
-    result = fit(averaged, NETWORK, some_cases[:2], [], work_dir=tmp_path)
-    state = load_state(tmp_path / "checkpoint.npz")
+    assert len([progress for progress in seen if progress.step]) <= 9
+    assert result.weights
+    result = train(work="averaged", average=0.9, steps_per_epoch=10, max_epochs=1)
+    state = load_state(tmp_path / "averaged" / "checkpoint.npz")
     assert state is not None
     assert not np.allclose(result.weights["logits/kernel"], state.weights["logits/kernel"], atol=1e-6)
     np.testing.assert_array_equal(state.average["logits/kernel"], result.weights["logits/kernel"])

@@ -1,5 +1,3 @@
-"""Memory: estimated before a training, and half as many patches per batch when it runs out."""
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ from training.fitting.config import FitConfig, FitProgress, FitResult
 from training.fitting.fit import fit
 from training.fitting.memory import gigabytes, is_out_of_memory, need_of
 from training.network.unet import UNetConfig
-from training.preparation.store import PreparedCase, PreparedStore
+from training.preparation.store import PreparedStore
 
-NETWORK = UNetConfig(base_filters=4, max_filters=8, levels=2)
+NETWORK = UNetConfig(base_filters=2, max_filters=2, levels=1)
 BUNDLED = UNetConfig(base_filters=16, max_filters=128, levels=4)
 CONFIG = FitConfig(
     max_epochs=2, steps_per_epoch=2, batch_size=4, patch=(16, 16, 16), augment=False, workers=0, precision="float32"
@@ -30,9 +28,6 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return lambda size: monkeypatch.setattr(memory, "free_memory_bytes", lambda: int(size * 1e9))
 
 
-# === The estimate ===
-
-
 @pytest.mark.parametrize(("bfloat16", "measured"), [(True, 2.418e9), (False, 3.288e9)])
 def test_the_estimate_lies_a_little_above_what_was_measured(cpu, monkeypatch, bfloat16: bool, measured: float) -> None:
     cpu(1000)
@@ -42,18 +37,14 @@ def test_the_estimate_lies_a_little_above_what_was_measured(cpu, monkeypatch, bf
     assert need_of(BUNDLED, 96, 2).batch_size == 2
 
 
-def test_batches_shrink_with_the_free_memory_until_none_fits(cpu) -> None:
+def test_batches_shrink_with_the_free_memory_until_none_fits_but_not_on_a_gpu(cpu, monkeypatch) -> None:
     cpu(1000)
     single, four = need_of(BUNDLED, 128, 1).bytes, need_of(BUNDLED, 128, 4).bytes
     for free, batch in ((single + 1e6, 1), (four - 1e6, 2), (single - 1e6, 0)):
         cpu(free / 1e9)
         assert need_of(BUNDLED, 128, 4).batch_size == batch
     assert gigabytes(2_340_000_000) == "2.3 GB"
-
-
-def test_no_estimate_is_made_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "has_gpu", lambda: True)
-    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 0)
     need = need_of(BUNDLED, 256, 16)
     assert (need.batch_size, need.free_bytes) == (16, None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
@@ -64,18 +55,12 @@ def test_no_estimate_is_made_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     ("limit", "used", "cached", "free"),
     [("1000", "400", "100", 700), ("1000", "1200", "0", 0), ("max", "1", "0", None)],
 )
-def test_the_memory_limit_of_a_container_counts(
-    tmp_path: Path, limit: str, used: str, cached: str, free: int | None
-) -> None:
+def test_the_memory_limit_of_a_container_counts(tmp_path: Path, limit: str, used: str, cached: str, free) -> None:
     assert hardware._container_free_bytes(tmp_path) is None
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text(f"{used}\n")
-    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {cached}\n")
+    for file, content in (("max", limit), ("current", used), ("stat", f"anon 5\ninactive_file {cached}")):
+        (tmp_path / f"memory.{file}").write_text(f"{content}\n")
     assert hardware._container_free_bytes(tmp_path) == free
     assert hardware.free_memory_bytes() > 0
-
-
-# === Running out ===
 
 
 class ResourceExhaustedError(Exception):
@@ -96,45 +81,34 @@ def test_running_out_of_memory_is_recognized_even_if_wrapped(error: Exception) -
     assert not is_out_of_memory(None)
 
 
-@pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> PreparedCase:
-    store = PreparedStore(tmp_path_factory.mktemp("prepared"))
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., FitResult]:
+    """Train while batches of more than ``limit`` patches raise ``error``, from epoch ``after`` on."""
     label = np.zeros((32, 32, 32), np.uint8)
     label[8:20, 8:20, 8:20] = 2
     image = np.random.default_rng(0).normal(size=(32, 32, 32, 4)).astype(np.float32)
-    return store.put("cube", image, label, key="1")
-
-
-@pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: PreparedCase) -> Callable[..., FitResult]:
-    """Train while batches of more than ``limit`` patches raise ``error``, from epoch ``after`` on."""
+    case = PreparedStore(tmp_path / "prepared").put("cube", image, label, key="1")
+    original = dataset.PatchDataset.__getitem__
 
     def start(limit: int, error: Exception, after: int = 0, **options: Any) -> FitResult:
-        original = dataset.PatchDataset.__getitem__
-
         def draw(self: Any, index: int) -> Any:
             if self.batch_size > limit and self.epoch >= after:
                 raise error
             return original(self, index)
 
         monkeypatch.setattr(dataset.PatchDataset, "__getitem__", draw)
-        return fit(CONFIG, NETWORK, [case], [], work_dir=tmp_path, **options)
+        return fit(CONFIG, NETWORK, [case], [], work_dir=tmp_path / f"{limit}-{after}", **options)
 
     return start
 
 
-def test_batches_are_halved_until_they_fit_and_the_training_runs_to_its_end(train) -> None:
+def test_batches_are_halved_until_they_fit_and_the_training_resumes_from_its_last_epoch(train) -> None:
     told: list[int] = []
     result = train(1, MemoryError(), on_smaller_batch=told.append)
-    assert told == [2, 1]
-    assert (result.batch_size, result.epochs) == (1, 2)
-
-
-def test_a_training_that_runs_out_later_resumes_from_its_last_epoch(train) -> None:
+    assert (told, result.batch_size, result.epochs) == ([2, 1], 1, 2)
     seen: list[FitProgress] = []
     result = train(2, MemoryError(), after=1, on_progress=seen.append)
-    assert result.batch_size == 2
-    assert [record["epoch"] for record in result.history] == [1, 2]
+    assert (result.batch_size, [record["epoch"] for record in result.history]) == (2, [1, 2])
     assert [progress.epoch for progress in seen] == sorted(progress.epoch for progress in seen)
 
 

@@ -26,8 +26,7 @@ def test_grids_know_their_voxels_match_within_a_tolerance_and_say_how_they_diffe
         (wider, "0.9 x 0.9 x 5.5 mm against 1 x 0.9 x 5.5 mm"),
     ):
         assert words in GRID.difference(other)
-    assert GRID.axcodes == "LAS"
-    assert GRID.spacing == pytest.approx((0.9, 0.9, 5.5))
+    assert (GRID.axcodes, GRID.spacing) == ("LAS", pytest.approx((0.9, 0.9, 5.5)))
     assert GRID.voxel_ml == pytest.approx(0.9 * 0.9 * 5.5 / 1000)
     with pytest.raises(ValueError, match="differ in shape"):
         Volume(np.zeros((2, 2, 2)), GRID)

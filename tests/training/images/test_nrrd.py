@@ -58,36 +58,30 @@ def test_a_nrrd_file_without_a_position_or_a_truncated_one_is_rejected_by_name(t
         read_volume(path)
 
 
-def segments(*rows):
+def segments(path, data, *rows, **options):
+    """Read a ``.seg.nrrd`` file with segments of these names, layers and values."""
     fields: dict[str, str] = {}
     for number, (name, layer, value) in enumerate(rows):
-        prefix = f"Segment{number}_"
-        fields |= {prefix + "ID": f"Segment_{number}", prefix + "Name": name}
-        fields |= {prefix + "Layer": str(layer), prefix + "LabelValue": str(value)}
-    return fields
+        facts = {"ID": f"Segment_{number}", "Name": name, "Layer": str(layer), "LabelValue": str(value)}
+        fields |= {f"Segment{number}_{key}": fact for key, fact in facts.items()}
+    return read_labelmap(write_nrrd(path, data, **options, **fields)).data
 
 
 @pytest.mark.parametrize(
     ("names", "values"),
     [(("enhancing tumor", "Peritumoral Edema"), (3, 2)), (("enhancing tumor", "Segment_1"), (1, 2))],
 )
-def test_slicer_segments_get_their_values_by_name_unless_a_name_is_unknown(tmp_path, names, values):
+def test_slicer_segments_get_their_values_by_name_and_later_layers_lie_on_top(tmp_path, names, values):
     data = np.zeros((12, 10, 6), np.uint8)
     data[:4], data[4:8] = 1, 2
-    fields = segments((names[0], 0, 1), (names[1], 0, 2))
-    labelmap = read_labelmap(write_nrrd(tmp_path / "x.seg.nrrd", data, **fields))
-    parts = [set(np.unique(labelmap.data[part])) for part in (slice(4), slice(4, 8), slice(8, 12))]
+    labels = segments(tmp_path / "x.seg.nrrd", data, (names[0], 0, 1), (names[1], 0, 2))
+    parts = [set(np.unique(labels[part])) for part in (slice(4), slice(4, 8), slice(8, 12))]
     assert parts == [{values[0]}, {values[1]}, {0}]
-
-
-def test_overlapping_slicer_layers_are_merged_with_later_segments_on_top(tmp_path):
-    data = np.zeros((12, 10, 6, 2), np.uint8)
-    data[:8, ..., 0] = 1
-    data[4:, ..., 1] = 1
-    names = segments(("peritumoral edema", 0, 1), ("necrotic core", 1, 1))
-    labelmap = read_labelmap(write_nrrd(tmp_path / "x.seg.nrrd", np.moveaxis(data, 3, 0), list_axis=0, **names))
-    assert set(np.unique(labelmap.data[:4])) == {2}
-    assert set(np.unique(labelmap.data[4:])) == {1}
+    layers = np.zeros((2, 12, 10, 6), np.uint8)
+    layers[0, :8] = layers[1, 4:] = 1
+    rows = ("peritumoral edema", 0, 1), ("necrotic core", 1, 1)
+    labels = segments(tmp_path / "x.seg.nrrd", layers, *rows, list_axis=0)
+    assert (set(np.unique(labels[:4])), set(np.unique(labels[4:]))) == ({2}, {1})
 
 
 @pytest.mark.parametrize("ending", [".mha", ".mhd", ".nii.gz", ".nrrd"])

@@ -1,5 +1,3 @@
-"""The fused batch normalization equals Keras's own layer in everything but speed."""
-
 import keras
 import numpy as np
 import pytest
@@ -7,6 +5,7 @@ import pytest
 from training.network.batch_norm import BatchNormalization
 
 SHAPE = (2, 6, 5, 4, 3)
+array = keras.ops.convert_to_numpy
 
 
 def layer_of(kind: type[keras.layers.BatchNormalization], policy: str) -> keras.layers.BatchNormalization:
@@ -24,10 +23,7 @@ IMAGE = (np.random.default_rng(0).standard_normal(SHAPE) * 3 + 1).astype(np.floa
 @pytest.mark.parametrize("training", [True, False])
 def test_results_and_statistics_match_keras(policy, tolerance, training):
     ours, keras_own = layer_of(BatchNormalization, policy), layer_of(keras.layers.BatchNormalization, policy)
-    results = [
-        keras.ops.convert_to_numpy(keras.ops.cast(layer(IMAGE, training=training), "float32"))
-        for layer in (ours, keras_own)
-    ]
+    results = [array(keras.ops.cast(layer(IMAGE, training=training), "float32")) for layer in (ours, keras_own)]
     np.testing.assert_allclose(results[0], results[1], atol=tolerance * 5, rtol=tolerance)
     for mine, theirs in zip(ours.get_weights(), keras_own.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=tolerance, rtol=tolerance)
@@ -35,17 +31,13 @@ def test_results_and_statistics_match_keras(policy, tolerance, training):
     assert described[0] == described[1]
 
 
-def test_a_frozen_layer_neither_learns_nor_uses_batch_statistics():
+def test_gradients_match_keras_and_a_frozen_layer_neither_learns_nor_uses_batch_statistics():
     layer = layer_of(BatchNormalization, "float32")
     before = layer.get_weights()
     layer.trainable = False
-    moved = keras.ops.convert_to_numpy(layer(IMAGE, training=True))
-    np.testing.assert_allclose(moved, keras.ops.convert_to_numpy(layer(IMAGE, training=False)), rtol=1e-6)
+    np.testing.assert_allclose(array(layer(IMAGE, training=True)), array(layer(IMAGE, training=False)), rtol=1e-6)
     for mine, theirs in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-
-
-def test_gradients_match_keras():
     if keras.backend.backend() != "tensorflow":
         pytest.skip("other backends use Keras's own layer")
     import tensorflow as tf

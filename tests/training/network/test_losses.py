@@ -1,5 +1,3 @@
-"""The combined loss: its known values, computed stably from logits."""
-
 import keras
 import numpy as np
 import pytest
@@ -11,32 +9,22 @@ TRUTH = np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, SHAP
 UNDECIDED = np.zeros_like(TRUTH)
 
 
-def test_a_perfect_answer_costs_nothing_and_extreme_logits_give_a_finite_loss_with_a_slope():
+def test_a_perfect_answer_costs_nothing_extreme_logits_have_a_slope_and_background_alone_is_not_rewarded():
     assert float(DiceCrossEntropy()(TRUTH, (TRUTH * 2 - 1) * 50)) == pytest.approx(0.0, abs=1e-5)
     loss = float(DiceCrossEntropy()(TRUTH, np.float32(-1e4) * TRUTH))
     assert np.isfinite(loss)
     assert loss > 1e3  # with clipped probabilities it would be flat here
+    truth = np.broadcast_to(np.float32([1, 0, 0, 0]), TRUTH.shape).copy()
+    truth[:, :2, :2, :2] = [0, 0, 0, 1]
+    all_background = np.broadcast_to(np.float32([50, 0, 0, 0]), TRUTH.shape)
+    assert float(soft_dice_loss(truth, all_background)) > 0.3
 
 
-def test_an_undecided_answer_costs_what_is_computed_by_hand():
+def test_an_undecided_answer_costs_what_is_computed_by_hand_also_weighted_and_after_serialization():
     assert float(cross_entropy_loss(TRUTH, UNDECIDED)) == pytest.approx(np.log(4), rel=1e-5)
     counts, voxels = TRUTH.reshape(-1, 4).sum(0), TRUTH.size / 4
     expected = 1 - np.mean(((2 * counts * 0.25 + 1) / (voxels * 0.25 + counts + 1))[1:])
     assert float(soft_dice_loss(TRUTH, UNDECIDED)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_dice_does_not_reward_background_alone():
-    truth = np.zeros((*SHAPE, 4), np.float32)
-    truth[..., 0] = 1
-    truth[:, :2, :2, :2] = [0, 0, 0, 1]
-    all_background = np.zeros((*SHAPE, 4), np.float32)
-    all_background[..., 0] = 50
-    assert float(soft_dice_loss(truth, all_background)) > 0.3
-
-
-def test_the_weights_of_the_two_terms_apply_and_survive_serialization():
-    loss = DiceCrossEntropy(dice_weight=0.5, cross_entropy_weight=2.0)
-    expected = 0.5 * float(soft_dice_loss(TRUTH, UNDECIDED)) + 2 * np.log(4)
-    assert float(loss(TRUTH, UNDECIDED)) == pytest.approx(expected, rel=1e-5)
-    again = keras.losses.deserialize(keras.losses.serialize(loss))
-    assert float(again(TRUTH, UNDECIDED)) == pytest.approx(expected, rel=1e-5)
+    weighted = DiceCrossEntropy(dice_weight=0.5, cross_entropy_weight=2.0)
+    for loss in (weighted, keras.losses.deserialize(keras.losses.serialize(weighted))):
+        assert float(loss(TRUTH, UNDECIDED)) == pytest.approx(0.5 * expected + 2 * np.log(4), rel=1e-5)

@@ -1,8 +1,5 @@
-"""The network: its shape, its precision, and frozen normalization."""
-
 import keras
 import numpy as np
-import pytest
 
 from training.models.weights import get_weights
 from training.network.unet import UNetConfig, build_unet, freeze_normalization, with_softmax
@@ -10,39 +7,33 @@ from training.network.unet import UNetConfig, build_unet, freeze_normalization, 
 TINY = UNetConfig(base_filters=2, max_filters=8)
 
 
-@pytest.fixture
-def an_image():
-    return np.random.default_rng(0).normal(size=(1, 32, 16, 48, 4)).astype(np.float32)
+IMAGE = np.random.default_rng(0).normal(size=(1, 32, 16, 48, 4)).astype(np.float32)
 
 
-def test_it_is_a_four_level_unet_whose_softmax_sums_to_one_for_any_box(an_image):
-    probabilities = with_softmax(build_unet(TINY)).predict_on_batch(an_image)
+def test_it_is_a_four_level_unet_with_float32_logits_whose_softmax_sums_to_one_for_any_box():
+    probabilities = with_softmax(build_unet(TINY)).predict_on_batch(IMAGE)
     assert probabilities.shape == (1, 32, 16, 48, 4)
     np.testing.assert_allclose(probabilities.sum(-1), 1.0, rtol=1e-5)
     kinds = [type(layer).__name__ for layer in build_unet(UNetConfig()).layers]
     expected = {"MaxPooling3D": 4, "UpSampling3D": 4, "Concatenate": 4, "Conv3D": 2 * 9 + 1}
     assert {kind: kinds.count(kind) for kind in expected} == expected
-
-
-def test_logits_are_float32_under_mixed_precision(an_image):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = build_unet(TINY)
     finally:
         keras.config.set_dtype_policy(before)
-    logits = model.predict_on_batch(an_image)
-    assert logits.shape == (1, 32, 16, 48, 4)
-    assert logits.dtype == np.float32
+    logits = model.predict_on_batch(IMAGE)
+    assert (logits.shape, logits.dtype) == ((1, 32, 16, 48, 4), np.float32)
     assert np.isfinite(logits).all()
 
 
-def test_frozen_normalization_does_not_change_in_training(an_image):
+def test_frozen_normalization_does_not_change_in_training():
     model = build_unet(TINY)
     freeze_normalization(model)
     model.compile(optimizer="sgd", loss="mse")
     before = get_weights(model)
-    model.train_on_batch(an_image, np.zeros((1, 32, 16, 48, 4), np.float32))
+    model.train_on_batch(IMAGE, np.zeros((1, 32, 16, 48, 4), np.float32))
     after = get_weights(model)
     assert all(np.array_equal(before[key], after[key]) for key in before if "_norm" in key)
     assert not np.array_equal(before["logits/kernel"], after["logits/kernel"])

@@ -1,5 +1,3 @@
-"""Smooth noise, upsampling, and the scanner along one axis."""
-
 import numpy as np
 import pytest
 
@@ -15,14 +13,6 @@ def test_smooth_noise_has_unit_deviation_at_any_scale(scale):
     assert np.abs(np.diff(smooth, axis=0)).mean() < 0.3 * np.abs(np.diff(rough, axis=0)).mean()
 
 
-def test_upsampling_keeps_every_second_voxel_and_is_linear_in_between():
-    shape = (9, 10, 11)
-    ramp = np.arange(half_length(9), dtype=np.float32)[:, None, None] * 2
-    fine = upsample(np.broadcast_to(ramp, tuple(half_length(n) for n in shape)).copy(), shape)
-    assert fine.shape == shape
-    assert np.allclose(fine[:, 0, 0], np.arange(9))
-
-
 @pytest.mark.parametrize("thickness", [1.0, 2.5, 6.0])
 @pytest.mark.parametrize("shift", [0.0, -0.7])
 def test_a_scanner_leaves_a_uniform_signal_unchanged(thickness, shift):
@@ -31,7 +21,7 @@ def test_a_scanner_leaves_a_uniform_signal_unchanged(thickness, shift):
     assert np.allclose(matrix.sum(axis=1), 1, atol=1e-5)
 
 
-def test_thick_slices_blur_in_place_a_shift_moves_the_image_and_smoothstep_is_symmetric():
+def test_thick_slices_blur_in_place_a_shift_moves_the_image_and_upsampling_is_linear():
     line = np.exp(-0.5 * ((np.arange(60) - 30) / 4) ** 2)
     thick = scan_matrix(60, blur=0.4, thickness=5.0, phase=0.2) @ line
     assert thick.max() < line.max()
@@ -40,3 +30,8 @@ def test_thick_slices_blur_in_place_a_shift_moves_the_image_and_smoothstep_is_sy
     assert np.sum(shifted * np.arange(60)) / shifted.sum() == pytest.approx(28.5, abs=0.05)
     steps = smoothstep(np.array([-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 9.0]))
     assert np.allclose(steps, [0, 0, 0.15625, 0.5, 0.84375, 1, 1])
+    shape = (9, 10, 11)
+    ramp = np.arange(half_length(9), dtype=np.float32)[:, None, None] * 2
+    fine = upsample(np.broadcast_to(ramp, tuple(half_length(n) for n in shape)).copy(), shape)
+    assert fine.shape == shape
+    assert np.allclose(fine[:, 0, 0], np.arange(9))

@@ -1,5 +1,3 @@
-"""Postprocessing: from probabilities to the labels that are reported."""
-
 import numpy as np
 import pytest
 
@@ -17,12 +15,6 @@ def labelmap(*boxes: tuple[int, int, int]) -> np.ndarray:
     for value, first, end in boxes:
         labels[first:end, first:end, first:end] = value
     return labels
-
-
-def test_the_thresholds_are_those_the_cases_below_assume() -> None:
-    assert (postprocess.MIN_LESION_ML, postprocess.MIN_CORE_ML, postprocess.MIN_CORELESS_ML) == (1.0, 0.1, 10.0)
-    assert postprocess.MIN_ENHANCING_ML == 0.5
-    assert postprocess.MIN_PROBABILITY == {"WT": 0.35, "TC": 0.5, "ET": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +39,9 @@ def test_small_lesions_and_those_without_a_core_are_dropped_and_others_kept(kept
     assert np.array_equal(labels, before)  # the input is not changed
 
 
-def test_sizes_are_milliliters_and_too_little_enhancing_tumor_becomes_core() -> None:
+def test_the_thresholds_are_in_milliliters_and_too_little_enhancing_tumor_becomes_core() -> None:
+    assert (postprocess.MIN_LESION_ML, postprocess.MIN_CORE_ML, postprocess.MIN_CORELESS_ML) == (1.0, 0.1, 10.0)
+    assert (postprocess.MIN_ENHANCING_ML, postprocess.MIN_PROBABILITY) == (0.5, {"WT": 0.35, "TC": 0.5, "ET": 0.5})
     labels = labelmap((NCR.value, 5, 14))  # 729 voxels
     assert np.array_equal(clean(labels, voxel_ml=0.008), labels)
     core = [(ED.value, 5, 25), (NCR.value, 10, 20)]
@@ -65,13 +59,10 @@ def test_edema_inside_a_broken_enhancing_rim_becomes_core_and_edema_around_it_st
     assert (cleaned[distance < 7] == NCR.value).all()
     assert (cleaned[(distance > 13) & (distance < 20)] == ED.value).all()
     assert np.array_equal(cleaned == ET.value, labels == ET.value)
-
-
-def test_edema_between_two_distant_cores_stays_edema() -> None:
-    labels = np.zeros((60, 30, 30), np.uint8)
-    labels[5:55, 5:25, 5:25] = ED.value
-    labels[8:16, 10:20, 10:20] = labels[44:52, 10:20, 10:20] = ET.value
-    assert np.array_equal(clean(labels, voxel_ml=0.001), labels)
+    between = np.zeros((60, 30, 30), np.uint8)  # two distant cores
+    between[5:55, 5:25, 5:25] = ED.value
+    between[8:16, 10:20, 10:20] = between[44:52, 10:20, 10:20] = ET.value
+    assert np.array_equal(clean(between, voxel_ml=0.001), between)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,3 @@
-"""Tiles cover everything and merge without a seam."""
-
 import numpy as np
 import pytest
 
@@ -15,15 +13,12 @@ def test_tiles_cover_every_voxel_and_stay_inside(shape):
     assert covered.min() >= 1
 
 
-def test_a_voxelwise_function_is_reproduced_exactly():
+def test_a_voxelwise_function_is_reproduced_exactly_and_the_work_can_be_stopped_at_any_tile():
     image = np.random.default_rng(0).normal(size=(80, 64, 48, 4)).astype(np.float32)
     done, merged = list(predict_in_tiles(image, lambda batch: batch * 2, classes=4, tile=(32, 32, 32)))[-1]
     assert done == 1.0
     assert merged is not None
     np.testing.assert_allclose(merged, image * 2, rtol=1e-5, atol=1e-6)
-
-
-def test_progress_is_reported_per_tile_and_the_work_can_be_stopped_at_any_tile():
     calls: list[int] = []
 
     def predict(batch: np.ndarray) -> np.ndarray:

@@ -1,5 +1,3 @@
-"""The uncertainty of a whole answer, as one number."""
-
 import numpy as np
 import pytest
 
@@ -22,13 +20,10 @@ def score(inside: float, outside: float, labels: np.ndarray = TUMOR, **changes: 
     return uncertainty(probabilities, 2 * labels.astype(np.uint8), brain)
 
 
-def test_a_certain_answer_scores_0_and_an_empty_one_1_whatever_the_kind_of_tumor() -> None:
+def test_a_certain_answer_scores_0_an_empty_one_1_and_doubt_inside_and_around_the_tumor_counts() -> None:
     assert score(1, 0) == pytest.approx(0, abs=1e-6)
     assert score(1, 0, beyond=0.5) == pytest.approx(0, abs=1e-6)  # outside the brain
     assert score(0.01, 0.01, np.zeros(SHAPE, bool)) == 1
-
-
-def test_doubt_inside_and_around_the_tumor_both_count() -> None:
     assert score(0.99, 0.01) < score(0.6, 0.01)
     assert score(0.99, 0.01) < score(0.99, 0.01, around=0.4)  # nearly reported
 

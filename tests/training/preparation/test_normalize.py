@@ -8,15 +8,12 @@ BRAIN = np.zeros((12, 10, 8), bool)
 BRAIN[2:10, 2:8, 1:7] = True
 
 
-def test_each_channel_has_mean_0_and_deviation_1_inside_the_brain_and_is_0_outside():
+def test_each_channel_has_mean_0_and_deviation_1_inside_its_mask_and_is_0_outside():
     result = zscore(IMAGE, BRAIN)
     assert result.dtype == np.float32
     assert result[BRAIN].mean(axis=0) == pytest.approx(np.zeros(4), abs=1e-4)
     assert result[BRAIN].std(axis=0) == pytest.approx(np.ones(4), abs=1e-4)
     assert not result[~BRAIN].any()
-
-
-def test_a_constant_channel_and_an_empty_brain_become_0_and_each_channel_may_have_its_own_mask():
     assert not zscore(np.where(np.arange(4) == 2, 7.0, IMAGE), BRAIN)[..., 2].any()
     assert not zscore(IMAGE, np.zeros_like(BRAIN)).any()
     masks = np.stack([BRAIN] * 4, axis=-1)

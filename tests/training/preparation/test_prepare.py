@@ -46,21 +46,16 @@ def head(without=(), **changed):
 def test_volumes_are_prepared_on_a_ras_isotropic_grid_and_normalized_inside_the_brain(prepared, four_grids):
     for result in (prepared, four_grids):
         grid = result.frame.working
-        assert grid.axcodes == "RAS"
-        assert grid.spacing == pytest.approx((1.0, 1.0, 1.0))
+        assert (grid.axcodes, grid.spacing) == ("RAS", pytest.approx((1.0, 1.0, 1.0)))
         assert all(side % 16 == 0 for side in grid.shape)
-        assert result.image.shape == (*grid.shape, 4)
-        assert result.image.dtype == np.float32
+        assert (result.image.shape, result.image.dtype) == ((*grid.shape, 4), np.float32)
         assert dice(result.brain, synthetic.brain(grid)) > 0.96
         assert result.image[result.brain].mean(axis=0) == pytest.approx(np.zeros(4), abs=0.02)
         assert result.image[result.brain].std(axis=0) == pytest.approx(np.ones(4), abs=0.02)
         assert not result.image[~result.brain].any()
     assert np.array_equal(prepared.brain, synthetic.brain(prepared.frame.working))  # voxel for voxel
-
-
-def test_all_modalities_show_the_tumor_in_its_place(four_grids):
-    middle = np.linalg.inv(four_grids.frame.working.affine) @ [*synthetic.TUMOR_CENTER, 1.0]
-    x, y, z = np.round(middle[:3]).astype(int)
+    # All modalities show the tumor in its place.
+    x, y, z = np.round(np.linalg.inv(grid.affine) @ [*synthetic.TUMOR_CENTER, 1.0])[:3].astype(int)
     core = four_grids.image[x, y, z]
     assert core[ROLES.index("t1ce")] < 0 < core[ROLES.index("t2")]
     assert four_grids.image[x + 6, y, z, ROLES.index("t1ce")] > 1.5
@@ -111,11 +106,16 @@ def test_the_round_trip_to_a_1_mm_reference_changes_no_bit(axcodes):
     assert np.array_equal(result.frame.to_reference(result.frame.to_working(Volume(drawn, grid))).data, drawn)
 
 
-def test_a_spacing_within_1_percent_of_1_mm_is_not_interpolated():
+def test_a_spacing_within_1_percent_of_1_mm_is_kept_and_the_first_present_role_is_the_default_reference():
     result = prepare(synthetic.four_volumes(synthetic.oblique_grid((1.004, 0.997, 1.0), (58, 66, 54))))
     labels = np.where(result.brain, 2, 0).astype(np.uint8)
     assert result.frame.working.spacing == pytest.approx((1.004, 0.997, 1.0))
     assert result.frame.to_reference(labels).data.sum() == labels.sum()
+    volumes = synthetic.four_volumes(FOUR_GRIDS)
+    for missing, expected in (("t1ce", "t1"), ("t1", "t2"), ("t2", "flair")):
+        del volumes[missing]
+        result = prepare(volumes, allow_missing=True)
+        assert (result.reference, result.frame.reference) == (expected, FOUR_GRIDS[expected])
 
 
 @pytest.mark.parametrize("reference", ["t1ce", "flair"])
@@ -170,15 +170,11 @@ def test_noise_unregistered_volumes_and_thick_slices_give_warnings(four_grids):
     assert any("5.5 mm thick" in warning for warning in four_grids.warnings)
 
 
-def apart():
-    """The head's volumes, 500 mm from each other."""
-    shifts = {role: np.eye(4) for role in ROLES}
-    for number, role in enumerate(ROLES):
-        shifts[role][0, 3] = 500.0 * number
-    return {
-        role: Volume(volume.data, Grid(volume.grid.shape, shifts[role] @ volume.grid.affine))
-        for role, volume in HEAD.items()
-    }
+#: The head's volumes, 500 mm from each other.
+APART = {
+    role: Volume(volume.data, Grid(volume.grid.shape, volume.grid.affine + 500.0 * number * np.eye(4, k=3)))
+    for number, (role, volume) in enumerate(HEAD.items())
+}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +183,7 @@ def apart():
         (head(without=["t2"]), {}, "Missing: T2", "t2"),
         (head(), {"reference": "pd"}, "'pd'", "reference"),
         (head(flair=np.zeros_like(HEAD["flair"].data)), {}, r"FLAIR .*one value everywhere", "flair"),
-        (apart(), {}, "do not overlap in space", "image"),
+        (APART, {}, "do not overlap in space", "image"),
         (head(without=["t1ce"]), {"reference": "t1ce"}, r"\(t1ce\), is missing.*t1, t2, flair", "reference"),
         ({}, {}, "at least one modality", "image"),
         ({**head(without=["t2"]), "t2w": HEAD["t2"]}, {}, "no modality 't2w'", "t2w"),
@@ -210,14 +206,6 @@ def test_the_channel_of_a_missing_modality_is_0_and_the_others_are_unchanged(pre
     assert all(f"({role})" in warning for role in missing)
     assert ("Expect a worse result" in warning) is (len(missing) > 1)
     assert ("lies on the grid of" in warning) is ("t1ce" in missing)
-
-
-def test_the_default_reference_is_the_first_present_of_t1ce_t1_t2_flair():
-    volumes = synthetic.four_volumes(FOUR_GRIDS)
-    for missing, expected in (("t1ce", "t1"), ("t1", "t2"), ("t2", "flair")):
-        del volumes[missing]
-        result = prepare(volumes, allow_missing=True)
-        assert (result.reference, result.frame.reference) == (expected, FOUR_GRIDS[expected])
 
 
 def test_a_label_on_another_grid_is_rejected_with_numbers(prepared):

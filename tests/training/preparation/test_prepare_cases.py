@@ -31,11 +31,8 @@ def test_a_case_is_stored_as_prepared_and_prepared_again_only_after_a_change(cas
     assert not prepare_case(case, store).label().any()
 
 
-def test_a_label_drawn_on_flair_is_prepared_on_the_grid_of_flair(flair_case, store):
+def test_a_label_may_lie_on_the_grid_of_flair_but_on_no_other(case_folder, flair_case, store):
     assert prepare_case(case_from_folder(flair_case), store).label().any()
-
-
-def test_a_label_on_another_grid_is_rejected_with_the_case_id(case_folder, store):
     synthetic.save(synthetic.truth(synthetic.brats_grid((64, 72, 61))), case_folder / SEG)
     with rejected("BraTS20_Training_001: The label lies on the grid of none", "label"):
         prepare_case(case_from_folder(case_folder), store)

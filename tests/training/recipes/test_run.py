@@ -1,5 +1,3 @@
-"""Running recipes: stages one after another, resumed after interruptions."""
-
 import json
 import shutil
 from pathlib import Path
@@ -21,7 +19,7 @@ TWO = tiny("one", "two", epochs=2)
 RECIPE = parse_recipe(tomllib.loads(TWO), name="tiny")
 
 
-def put_balls(work: Path) -> None:
+def put_balls(work: Path) -> Path:
     """Store small cases under the keys of the recipe's phantoms, so that none is generated."""
     x, y, z = np.ogrid[:40, :40, :40]
     radius = np.sqrt((x - 20) ** 2 + (y - 18) ** 2 + (z - 20) ** 2)
@@ -30,31 +28,25 @@ def put_balls(work: Path) -> None:
         image = np.random.default_rng(seed).normal(0, 0.3, (40, 40, 40, 4)).astype(np.float32)
         image[..., 3] += 4.0 * (label > 0)
         PreparedStore(work / "prepared").put(phantom_id(seed), image, label, key=_phantom_key(seed, True, "some"))
-
-
-class Killed(BaseException):
-    pass
+    return work
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work folder in which the first stage is finished and the second was killed in its second epoch."""
-    work = tmp_path_factory.mktemp("killed")
-    put_balls(work)
+    """A work folder in which the first stage is finished and the second was interrupted in its second epoch."""
+    work = put_balls(tmp_path_factory.mktemp("killed"))
 
     def kill(at: RecipeProgress) -> None:
         if at.number == 2 and at.fit is not None and at.fit.epoch == 1 and at.fit.step == 1:
-            raise Killed
+            raise KeyboardInterrupt
 
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         run_recipe(RECIPE, work, callbacks=RecipeCallbacks(progress=kill))
     return work
 
 
 @pytest.fixture(scope="module")
-def two_stages(
-    killed: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, RecipeResult, list[RecipeProgress]]:
+def two_stages(killed: Path, tmp_path_factory) -> tuple[Path, RecipeResult, list[RecipeProgress]]:
     """The same recipe, continued in a copy of the folder."""
     work = Path(shutil.copytree(killed, tmp_path_factory.mktemp("elsewhere") / "copied"))
     seen: list[RecipeProgress] = []
@@ -71,8 +63,7 @@ def test_a_killed_stage_resumes_in_a_copied_folder_from_the_weights_of_the_one_b
     work, result, seen = two_stages
     first, second = result.stages
     assert [record["epoch"] for record in second.history] == [1, 2]
-    assert [run.from_epoch for run in second.runs] == [0, 1]
-    assert result.trained == ["two"]
+    assert ([run.from_epoch for run in second.runs], result.trained) == ([0, 1], ["two"])
     assert (seen[0].number, seen[0].done, seen[0].fit) == (2, seen[0].total * 3 // 4, None)
     assert (seen[-1].stage, seen[-1].done) == ("two", seen[-1].total)
     assert [at.done for at in seen] == sorted(at.done for at in seen)
@@ -97,22 +88,10 @@ def test_finished_stages_are_kept_with_other_threads_settings_new_in_the_code_an
     assert 'Stage "one" was trained on phantoms of generator version 1' in warnings[0]
 
 
-def test_only_a_new_stage_is_trained(work: Path, load):
-    before = (work / "tiny" / "01-one" / "stage.json").read_bytes()
-    result = run_recipe(load(TWO + STAGE.format(name="three", epochs=1) + "learning_rate = 1e-4"), work)
-    assert result.trained == ["three"]
-    assert result.stages[2].start_sha256 == result.stages[1].weights_sha256
-    assert (work / "tiny" / "01-one" / "stage.json").read_bytes() == before
-
-
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (
-            "batch_size = 1",
-            "batch_size = 2",
-            "finished with other settings: batch_size was 1, is now 2",
-        ),
+        ("batch_size = 1", "batch_size = 2", "finished with other settings: batch_size was 1, is now 2"),
         ("first = 0, count = 2", "first = 0, count = 3", "phantoms.count was 2, is now 3"),
         ("first = 10", "first = 11", "validation.first was 10, is now 11"),
         ("max_filters = 8", "max_filters = 9", "network.max_filters was 8, is now 9"),
@@ -127,12 +106,17 @@ def test_a_finished_stage_that_was_changed_or_removed_is_an_error_that_names_the
         run_recipe(load(TWO.replace(before, after)), work)
 
 
-def test_missing_stages_and_damaged_weights_are_reported_before_anything_is_trained(work: Path):
-    weights = work / "tiny" / "02-two" / "weights.npz"
-    weights.write_bytes(weights.read_bytes()[:1000])
+def test_only_a_new_stage_is_trained_and_only_after_complete_ones(work: Path, load):
+    one, two = work / "tiny" / "01-one", work / "tiny" / "02-two"
+    before = (one / "stage.json").read_bytes()
+    result = run_recipe(load(TWO + STAGE.format(name="three", epochs=1) + "learning_rate = 1e-4"), work)
+    assert (result.trained, result.stages[2].start_sha256) == (["three"], result.stages[1].weights_sha256)
+    assert (one / "stage.json").read_bytes() == before
+    shutil.rmtree(work / "tiny" / "03-three")
+    (two / "weights.npz").write_bytes((two / "weights.npz").read_bytes()[:1000])
     with rejected(r'weights of stage "two".*missing or damaged'):
         run_recipe(RECIPE, work)
-    shutil.rmtree(work / "tiny" / "01-one")
+    shutil.rmtree(one)
     with rejected('Stage "two" is finished, but stage "one" before it is not'):
         run_recipe(RECIPE, work)
 
@@ -142,8 +126,7 @@ def test_an_unfinished_stage_that_was_changed_starts_over_and_its_checkpoint_is_
     for text, expected in (("two", []), ('two"\nseed = 5 # "', ["seed was 0, is now 5"])):
         folder = WorkFolder(load(tiny("one", text, epochs=2)), tmp_path)
         start, changes = folder.begin(1, folder.stage_start(1, folder.finished()[0].weights_sha256))
-        assert changes == expected
-        assert len(start.runs) == (0 if changes else 1)
+        assert (changes, len(start.runs)) == (expected, 0 if changes else 1)
         assert folder.checkpoint(1).is_file() == (not changes)
     assert (tmp_path / "tiny" / "02-two" / "checkpoint-set-aside.npz").is_file()
     assert WorkFolder(RECIPE.model_copy(update={"name": "other"}), tmp_path).folder(0) != folder.folder(0)
@@ -160,13 +143,10 @@ def test_the_time_of_a_stage_is_the_sum_over_its_runs(two_stages):
     assert [seconds(10.0, 30.0, 5.0), seconds(10.0, 30.0), seconds(10.0, 30.0, runs=runs)] == [35.0, 30.0, 40.0]
 
 
-# === The command ===
-
-
 @pytest.fixture
 def fit(run, tmp_path: Path):
-    put_balls(tmp_path / "work")
-    return lambda *arguments: run("fit", *arguments, "--work", tmp_path / "work", "--models", tmp_path / "models")
+    work = put_balls(tmp_path / "work")
+    return lambda *arguments: run("fit", *arguments, "--work", work, "--models", tmp_path / "models")
 
 
 def test_the_command_trains_stores_promotes_and_bundles_a_model(fit, write, tmp_path: Path):
@@ -186,7 +166,6 @@ def test_the_command_trains_stores_promotes_and_bundles_a_model(fit, write, tmp_
     assert (bundled.id, bundled.card.version) == ("v0000", "v0000")
     with np.load(bundle / "weights.npz") as archive:
         assert archive["logits/kernel"].dtype == np.float16
-
     code, stdout, _ = fit("--recipe", recipe)
     assert code == 0
     assert "already stored: v0001" in stdout

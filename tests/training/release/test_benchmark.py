@@ -1,5 +1,3 @@
-"""The numbers of a model card, measured end to end with a network whose answer is known beforehand."""
-
 import json
 from typing import Any
 
@@ -8,7 +6,7 @@ import pytest
 
 from training.evaluation.evaluate import evaluate_cases
 from training.evaluation.result import LOW_DICE
-from training.evaluation.subjects import Subject, phantom_subjects, subject_of_phantom
+from training.evaluation.subjects import phantom_subjects
 from training.modalities import ROLES
 from training.models.store import ModelStore
 from training.phantoms.fixed_seeds import FIXED_SEEDS
@@ -18,30 +16,23 @@ from training.release.tables import tables
 
 
 @pytest.fixture(scope="module")
-def measured(tiny_segmenter, written_cases) -> tuple[dict[str, Any], list[tuple[int, int, str]]]:
-    """One small benchmark of a network that labels the whole brain edema, and its progress."""
-    told: list[tuple[int, int, str]] = []
+def found(tiny_segmenter, written_cases) -> dict[str, Any]:
+    """One small benchmark of a network that labels the whole brain edema."""
+    progress: list[tuple[int, int, str]] = []
     plan = Plan(phantoms=1, heads=1, cases=written_cases[:1])
-    return run_benchmark(tiny_segmenter, plan, workers=1, on_progress=lambda *now: told.append(now)), told
-
-
-def test_a_benchmark_is_plain_data_with_provenance_and_every_head_counts_once(measured):
-    found, told = measured
-    assert json.loads(json.dumps(found)) == found
-    assert found["model"] == "v0001"
-    assert len(found["weights_sha256"]) == 64
-    assert found["phantoms"]["seeds"] == [FIXED_SEEDS[0], FIXED_SEEDS[0]]
-    assert [done for done, _, _ in told] == list(range(1, 9))
-    assert {total for _, total, _ in told} == {8}
+    found = run_benchmark(tiny_segmenter, plan, workers=1, on_progress=lambda *now: progress.append(now))
+    assert [(done, total) for done, total, _ in progress] == [(done, 8) for done in range(1, 9)]
     name = "BraTS20_Training_001"
-    assert [what for _, _, what in told[:5]] == [name, *(f"{name} without {role}" for role in ROLES)]
-    assert [row["missing"] for row in found["missing"]] == list(ROLES)
-    assert all(row["dice"]["ET"] == 0.0 for row in found["missing"])
+    assert [what for _, _, what in progress[:5]] == [name, *(f"{name} without {role}" for role in ROLES)]
+    return found
 
 
-def test_a_network_that_labels_everything_tumor_scores_badly_and_is_overconfident(measured):
-    found, _ = measured
-    (low,) = found["phantoms"]["low"]
+def test_a_benchmark_is_plain_data_with_provenance_and_every_head_counts_once(found):
+    assert json.loads(json.dumps(found)) == found
+    assert (found["model"], len(found["weights_sha256"])) == ("v0001", 64)
+    assert found["phantoms"]["seeds"] == [FIXED_SEEDS[0], FIXED_SEEDS[0]]
+    assert [(row["missing"], row["dice"]["ET"]) for row in found["missing"]] == [(role, 0.0) for role in ROLES]
+    (low,) = found["phantoms"]["low"]  # the network labels everything tumor
     assert low["dice"]["WT"] < LOW_DICE
     assert "as tumor" in low["why"]
     for part in ("tumor_free", "every_distractor"):
@@ -49,12 +40,10 @@ def test_a_network_that_labels_everything_tumor_scores_badly_and_is_overconfiden
         assert found[part]["over_bar"] == found[part]["count"] == 1
     brain = found["phantoms"]["calibration"]["brain"]
     (row,) = brain["bins"]  # it is entirely certain of every voxel
-    assert row["confidence"] == 1.0
-    assert brain["ece"] == pytest.approx(1 - row["accuracy"], abs=1e-4)
+    assert (row["confidence"], brain["ece"]) == (1.0, pytest.approx(1 - row["accuracy"], abs=1e-4))
 
 
-def test_the_tables_hold_what_was_measured(measured, tiny_segmenter):
-    found, _ = measured
+def test_the_tables_hold_what_was_measured(found, tiny_segmenter):
     drawn = {table.title: table for table in tables(found)}
     assert len(drawn) == 6  # without a comparison with mirrored answers
     mean = f"{found['phantoms']['regions']['WT']['mean']:.3f}"
@@ -65,35 +54,23 @@ def test_the_tables_hold_what_was_measured(measured, tiny_segmenter):
     assert tables(run_benchmark(tiny_segmenter, Plan(phantoms=0, heads=0))) == []
 
 
-@pytest.fixture
-def one_head(monkeypatch, phantom_head) -> Subject:
-    """A whole head that stands for every phantom, so that none is generated anew."""
-    subject = subject_of_phantom(phantom_head)
-    for module in ("release.benchmark", "evaluation.evaluate"):
-        monkeypatch.setattr(f"training.{module}.phantom_subjects", lambda seeds, **_: iter([subject] * len(seeds)))
-    return subject
-
-
-def test_mirrored_answers_are_compared_on_the_same_phantoms(tiny_segmenter, tiny_models, one_head):
-    mirrored = Segmenter(ModelStore(tiny_models).current(), policy="float32", mirror=True)
-    found = measure_phantoms(tiny_segmenter, FIXED_SEEDS[:1], mirrored=mirrored, workers=1)
-    assert found["mirrored"] == found["regions"]
-
-
-def test_a_poorly_segmented_phantom_gets_a_picture_and_an_explanation(tiny_segmenter, one_head, tmp_path):
+def test_a_poor_answer_gets_a_picture_and_an_explanation_and_mirrored_ones_are_compared(
+    tiny_segmenter, tiny_models, phantom_head, tmp_path, monkeypatch
+):
+    (head,) = phantom_subjects([3], workers=1)
+    assert head.id == "phantom-00000003"
+    assert np.array_equal(head.truth.data, phantom_head.label)
+    assert np.array_equal(head.volumes["flair"].data, np.round(phantom_head.image[..., 3]))  # as in files
+    for module in ("release.benchmark", "evaluation.evaluate"):  # the head stands for every phantom
+        monkeypatch.setattr(f"training.{module}.phantom_subjects", lambda seeds, **_: iter([head] * len(seeds)))
     report = evaluate_cases([], tiny_segmenter, tmp_path, phantoms=[3], workers=1)
     (result,) = report.cases
-    assert (result.case, result.kind) == (one_head.id, one_head.kind)
-    assert result.kind
+    assert (result.case, result.kind) == (head.id, phantom_head.kind)
     assert result.why
     page = report.files["report"].read_text()
     assert f'src="poor/{result.case}.png"' in page
     assert result.why.split(".")[0] in page
     assert (tmp_path / "poor" / f"{result.case}.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_phantom_subjects_hold_whole_numbers_as_files_do(phantom_head):
-    (subject,) = phantom_subjects([3], workers=1)
-    assert subject.id == "phantom-00000003"
-    assert np.array_equal(subject.truth.data, phantom_head.label)
-    assert np.array_equal(subject.volumes["flair"].data, np.round(phantom_head.image[..., 3]))
+    mirrored = Segmenter(ModelStore(tiny_models).current(), policy="float32", mirror=True)
+    found = measure_phantoms(tiny_segmenter, FIXED_SEEDS[:1], mirrored=mirrored, workers=1)
+    assert found["mirrored"] == found["regions"]

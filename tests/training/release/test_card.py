@@ -1,5 +1,3 @@
-"""The model card: one source for the numbers, and what is published of them."""
-
 import json
 import shutil
 from pathlib import Path
@@ -43,43 +41,41 @@ def folder(tiny_models, tmp_path) -> Path:
     return made
 
 
-def version_with(tiny_models: Path, **facts: object) -> ModelVersion:
-    return ModelVersion("v0002", ModelStore(tiny_models).current().folder, ModelCard.model_validate(facts))
-
-
-def test_the_document_in_the_repository_matches_the_bundled_card():
-    assert model_card.inconsistencies(BUNDLED_MODEL, REPOSITORY / "docs" / "model-card.md") == []
+SECTIONS = """Model details, Intended use, Factors, Metrics, Evaluation data, Training data, Quantitative analyses,
+Ethical considerations, Caveats and recommendations"""
 
 
 def test_a_benchmark_is_written_into_the_card_and_from_there_into_the_document(folder, tmp_path):
-    text = model_card.write_document(folder, tmp_path / "card.md").read_text()
-    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [
-        "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
-        "Quantitative analyses", "Ethical considerations", "Caveats and recommendations",
-    ]  # fmt: skip
+    assert model_card.inconsistencies(BUNDLED_MODEL, REPOSITORY / "docs" / "model-card.md") == []
+    document = tmp_path / "card.md"
+    assert "does not exist" in model_card.inconsistencies(folder, document)[0]
+    text = model_card.write_document(folder, document).read_text()
+    titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert titles == SECTIONS.replace("\n", " ").split(", ")
     assert "Research use only" in text
     assert "have not been measured yet" in text
     model_card.record(folder, benchmark_of(folder))
     assert read_version(folder).card.metrics["validation"] == 0.5
-    text = model_card.write_document(folder, tmp_path / "card.md").read_text()
+    text = model_card.write_document(folder, document).read_text()
     for words in ("| WT (whole tumor) | 0.910 | 0.920 | 0.500 | 1 (50 %) |", "0.0123", "It is small.", "1.8 million"):
         assert words in text
-    assert model_card.inconsistencies(folder, tmp_path / "card.md") == []
-
-
-def test_a_changed_document_other_weights_and_a_missing_document_are_reported(folder, tmp_path):
-    document = tmp_path / "card.md"
-    assert "does not exist" in model_card.inconsistencies(folder, document)[0]
-    model_card.record(folder, benchmark_of(folder))
-    model_card.write_document(folder, document)
-    document.write_text(document.read_text().replace("0.910", "0.990"))
+    assert model_card.inconsistencies(folder, document) == []
+    document.write_text(text.replace("0.910", "0.990"))
     (folder / "weights.npz").write_bytes((folder / "weights.npz").read_bytes() + b"x")
     changed, other = model_card.inconsistencies(folder, document)
     assert "does not match" in changed
     assert "measured with other weights" in other
 
 
-def test_numbers_of_other_weights_and_changes_to_a_stored_card_are_rejected(folder, tiny_models):
+def test_the_summary_has_purpose_limits_and_means_and_numbers_of_other_weights_are_rejected(folder, tiny_models):
+    model_card.record(folder, benchmark_of(folder))
+    summary = model_card.summary(read_version(folder))
+    assert summary["research_only"] is True
+    assert summary["limits"][0] == "It was trained on synthetic heads only and has never seen a patient."
+    means, medians = (dict.fromkeys(("WT", "TC", "ET"), value) for value in (0.91, 0.92))
+    assert summary["metrics"]["phantoms"] == {"count": 2, "mean_dice": means, "median_dice": medians}
+    assert summary["metrics"]["largest_ml_without_tumor"] == 0.1
+    assert len(json.dumps(summary)) < 4000
     before = (folder / "card.json").read_text()
     with rejected("are not those that were measured"):
         model_card.record(folder, {**benchmark_of(folder), "weights_sha256": "0" * 64})
@@ -89,31 +85,20 @@ def test_numbers_of_other_weights_and_changes_to_a_stored_card_are_rejected(fold
         model_card.record(stored, benchmark_of(stored))
 
 
-def test_the_summary_has_purpose_limits_and_means_but_no_history(folder):
-    model_card.record(folder, benchmark_of(folder))
-    told = model_card.summary(read_version(folder))
-    assert told["research_only"] is True
-    assert told["limits"][0] == "It was trained on synthetic heads only and has never seen a patient."
-    means, medians = (dict.fromkeys(("WT", "TC", "ET"), value) for value in (0.91, 0.92))
-    assert told["metrics"]["phantoms"] == {"count": 2, "mean_dice": means, "median_dice": medians}
-    assert told["metrics"]["largest_ml_without_tumor"] == 0.1
-    assert len(json.dumps(told)) < 4000
-
-
 def test_a_version_trained_on_cases_is_not_called_synthetic(tiny_models):
+    def version(**facts: object) -> ModelVersion:
+        card = ModelCard.model_validate({"data": SEEN, **facts})
+        return ModelVersion("v0002", ModelStore(tiny_models).current().folder, card)
+
     metrics = {"parent": {"WT": 0.6}, "candidate": {"WT": 0.7}, "cases": {"a": {}}}
-    told = model_card.summary(version_with(tiny_models, parent="v0000", data=SEEN, metrics=metrics))
-    assert "never seen a patient" not in json.dumps(told)
-    assert told["cases_seen"] == 1
-    assert told["metrics"] == {"judge": {"mean_dice": {"WT": 0.7}, "parent": {"WT": 0.6}}}
-
-    def text(**facts: object) -> str:
-        return render(version_with(tiny_models, data=SEEN, **facts))
-
-    assert "- Trained on 1 cases.\n" in text(description="Trained on 1 cases.")
-    assert "None" not in text()
-    assert "\n- .\n" not in text()
-    assert "; parent: v0001." in text(parent="v0001")
+    summary = model_card.summary(version(parent="v0000", metrics=metrics))
+    assert "never seen a patient" not in json.dumps(summary)
+    assert summary["cases_seen"] == 1
+    assert summary["metrics"] == {"judge": {"mean_dice": {"WT": 0.7}, "parent": {"WT": 0.6}}}
+    assert "- Trained on 1 cases.\n" in render(version(description="Trained on 1 cases."))
+    assert "None" not in render(version())
+    assert "\n- .\n" not in render(version())
+    assert "; parent: v0001." in render(version(parent="v0001"))
 
 
 def test_the_command_measures_prints_and_writes_and_then_agrees_with_itself(run, folder):

@@ -1,5 +1,3 @@
-"""The sheet of phantoms beside real cases."""
-
 import numpy as np
 from PIL import Image
 
@@ -23,18 +21,14 @@ def test_a_phantom_and_a_case_are_drawn_with_their_labels(run, tmp_path, written
     assert yellow.sum() > 100
 
 
-def test_a_strip_shows_four_modalities_and_the_labels_in_radiological_convention(written_cases):
+def test_strips_are_radiological_no_kind_fills_more_than_a_third_and_tcga_is_credited(written_cases, tmp_path):
     strip = draw_strip(subject_of_case(written_cases[0]), "case")
-    assert len(strip.panels) == 5
-    assert strip.caption == "case, 6 mL"
+    assert (len(strip.panels), strip.caption) == (5, "case, 6 mL")
     plain, labeled = strip.panels[3].astype(int), strip.panels[4].astype(int)
     columns = np.flatnonzero((plain != labeled).any(axis=(0, 2)))
     assert columns.mean() < plain.shape[1] / 2  # the tumor lies to the right of the middle
     assert synthetic.TUMOR_CENTER[0] > 0
     assert (labeled[..., 0] - labeled[..., 2]).max() > 100, f"{ET.name} is red"
-
-
-def test_no_kind_fills_more_than_a_third_and_images_of_tcga_carry_their_attribution(tmp_path, written_cases):
     kinds = ["ring", "healthy", "ring", "ring", "low", "ring", "solid", "low", "low", "patchy"]
     for names, count, expected in ((kinds, 6, [0, 2, 4, 6, 7, 9]), (["ring"] * 100, 3, [0, 12, 13])):
         strips = (Strip("", (), kind, seed) for seed, kind in enumerate(names))
