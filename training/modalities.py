@@ -19,12 +19,7 @@ ROLES: tuple[str, ...] = ("t1", "t1ce", "t2", "flair")
 REFERENCE_ORDER: tuple[str, ...] = ("t1ce", "t1", "t2", "flair")
 
 #: Display names.
-TITLES: dict[str, str] = {
-    "t1": "T1",
-    "t1ce": "T1 with contrast",
-    "t2": "T2",
-    "flair": "FLAIR",
-}
+TITLES: dict[str, str] = {"t1": "T1", "t1ce": "T1 with contrast", "t2": "T2", "flair": "FLAIR"}
 
 _EXTENSION = re.compile(r"\.(nii|seg\.nrrd|nrrd|nhdr|mha|mhd|img|hdr|dcm)(\.gz)?$")
 _PLANE = r"(?:w|wi|ax|tra|sag|cor|tse|fse|se|fl2d|fl3d|3d|2d|spc|mprage|mpr|mp2rage|spgr|fspgr|vibe|bravo|space)*"

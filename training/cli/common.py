@@ -54,8 +54,7 @@ MirrorOption = Annotated[
     ),
 ]
 VersionOption = Annotated[
-    str | None,
-    typer.Option("--version", help="Model version to use, for instance v0002. Default: the current one."),
+    str | None, typer.Option("--version", help="Model version to use, for instance v0002. Default: the current one.")
 ]
 
 

@@ -51,10 +51,7 @@ def predict(
     ] = False,
     maps: Annotated[
         bool,
-        typer.Option(
-            "--maps",
-            help="Also write region probabilities and entropy (CASE_probability_wt.nii.gz ...).",
-        ),
+        typer.Option("--maps", help="Also write region probabilities and entropy (CASE_probability_wt.nii.gz ...)."),
     ] = False,
     mirror: MirrorOption = False,
     brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as in BraTS 2017-2021.")] = False,

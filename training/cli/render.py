@@ -18,8 +18,7 @@ def render(
     cases: Annotated[list[Path], typer.Argument(help="Case folders, or folders of case folders.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the pictures.")] = Path("pictures"),
     labelmap: Annotated[
-        Path | None,
-        typer.Option(help="Labelmap to draw (for a single case), on any of its grids.", show_default=False),
+        Path | None, typer.Option(help="Labelmap to draw (for a single case), on any of its grids.", show_default=False)
     ] = None,
     label: Annotated[
         bool, typer.Option("--label", help="Draw the label of the case instead of segmenting it.")

@@ -19,8 +19,7 @@ def sheet(
         typer.Option("--cases", "-c", help="Labeled cases to draw below; may be given several times."),
     ] = None,
     credit: Annotated[
-        str | None,
-        typer.Option(help="Attribution of the images of the cases; known for TCGA-LGG.", show_default=False),
+        str | None, typer.Option(help="Attribution of the images of the cases; known for TCGA-LGG.", show_default=False)
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
 ) -> None:

@@ -17,11 +17,7 @@ _TEXTURE = {"ed": 0.1, "ncr": 0.16, "inner": 0.1, "et": 0.24}
 
 
 def render(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    tumor: Tumor | None,
-    found: list[Distractor],
-    contrast: Contrast,
+    rng: np.random.Generator, anatomy: Anatomy, tumor: Tumor | None, found: list[Distractor], contrast: Contrast
 ) -> np.ndarray:
     """Return the four raw images ``(x, y, z, 4)`` float32, positive in the brain and 0 outside."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]

@@ -63,11 +63,7 @@ def write_case(phantom: Phantom, folder: Path, case_id: str) -> Path:
 
 
 def write_cases(
-    root: Path,
-    n: int,
-    seed: int = 0,
-    workers: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    root: Path, n: int, seed: int = 0, workers: int | None = None, on_progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
     """Write ``n`` phantoms ``phantom_0001`` ... below ``root``.
 

@@ -150,11 +150,7 @@ def _nearest_tissue(anatomy: Anatomy, place: np.ndarray) -> np.ndarray | None:
 
 
 def _travel_time(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    box: tuple[slice, slice, slice],
-    room: np.ndarray,
-    core: np.ndarray,
+    rng: np.random.Generator, anatomy: Anatomy, box: tuple[slice, slice, slice], room: np.ndarray, core: np.ndarray
 ) -> np.ndarray:
     """Travel time of tumor cells from the core (in mm of white matter): fast in white, slow in gray matter and fluid.
 

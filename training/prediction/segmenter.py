@@ -77,12 +77,7 @@ class Segmenter:
     """
 
     def __init__(
-        self,
-        version: ModelVersion,
-        *,
-        policy: str | None = None,
-        memory_bytes: int | None = None,
-        mirror: bool = False,
+        self, version: ModelVersion, *, policy: str | None = None, memory_bytes: int | None = None, mirror: bool = False
     ) -> None:
         prepare_backend()
         import keras

@@ -94,9 +94,7 @@ def test_a_case_becomes_a_png_with_eight_panels_and_answers_are_compared_side_by
     assert colored[:, 636:].any()
 
 
-def test_the_flythrough_begins_at_the_largest_tumor_covers_the_brain_and_stays_below_the_size_limit(
-    tmp_path,
-):
+def test_the_flythrough_begins_at_the_largest_tumor_covers_the_brain_and_stays_below_the_size_limit(tmp_path):
     path = flythrough_gif(IMAGE, LABELS, tmp_path / "flight.gif", title="case 1")
     colored = []
     with Image.open(path) as gif:
