@@ -65,11 +65,7 @@ def write_with(path: Path, write: Callable[[Path], object]) -> Path:
 
 def write_bytes(path: Path, content: bytes) -> Path:
     """Write ``content`` to ``path`` atomically and durably."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
-    return write_with(path, write)
+    return write_with(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_text(path: Path, content: str) -> Path:

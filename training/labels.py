@@ -101,9 +101,10 @@ def from_file_values(labelmap: np.ndarray, *, where: str = "the label") -> tuple
         InputError: If values are not integers from 0 to 4.
     """
     values = np.unique(labelmap)
-    if not np.all(np.isfinite(values)) or np.any(values != np.round(values)):
+    invalid = values[~np.isfinite(values) | (values != np.round(values))]
+    if invalid.size:
         raise InputError(
-            f"{where} holds values that are not whole numbers (for example {_first_invalid(values)}). "
+            f"{where} holds values that are not whole numbers (for example {float(invalid[0])}). "
             "Save it as a labelmap, not as a resampled image.",
             field="label",
         )
@@ -127,8 +128,3 @@ def to_brats_values(labelmap: np.ndarray) -> np.ndarray:
     for label in LABELS:
         lookup[label.value] = label.brats
     return lookup[labelmap]
-
-
-def _first_invalid(values: np.ndarray) -> float:
-    odd = values[~np.isfinite(values) | (values != np.round(values))]
-    return float(odd[0])

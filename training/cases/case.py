@@ -107,9 +107,7 @@ class Case:
         """
         if self.label is None:
             raise InputError(f"Case {self.id} has no label.", field="label")
-        volume = read_labelmap(self.label)
-        values, _ = from_file_values(volume.data, where=str(self.label))
-        return Volume(values, volume.grid)
+        return read_brats_labels(self.label)[0]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files, their channel indices, and the label if there is one."""
@@ -121,6 +119,17 @@ class Case:
             digest.update(b"label:")
             digest.update(_file_digest(self.label))
         return digest.hexdigest()
+
+
+def read_brats_labels(path: Path) -> tuple[Volume, str]:
+    """Read a labelmap in any label scheme, as ``uint8`` with TumorLoop's values; also return the scheme.
+
+    Raises:
+        InputError: If the file cannot be used.
+    """
+    volume = read_labelmap(path)
+    values, scheme = from_file_values(volume.data, where=str(path))
+    return Volume(values, volume.grid), scheme
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,12 +24,11 @@ from rich.progress import (
 )
 from typer.core import TyperGroup
 
+from training.cases.case import Case, case_from_4d
+from training.cases.find import case_from_folder, find_cases
 from training.errors import InputError
-
-if TYPE_CHECKING:
-    from training.cases.case import Case
-    from training.models.store import ModelStore
-    from training.prediction.segmenter import Segmenter
+from training.models.store import BUNDLED_MODEL, ModelStore
+from training.prediction.segmenter import Segmenter
 
 #: Results: tables and paths.
 out = Console(highlight=False)
@@ -123,8 +122,6 @@ def models_folder(models: Path | None) -> Path:
 
 def open_store(models: Path | None) -> ModelStore:
     """Return the model store, including the bundled model."""
-    from training.models.store import BUNDLED_MODEL, ModelStore
-
     return ModelStore(models_folder(models), BUNDLED_MODEL)
 
 
@@ -142,8 +139,6 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
     store = open_store(models)
     chosen = store.get(version) if version else store.current()
     with err.status(f"Loading model {chosen.id} ..."):
-        from training.prediction.segmenter import Segmenter
-
         return Segmenter(chosen, mirror=mirror)
 
 
@@ -158,9 +153,6 @@ def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing:
     Raises:
         InputError: If a path holds no case; for a folder with one unusable case the message says why.
     """
-    from training.cases.case import case_from_4d
-    from training.cases.find import case_from_folder, find_cases
-
     roles = tuple(part.strip() for part in order.split(",")) if order else None
     cases: list[Case] = []
     for path in paths:
@@ -170,7 +162,8 @@ def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing:
         found, problems = find_cases(path, allow_missing=allow_missing)
         if not found:
             if len(problems) > 1:
-                _refuse(path, problems[0].message)
+                message = f"There is no usable case in {path}. The first problem: {problems[0].message}"
+                raise InputError(message, field="cases")
             cases.append(case_from_folder(path, allow_missing=allow_missing))
         for problem in problems if found else []:
             warn(f"{problem.path}: {problem.message}")
@@ -190,7 +183,3 @@ def labeled_cases(paths: list[Path] | None) -> list[Case]:
     if paths and not labeled:
         raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
     return labeled
-
-
-def _refuse(path: Path, message: str) -> NoReturn:
-    raise InputError(f"There is no usable case in {path}. The first problem: {message}", field="cases")

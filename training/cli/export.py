@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from training.cases.case import read_brats_labels
 from training.cli.common import err, out
+from training.images.write import export_ending, write_labelmap
 
 
 def export(
@@ -29,13 +31,7 @@ def export(
 
     `python -m training export case.seg.nrrd submission.nii.gz --brats-values`
     """
-    from training.images.grid import Volume
-    from training.images.read import read_labelmap
-    from training.images.write import export_ending, write_labelmap
-    from training.labels import from_file_values
-
     export_ending(output)
-    found = read_labelmap(labelmap)
-    values, scheme = from_file_values(found.data, where=str(labelmap))
+    labels, scheme = read_brats_labels(labelmap)
     err.print(f"{labelmap} has {scheme} values.", soft_wrap=True)
-    out.print(str(write_labelmap(Volume(values, found.grid), output, brats_values=brats_values)), soft_wrap=True)
+    out.print(str(write_labelmap(labels, output, brats_values=brats_values)), soft_wrap=True)

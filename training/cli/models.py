@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from training.cli.common import ModelsOption, open_store, out
+from training.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, show, promote and roll back models.")
 
@@ -15,8 +16,6 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List,
 @app.command("list")
 def list_versions(models: ModelsOption = None) -> None:
     """List the versions; the current one is marked."""
-    from training.errors import InputError
-
     store = open_store(models)
     try:
         current = store.current().id

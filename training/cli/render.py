@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from training.cases.case import read_brats_labels
 from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress
 from training.errors import InputError
-
-if TYPE_CHECKING:
-    from training.images.grid import Volume
+from training.modalities import ROLES
+from training.pictures.case_picture import case_picture
+from training.pictures.flythrough import flythrough_gif
 
 
 def render(
@@ -39,10 +40,6 @@ def render(
 
     `python -m training render cases/phantom_0001 --labelmap results/phantom_0001_seg.nii.gz`
     """
-    from training.modalities import ROLES
-    from training.pictures.case_picture import case_picture
-    from training.pictures.flythrough import flythrough_gif
-
     if volume not in ROLES:
         raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")
     chosen = collect_cases(cases)
@@ -57,7 +54,7 @@ def render(
             if segmenter is not None:
                 drawn = segmenter.segment(volumes).labelmap
             else:
-                drawn = _read(labelmap) if labelmap else case.read_label()
+                drawn = read_brats_labels(labelmap)[0] if labelmap else case.read_label()
             truth = case.read_label() if case.label is not None and not label else None
             paths = [case_picture(volumes, drawn, truth, output / f"{case.id}.png", title=case.id)]
             if gif:
@@ -65,12 +62,3 @@ def render(
             bars.advance(task)
             for path in paths:
                 out.print(str(path), soft_wrap=True)
-
-
-def _read(path: Path) -> Volume:
-    from training.images.grid import Volume
-    from training.images.read import read_labelmap
-    from training.labels import from_file_values
-
-    found = read_labelmap(path)
-    return Volume(from_file_values(found.data, where=str(path))[0], found.grid)

@@ -18,8 +18,10 @@ import numpy as np
 from training.cases.case import Case
 from training.errors import InputError
 from training.evaluation.metrics import hd95, label_dice, region_dice
+from training.evaluation.report import draw_poor, write_report
 from training.evaluation.result import LOW_DICE, CaseResult, EvaluationReport
 from training.evaluation.subjects import Subject, phantom_subjects, subject_of_case
+from training.evaluation.why import why
 from training.images.grid import Volume
 from training.labels import REGIONS, region_mask
 from training.phantoms.generate import phantom_id
@@ -64,8 +66,6 @@ def evaluate_cases(
     Raises:
         InputError: If no case could be evaluated; the message is that of the first failure.
     """
-    from training.evaluation.report import draw_poor, write_report
-
     results: list[CaseResult] = []
     failures: dict[str, str] = {}
     drawn: dict[str, Path] = {}
@@ -89,9 +89,8 @@ def evaluate_cases(
     if not results:
         raise InputError(next(iter(failures.values()), "There is no labeled case to evaluate."), field="cases")
     numbers = {phantom_id(seed): number for number, seed in enumerate(phantoms)}
-    results.sort(
-        key=lambda result: numbers.get(result.case, -1)
-    )  # phantoms arrive in the order in which they are finished
+    # Phantoms arrive in the order in which they are finished.
+    results.sort(key=lambda result: numbers.get(result.case, -1))
     return write_report(EvaluationReport(version, tuple(results), failures, drawn), Path(out_dir))
 
 
@@ -146,8 +145,6 @@ def compare(subject: Subject, segmentation: Segmentation, *, reference: str, sec
         reference: The role of that grid.
         seconds: Time of the segmentation.
     """
-    from training.evaluation.why import why
-
     truth, labelmap = subject.truth, segmentation.labelmap
     scores = region_dice(labelmap.data, truth.data)
     return CaseResult(

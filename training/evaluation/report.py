@@ -6,17 +6,14 @@ import csv
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from training.atomic import write_json, write_text
-from training.evaluation.result import LOW_DICE
+from training.evaluation.result import LOW_DICE, CaseResult, EvaluationReport
+from training.evaluation.subjects import Subject
+from training.images.grid import Volume
 from training.labels import REGION_NAMES, REGIONS
 from training.pictures.case_picture import case_picture
-
-if TYPE_CHECKING:
-    from training.evaluation.result import CaseResult, EvaluationReport
-    from training.evaluation.subjects import Subject
-    from training.images.grid import Volume
 
 _PICTURES = "poor"
 

@@ -55,7 +55,8 @@ def subject_of_case(case: Case) -> Subject:
 
 def subject_of_phantom(phantom: Phantom) -> Subject:
     """Return a phantom as its files would hold it: with integer intensities."""
-    grid = Grid(_three(phantom.label.shape), phantom.affine)
+    x, y, z = phantom.label.shape
+    grid = Grid((x, y, z), phantom.affine)
     image = np.round(phantom.image).astype(np.int16)
     volumes = {role: Volume(np.ascontiguousarray(image[..., k], np.float32), grid) for k, role in enumerate(ROLES)}
     name = phantom_id(phantom.seed)
@@ -86,7 +87,3 @@ def _make(job: tuple[int, TumorOption, Literal["some", "all"]]) -> Phantom:
     made = generate(seed, tumor=tumor, distractors=distractors)
     # half the bytes to transfer between processes; files hold integers as well
     return replace(made, image=np.round(made.image).astype(np.int16))
-
-
-def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return int(shape[0]), int(shape[1]), int(shape[2])

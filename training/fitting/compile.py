@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from training.fitting.config import FitConfig
-from training.models.weights import Weights
-from training.network.unet import UNetConfig
+from training.hardware import best_policy, prepare_backend
+from training.models.weights import Weights, set_weights
+from training.network.unet import UNetConfig, build_unet, freeze_normalization
 
 if TYPE_CHECKING:
     import keras
@@ -20,14 +21,10 @@ def compile_model(config: FitConfig, network: UNetConfig, start: Weights | None)
         network: Architecture.
         start: Initial weights; ``None`` keeps the random initialization.
     """
-    from training.hardware import best_policy, prepare_backend
-
     prepare_backend()
     import keras
 
-    from training.models.weights import set_weights
     from training.network.losses import DiceCrossEntropy
-    from training.network.unet import build_unet, freeze_normalization
 
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(best_policy() if config.precision == "auto" else config.precision)

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from training.errors import InputError
 from training.fitting.compile import compile_model
 from training.fitting.config import FitConfig, FitProgress, FitResult
+from training.fitting.memory import is_out_of_memory, release_memory
 from training.models.weights import Weights
 from training.network.unet import UNetConfig
+from training.preparation.store import PreparedCase
 
 if TYPE_CHECKING:
     from training.fitting.dataset import PatchDataset
-    from training.preparation.store import PreparedCase
 
 
 def fit(
@@ -58,7 +59,6 @@ def fit(
             not suffice for single patches.
     """
     _check(config, network, train)
-    from training.fitting.memory import is_out_of_memory, release_memory
 
     run = _Run(config, network, train, validation, work_dir, start, sampling, on_progress, should_stop)
     batch = min(batch_size or config.batch_size, config.batch_size)

@@ -9,12 +9,10 @@ import numpy as np
 
 from training.evaluation.metrics import region_dice
 from training.prediction.postprocess import decide
-from training.preparation.store import PREPARED_VOXEL_ML
+from training.preparation.store import PREPARED_VOXEL_ML, PreparedCase
 
 if TYPE_CHECKING:
     import keras
-
-    from training.preparation.store import PreparedCase
 
 
 def score(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,9 +15,7 @@ from training.fitting.config import FitConfig, FitProgress, FitResult
 from training.fitting.score import score
 from training.labels import REGIONS
 from training.models.weights import Weights, get_weights, set_weights
-
-if TYPE_CHECKING:
-    from training.preparation.store import PreparedCase
+from training.preparation.store import PreparedCase
 
 #: Steps between updates of the moving average of the weights, since copying them takes time.
 AVERAGE_EVERY = 5
@@ -82,8 +80,6 @@ class FitSession(keras.callbacks.Callback):
         weights = state.best or self._averaged()
         return FitResult(weights, state.best_metric, state.epoch, state.history, self._stopped_early)
 
-    # === Keras hooks ===
-
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the average, report progress, and stop on request."""
         if self._config.average and (batch + 1) % AVERAGE_EVERY == 0:
@@ -110,8 +106,6 @@ class FitSession(keras.callbacks.Callback):
         if self.patience_exhausted():
             self._network.stop_training = True
             self._stopped_early = True
-
-    # === Internals ===
 
     def patience_exhausted(self) -> bool:
         """Return whether the validation has not improved for ``early_stop_patience`` epochs."""
@@ -144,7 +138,8 @@ class FitSession(keras.callbacks.Callback):
         return dict(self._state.average) if self._config.average else get_weights(self._network)
 
     def _update_average(self) -> None:
-        _sync(self._network)
+        if hasattr(self._network, "jax_state_sync"):  # JAX keeps the variables outside the model while it trains
+            self._network.jax_state_sync()
         # The momentum warms up so that the random initial weights decay quickly (as in TensorFlow's EMA).
         steps = self._state.epoch * self._config.steps_per_epoch + AVERAGE_EVERY
         momentum = min(self._config.average**AVERAGE_EVERY, (1 + steps) / (10 + steps))
@@ -182,10 +177,3 @@ class FitSession(keras.callbacks.Callback):
                 history=list(history),
             )
         )
-
-
-def _sync(network: keras.Model) -> None:
-    # JAX keeps the variables outside the model while it trains.
-    sync = getattr(network, "jax_state_sync", None)
-    if sync is not None:
-        sync()

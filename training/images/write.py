@@ -30,15 +30,12 @@ _COMPRESSION = 4  # labelmaps shrink a hundredfold at any level; a higher one on
 
 
 def write_labelmap(volume: Volume, path: Path | str, *, brats_values: bool = False) -> Path:
-    """Write a labelmap in the format of the file ending.
+    """Write a labelmap in the format of the file ending; return the path.
 
     Args:
         volume: ``(x, y, z)`` with the values of :mod:`training.labels`.
         path: With one of :data:`EXPORT_ENDINGS`. ``.seg.nrrd`` includes names, colors and terminology.
         brats_values: Write enhancing tumor as 4, as in BraTS 2017-2021.
-
-    Returns:
-        ``path``.
 
     Raises:
         InputError: If the ending is not known.
@@ -58,14 +55,11 @@ def write_labelmap(volume: Volume, path: Path | str, *, brats_values: bool = Fal
 
 
 def write_volume(volume: Volume, path: Path | str) -> Path:
-    """Write an image or a probability map in the format of the file ending.
+    """Write an image or a probability map in the format of the file ending; return the path.
 
     Args:
         volume: ``(x, y, z)``, any real dtype; float64 is written as float32.
         path: With the ending ``.nii``, ``.nii.gz`` or ``.nrrd``.
-
-    Returns:
-        ``path``.
 
     Raises:
         InputError: If the ending is not known.

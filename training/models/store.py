@@ -154,12 +154,9 @@ class ModelStore:
     def versions(self) -> list[ModelVersion]:
         """Return all readable versions, the bundled one first, then by number."""
         found = [self.get(BUNDLED_ID)] if self._has_bundled() else []
-        folders = (
-            sorted(path for path in self.root.glob("v*") if _ID.fullmatch(path.name)) if self.root.is_dir() else []
-        )
-        for folder in folders:
+        for version in self.ids()[len(found) :]:
             try:
-                found.append(read_version(folder, version=folder.name))
+                found.append(read_version(self.root / version, version=version))
             except InputError:
                 continue  # a damaged folder must not hide the others; get() reports the error
         return found

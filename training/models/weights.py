@@ -23,7 +23,13 @@ Weights = dict[str, np.ndarray]
 
 def get_weights(model: keras.Model) -> Weights:
     """Return the model's variables as float32 arrays, keyed ``layer/variable``."""
-    return {_key(layer, variable): _as_array(variable) for layer in model.layers for variable in layer.weights}
+    from keras import ops
+
+    return {
+        _key(layer, variable): np.asarray(ops.convert_to_numpy(variable.value), np.float32)
+        for layer in model.layers
+        for variable in layer.weights
+    }
 
 
 def set_weights(model: keras.Model, weights: Weights) -> None:
@@ -66,11 +72,8 @@ def save_weights(weights: Weights, path: Path, *, half_precision: bool = False) 
     def stored(key: str, value: np.ndarray) -> np.ndarray:
         return value.astype(np.float16) if half_precision and "moving_" not in key else value
 
-    def write(temporary: Path) -> None:
-        arrays = {key: stored(key, value) for key, value in weights.items()}
-        np.savez(temporary, **arrays)
-
-    return write_with(path, write)
+    arrays = {key: stored(key, value) for key, value in weights.items()}
+    return write_with(path, lambda temporary: np.savez(temporary, **arrays))
 
 
 def load_weights(path: Path) -> Weights:
@@ -88,9 +91,3 @@ def load_weights(path: Path) -> Weights:
 
 def _key(layer: keras.Layer, variable: keras.Variable) -> str:
     return f"{layer.name}/{variable.name}"
-
-
-def _as_array(variable: keras.Variable) -> np.ndarray:
-    from keras import ops
-
-    return np.asarray(ops.convert_to_numpy(variable.value), np.float32)

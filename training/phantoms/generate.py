@@ -96,9 +96,8 @@ def generate(
     image = render(rng, anatomy, grown_tumor, drawn, contrast)
     label = np.zeros(size, np.uint8)
     if grown_tumor is not None:
-        label[grown_tumor.box] = (
-            grown_tumor.label * anatomy.brain[grown_tumor.box]
-        )  # the brain mask may have lost components since
+        # The brain mask may have lost components since.
+        label[grown_tumor.box] = grown_tumor.label * anatomy.brain[grown_tumor.box]
     affine = np.eye(4)
     affine[:3, 3] = origin
     return Phantom(image, label, anatomy.brain, affine, seed, kind)

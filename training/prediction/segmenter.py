@@ -16,6 +16,8 @@ from training.hardware import best_policy, free_memory_bytes, prepare_backend
 from training.images.grid import Volume
 from training.labels import LABELS, REGIONS, region_mask
 from training.models.store import ModelVersion
+from training.models.weights import set_weights
+from training.network.unet import build_unet, with_softmax
 from training.prediction.postprocess import MIN_CORELESS_ML, MIN_LESION_ML, decide
 from training.prediction.tiles import predict_in_tiles
 from training.prediction.uncertainty import uncertainty
@@ -82,9 +84,6 @@ class Segmenter:
         prepare_backend()
         import keras
 
-        from training.models.weights import set_weights
-        from training.network.unet import build_unet, with_softmax
-
         self.version = version
         self.mirror = mirror
         self._memory_bytes = memory_bytes
@@ -121,10 +120,6 @@ class Segmenter:
         result = result + mirrored[::-1]
         result *= 0.5
         return result
-
-    def labels(self, prepared: Prepared, on_progress: ProgressCallback | None = None) -> np.ndarray:
-        """Return the label of each voxel of a prepared case, ``uint8 (x, y, z)``; see :func:`labels_of`."""
-        return labels_of(self.probabilities(prepared.image, on_progress), prepared)
 
     def segment(
         self,

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from training.clock import now
+from training.fitting.checkpoint import load_state
+from training.fitting.config import FitProgress, FitResult
+from training.fitting.fit import fit
+from training.hardware import best_policy
 from training.labels import REGIONS
 from training.models.store import ModelCard
 from training.models.weights import Weights
 from training.phantoms.generate import GENERATOR_VERSION
+from training.preparation.store import PreparedCase, PreparedStore, prepare_phantoms
 from training.recipes.recipe import Recipe, Stage
 from training.recipes.work_folder import FinishedStage, StageRun, StageStart, WorkFolder
-
-if TYPE_CHECKING:
-    from training.fitting.config import FitProgress, FitResult
-    from training.preparation.store import PreparedCase
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,6 @@ def _run_stage(
     workers: int | None,
     callbacks: RecipeCallbacks,
 ) -> tuple[FinishedStage, Weights]:
-    from training.fitting.fit import fit
-
     recipe, stage = folder.recipe, folder.recipe.stages[number]
     decided = folder.stage_start(number, before[-1].weights_sha256 if before else "")
     start_record, changes = folder.begin(number, decided)
@@ -148,7 +146,8 @@ def _run_stage(
             f"checkpoint is kept in {folder.folder(number)}."
         )
     report = _progress_callback(recipe, number, callbacks)
-    first = _epochs_so_far(folder, number)
+    state = load_state(folder.checkpoint(number))
+    first = state.epoch if state is not None else 0
     report(None, first)
     train, validation = _phantoms(recipe, stage, work, callbacks)
     start_record = start_record.model_copy(update={"runs": [*start_record.runs, _this_run(stage, first)]})
@@ -170,8 +169,6 @@ def _phantoms(
     recipe: Recipe, stage: Stage, work: Path, callbacks: RecipeCallbacks
 ) -> tuple[list[PreparedCase], list[PreparedCase]]:
     """Generate the phantoms of a stage and of the validation, on all cores; training waits."""
-    from training.preparation.store import PreparedStore, prepare_phantoms
-
     store, wanted = PreparedStore(work / "prepared"), (*stage.all_phantoms, recipe.validation)
     total = sum(seeds.count for seeds in wanted)
     cases: list[PreparedCase] = []
@@ -203,16 +200,7 @@ def _progress_callback(
     return report
 
 
-def _epochs_so_far(folder: WorkFolder, number: int) -> int:
-    from training.fitting.checkpoint import load_state
-
-    state = load_state(folder.checkpoint(number))
-    return state.epoch if state is not None else 0
-
-
 def _this_run(stage: Stage, first: int) -> StageRun:
-    from training.hardware import best_policy
-
     precision = best_policy() if stage.precision == "auto" else stage.precision
     import keras
 
@@ -220,9 +208,8 @@ def _this_run(stage: Stage, first: int) -> StageRun:
 
 
 def _finished(stage: Stage, start_record: StageStart, result: FitResult) -> FinishedStage:
-    about: dict[str, Any] = start_record.model_dump()
     return FinishedStage(
-        **about,
+        **start_record.model_dump(),
         name=stage.name,
         weights_sha256="",
         epochs=result.epochs,

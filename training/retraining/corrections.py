@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from training.cases.case import Case
 from training.errors import InputError
 from training.hashes import file_sha256
 from training.models.store import SeenCase
-
-if TYPE_CHECKING:
-    from training.preparation.store import PreparedCase, PreparedStore
+from training.preparation.prepare_cases import prepare_case
+from training.preparation.store import PreparedCase, PreparedStore, prepare_phantoms
 
 #: First seed of the replayed phantoms, far from the seeds used elsewhere.
 REPLAY_SEED = 500_000_000
@@ -114,8 +112,6 @@ class Mixture:
         Raises:
             InputError: If no case is left to train on; names the skipped ones.
         """
-        from training.preparation.store import PreparedStore, prepare_phantoms
-
         phantoms = PreparedStore(work_dir / "phantoms")
         parts, skipped = self._prepare_corrected(corrections, PreparedStore(work_dir / "prepared"), report)
         few = len(parts["validation"]) < self.enough_validation
@@ -137,8 +133,6 @@ class Mixture:
         self, corrections: Sequence[Correction], store: PreparedStore, report: Callable[[str], None]
     ) -> tuple[dict[str, list[PreparedCase]], dict[str, str]]:
         """Return the prepared cases by split, and the skipped ones with the reason."""
-        from training.preparation.prepare_cases import prepare_case
-
         parts: dict[str, list[PreparedCase]] = {"train": [], "validation": []}
         skipped: dict[str, str] = {}
         for number, correction in enumerate(corrections, start=1):

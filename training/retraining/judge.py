@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from training.evaluation.metrics import mean_dice
-from training.fitting.config import FitConfig
 from training.labels import REGIONS
 from training.models.store import PROMOTED
-from training.models.weights import Weights
-from training.network.unet import UNetConfig
-
-if TYPE_CHECKING:
-    from training.preparation.store import PreparedCase
+from training.preparation.store import PreparedCase
 
 #: Dice by region, one entry per case.
 Scores = list[dict[str, float]]
-
-
-def scores_of(
-    weights: Weights,
-    network: UNetConfig,
-    config: FitConfig,
-    cases: Sequence[PreparedCase],
-    on_case: Callable[[], None] = lambda: None,
-) -> Scores:
-    """Return the Dice of each whole case, computed in the precision of the training; calls ``on_case`` after each."""
-    from training.fitting.compile import compile_model
-    from training.fitting.score import score
-
-    return score(compile_model(config, network, weights), cases, on_case)
 
 
 def not_worse(before: Scores, after: Scores, tolerance: float) -> bool:

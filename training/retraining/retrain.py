@@ -21,12 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.errors import InputError
 from training.fitting.checkpoint import load_state
+from training.fitting.compile import compile_model
 from training.fitting.config import FitConfig, FitProgress, FitResult
 from training.fitting.fit import fit
+from training.fitting.score import score
 from training.models.store import ModelCard, ModelStore, ModelVersion
 from training.models.weights import Weights, average_weights
 from training.retraining.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
-from training.retraining.judge import Scores, metrics_of, not_worse, scores_of, verdict_of
+from training.retraining.judge import Scores, metrics_of, not_worse, verdict_of
 
 #: Smallest share of the way from the parent's weights to the trained ones that is tried.
 SMALLEST_SHARE = 0.25
@@ -149,7 +151,7 @@ def retrain(
     learned = [correction for correction in corrections if correction.case.id not in cases.skipped]
     message = f"evaluating the current model, {parent.id}, on {len(cases.judge)} cases"
     report(RetrainProgress("judging", message, skipped=cases.skipped))
-    before = scores_of(start, network, settings, cases.judge, _case_counter(report, message))
+    before = score(compile_model(settings, network, start), cases.judge, _case_counter(report, message))
     _set_aside_damaged(work_dir / "checkpoint.npz", report)
     result = fit(
         settings,
@@ -171,7 +173,10 @@ def retrain(
     candidate = _candidate(
         start,
         result.weights,
-        score=lambda weights: scores_of(weights, network, settings, cases.judge, _case_counter(report, message)),
+        # computed in the precision of the training
+        score=lambda weights: score(
+            compile_model(settings, network, weights), cases.judge, _case_counter(report, message)
+        ),
         accept=lambda scores: not_worse(before, scores, config.tolerance),
         report=report,
     )

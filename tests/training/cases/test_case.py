@@ -70,18 +70,7 @@ def test_a_4d_file_is_read_in_the_decathlon_order_unless_another_is_given(tmp_pa
         assert np.array_equal(case.read(role).data, HEADS[role])
 
 
-def test_a_4d_nrrd_file_is_a_case(tmp_path):
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ SMALL.affine
-    directions = np.insert(affine[:3, :3].T, 0, np.nan, axis=0)
-    header = {"space": "left-posterior-superior", "space directions": directions, "space origin": affine[:3, 3]}
-    header["kinds"] = ["list", "domain", "domain", "domain"]
-    nrrd.write(str(tmp_path / "four.nrrd"), np.stack(list(HEADS.values())), header)
-    flair = case_from_4d(tmp_path / "four.nrrd", ROLES).read_all()["flair"]
-    assert np.array_equal(flair.data, HEADS["flair"])
-    assert flair.grid.matches(SMALL)
-
-
-def test_a_folder_with_one_4d_file_is_a_case_and_an_order_must_match_the_file(tmp_path):
+def test_a_folder_with_one_4d_file_is_a_case_an_order_must_match_the_file_and_nrrd_is_read(tmp_path):
     path = write_4d(tmp_path / "upload.nii.gz")
     assert case_from_folder(tmp_path).sources["flair"] == Source(path, 0)
     with rejected("holds 4 volumes, but the order names 3"):
@@ -94,6 +83,14 @@ def test_a_folder_with_one_4d_file_is_a_case_and_an_order_must_match_the_file(tm
     assert tuple(case.read_all()) == ("t1", "t1ce", "flair")
     with rejected("must name t2 once"):
         case_from_4d(path, order)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ SMALL.affine
+    directions = np.insert(affine[:3, :3].T, 0, np.nan, axis=0)
+    header = {"space": "left-posterior-superior", "space directions": directions, "space origin": affine[:3, 3]}
+    header["kinds"] = ["list", "domain", "domain", "domain"]
+    nrrd.write(str(tmp_path / "four.nrrd"), np.stack(list(HEADS.values())), header)
+    flair = case_from_4d(tmp_path / "four.nrrd", ROLES).read_all()["flair"]
+    assert np.array_equal(flair.data, HEADS["flair"])
+    assert flair.grid.matches(SMALL)
 
 
 def test_a_modality_may_be_missing_only_if_allowed_and_the_fingerprint_depends_on_the_bytes(

@@ -1,5 +1,3 @@
-"""The command line as a person uses it: what it prints, what it writes, and its exit codes."""
-
 import json
 import os
 import shutil

@@ -1,5 +1,3 @@
-"""Training patches: where they come from, that they are reproducible, and that memory stays flat."""
-
 import json
 import os
 import subprocess
@@ -60,18 +58,6 @@ def test_a_batch_is_float32_with_one_hot_labels_that_belong_to_the_image_also_wh
     assert np.median(agreement) > 1
 
 
-def test_a_batch_depends_on_seed_epoch_and_index_alone(cases):
-    one, other, third = (PatchDataset(cases, patch=(32, 32, 32), seed=seed) for seed in (5, 5, 6))
-    other[3]  # earlier reads make no difference
-    first = one[1]
-    assert all(np.array_equal(a, b) for a, b in zip(first, other[1], strict=True))
-    one.on_epoch_end()
-    assert one.epoch == 1
-    assert not any(np.array_equal(first[0], x) for x in (other[2][0], third[1][0], one[1][0]))
-    one.epoch = 0
-    assert np.array_equal(one[1][0], first[0])
-
-
 def test_patches_hold_tumor_as_often_as_requested_small_classes_like_large_ones_and_cases_by_their_weights(cases):
     """By chance alone a patch of 16 voxels holds some tumor in under 0.3 of the draws."""
     options: dict[str, Any] = {"patch": (16, 16, 16), "batch_size": 20, "steps": 12, "augment": False}
@@ -98,7 +84,16 @@ def test_patches_are_copies_and_padded_with_background_outside_the_case(cases):
     assert mapped.flags.owndata
 
 
-def test_arguments_out_of_range_are_rejected_by_name(cases):
+def test_a_batch_depends_on_seed_epoch_and_index_alone_and_wrong_arguments_are_rejected(cases):
+    one, other, third = (PatchDataset(cases, patch=(32, 32, 32), seed=seed) for seed in (5, 5, 6))
+    other[3]  # earlier reads make no difference
+    first = one[1]
+    assert all(np.array_equal(a, b) for a, b in zip(first, other[1], strict=True))
+    one.on_epoch_end()
+    assert one.epoch == 1
+    assert not any(np.array_equal(first[0], x) for x in (other[2][0], third[1][0], one[1][0]))
+    one.epoch = 0
+    assert np.array_equal(one[1][0], first[0])
     weights = ([1.0], [0, 0, 0, 0], [1, -1, 1, 1], [1, float("nan"), 1, 1])
     wrong = [("patch", (16, 16)), ("patch", (16, 0, 16)), ("batch_size", 0), ("steps", 0), ("tumor_fraction", 1.5)]
     for field, value in [*wrong, ("cases", []), *(("weights", value) for value in weights)]:

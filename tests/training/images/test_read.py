@@ -52,17 +52,17 @@ def test_integers_are_scaled_voxels_that_are_not_finite_become_0_and_channels_ar
     assert read_volume(save(tmp_path / "t1.nii", data)).data.sum() == 32.0
     with rejected("complex"):
         read_volume(save(tmp_path / "t1.nii", np.ones((4, 4, 4), np.complex64)))
-    data = np.arange(4 * 5 * 6 * 3, dtype=np.int16).reshape(4, 5, 6, 3)
-    path = save(tmp_path / "t1.nii.gz", data)
+    four = np.arange(4 * 5 * 6 * 3, dtype=np.int16).reshape(4, 5, 6, 3)
+    path = save(tmp_path / "t1.nii.gz", four)
     assert count_channels(path) == 3
-    assert np.array_equal(read_volume(path, channel=1).data, data[..., 1])
+    assert np.array_equal(read_volume(path, channel=1).data, four[..., 1])
     for volume, channel in zip(read_volumes(path, [2, 0]), (2, 0), strict=True):
-        assert np.array_equal(volume.data, data[..., channel])
+        assert np.array_equal(volume.data, four[..., channel])
     with rejected(r"t1\.nii\.gz holds 3 volumes where one is expected"):
         read_volume(path)
     with rejected(r"channels 0 to 2; there is no channel 3"):
         read_volume(path, channel=3)
-    assert read_volume(save(path, data[..., :1])).data.shape == (4, 5, 6)
+    assert read_volume(save(path, four[..., :1])).data.shape == (4, 5, 6)
 
 
 def test_a_labelmap_keeps_its_values_and_rejects_fractions(tmp_path):

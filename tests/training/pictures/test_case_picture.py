@@ -65,7 +65,7 @@ def test_the_slice_with_most_tumor_is_shown_in_radiological_convention_on_any_gr
     assert best_slice(AxialView.around(IMAGE, NOTHING.grid), NOTHING) == pytest.approx(70, abs=3)  # the middle
 
 
-def test_labels_are_tinted_with_an_outline_of_one_pixel_inside():
+def test_labels_are_outlined_a_case_becomes_eight_panels_and_answers_are_compared_side_by_side(tmp_path):
     labels = np.zeros((9, 9), np.uint8)
     labels[2:7, 2:7] = ET.value
     edge = outline(labels)
@@ -76,9 +76,6 @@ def test_labels_are_tinted_with_an_outline_of_one_pixel_inside():
     assert tuple(picture[0, 0]) == (100, 100, 100)
     assert picture[4, 4, 0] > picture[4, 4, 1] + 60
     assert picture[2, 2, 0] > 200
-
-
-def test_a_case_becomes_a_png_with_eight_panels_and_answers_are_compared_side_by_side(tmp_path):
     volumes = dict.fromkeys(ROLES, IMAGE)
     for truth in (LABELS, None):
         path = case_picture(volumes, LABELS, truth, tmp_path / "deep" / "case.png", title="x" * 300, caption="Dice")

@@ -80,18 +80,6 @@ def test_a_callback_that_raises_stops_the_work_and_an_empty_answer_carries_a_war
     assert NOTHING_FOUND not in segmenter.segment(HEAD).warnings
 
 
-def test_tiles_give_the_answer_of_the_whole_when_memory_is_short(segmenter, a_version):
-    image = np.random.default_rng(0).normal(size=(160, 144, 64, 4)).astype(np.float32)
-    whole = segmenter.probabilities(image)
-    shares: list[float] = []
-    short = Segmenter(a_version, policy="float32", memory_bytes=200_000_000)
-    tiled = short.probabilities(image, lambda share, stage: shares.append(share))
-    assert len(shares) > 1
-    assert (shares, shares[-1]) == (sorted(shares), 1.0)
-    assert (whole.argmax(-1) == tiled.argmax(-1)).mean() > 0.999
-    np.testing.assert_allclose(tiled.sum(-1), 1.0, rtol=1e-4)
-
-
 @pytest.mark.parametrize("missing", ROLES)
 def test_any_modality_may_be_missing_only_if_allowed_and_the_result_names_it(segmenter, missing):
     volumes = {role: volume for role, volume in HEAD.items() if role != missing}
@@ -110,7 +98,7 @@ def prepared_from(brain: np.ndarray) -> Prepared:
     return Prepared(np.zeros((x, y, z, 4), np.float32), brain, Frame(grid, grid))
 
 
-def test_maps_are_sums_over_the_labels_of_a_region_and_entropy_relative_to_its_maximum():
+def test_maps_are_sums_over_labels_entropy_is_relative_and_labels_are_limited_to_the_brain():
     equal = [0.25, 0.25, 0.25, 0.25]
     probabilities = np.array([[equal, [0.5, 0.5, 0, 0]], [[0, 0.1, 0.2, 0.7], equal]], np.float32)[:, :, None]
     brain = np.array([[[True], [True]], [[True], [False]]])
@@ -120,9 +108,6 @@ def test_maps_are_sums_over_the_labels_of_a_region_and_entropy_relative_to_its_m
     assert maps["probability_et"] == pytest.approx([0.25, 0.0, 0.7, 0.0])
     third = -(0.1 * np.log(0.1) + 0.2 * np.log(0.2) + 0.7 * np.log(0.7)) / np.log(4)
     assert maps["entropy"] == pytest.approx([1.0, 0.5, third, 0.0], abs=1e-6)
-
-
-def test_labels_are_limited_to_the_brain_and_postprocessed():
     labels = np.zeros((32, 32, 32), np.uint8)
     labels[2:22, 2:22, 2:22] = 2
     labels[6:16, 6:16, 6:16] = 3
@@ -135,7 +120,16 @@ def test_labels_are_limited_to_the_brain_and_postprocessed():
     assert np.array_equal(found, expected)
 
 
-def test_mirroring_averages_the_answers_for_the_head_and_its_mirror_image(segmenter, a_version):
+def test_tiles_give_the_answer_of_the_whole_and_mirroring_averages_two_answers(segmenter, a_version):
+    image = np.random.default_rng(0).normal(size=(160, 144, 64, 4)).astype(np.float32)
+    whole = segmenter.probabilities(image)
+    shares: list[float] = []
+    short = Segmenter(a_version, policy="float32", memory_bytes=200_000_000)
+    tiled = short.probabilities(image, lambda share, stage: shares.append(share))
+    assert len(shares) > 1
+    assert (shares, shares[-1]) == (sorted(shares), 1.0)
+    assert (whole.argmax(-1) == tiled.argmax(-1)).mean() > 0.999
+    np.testing.assert_allclose(tiled.sum(-1), 1.0, rtol=1e-4)
     image = np.random.default_rng(1).normal(size=(32, 32, 16, 4)).astype(np.float32)
     both = Segmenter(a_version, policy="float32", mirror=True)
     expected = (segmenter.probabilities(image) + segmenter.probabilities(image[::-1].copy())[::-1]) / 2

@@ -20,15 +20,12 @@ def score(inside: float, outside: float, labels: np.ndarray = TUMOR, **changes: 
     return uncertainty(probabilities, 2 * labels.astype(np.uint8), brain)
 
 
-def test_a_certain_answer_scores_0_an_empty_one_1_and_doubt_inside_and_around_the_tumor_counts() -> None:
+def test_uncertainty_is_1_minus_the_expected_dice() -> None:
     assert score(1, 0) == pytest.approx(0, abs=1e-6)
     assert score(1, 0, beyond=0.5) == pytest.approx(0, abs=1e-6)  # outside the brain
     assert score(0.01, 0.01, np.zeros(SHAPE, bool)) == 1
     assert score(0.99, 0.01) < score(0.6, 0.01)
     assert score(0.99, 0.01) < score(0.99, 0.01, around=0.4)  # nearly reported
-
-
-def test_it_is_1_minus_the_expected_dice() -> None:
     rng = np.random.default_rng(1)
     truths = [rng.random(SHAPE) < np.where(TUMOR, 0.8, 0.1) for _ in range(200)]
     expected = [2 * np.count_nonzero(truth & TUMOR) / (np.count_nonzero(truth) + 64) for truth in truths]

@@ -1,5 +1,3 @@
-"""A tiny recipe: 8 filters, 2 levels, patches of 32, two phantoms per stage."""
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -59,22 +59,6 @@ def work(two_stages, tmp_path: Path) -> Path:
     return Path(shutil.copytree(two_stages[0], tmp_path / "work"))
 
 
-def test_a_killed_stage_resumes_in_a_copied_folder_from_the_weights_of_the_one_before(two_stages):
-    work, result, seen = two_stages
-    first, second = result.stages
-    assert [record["epoch"] for record in second.history] == [1, 2]
-    assert ([run.from_epoch for run in second.runs], result.trained) == ([0, 1], ["two"])
-    assert (seen[0].number, seen[0].done, seen[0].fit) == (2, seen[0].total * 3 // 4, None)
-    assert (seen[-1].stage, seen[-1].done) == ("two", seen[-1].total)
-    assert [at.done for at in seen] == sorted(at.done for at in seen)
-    assert (first.start_sha256, second.start_sha256) == ("", first.weights_sha256)
-    assert first.runs[0].backend in ("tensorflow", "jax", "torch")
-    assert (first.runs[0].precision, first.generator) == ("float32", GENERATOR_VERSION)
-    assert not (work / "tiny" / "01-one" / "checkpoint.npz").exists()
-    stored = load_weights(work / "tiny" / "02-two" / "weights.npz")
-    assert all(np.array_equal(stored[key], value) for key, value in result.weights.items())
-
-
 def test_finished_stages_are_kept_with_other_threads_settings_new_in_the_code_and_an_older_generator(work, load):
     file = work / "tiny" / "01-one" / "stage.json"
     about = json.loads(file.read_text()) | {"generator": 1}
@@ -132,7 +116,20 @@ def test_an_unfinished_stage_that_was_changed_starts_over_and_its_checkpoint_is_
     assert WorkFolder(RECIPE.model_copy(update={"name": "other"}), tmp_path).folder(0) != folder.folder(0)
 
 
-def test_the_time_of_a_stage_is_the_sum_over_its_runs(two_stages):
+def test_a_killed_stage_resumes_in_a_copied_folder_and_its_time_is_the_sum_over_its_runs(two_stages):
+    work, result, seen = two_stages
+    first, second = result.stages
+    assert [record["epoch"] for record in second.history] == [1, 2]
+    assert ([run.from_epoch for run in second.runs], result.trained) == ([0, 1], ["two"])
+    assert (seen[0].number, seen[0].done, seen[0].fit) == (2, seen[0].total * 3 // 4, None)
+    assert (seen[-1].stage, seen[-1].done) == ("two", seen[-1].total)
+    assert [at.done for at in seen] == sorted(at.done for at in seen)
+    assert (first.start_sha256, second.start_sha256) == ("", first.weights_sha256)
+    assert first.runs[0].backend in ("tensorflow", "jax", "torch")
+    assert (first.runs[0].precision, first.generator) == ("float32", GENERATOR_VERSION)
+    assert not (work / "tiny" / "01-one" / "checkpoint.npz").exists()
+    stored = load_weights(work / "tiny" / "02-two" / "weights.npz")
+    assert all(np.array_equal(stored[key], value) for key, value in result.weights.items())
     stage = two_stages[1].stages[0]
 
     def seconds(*times: float, **changes: object) -> float:
@@ -179,7 +176,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_resume(fit, write, tmp_path: Path,
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.fitting.fit.fit", interrupted)
+    monkeypatch.setattr("training.recipes.run.fit", interrupted)
     code, _, stderr = fit("--recipe", write(tiny("one")))
     assert code == 130
     assert "the same command resumes from there" in stderr

@@ -19,6 +19,7 @@ from training.preparation.store import PreparedStore, _phantom_key, prepare_phan
 from training.retraining.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, check_corrections
 from training.retraining.judge import not_worse, verdict_of
 from training.retraining.retrain import RetrainConfig, RetrainProgress, retrain
+from training.retraining.split import is_validation
 
 NETWORK = UNetConfig(base_filters=4, max_filters=16, levels=2)
 #: No phantoms: one labeled validation case is enough here.
@@ -162,3 +163,11 @@ def test_not_worse_means_within_the_tolerance_and_the_judging_phantoms_hold_plen
     for seed in JUDGE_SEEDS[: RetrainConfig().judge_phantoms]:
         label = generate(seed, shape=(112, 112, 112)).label
         assert all(np.count_nonzero(label == value) > 500 for value in (1, 2, 3)), seed
+
+
+def test_about_the_requested_share_of_patients_is_held_out():
+    patients = [f"patient-{number}" for number in range(2000)]
+    held_out = [patient for patient in patients if is_validation(patient, 0.2)]
+    assert 0.17 < len(held_out) / len(patients) < 0.23
+    assert not any(is_validation(patient, 0.0) for patient in patients)
+    assert [is_validation(patient) for patient in patients[:8]] == [patient in held_out for patient in patients[:8]]
