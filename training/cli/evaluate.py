@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
 from pathlib import Path
 from typing import Annotated
 
@@ -89,11 +89,7 @@ class BestAndWorst:
 
     def add(self, subject: Subject, segmentation: Segmentation, result: CaseResult) -> None:
         """Consider one result."""
-        better: dict[str, Callable[[float, float], bool]] = {
-            "best": lambda new, old: new > old,
-            "worst": lambda new, old: new < old,
-        }
-        for kind, wins in better.items():
+        for kind, wins in (("best", operator.gt), ("worst", operator.lt)):
             if kind not in self._kept or wins(result.mean_dice, self._kept[kind][2].mean_dice):
                 self._kept[kind] = (subject, segmentation.labelmap, result)
 

@@ -34,17 +34,6 @@ def test_a_brats_folder_is_a_case_with_volumes_and_an_internal_label(case_folder
     assert np.array_equal(label, synthetic.truth(synthetic.brats_grid()).data)
 
 
-def test_conflicting_and_unreadable_files_are_named_with_their_role(case_folder):
-    (case_folder / f"{NAME}_t2.nii.gz").write_text("no image")
-    with rejected(r"T2 \(t2\).*_t2\.nii\.gz is not a NIfTI file", "t2"):
-        case_from_folder(case_folder).read_all()
-    for role, message, field in (("seg", r"other_seg\.nii\.gz", "label"), ("t1", r"_t1\.nii\.gz and other_t1", "t1")):
-        other = shutil.copy(case_folder / f"{NAME}_{role}.nii.gz", case_folder / f"other_{role}.nii.gz")
-        with rejected(message, field):
-            case_from_folder(case_folder)
-        other.unlink()
-
-
 def test_files_are_assigned_by_name_or_by_the_roles_given(written_studies):
     paths = {role: written_studies / NAME / f"{NAME}_{role}.nii.gz" for role in ROLES}
     assert tuple(case_from_files(reversed(paths.values())).sources) == ROLES
@@ -93,9 +82,7 @@ def test_a_folder_with_one_4d_file_is_a_case_an_order_must_match_the_file_and_nr
     assert flair.grid.matches(SMALL)
 
 
-def test_a_modality_may_be_missing_only_if_allowed_and_the_fingerprint_depends_on_the_bytes(
-    case_folder, written_studies
-):
+def test_missing_conflicting_and_unreadable_files_are_named_with_their_role(case_folder, written_studies):
     original, copy = case_from_folder(written_studies / NAME), case_from_folder(case_folder, allow_missing=True)
     assert (copy.fingerprint(), copy.missing) == (original.fingerprint(), ())
     with open(case_folder / f"{NAME}_seg.nii.gz", "ab") as file:
@@ -112,3 +99,11 @@ def test_a_modality_may_be_missing_only_if_allowed_and_the_fingerprint_depends_o
     for make in (lambda: Case("x", {}, allow_missing=True), lambda: case_from_files(["notes.nii"], allow_missing=True)):
         with rejected("Missing: T1"):
             make()
+    (case_folder / f"{NAME}_t2.nii.gz").write_text("no image")
+    with rejected(r"T2 \(t2\).*_t2\.nii\.gz is not a NIfTI file", "t2"):
+        case_from_folder(case_folder).read_all()
+    for role, message, field in (("seg", r"other_seg\.nii\.gz", "label"), ("t1", r"_t1\.nii\.gz and other_t1", "t1")):
+        other = shutil.copy(case_folder / f"{NAME}_{role}.nii.gz", case_folder / f"other_{role}.nii.gz")
+        with rejected(message, field):
+            case_from_folder(case_folder)
+        other.unlink()

@@ -4,16 +4,13 @@ import pytest
 from training.evaluation.metrics import hd95, label_dice, mean_dice, region_dice
 
 
-def test_regions_are_the_sums_of_their_labels():
+def test_regions_are_sums_of_labels_and_hd95_is_in_millimeters_or_undefined():
     truth = np.array([0, 1, 2, 3, 3])
     prediction = np.array([0, 2, 2, 3, 1])
     scores = region_dice(prediction, truth)
     assert scores == {"WT": 1.0, "TC": pytest.approx(2 * 2 / (2 + 3)), "ET": pytest.approx(2 * 1 / (1 + 2))}
     assert label_dice(prediction, truth)["NCR"] == 0.0
     assert mean_dice([scores]) == pytest.approx(np.mean(list(scores.values())))
-
-
-def test_hd95_of_a_shifted_cube_is_the_shift_in_millimeters_and_undefined_for_one_empty_mask():
     one = np.zeros((40, 40, 40), bool)
     one[10:22, 10:22, 10:22] = True
     for spacing, distance in (((1.0, 1.0, 1.0), 3.0), ((2.0, 1.0, 1.0), 6.0)):

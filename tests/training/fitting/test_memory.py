@@ -102,7 +102,7 @@ def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., FitR
     return start
 
 
-def test_batches_are_halved_until_they_fit_and_the_training_resumes_from_its_last_epoch(train) -> None:
+def test_batches_are_halved_until_they_fit_or_there_is_advice_and_other_errors_are_raised_at_once(train) -> None:
     told: list[int] = []
     result = train(1, MemoryError(), on_smaller_batch=told.append)
     assert (told, result.batch_size, result.epochs) == ([2, 1], 1, 2)
@@ -110,10 +110,7 @@ def test_batches_are_halved_until_they_fit_and_the_training_resumes_from_its_las
     result = train(2, MemoryError(), after=1, on_progress=seen.append)
     assert (result.batch_size, [record["epoch"] for record in result.history]) == (2, [1, 2])
     assert [progress.epoch for progress in seen] == sorted(progress.epoch for progress in seen)
-
-
-def test_without_memory_for_one_patch_there_is_advice_and_other_errors_are_raised_at_once(train) -> None:
-    told: list[int] = []
+    told.clear()
     with rejected("Choose a smaller patch", "patch"):
         train(0, MemoryError(), batch_size=2, on_smaller_batch=told.append)
     assert told == [1]

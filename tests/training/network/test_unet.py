@@ -10,7 +10,7 @@ TINY = UNetConfig(base_filters=2, max_filters=8)
 IMAGE = np.random.default_rng(0).normal(size=(1, 32, 16, 48, 4)).astype(np.float32)
 
 
-def test_it_is_a_four_level_unet_with_float32_logits_whose_softmax_sums_to_one_for_any_box():
+def test_it_is_a_four_level_unet_with_float32_logits_whose_normalization_can_be_frozen():
     probabilities = with_softmax(build_unet(TINY)).predict_on_batch(IMAGE)
     assert probabilities.shape == (1, 32, 16, 48, 4)
     np.testing.assert_allclose(probabilities.sum(-1), 1.0, rtol=1e-5)
@@ -26,9 +26,6 @@ def test_it_is_a_four_level_unet_with_float32_logits_whose_softmax_sums_to_one_f
     logits = model.predict_on_batch(IMAGE)
     assert (logits.shape, logits.dtype) == ((1, 32, 16, 48, 4), np.float32)
     assert np.isfinite(logits).all()
-
-
-def test_frozen_normalization_does_not_change_in_training():
     model = build_unet(TINY)
     freeze_normalization(model)
     model.compile(optimizer="sgd", loss="mse")

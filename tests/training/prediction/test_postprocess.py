@@ -39,16 +39,13 @@ def test_small_lesions_and_those_without_a_core_are_dropped_and_others_kept(kept
     assert np.array_equal(labels, before)  # the input is not changed
 
 
-def test_the_thresholds_are_in_milliliters_and_too_little_enhancing_tumor_becomes_core() -> None:
+def test_thresholds_are_in_milliliters_and_edema_inside_a_broken_rim_becomes_core() -> None:
     assert (postprocess.MIN_LESION_ML, postprocess.MIN_CORE_ML, postprocess.MIN_CORELESS_ML) == (1.0, 0.1, 10.0)
     assert (postprocess.MIN_ENHANCING_ML, postprocess.MIN_PROBABILITY) == (0.5, {"WT": 0.35, "TC": 0.5, "ET": 0.5})
     labels = labelmap((NCR.value, 5, 14))  # 729 voxels
     assert np.array_equal(clean(labels, voxel_ml=0.008), labels)
     core = [(ED.value, 5, 25), (NCR.value, 10, 20)]
     assert np.array_equal(clean(labelmap(*core, (ET.value, 12, 15)), voxel_ml=0.001), labelmap(*core))  # 0.027 mL
-
-
-def test_edema_inside_a_broken_enhancing_rim_becomes_core_and_edema_around_it_stays() -> None:
     labels = np.zeros((60, 60, 60), np.uint8)
     x, y, z = np.meshgrid(*[np.arange(60) - 30] * 3, indexing="ij")
     distance = np.sqrt(x**2 + y**2 + z**2)

@@ -137,5 +137,4 @@ def test_tiles_give_the_answer_of_the_whole_and_mirroring_averages_two_answers(s
     found = both.probabilities(image, lambda share, stage: shares.append(share))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_allclose(both.probabilities(image[::-1])[::-1], found, atol=1e-6)
-    assert shares == [0.5, 1.0]
-    assert (segmenter.mirror, both.mirror) == (False, True)
+    assert (shares, (segmenter.mirror, both.mirror)) == ([0.5, 1.0], (False, True))
