@@ -77,14 +77,15 @@ def test_names_of_brats_2023_and_2020_plain_names_and_the_decathlon_layout_are_r
     brats, plain_case = find_cases(tmp_path)[0]
     assert (brats.patient, plain_case.patient) == ("BraTS-GLI-00001", "patient-7")
     assert None not in (brats.label, plain_case.label)
+    root = tmp_path / "decathlon"
     for name in ("BRATS_001", "BRATS_002"):
         for folder, channels in (("imagesTr", (4,)), ("labelsTr", ())):
-            (tmp_path / folder).mkdir(exist_ok=True)
+            (root / folder).mkdir(parents=True, exist_ok=True)
             image = nibabel.Nifti1Image(np.zeros((8, 8, 8, *channels), np.int16), np.eye(4))
-            nibabel.save(image, tmp_path / folder / f"{name}.nii.gz")
-    assert ids(find_cases(tmp_path)) == ["BRATS_001", "BRATS_002"]
-    case = find_cases(tmp_path)[0][0]
-    assert (case.label, case.sources["flair"].channel) == (tmp_path / "labelsTr" / "BRATS_001.nii.gz", 0)
+            nibabel.save(image, root / folder / f"{name}.nii.gz")
+    assert ids(find_cases(root)) == ["BRATS_001", "BRATS_002"]
+    case = find_cases(root)[0][0]
+    assert (case.label, case.sources["flair"].channel) == (root / "labelsTr" / "BRATS_001.nii.gz", 0)
 
 
 def test_the_real_cases_are_found(real_cases):

@@ -36,14 +36,6 @@ def test_the_bundled_model_is_current_until_another_is_promoted_and_each_rollbac
 def test_unknown_damaged_and_newer_versions_are_rejected_and_a_folder_without_a_card_hides_no_other(
     a_store: ModelStore,
 ):
-    for wrong in ("v0042", "../bundled", ""):
-        with rejected("Known: v0000"):
-            a_store.promote(wrong)
-    added = a_store.add(some_weights(), ModelCard())
-    (added.folder / "weights.npz").write_bytes(b"junk")
-    with rejected("cannot be read"):
-        a_store.promote(added.id)
-    assert a_store.current().id == BUNDLED_ID
     a_store.add(some_weights(), ModelCard())
     (a_store.root / "v0007").mkdir()
     assert [version.id for version in a_store.versions()] == [BUNDLED_ID, "v0001"]
@@ -52,6 +44,14 @@ def test_unknown_damaged_and_newer_versions_are_rejected_and_a_folder_without_a_
     card.write_text(json.dumps({**json.loads(card.read_text()), "format_version": 99}))
     with rejected("Update TumorLoop"):
         a_store.get("v0008")
+    for wrong in ("v0042", "../bundled", ""):
+        with rejected("Known: v0000"):
+            a_store.promote(wrong)
+    added = a_store.add(some_weights(), ModelCard())
+    (added.folder / "weights.npz").write_bytes(b"junk")
+    with rejected("cannot be read"):
+        a_store.promote(added.id)
+    assert a_store.current().id == BUNDLED_ID
 
 
 def test_versions_added_concurrently_get_distinct_numbers(a_store: ModelStore):

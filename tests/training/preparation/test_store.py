@@ -27,7 +27,6 @@ def test_a_stored_case_comes_back_memory_mapped_and_is_written_again_only_under_
     assert np.array_equal(case.label(), LABEL)
     classes = LABEL[tuple(case.tumor_index.T)]  # patch targets
     assert [np.count_nonzero(classes == value) for value in range(4)] == [0, np.sum(LABEL == 1), 256, 8]
-    assert store.put("healthy", IMAGE, np.zeros_like(LABEL), key="a").tumor_index.shape == (0, 3)
     old = store.put("case-1", IMAGE, LABEL, key="a")
     before, mapped = old.image_path.stat().st_mtime_ns, old.image()
     again = store.put("case-1", IMAGE, LABEL, key="a")
@@ -39,6 +38,7 @@ def test_a_stored_case_comes_back_memory_mapped_and_is_written_again_only_under_
     store.put("case", IMAGE, LABEL, key="a")
     store.remove("case")  # not the one whose id begins alike
     assert store.ids() == ["case-1"]
+    assert store.put("healthy", IMAGE, np.zeros_like(LABEL), key="a").tumor_index.shape == (0, 3)
 
 
 def test_invalid_ids_unknown_cases_and_unusable_labels_are_errors_and_a_failed_write_leaves_nothing(store, monkeypatch):
