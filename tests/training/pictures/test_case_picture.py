@@ -72,10 +72,10 @@ def test_labels_are_outlined_a_case_becomes_eight_panels_and_answers_are_compare
     assert edge.sum() == 16
     assert not edge[3:6, 3:6].any()
     assert np.all(labels[edge] == ET.value)
-    picture = overlay(np.full((9, 9), 100, np.uint8), labels)
-    assert tuple(picture[0, 0]) == (100, 100, 100)
-    assert picture[4, 4, 0] > picture[4, 4, 1] + 60
-    assert picture[2, 2, 0] > 200
+    tinted = overlay(np.full((9, 9), 100, np.uint8), labels)
+    assert tuple(tinted[0, 0]) == (100, 100, 100)
+    assert tinted[4, 4, 0] > tinted[4, 4, 1] + 60
+    assert tinted[2, 2, 0] > 200
     volumes = dict.fromkeys(ROLES, IMAGE)
     for truth in (LABELS, None):
         path = case_picture(volumes, LABELS, truth, tmp_path / "deep" / "case.png", title="x" * 300, caption="Dice")

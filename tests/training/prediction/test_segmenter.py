@@ -133,7 +133,7 @@ def test_tiles_give_the_answer_of_the_whole_and_mirroring_averages_two_answers(s
     image = np.random.default_rng(1).normal(size=(32, 32, 16, 4)).astype(np.float32)
     both = Segmenter(a_version, policy="float32", mirror=True)
     expected = (segmenter.probabilities(image) + segmenter.probabilities(image[::-1].copy())[::-1]) / 2
-    shares: list[float] = []
+    shares.clear()
     found = both.probabilities(image, lambda share, stage: shares.append(share))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_allclose(both.probabilities(image[::-1])[::-1], found, atol=1e-6)
