@@ -141,6 +141,7 @@ def test_closing_the_scene_before_a_label_is_sent_says_that_it_was_not(corrected
 
 
 def test_volumes_are_sent_only_to_the_server_they_came_from_unless_the_user_agrees(segmented, hospital, case, server):
+    hospital.type("caseIdEdit", "case-10")
     mark_origin(case["t1ce"], "http://127.0.0.1:1", "case-10")
     hospital.services.answers.append(False)
     hospital.submit()
