@@ -86,7 +86,7 @@ class TumorLoopApp(MONAILabelApp):
         self.services.start()
         self.add_routes()
         REGISTRY.register(StateCollector(self.services.overview.gauges))
-        asgi.surround(web)
+        asgi.add_middleware(web)
         super().on_init_complete()
         self.services.resume()
         close_on_signal(self.close)

@@ -1,7 +1,7 @@
 """The app that is served: MONAI Label's, inside middleware of ours.
 
 ``python -m server_app`` serves :data:`app`. MONAI Label's own command serves MONAI Label's app, unless it is started
-with ``--uvicorn_app server_app.asgi:app``; then :func:`surround` puts the middleware inside that app.
+with ``--uvicorn_app server_app.asgi:app``; then :func:`add_middleware` puts the middleware inside that app.
 
 Each ASGI middleware is independent of the others. Requests pass them in the order of :func:`middleware`; whatever must
 happen regardless of the others comes first.
@@ -37,7 +37,7 @@ def build() -> ASGIApp:
     return _wrapped(inner)
 
 
-def surround(web: Starlette) -> None:
+def add_middleware(web: Starlette) -> None:
     """Put the middleware inside an app that is being served, unless it is around it already.
 
     Args:

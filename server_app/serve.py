@@ -18,7 +18,7 @@ import typer
 
 from server_app.access import oidc
 from server_app.access.authentication import is_loopback
-from server_app.access.binding import check_tls, tokens_required
+from server_app.access.startup_checks import check_tls, tokens_required
 from server_app.access.users import Users
 from server_app.common.cli_errors import exit_on_input_error
 from server_app.operations.logs import LogFormat, log_config

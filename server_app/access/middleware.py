@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 
 from server_app.access.audit import AuditLog
 from server_app.access.authentication import Authenticator
-from server_app.api.paths import Route, Trace, methods_of, path_of, route_for
+from server_app.api.route_table import AuditLevel, Route, methods_of, path_of, route_for
 from server_app.common import identity, request_id
 from server_app.common.identity import ANONYMOUS, Identity, insufficient_role
 from server_app.common.request_notes import begin_notes
@@ -59,7 +59,7 @@ class AccessMiddleware:
         entry: dict[str, Any] = {}
         try:
             route = await self._admit(scope, entry)
-            if route.trace is Trace.CHANGE:
+            if route.audit is AuditLevel.CHANGE:
                 await self._begin(entry)
         except HTTPException as error:
             await self._refuse(error, entry, scope, receive, send)
@@ -143,13 +143,13 @@ class _Outcome:
 
     async def finish(self) -> None:
         """Log a change that got no response, for example because the client disconnected while sending its files."""
-        if self.route.trace is Trace.CHANGE and not self.written:
+        if self.route.audit is AuditLevel.CHANGE and not self.written:
             await self._write(None)
 
     async def _write(self, status: int | None) -> None:
         self.written = True
-        stored = self.route.trace is Trace.CHANGE or "label_version" in self.notes
-        if stored or self.route.trace is Trace.READ or status in (401, 403):
+        stored = self.route.audit is AuditLevel.CHANGE or "label_version" in self.notes
+        if stored or self.route.audit is AuditLevel.READ or status in (401, 403):
             event = "refused" if status in (401, 403) else "end"
             entry = {**self.entry, "event": event, "status": status, **_facts(self.notes)}
             await self.middleware.end(entry, durable=stored)

@@ -10,15 +10,15 @@ from fastapi import APIRouter, File, Response, UploadFile
 from fastapi.responses import FileResponse
 
 from server_app.api.dependencies import Router, Settings, user_name, with_user
-from server_app.api.received import received
 from server_app.api.replies import ENDINGS, checked_ending, labelmap_reply, map_reply, volume_reply
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
+from server_app.api.uploaded_files import received
 from server_app.cases.samples import make_sample
 from server_app.common.removal_lock import while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal, unknown
 from server_app.inference.session_files import session_case
-from server_app.labels.answers import SESSION_ANSWER
+from server_app.labels.predictions import SESSION_PREDICTION
 from server_app.labels.store import LabelVersion
 from server_app.services import Services
 from training.cases.case import Case
@@ -32,7 +32,7 @@ def routers(services: Services) -> list[APIRouter]:
 
 
 def _cases(services: Services) -> APIRouter:
-    router = Router(tags=["Cases"], route_class=StoringRoute)
+    router = Router(tags=["Cases"], route_class=UploadRoute)
 
     @router.get("/cases")
     def list_cases() -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _cases(services: Services) -> APIRouter:
 
 
 def _labels(services: Services) -> APIRouter:
-    router = Router(prefix="/cases/{case_id}/labels", tags=["Labels"], route_class=StoringRoute)
+    router = Router(prefix="/cases/{case_id}/labels", tags=["Labels"], route_class=UploadRoute)
 
     @router.get("")
     def list_labels(case_id: str) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _labels(services: Services) -> APIRouter:
 
 
 def _versions(services: Services) -> APIRouter:
-    router = Router(prefix="/versions", tags=["Model versions"], route_class=StoringRoute)
+    router = Router(prefix="/versions", tags=["Model versions"], route_class=UploadRoute)
 
     @router.get("")
     def list_versions() -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _versions(services: Services) -> APIRouter:
 
 
 def _maps(services: Services) -> APIRouter:
-    router = Router(prefix="/maps", tags=["Infer"], route_class=StoringRoute)
+    router = Router(prefix="/maps", tags=["Infer"], route_class=UploadRoute)
 
     @router.get("/{map_id}/{name}")
     def get_map(map_id: str, name: str, ending: str = ENDINGS[0]) -> Response:
@@ -167,7 +167,7 @@ def _case_of_session(services: Services, case_id: str, session_id: str, facts: d
     files = session_case(sessions.image(session_id), "session_id").sources.values()
     case = store.add_case(case_id, [source.path for source in files], facts)
     with while_present(services.workspace, case):
-        store.labels.answers.take_over(case.id, sessions.answers(session_id), SESSION_ANSWER)
+        store.labels.predictions.take_over(case.id, sessions.predictions(session_id), SESSION_PREDICTION)
     return case
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from server_app.api.dependencies import Router, Settings, with_user
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
 from server_app.cases.claims import MAX_CLAIM_MINUTES
 from server_app.common.identity import Role, require
 from server_app.common.params import user_of
@@ -18,7 +18,7 @@ from training.errors import InputError
 
 def router(services: Services) -> APIRouter:
     """Return these routes."""
-    router = Router(tags=["Claims"], route_class=StoringRoute)
+    router = Router(tags=["Claims"], route_class=UploadRoute)
     store = services.datastore
 
     @router.get("/claims")

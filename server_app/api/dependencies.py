@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from monailabel.config import settings
 from monailabel.endpoints.user.auth import RBAC
 
-from server_app.api.paths import Load, entry
+from server_app.api.route_table import Load, entry
 from server_app.common.identity import Role, current
 
 #: MONAI Label's names for our roles.

@@ -18,7 +18,7 @@ from monailabel.endpoints import batch_infer
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
 
 from server_app.api.dependencies import Router, Settings, with_user
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
 from server_app.common.params import flag
 from server_app.errors import input_errors, refusal, unknown
 from server_app.services import Services
@@ -67,7 +67,7 @@ def _logs() -> APIRouter:
 
 
 def _batches(services: Services) -> APIRouter:
-    router = Router(prefix="/batch", tags=["Infer"], route_class=StoringRoute)
+    router = Router(prefix="/batch", tags=["Infer"], route_class=UploadRoute)
 
     @router.post("/infer/{model}")
     def run(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from fastapi import Response
 
-from server_app.common.readers import reading
+from server_app.common.read_limit import reading
 from server_app.errors import input_errors, refusal
 from training.cases.case import Case
 from training.images.grid import Volume

@@ -11,8 +11,8 @@ from monailabel.endpoints import datastore as stock_datastore
 
 from server_app.api.dataset_download import DatasetDownload
 from server_app.api.dependencies import Params, Router, user_name, with_user
-from server_app.api.received import parsed, received
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
+from server_app.api.uploaded_files import parsed, received
 from server_app.common.identity import Role, require
 from server_app.errors import input_errors
 from server_app.labels.submission import FINAL, Submission
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def router(services: Services) -> APIRouter:
     """Return these routes."""
-    router = Router(tags=["Datastore"], route_class=StoringRoute)
+    router = Router(tags=["Datastore"], route_class=UploadRoute)
     store, incoming = services.datastore, services.workspace.incoming
     dataset = DatasetDownload(store)
 

@@ -15,8 +15,8 @@ from monailabel.endpoints import session
 from monailabel.endpoints.infer import ResultType, send_response
 
 from server_app.api.dependencies import Params, Router, client_of, with_user
-from server_app.api.received import check_endings, parsed, received
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
+from server_app.api.uploaded_files import check_endings, parsed, received
 from server_app.common.identity import Role, require
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal, unknown
@@ -24,7 +24,7 @@ from server_app.inference.queue import Ticket
 from server_app.inference.request import InferenceOptions, InferenceRequest, case_from_upload
 from server_app.inference.session_files import complete
 from server_app.inference.task import InferenceResult
-from server_app.labels.answers import Answers
+from server_app.labels.predictions import Predictions
 from server_app.services import Services
 from training.hashes import file_sha256
 from training.images.read import read_header
@@ -32,7 +32,7 @@ from training.images.read import read_header
 
 def router(services: Services) -> APIRouter:
     """Return these routes."""
-    router = Router(tags=["Infer"], route_class=StoringRoute)
+    router = Router(tags=["Infer"], route_class=UploadRoute)
 
     @router.post("/infer/{model}")
     def infer(
@@ -101,13 +101,13 @@ def _infer(
     with input_errors():
         options = InferenceOptions.parse(given)
 
-        def segment(path: Path, answers: Answers | None = None) -> InferenceResult:
+        def segment(path: Path, predictions: Predictions | None = None) -> InferenceResult:
             case = case_from_upload(path, allow_missing=options.allow_missing, params=given)
-            return services.segmentation(InferenceRequest(case, options, ticket, answers))
+            return services.segmentation(InferenceRequest(case, options, ticket, predictions))
 
         if session_id:
             sessions = services.sessions()
-            return segment(sessions.image(session_id), sessions.answers(session_id))
+            return segment(sessions.image(session_id), sessions.predictions(session_id))
         if file is not None:
             with received([file], services.workspace.incoming, "file") as (path,):
                 return segment(path)

@@ -9,7 +9,7 @@ from monailabel.endpoints import datastore, session
 from monailabel.endpoints import model as stock_model
 
 from server_app.api.dependencies import Router, user_name
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
 
 
 def routers() -> list[APIRouter]:
@@ -18,7 +18,7 @@ def routers() -> list[APIRouter]:
 
 
 def _images() -> APIRouter:
-    router = Router(prefix="/datastore", tags=["Datastore"], route_class=StoringRoute)
+    router = Router(prefix="/datastore", tags=["Datastore"], route_class=UploadRoute)
 
     @router.get("/")
     def describe(output: datastore.ResultType | None = None) -> Any:
@@ -40,7 +40,7 @@ def _images() -> APIRouter:
 
 
 def _labels() -> APIRouter:
-    router = Router(prefix="/datastore/label", tags=["Datastore"], route_class=StoringRoute)
+    router = Router(prefix="/datastore/label", tags=["Datastore"], route_class=UploadRoute)
 
     @router.head("")
     def check_label(image: str, tag: str) -> Any:
@@ -82,7 +82,7 @@ def _models() -> APIRouter:
 
 
 def _sessions() -> APIRouter:
-    router = Router(prefix="/session", tags=["Session"], route_class=StoringRoute)
+    router = Router(prefix="/session", tags=["Session"], route_class=UploadRoute)
 
     @router.delete("/{session_id}")
     def remove_session(session_id: str) -> Any:

@@ -8,14 +8,14 @@ from fastapi import APIRouter
 from monailabel.endpoints import info
 
 from server_app.api.dependencies import Router, Settings, with_user
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
 from server_app.common.identity import current
 from server_app.services import Services
 
 
 def router(services: Services) -> APIRouter:
     """Return these routes."""
-    router = Router(tags=["Train"], route_class=StoringRoute)
+    router = Router(tags=["Train"], route_class=UploadRoute)
     trainings = services.trainings
 
     @router.post("/train/{model}")

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from server_app.api.dependencies import Router
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
 from server_app.errors import input_errors
 from server_app.retraining.plan import plan_of
 from server_app.services import Services
@@ -15,7 +15,7 @@ from server_app.services import Services
 
 def router(services: Services) -> APIRouter:
     """Return these routes."""
-    router = Router(prefix="/train", tags=["Train"], route_class=StoringRoute)
+    router = Router(prefix="/train", tags=["Train"], route_class=UploadRoute)
     trainings = services.trainings
 
     @router.get("/{model}/plan")

@@ -70,7 +70,7 @@ class UncertaintySampling(Strategy):
         waiting = _waiting(request, datastore)
         if not waiting:
             return None
-        version, scores = self._scores.of(datastore.labels.answers, waiting)
+        version, scores = self._scores.of(datastore.labels.predictions, waiting)
         ranking = sorted(waiting, key=lambda case: (-scores.get(case, -1.0), case))
         case = _chosen(ranking, request)
         return {"id": case, "reason": _reason(case, version, scores, ranking), "uncertainty": scores.get(case)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server_app.labels.answers import Answers
+from server_app.labels.predictions import Predictions
 from training.errors import InputError
 from training.models.store import ModelStore
 
@@ -19,12 +19,12 @@ class Scores:
     def __init__(self, models: ModelStore) -> None:
         self.models = models
 
-    def of(self, answers: Answers, cases: Iterable[str]) -> tuple[str, dict[str, float]]:
+    def of(self, predictions: Predictions, cases: Iterable[str]) -> tuple[str, dict[str, float]]:
         """Return the id of the served version (empty for none), and its uncertainties by case, 0 (certain) to 1."""
         try:
             version = self.models.current()
             weights = version.weights_sha256()
         except (InputError, OSError):
             return "", {}  # an inference will report it
-        found = {case: answers.uncertainty(case, version.id, weights) for case in cases}
+        found = {case: predictions.uncertainty(case, version.id, weights) for case in cases}
         return version.id, {case: value for case, value in found.items() if value is not None}

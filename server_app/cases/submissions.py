@@ -1,4 +1,4 @@
-"""Submitting labels, and which of them train: combines the catalog, the label store, the answers and the split."""
+"""Submitting labels, and which are used for training: combines catalog, label store, predictions and split."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from server_app.cases.case_ids import images_digest
 from server_app.cases.catalog import Catalog
-from server_app.common.readers import reading
+from server_app.common.read_limit import reading
 from server_app.common.removal_lock import Stamp, stamp_of, while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, unknown
-from server_app.labels.answers import Answers
 from server_app.labels.check import CheckedLabel, check_label
+from server_app.labels.predictions import Predictions
 from server_app.labels.split import Split
 from server_app.labels.store import LabelStore, LabelVersion
 from server_app.labels.submission import FINAL, SOURCE, Submission
@@ -33,13 +33,13 @@ class Submissions:
     Args:
         catalog: The cases.
         store: Their labels.
-        workspace: Holds answers and the split.
+        workspace: Holds predictions and the split.
         source_labels: Whether labels that came with cases count as final ones.
     """
 
     def __init__(self, catalog: Catalog, store: LabelStore, workspace: Workspace, *, source_labels: bool) -> None:
         self.store = store
-        self.answers = Answers(workspace.answers)
+        self.predictions = Predictions(workspace.answers)
         self.split = Split(workspace.split_file, self.store)
         self._catalog = catalog
         self._workspace = workspace
@@ -86,7 +86,7 @@ class Submissions:
 
     def _origin(self, case: Case, checked: CheckedLabel, submission: Submission) -> dict[str, Any]:
         """Return what a label was drawn on, and how it relates to the model's answer."""
-        against = self.answers.compare(case.id, checked.volume)
+        against = self.predictions.compare(case.id, checked.volume)
         # The answer that the client corrected counts; a newer one that it never saw says nothing about the correction.
         if submission.model_version not in (None, against.get("model_version")):
             against = {}

@@ -17,7 +17,7 @@ from typing import Any
 
 from fastapi import HTTPException
 
-from server_app.common.readers import reading
+from server_app.common.read_limit import reading
 from server_app.errors import input_errors, refusal
 from training.atomic import make_folder, publish_folder, write_json
 from training.cases.case import Case, Source, case_from_4d, case_from_files

@@ -71,7 +71,7 @@ class BatchInference(BatchInferTask):
     def _done(self, cases: list[str], datastore: CaseDatastore, tag: str | None) -> dict[str, Any]:
         """Return the cases that the served model has segmented; with a tag, those whose newest label is its answer."""
         known = set(datastore.list_images()).intersection(cases)
-        version, scores = self._scores.of(datastore.labels.answers, known)
+        version, scores = self._scores.of(datastore.labels.predictions, known)
         found: dict[str, Any] = {}
         for case, value in sorted(scores.items()):
             label = datastore.labels.store.newest(case, tag) if tag is not None else None

@@ -14,7 +14,7 @@ from server_app.cases.uploads import order_of, whole_case
 from server_app.common.params import flag, user_of
 from server_app.errors import refusal
 from server_app.inference.queue import Ticket
-from server_app.labels.answers import SESSION_ANSWER, Answers
+from server_app.labels.predictions import SESSION_PREDICTION, Predictions
 from training.cases.case import Case
 from training.cases.find import case_from_folder
 from training.errors import InputError
@@ -67,16 +67,16 @@ class InferenceRequest:
         case: Its volumes.
         options: What the client chose.
         ticket: For its progress, and to cancel it.
-        answers: Where the model's answer is kept, to compare a correction with; ``None`` keeps none.
-        answer_name: The name it is kept under.
-        save_label: Whether the answer is stored as a label of the case.
+        predictions: Where the model's prediction is kept, to compare a correction with; ``None`` keeps none.
+        prediction_name: The name it is kept under.
+        save_label: Whether the prediction is stored as a label of the case.
     """
 
     case: Case
     options: InferenceOptions = InferenceOptions()
     ticket: Ticket = field(default_factory=Ticket)
-    answers: Answers | None = None
-    answer_name: str = SESSION_ANSWER
+    predictions: Predictions | None = None
+    prediction_name: str = SESSION_PREDICTION
     save_label: bool = False
 
     @classmethod
@@ -91,7 +91,7 @@ class InferenceRequest:
         case = store.case(case_id, allow_missing=options.allow_missing)
         if case.missing and options.save_label:
             raise refusal(422, "save_label", f"Case {case.id} is short of modalities; it can hold no labels.")
-        return cls(case, options, ticket or Ticket(), store.labels.answers, case.id, options.save_label)
+        return cls(case, options, ticket or Ticket(), store.labels.predictions, case.id, options.save_label)
 
 
 def case_from_upload(path: Path, *, allow_missing: bool, params: Mapping[str, Any] | None = None) -> Case:

@@ -18,7 +18,7 @@ from pathlib import Path
 from monailabel.utils.sessions import SessionInfo, Sessions
 
 from server_app.errors import unknown
-from server_app.labels.answers import Answers
+from server_app.labels.predictions import Predictions
 from training.atomic import write_text
 
 _ID = re.compile(r"[0-9a-f-]{1,64}")
@@ -69,9 +69,9 @@ class CheckedSessions(Sessions):
             raise unknown(field, message)
         return Path(info.image)
 
-    def answers(self, session_id: str) -> Answers:
+    def predictions(self, session_id: str) -> Predictions:
         """Return the model's answer for a session."""
-        return Answers(self.image(session_id).parent)
+        return Predictions(self.image(session_id).parent)
 
     def add_session(
         self, data_file: str, expiry: int = 0, uncompress: bool = False, session_id: str | None = None

@@ -100,7 +100,7 @@ class GliomaSegmentation(InferTask):
         with input_errors(), self._scratch() as scratch:
             stamp = stamp_of(self._workspace, request.case)
             result = scratch / f"{request.case.id}-{uuid.uuid4().hex[:8]}{request.options.ending}"
-            answer = request.answers.path(request.answer_name) if request.answers is not None else None
+            answer = request.predictions.path(request.prediction_name) if request.predictions is not None else None
             with self._maps.new_folder() if request.options.output_maps else nullcontext() as folder:
                 job = SegmentJob(
                     models=self._worker.models,
@@ -144,8 +144,10 @@ class GliomaSegmentation(InferTask):
     def _keep(self, request: InferenceRequest, file: Path, facts: dict[str, Any], stamp: Stamp | None) -> str | None:
         """Record which version gave the answer, and store it as a label if requested; return the label's id."""
         version = facts["model_version"]
-        if request.answers is not None:
-            request.answers.remember(request.answer_name, version, facts["uncertainty"], facts["weights_sha256"])
+        if request.predictions is not None:
+            request.predictions.remember(
+                request.prediction_name, version, facts["uncertainty"], facts["weights_sha256"]
+            )
         if not request.save_label:
             return None
         about = {"model_version": version, "source": "model", "comment": "the model's answer", "allow_empty": True}

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from anyio.to_thread import current_default_thread_limiter
 
-from server_app.common.readers import busy
+from server_app.common.read_limit import busy
 
 
 class ConcurrencyLimit:

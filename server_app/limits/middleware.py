@@ -14,7 +14,7 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
-from server_app.api.paths import Load, path_of, route_for
+from server_app.api.route_table import Load, path_of, route_for
 from server_app.common.strict_json import strict_json
 from server_app.errors import input_errors, refusal
 from server_app.limits.body import Body, too_large

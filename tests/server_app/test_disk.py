@@ -19,7 +19,7 @@ import requests
 from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
-from server_app.api.storing_route import StoringRoute
+from server_app.api.upload_route import UploadRoute
 from server_app.disk import is_disk_full
 from tests import synthetic
 from tests.server_app.conftest import Server, accepted, eventually, four_in_one, refused, save, serving, tree_digest
@@ -165,7 +165,7 @@ def test_a_full_disk_and_a_full_quota_are_recognized_even_when_wrapped() -> None
 
 
 def test_a_route_turns_a_full_disk_into_507_and_leaves_other_errors_alone() -> None:
-    router = APIRouter(route_class=StoringRoute)
+    router = APIRouter(route_class=UploadRoute)
     errors = {"full": full(), "broken": RuntimeError(), "taken": HTTPException(409, "taken")}
 
     @router.get("/{name}")

@@ -17,11 +17,11 @@ import numpy as np
 
 from training.cases.case import Case
 from training.errors import InputError
+from training.evaluation.difficulty import difficulty_of
 from training.evaluation.metrics import hd95, label_dice, region_dice
 from training.evaluation.report import draw_poor, write_report
 from training.evaluation.result import LOW_DICE, CaseResult, EvaluationReport
 from training.evaluation.subjects import Subject, phantom_subjects, subject_of_case
-from training.evaluation.why import why
 from training.images.grid import Volume
 from training.labels import REGIONS, region_mask
 from training.phantoms.generate import phantom_id
@@ -159,7 +159,7 @@ def compare(subject: Subject, segmentation: Segmentation, *, reference: str, sec
         reference=reference,
         warnings=segmentation.warnings,
         kind=subject.kind,
-        why=why(subject, labelmap) if scores["WT"] < LOW_DICE else "",
+        why=difficulty_of(subject, labelmap) if scores["WT"] < LOW_DICE else "",
     )
 
 

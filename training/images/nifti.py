@@ -24,7 +24,7 @@ def read_header(path: Path) -> tuple[Grid, int]:
         InputError: If the file is not a NIfTI file, or has no position.
     """
     header = _open(path)
-    shape = _sides(header, path)
+    shape = _dimensions(header, path)
     return checked_grid(shape[:3], _affine(header, path), path, shape[3]), shape[3]
 
 
@@ -35,7 +35,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
         InputError: As :func:`read_header`, and if the data is truncated or damaged.
     """
     header = _open(path)
-    shape = _sides(header, path)
+    shape = _dimensions(header, path)
     grid = checked_grid(shape[:3], _affine(header, path), path, shape[3])
     if header.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path} holds {header.get_data_dtype()} voxels (colors or complex numbers), not intensities.")
@@ -115,7 +115,7 @@ def _affine(header: Any, path: Path) -> np.ndarray:
         raise InputError(f"{path}: the affine cannot be used: {_reason(error)}") from error
 
 
-def _sides(header: Any, path: Path) -> tuple[int, int, int, int]:
+def _dimensions(header: Any, path: Path) -> tuple[int, int, int, int]:
     """Return x, y, z and the number of volumes, which NIfTI stores as axis 3 (time) or 4 (vector)."""
     shape = tuple(int(side) for side in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:

@@ -17,8 +17,8 @@ from training.preparation.store import PreparedCase, PreparedStore, prepare_phan
 REPLAY_SEED = 500_000_000
 #: Phantoms used to compare models, never in training. Each holds plenty of all three labels: where a region is absent,
 #: Dice is 0 or 1, and a single voxel would decide which model is promoted.
-_JUDGES = (3, 8, 11, 7, 6, 10, 4, 12, 24, 27, 30, 19, 18, 21, 1, 16)
-JUDGE_SEEDS = tuple(700_000_000 + number for number in _JUDGES)
+_EVALUATION_PHANTOMS = (3, 8, 11, 7, 6, 10, 4, 12, 24, 27, 30, 19, 18, 21, 1, 16)
+EVALUATION_SEEDS = tuple(700_000_000 + number for number in _EVALUATION_PHANTOMS)
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class RetrainCases:
     Attributes:
         train: Corrected cases, then phantoms.
         sampling: Sampling weight of each of them.
-        judge: Cases on which parent and candidate are compared.
+        evaluation: Cases on which parent and candidate are compared.
         skipped: Id and error message of corrected cases that could not be read.
     """
 
     train: list[PreparedCase]
     sampling: list[float]
-    judge: list[PreparedCase]
+    evaluation: list[PreparedCase]
     skipped: dict[str, str] = field(default_factory=dict)
 
 
@@ -116,18 +116,18 @@ class Mixture:
         parts, skipped = self._prepare_corrected(corrections, PreparedStore(work_dir / "prepared"), report)
         few = len(parts["validation"]) < self.enough_validation
         replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
-        judged = list(JUDGE_SEEDS[: self.judge_phantoms]) if few else []
+        held_out = list(EVALUATION_SEEDS[: self.judge_phantoms]) if few else []
         report("generating phantoms")
         made = prepare_phantoms(
             phantoms,
-            [*replayed, *judged],
+            [*replayed, *held_out],
             on_progress=lambda done, total: report(f"generated phantom {done} of {total}"),
         )
-        replay, judge = made[: len(replayed)], made[len(replayed) :]
+        replay, evaluation = made[: len(replayed)], made[len(replayed) :]
         train = parts["train"]
         own = (1.0 - self.replay_share if replay else 1.0) / len(train)
         sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
-        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *judge], skipped)
+        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *evaluation], skipped)
 
     def _prepare_corrected(
         self, corrections: Sequence[Correction], store: PreparedStore, report: Callable[[str], None]

@@ -27,8 +27,8 @@ from training.fitting.fit import fit
 from training.fitting.score import score
 from training.models.store import ModelCard, ModelStore, ModelVersion
 from training.models.weights import Weights, average_weights
-from training.retraining.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
-from training.retraining.judge import Scores, metrics_of, not_worse, verdict_of
+from training.retraining.corrections import EVALUATION_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
+from training.retraining.promotion import Scores, decide, metrics_of, not_worse
 
 #: Smallest share of the way from the parent's weights to the trained ones that is tried.
 SMALLEST_SHARE = 0.25
@@ -65,7 +65,7 @@ class RetrainConfig(BaseModel):
     learning_rate: float = Field(3e-5, gt=0, le=0.1)
     replay: int = Field(8, ge=0, le=1000)
     replay_share: float = Field(0.5, ge=0, lt=1)
-    judge_phantoms: int = Field(4, ge=1, le=len(JUDGE_SEEDS))
+    judge_phantoms: int = Field(4, ge=1, le=len(EVALUATION_SEEDS))
     enough_validation: int = Field(5, ge=1, le=100)
     tolerance: float = Field(0.01, ge=0, le=1)
     early_stop_patience: int = Field(0, ge=0, le=1000)
@@ -149,15 +149,15 @@ def retrain(
     mixture = config.mixture(network.stride)
     cases = mixture.prepare(corrections, work_dir, lambda message: report(RetrainProgress("preparing", message)))
     learned = [correction for correction in corrections if correction.case.id not in cases.skipped]
-    message = f"evaluating the current model, {parent.id}, on {len(cases.judge)} cases"
+    message = f"evaluating the current model, {parent.id}, on {len(cases.evaluation)} cases"
     report(RetrainProgress("judging", message, skipped=cases.skipped))
-    before = score(compile_model(settings, network, start), cases.judge, _case_counter(report, message))
+    before = score(compile_model(settings, network, start), cases.evaluation, _case_counter(report, message))
     _set_aside_damaged(work_dir / "checkpoint.npz", report)
     result = fit(
         settings,
         network,
         cases.train,
-        cases.judge,
+        cases.evaluation,
         work_dir=work_dir,
         start=start,
         sampling=cases.sampling,
@@ -168,21 +168,20 @@ def retrain(
         ),
         should_stop=should_stop,
     )
-    message = f"evaluating the new model on {len(cases.judge)} cases"
+    message = f"evaluating the new model on {len(cases.evaluation)} cases"
     report(RetrainProgress("judging", message))
     candidate = _candidate(
         start,
         result.weights,
         # computed in the precision of the training
         score=lambda weights: score(
-            compile_model(settings, network, weights), cases.judge, _case_counter(report, message)
+            compile_model(settings, network, weights), cases.evaluation, _case_counter(report, message)
         ),
         accept=lambda scores: not_worse(before, scores, config.tolerance),
         report=report,
     )
     after = candidate.scores
-    served = store.current().id  # may have changed while this training ran
-    verdict = verdict_of(before, after, config.tolerance, served if served != parent.id else None)
+    decision = decide(before, after, config.tolerance, parent=parent.id, current=store.current().id)
     card = ModelCard(
         parent=parent.id,
         description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in learned)} corrected cases",
@@ -193,15 +192,14 @@ def retrain(
             "share_of_the_way": candidate.share,
             "skipped": sorted(cases.skipped),
         },
-        metrics=metrics_of(cases.judge, before, after),
-        verdict=verdict,
+        metrics=metrics_of(cases.evaluation, before, after),
+        verdict=decision.verdict,
     )
     version = store.add(candidate.weights, card)
     (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # the next training starts from scratch
-    promoted = not_worse(before, after, config.tolerance) and served == parent.id
-    if promoted:
-        store.promote(version.id, verdict)
-    return RetrainResult(version, promoted, verdict, cases.skipped)
+    if decision.promoted:
+        store.promote(version.id, decision.verdict)
+    return RetrainResult(version, decision.promoted, decision.verdict, cases.skipped)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from server_app.access.audit import AuditLog
 from server_app.access.authentication import Authenticator
 from server_app.access.middleware import AccessMiddleware
 from server_app.access.users import Users
-from server_app.api.paths import ROUTES, Trace, methods_of
+from server_app.api.route_table import ROUTES, AuditLevel, methods_of
 from server_app.common.identity import Role
 from tests.server_app.access.conftest import Guarded, bearer
 from tests.server_app.conftest import REPOSITORY
@@ -80,10 +80,10 @@ def test_the_table_has_one_rule_for_each_method_of_a_path_audits_what_stores_som
     assert len(keys) == len(set(keys))
     assert methods_of("/nowhere") == []
     stores = {rule.path for rule in ROUTES if rule.role and rule.role >= Role.ANNOTATOR and rule.methods != ("GET",)}
-    assert stores == {rule.path for rule in ROUTES if rule.trace is Trace.CHANGE}
+    assert stores == {rule.path for rule in ROUTES if rule.audit is AuditLevel.CHANGE}
     lines = ["| Route | Takes | Audit log |", "|---|---|---|"]
-    kept = {Trace.NONE: "refusals", Trace.READ: "one line", Trace.CHANGE: "before and after"}
+    kept = {AuditLevel.NONE: "refusals", AuditLevel.READ: "one line", AuditLevel.CHANGE: "before and after"}
     for rule in ROUTES:
         role = rule.role.title if rule.role else "nothing"
-        lines.append(f"| `{', '.join(rule.methods)} {rule.path}` | {role} | {kept[rule.trace]} |")
+        lines.append(f"| `{', '.join(rule.methods)} {rule.path}` | {role} | {kept[rule.audit]} |")
     assert "\n".join(lines) in (REPOSITORY / "docs" / "access.md").read_text(encoding="utf-8")

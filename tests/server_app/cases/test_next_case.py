@@ -14,7 +14,7 @@ from monailabel.client.client import MONAILabelClient
 from server_app.cases.datastore import CaseDatastore
 from server_app.cases.next_case import First, Random, UncertaintySampling
 from server_app.cases.scores import Scores
-from server_app.labels.answers import Answers
+from server_app.labels.predictions import Predictions
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import CASES, Server, accepted, untrained_model
@@ -37,7 +37,7 @@ def scores(tmp_path: Path, tiny_model: Path) -> Scores:
 
 
 def answered(store: CaseDatastore, scores: Scores, case: str, uncertainty: float, version: str = "v0000") -> None:
-    answers = store.labels.answers
+    answers = store.labels.predictions
     answers.path(case).parent.mkdir(parents=True, exist_ok=True)
     answers.path(case).write_bytes(b"a labelmap")
     answers.remember(case, version, uncertainty, scores.models.get(version).weights_sha256())
@@ -105,7 +105,7 @@ def test_without_a_model_there_is_still_a_next_case_and_a_damaged_note_is_no_sco
     store: CaseDatastore, tmp_path: Path
 ) -> None:
     assert (UncertaintySampling(Scores(ModelStore(tmp_path / "none")))({}, store) or {})["id"] == "case-a"
-    answers = Answers(tmp_path)
+    answers = Predictions(tmp_path)
     answers.path("a").parent.mkdir()
     for note in ("", "[]", "{", '{"model_version": "v0000"}', '"text"'):
         (tmp_path / "a" / "answer.json").write_text(note)

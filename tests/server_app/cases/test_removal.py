@@ -137,7 +137,7 @@ def test_the_answer_to_a_case_that_was_removed_meanwhile_is_not_kept(files: Serv
     store = files.open()
     worker: Any = SimpleNamespace(models=files.workspace.models, bundled=files.model, segment=segment)
     task = GliomaSegmentation(worker, files.workspace, MapStore(files.workspace.maps), Results(None), store.labels)
-    answer = store.labels.answers.path(UPLOAD)
+    answer = store.labels.predictions.path(UPLOAD)
     refused(lambda: task(InferenceRequest.for_case(store, UPLOAD, InferenceOptions())))
     assert not answer.parent.exists()
     assert list(files.workspace.incoming.iterdir()) == []
@@ -156,7 +156,7 @@ def test_notes_about_a_case_that_was_just_removed_are_not_kept_for_the_next(file
         refused(late)
     assert not (files.workspace.labels / UPLOAD).exists()
     assert not (files.workspace.notes / f"{UPLOAD}.json").exists()
-    store.labels.answers.remember(UPLOAD, "v0000", 0.5, "0")
+    store.labels.predictions.remember(UPLOAD, "v0000", 0.5, "0")
     assert not (files.workspace.answers / UPLOAD).exists()
     lasting = store.case(CASES[0])  # a case of the studies folder cannot be removed
     assert stamp_of(files.workspace, lasting) is None

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from server_app.labels import store as labels_store
-from server_app.labels.answers import Answers
+from server_app.labels.predictions import Predictions
 from server_app.labels.store import LabelStore
 from tests import synthetic
 from training.images.grid import Volume
@@ -148,7 +148,7 @@ def test_labels_that_arrive_at_the_same_time_get_different_versions(tmp_path: Pa
 
 
 def test_an_answer_is_compared_on_its_own_grid_and_with_its_own_note_only(tmp_path: Path) -> None:
-    answers = Answers(tmp_path)
+    answers = Predictions(tmp_path)
     assert answers.compare("case", TRUTH) == {}
     write_labelmap(OTHER, answers.path("case"))
     answers.remember("case", "v0003")

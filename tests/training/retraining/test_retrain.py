@@ -16,8 +16,8 @@ from training.network.unet import UNetConfig
 from training.phantoms.generate import generate, phantom_id
 from training.preparation.prepare_cases import prepare_case
 from training.preparation.store import PreparedStore, _phantom_key, prepare_phantom
-from training.retraining.corrections import JUDGE_SEEDS, REPLAY_SEED, Correction, check_corrections
-from training.retraining.judge import not_worse, verdict_of
+from training.retraining.corrections import EVALUATION_SEEDS, REPLAY_SEED, Correction, check_corrections
+from training.retraining.promotion import decide, not_worse
 from training.retraining.retrain import RetrainConfig, RetrainProgress, retrain
 from training.retraining.split import is_validation
 
@@ -124,7 +124,7 @@ def test_a_candidate_does_not_replace_a_version_promoted_meanwhile(store, correc
 def test_phantoms_are_half_of_the_patches_and_none_is_both_for_training_and_judging(corrections, tmp_path):
     config = QUICK.model_copy(update={"replay": 2, "judge_phantoms": 1, "enough_validation": 2})
     phantoms = PreparedStore(tmp_path / "phantoms")
-    seeds = (REPLAY_SEED, REPLAY_SEED + 1, JUDGE_SEEDS[0])
+    seeds = (REPLAY_SEED, REPLAY_SEED + 1, EVALUATION_SEEDS[0])
     for seed in seeds:  # patches stand for the whole heads, which take seconds to generate
         image, label, _ = prepare_phantom(generate(seed, (32, 32, 32)))
         phantoms.put(phantom_id(seed), image, label, key=_phantom_key(seed, True, "some"))
@@ -132,7 +132,7 @@ def test_phantoms_are_half_of_the_patches_and_none_is_both_for_training_and_judg
     ready = mixture.prepare(corrections, tmp_path, lambda message: None)
     assert [case.id for case in ready.train] == [*NAMES[:2], "phantom-500000000", "phantom-500000001"]
     assert ready.sampling == pytest.approx([0.25, 0.25, 0.25, 0.25])
-    assert [case.id for case in ready.judge] == [NAMES[2], f"phantom-{JUDGE_SEEDS[0]}"]
+    assert [case.id for case in ready.evaluation] == [NAMES[2], f"phantom-{EVALUATION_SEEDS[0]}"]
     relabeled = mixture.prepare([all_wrong(corrections[0], tmp_path)], tmp_path, lambda message: None).train[0]
     assert relabeled.id == ready.train[0].id
     assert relabeled.key != ready.train[0].key  # a new label is prepared anew
@@ -153,14 +153,19 @@ def test_retraining_without_a_usable_label_is_an_error(store, corrections, tmp_p
     assert store.versions()[-1].id == "v0000"
 
 
-def test_not_worse_means_within_the_tolerance_and_the_judging_phantoms_hold_plenty_of_every_label():
+def test_not_worse_means_within_the_tolerance_and_the_evaluation_phantoms_hold_plenty_of_every_label():
     before, slightly, clearly = ([{"WT": x, "TC": x, "ET": x}] for x in (0.8, 0.795, 0.78))
     assert not_worse(before, slightly, 0.01)
     assert not not_worse(before, clearly, 0.01)
-    assert verdict_of(before, slightly, 0.01).startswith("Promoted: mean Dice 0.7950 against 0.8000")
-    assert "a loss of more than 0.01" in verdict_of(before, clearly, 0.01)
-    assert "v0007" in verdict_of(before, slightly, 0.01, "v0007")
-    for seed in JUDGE_SEEDS[: RetrainConfig().judge_phantoms]:
+    for after, current, promoted, verdict in (
+        (slightly, "v0000", True, "Promoted: mean Dice 0.7950 against 0.8000"),
+        (clearly, "v0000", False, "a loss of more than 0.01"),
+        (slightly, "v0007", False, "Not promoted: v0007 became the current model"),
+    ):
+        decision = decide(before, after, 0.01, parent="v0000", current=current)
+        assert decision.promoted is promoted
+        assert verdict in decision.verdict
+    for seed in EVALUATION_SEEDS[: RetrainConfig().judge_phantoms]:
         label = generate(seed, shape=(112, 112, 112)).label
         assert all(np.count_nonzero(label == value) > 500 for value in (1, 2, 3)), seed
 

@@ -1,7 +1,7 @@
 """Test connection, step by step: name, TCP, HTTP, token, version, model.
 
 The first step that fails ends the test, so that what needs fixing is the last line the clinician reads. Runs on a
-worker thread; :mod:`TumorLoopLib.panel.sentences` words the steps.
+worker thread; :mod:`TumorLoopLib.panel.messages` words the steps.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class ModelVersion:
         current: Whether it is in use.
         parent: The version it was trained from; empty for the first.
         verdict: Promoted or not, and why.
-        before: Mean Dice of the parent on the ``judged_on`` validation cases, by region and ``mean``.
+        before: Mean Dice of the parent on the ``evaluated_on`` validation cases, by region and ``mean``.
         after: The same of this version, on the same cases.
     """
 
@@ -106,7 +106,7 @@ class ModelVersion:
     verdict: str = ""
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
-    judged_on: int = 0
+    evaluated_on: int = 0
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def version_of(version: Mapping[str, Any]) -> ModelVersion:
         verdict=str(version.get("verdict") or ""),
         before=dict(metrics.get("parent") or {}),
         after=dict(metrics.get("candidate") or {}),
-        judged_on=len(metrics.get("cases") or ()),
+        evaluated_on=len(metrics.get("cases") or ()),
     )
 
 

@@ -20,7 +20,7 @@ from TumorLoopLib.jobs.jobs import Handlers, Jobs, Progress, Work
 from TumorLoopLib.jobs.segment_and_submit import DownloadedCase
 from TumorLoopLib.jobs.server_status import Overview, ServerStatus
 from TumorLoopLib.jobs.upload import UploadedSession
-from TumorLoopLib.panel import sentences
+from TumorLoopLib.panel import messages
 from TumorLoopLib.panel.services import PanelServices
 from TumorLoopLib.panel.settings import Settings
 from TumorLoopLib.panel.state import HISTORY, TEST
@@ -190,7 +190,7 @@ class PanelContext:
             logger.warning("%s %s", failure, error)
         else:
             logger.error("%s", failure, exc_info=error)
-        self.show_status(f"{failure} {sentences.error_text(error)}", BAD)
+        self.show_status(f"{failure} {messages.error_text(error)}", BAD)
         if isinstance(error, (ServerUnreachable, ServerTimeout)):
             self.poll_server_soon()
 
@@ -207,8 +207,8 @@ class PanelContext:
             if repr(error) != self._last_crash:  # the timer would repeat it several times a second
                 logger.exception("An error in the panel")
             self._last_crash = repr(error)
-            self.show_status(sentences.error_text(error), BAD)
+            self.show_status(messages.error_text(error), BAD)
 
     def _crashed(self, error: Exception) -> None:
-        self.show_status(sentences.error_text(error), BAD)
+        self.show_status(messages.error_text(error), BAD)
         self.changed()

@@ -13,10 +13,10 @@ from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.panel.context import PanelContext
+from TumorLoopLib.panel.formatting import milliliters, ratio
 from TumorLoopLib.panel.observers import Observers
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import VOLUMES, PanelState
-from TumorLoopLib.panel.texts import milliliters, ratio
 from TumorLoopLib.panel.widgets import set_pressed, show_text
 from TumorLoopLib.scene import segments, views
 from TumorLoopLib.scene.comparison import Comparison, compare, volumes_ml

@@ -8,11 +8,11 @@ from typing import Any
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.server_status import ModelVersion, Overview, Training, TrainingPlan, fetch_overview
-from TumorLoopLib.panel import sentences
+from TumorLoopLib.panel import messages
 from TumorLoopLib.panel.context import PanelContext
+from TumorLoopLib.panel.formatting import as_sentence, duration, local_time, ratio
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import OVERVIEW, TRAIN, VERSIONS, PanelState
-from TumorLoopLib.panel.texts import as_sentence, duration, local_time, ratio
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, PLAIN, enable, show_text
 
 REGIONS = ("WT", "TC", "ET")
@@ -137,7 +137,7 @@ class RetrainSection(Section):
     def _show_training(self, training: Training) -> None:
         ui = self.ui
         ui.trainingBar.setVisible(training.active)
-        show_text(ui.trainingText, sentences.training_text(training) if training.active else "")
+        show_text(ui.trainingText, messages.training_text(training) if training.active else "")
         if training.active:
             counted = training.state == "training" and training.total_epochs > 0
             ui.trainingBar.maximum = training.total_epochs if counted else 0
@@ -189,7 +189,7 @@ def plan_text(plan: TrainingPlan) -> str:
 
 def result_text(version: ModelVersion) -> str:
     """Compare a new version with its parent, region by region."""
-    count = version.judged_on
+    count = version.evaluated_on
     head = _("Mean Dice on one validation case:") if count == 1 else _("Mean Dice on {count} validation cases:")
     lines = [head.format(count=count)]
     for region in REGIONS:

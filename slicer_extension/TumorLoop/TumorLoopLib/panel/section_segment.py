@@ -9,9 +9,9 @@ from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import segment_and_submit
 from TumorLoopLib.jobs.segment_and_submit import REFERENCE, SegmentationRequest, SegmentationResult
 from TumorLoopLib.panel.context import Connection, PanelContext
+from TumorLoopLib.panel.formatting import duration
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import SEGMENT, PanelState
-from TumorLoopLib.panel.texts import duration
 from TumorLoopLib.panel.widgets import BUSY, GOOD, enable, show_progress, show_text
 from TumorLoopLib.scene import segments, views
 from TumorLoopLib.scene.inputs import MAP_ATTRIBUTE

@@ -14,7 +14,7 @@ from TumorLoopLib.client.errors import Cancelled, ServerFailed
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.jobs import Progress, Reporter
 from TumorLoopLib.jobs.local_server import LocalServer, find_command
-from TumorLoopLib.panel import sentences
+from TumorLoopLib.panel import messages
 from TumorLoopLib.panel.context import PanelContext
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.settings import is_this_machine
@@ -157,7 +157,7 @@ class ServerSection(Section):
         if not last.ok:
             self.context.forget_server()
             self.context.unreachable = True
-            self.context.show_status(sentences.step_text(last), BAD)
+            self.context.show_status(messages.step_text(last), BAD)
             return
         self.context.settings.use_address(self.context.address)
         self._fill_addresses()
@@ -166,7 +166,7 @@ class ServerSection(Section):
 
     def _show_steps(self, steps: Any) -> None:
         names = dict(zip(STEPS, (_("Name"), _("Connection"), _("Answer"), _("Token"), _("Version"), _("Model"))))
-        lines = [f"{'✓' if step.ok else '✗'} {names[step.step]}: {sentences.step_text(step)}" for step in steps]
+        lines = [f"{'✓' if step.ok else '✗'} {names[step.step]}: {messages.step_text(step)}" for step in steps]
         address = self.context.address
         encrypted = address.startswith("https:") or is_this_machine(address)
         if steps[-1].ok and self.context.settings.token(address) and not encrypted:

@@ -15,9 +15,9 @@ from TumorLoopLib.jobs import open_case, segment_and_submit
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.segment_and_submit import Image, Submission, SubmissionResult
 from TumorLoopLib.panel.context import Connection, PanelContext
+from TumorLoopLib.panel.formatting import local_time, ratio
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import CASE, HISTORY, SUBMIT, PanelState
-from TumorLoopLib.panel.texts import local_time, ratio
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, enable, set_field_text, show_progress, show_text
 from TumorLoopLib.scene import geometry, segments
 from TumorLoopLib.scene.inputs import mark_origin, origin_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from TumorLoopLib.jobs.jobs import Progress
-from TumorLoopLib.panel import sentences
+from TumorLoopLib.panel import messages
 
 #: Tones of the status line.
 PLAIN, BUSY, GOOD, BAD = "plain", "busy", "good", "bad"
@@ -50,7 +50,7 @@ def enable(button: Any, reason: str, tip: str) -> None:
 
 def show_progress(label: Any, bar: Any, progress: Progress, _partial: Any = None) -> None:
     """Show the progress of a job; the bar runs to and fro while no percentage is known."""
-    label.text = sentences.progress_text(progress)
-    value = sentences.progress_percent(progress)
+    label.text = messages.progress_text(progress)
+    value = messages.progress_percent(progress)
     bar.maximum = 100 if value >= 0 else 0
     bar.value = max(0, value)

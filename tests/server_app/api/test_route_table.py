@@ -20,11 +20,11 @@ from server_app.access.users import Users
 from server_app.api import login
 from server_app.api.dependencies import Router, takes_files
 from server_app.api.mounting import mount, put_first
-from server_app.api.paths import ROUTES, Load, entry, route_for
+from server_app.api.route_table import ROUTES, Load, entry, route_for
 from server_app.services import Services
 from server_app.settings import ServerSettings
 
-#: MONAI Label's routes that are closed on purpose: see :mod:`server_app.api.paths`.
+#: MONAI Label's routes that are closed on purpose: see :mod:`server_app.api.route_table`.
 CLOSED = {
     *(("PUT", path) for path in ("/model/{model}", "/datastore/updatelabelinfo")),
     *(("DELETE", path) for path in ("/model/{model}", "/scoring/")),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fastapi import HTTPException, UploadFile
 
-from server_app.api.received import parsed, received
-from server_app.common.readers import reading
+from server_app.api.uploaded_files import parsed, received
+from server_app.common.read_limit import reading
 from server_app.settings import Limits
 from tests import synthetic
 
@@ -73,7 +73,7 @@ def test_the_rest_of_a_full_disk_is_left_to_labels(tmp_path: Path, monkeypatch: 
 
 
 def test_only_a_few_requests_read_volumes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server_app.common.readers._READ_WAIT", 0.05)
+    monkeypatch.setattr("server_app.common.read_limit._READ_WAIT", 0.05)
     with reading(), reading(), reading():
         refused(lambda: reading().__enter__(), 503)
     with reading():

@@ -14,7 +14,7 @@ import requests
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.errors import NotAuthorized, ServerUnreachable
 
-from server_app.access.binding import check_tls, tokens_required
+from server_app.access.startup_checks import check_tls, tokens_required
 from server_app.access.users import Users
 from server_app.common.identity import Role
 from tests.server_app.access.conftest import bearer

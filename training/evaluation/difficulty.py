@@ -23,7 +23,7 @@ FAINT = 1.0
 AROUND_MM = 10.0
 
 
-def why(subject: Subject, labelmap: Volume) -> str:
+def difficulty_of(subject: Subject, labelmap: Volume) -> str:
     """Describe a poor segmentation in a few sentences.
 
     Args:

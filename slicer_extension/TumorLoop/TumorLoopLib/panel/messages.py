@@ -17,7 +17,7 @@ from TumorLoopLib.jobs.open_case import GENERATING
 from TumorLoopLib.jobs.segment_and_submit import CHECKING, COMPUTING, RECEIVING, WAITING
 from TumorLoopLib.jobs.server_status import Training
 from TumorLoopLib.jobs.upload import PREPARING, SENDING
-from TumorLoopLib.panel.texts import as_sentence, duration, megabytes, percent
+from TumorLoopLib.panel.formatting import as_sentence, duration, megabytes, percent
 
 #: HTTP status of a full disk.
 FULL_DISK = 507

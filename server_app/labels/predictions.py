@@ -19,11 +19,11 @@ from training.images.grid import Volume
 from training.images.read import read_labelmap
 
 #: The name of the answer in a session's folder.
-SESSION_ANSWER = "answer"
+SESSION_PREDICTION = "answer"
 
 
-class Answers:
-    """Answers below ``root``, one per case; a newer one replaces the older.
+class Predictions:
+    """Predictions below ``root``, one per case; a newer one replaces the older.
 
     Args:
         root: One folder per case.
@@ -63,7 +63,7 @@ class Answers:
             pass  # no answer, one of an earlier release, or a damaged record: it will be computed again
         return None
 
-    def take_over(self, case: str, other: Answers, name: str) -> None:
+    def take_over(self, case: str, other: Predictions, name: str) -> None:
         """Copy another collection's answer under ``name``, if it has one."""
         try:
             facts = other._facts(name)

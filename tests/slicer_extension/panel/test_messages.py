@@ -6,8 +6,8 @@ from TumorLoopLib.client.diagnosis import STEPS, TOKEN, Step
 from TumorLoopLib.client.errors import NotAuthorized, RequestRejected, ServerFailed
 from TumorLoopLib.jobs.jobs import Progress
 from TumorLoopLib.jobs.server_status import Training
-from TumorLoopLib.panel import sentences
-from TumorLoopLib.panel.texts import duration, megabytes, milliliters, ratio
+from TumorLoopLib.panel import messages
+from TumorLoopLib.panel.formatting import duration, megabytes, milliliters, ratio
 
 SAID = "Something went wrong."
 PLAIN_KINDS = ("ServerUnreachable", "ConnectionLost", "ServerTimeout", "LocalFileError", "BadReply")
@@ -21,17 +21,17 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{type(error).__name__}-{getattr(error, 'status', '')}")
 def test_an_error_keeps_its_own_sentence_and_ends_as_one(error):
-    text = sentences.error_text(error)
+    text = messages.error_text(error)
     assert text.startswith(SAID)
     assert text.endswith(".")
     assert type(error).__name__ not in text
 
 
 def test_an_error_says_what_to_do():
-    assert "access token under Server" in sentences.error_text(NotAuthorized(401, "", SAID))
-    assert sentences.error_text(NotAuthorized(403, "role", SAID)) == SAID
-    assert "name under Case" in sentences.error_text(RequestRejected(409, "image", SAID))
-    assert sentences.error_text(KeyError("t1ce")).startswith("An error in the panel: 't1ce'.")
+    assert "access token under Server" in messages.error_text(NotAuthorized(401, "", SAID))
+    assert messages.error_text(NotAuthorized(403, "role", SAID)) == SAID
+    assert "name under Case" in messages.error_text(RequestRejected(409, "image", SAID))
+    assert messages.error_text(KeyError("t1ce")).startswith("An error in the panel: 't1ce'.")
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_an_error_says_what_to_do():
     ],
 )
 def test_each_stage_has_a_text_and_a_percentage(progress, text, bar):
-    assert (sentences.progress_text(progress), sentences.progress_percent(progress)) == (text, bar)
+    assert (messages.progress_text(progress), messages.progress_percent(progress)) == (text, bar)
 
 
 def test_each_step_of_the_connection_test_has_a_sentence_for_both_outcomes_and_says_whose_token_it_is():
-    for text in (sentences.step_text(Step(step, ok, "That says it.")) for step in STEPS for ok in (True, False)):
+    for text in (messages.step_text(Step(step, ok, "That says it.")) for step in STEPS for ok in (True, False)):
         assert text.endswith(".")
         assert len(text) > 8
-    assert [sentences.step_text(Step(TOKEN, True, who)) for who in ("", "-", "anna")] == [
+    assert [messages.step_text(Step(TOKEN, True, who)) for who in ("", "-", "anna")] == [
         "It needs no access token.",
         "The access token is accepted.",
         "The access token is accepted; you are anna.",
@@ -71,4 +71,4 @@ def test_numbers_and_a_training_are_written_as_people_read_them():
         (Training("r", "training", "", 3, 3), "Epoch 3 of 3"),
         (Training("r", "judging", "judging v0001"), "Evaluating: judging v0001"),
     ):
-        assert sentences.training_text(training) == text
+        assert messages.training_text(training) == text

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_FILES, MAX_FIELDS = 16, 32
 
 
-class StoringRoute(APIRoute):
+class UploadRoute(APIRoute):
     """A route that answers 507 when the disk is full, even while the request's files arrive."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

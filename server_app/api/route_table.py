@@ -33,7 +33,7 @@ class Load(Enum):
     FILES = "files"
 
 
-class Trace(Enum):
+class AuditLevel(Enum):
     """How much of a request the audit log keeps."""
 
     #: Only refusals: it is polled, or reveals nothing about a patient.
@@ -51,21 +51,21 @@ class Route:
     Attributes:
         methods: HTTP methods.
         path: As the router has it, ``{name}`` for what varies.
-        role: The least role that may use it; ``None`` for everybody, without a token.
+        role: The minimum role that may use it; ``None`` for everybody, without a token.
         load: What it costs.
-        trace: What the audit log keeps.
+        audit: What the audit log keeps.
     """
 
     methods: tuple[str, ...]
     path: str
     role: Role | None
     load: Load
-    trace: Trace = Trace.NONE
+    audit: AuditLevel = AuditLevel.NONE
 
 
 READER, ANNOTATOR, TRAINER = Role
 QUICK, SLOW, FILES = Load
-READ, CHANGE = Trace.READ, Trace.CHANGE
+READ, CHANGE = AuditLevel.READ, AuditLevel.CHANGE
 
 ROUTES: tuple[Route, ...] = (
     # === Login, health and documentation ===
