@@ -47,7 +47,7 @@ class Services:
         results: Results of the last inferences.
         segmentation: Runs inferences.
         stored_sessions: Volumes sent for inference only; ``None`` if the server keeps none.
-        trainings: Starts, queues and stops trainings.
+        trainings: Starts, queues and stops training runs.
         record: Of this run of the server.
         overview: The state of all this.
     """
@@ -111,14 +111,14 @@ class Services:
         self.trainings.install()
 
     def resume(self) -> None:
-        """Load the network, and continue a training that was interrupted, as far as the settings say so."""
+        """Load the network, and continue a training run that was interrupted, as far as the settings say so."""
         if self.settings.warm_up:
             self.worker.warm_up()
         if self.settings.resume_trainings:
             self.trainings.resume_all()
 
     def close(self) -> None:
-        """End the worker, and a training or a batch in progress; all of them leave everything consistent."""
+        """End the worker, and a training run or a batch in progress; all of them leave everything consistent."""
         with ExitStack() as closing:  # in reverse order; each is done even if another one fails
             closing.callback(self.record.end)
             closing.callback(self.worker.close)

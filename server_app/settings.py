@@ -12,7 +12,7 @@ from training.errors import InputError
 from training.models.store import BUNDLED_MODEL
 from training.retraining.retrain import RetrainConfig
 
-#: What MONAI Label's clients send along with the settings of a training; ignored.
+#: What MONAI Label's clients send along with the settings of a training run; ignored.
 STOCK_KEYS = frozenset(
     {
         *("client_id", "user", "name", "model", "comment", "run"),
@@ -76,7 +76,7 @@ class Limits(BaseModel):
 
     @property
     def upload_bytes(self) -> int:
-        """Most bytes of a request with files."""
+        """Maximum number of bytes in a request with files."""
         return int(self.max_upload_mb * 2**20)
 
     @property
@@ -86,7 +86,7 @@ class Limits(BaseModel):
 
     @property
     def body_bytes(self) -> int:
-        """Most bytes of any other request."""
+        """Maximum number of bytes in any other request."""
         return int(self.max_body_kb * 2**10)
 
 
@@ -99,13 +99,13 @@ class ServerSettings(BaseModel):
         source_labels: Whether labels that came with the cases count as final ones, and train.
         warm_up: Load the network when the server starts, not at the first request.
         reuse_results: Answer a repeated question with the earlier result.
-        stall_seconds: A training that has not reported for so long counts as stalled.
+        stall_seconds: A training run that has not reported for so long counts as stalled.
         resume_trainings: Continue an interrupted training when the server starts.
         require_token: Require a token from programs on this machine even if there are no users.
         follow_links: Read cases that links in the studies folder point to, wherever they are.
         limits: Of requests.
         claim_minutes: How long a case stays claimed by default.
-        retrain: Defaults of trainings.
+        retrain: Defaults of training runs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -156,7 +156,7 @@ def training_settings(defaults: RetrainConfig, request: Mapping[str, Any], train
     unknown = sorted(set(given) - set(RetrainConfig.model_fields))
     if unknown:
         raise InputError(
-            f"A training has no setting {unknown[0]!r}. Known: {', '.join(RetrainConfig.model_fields)}.",
+            f"A training run has no setting {unknown[0]!r}. Known: {', '.join(RetrainConfig.model_fields)}.",
             field=unknown[0],
         )
     try:

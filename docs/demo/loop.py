@@ -25,7 +25,7 @@ from training.images.read import read_grid, read_labelmap
 from training.images.write import write_labelmap
 from training.labels import LABEL_NAMES
 
-#: Seconds after which a training that makes no progress counts as stuck.
+#: Seconds after which a training run that makes no progress counts as stuck.
 STUCK_AFTER = 300.0
 
 

@@ -31,7 +31,7 @@ class Step:
 
 
 class TrainingBar:
-    """A progress bar over the epochs of a training; where the output is not a terminal, a line per epoch."""
+    """A progress bar over the epochs of a training run; where the output is not a terminal, a line per epoch."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -50,7 +50,7 @@ class TrainingBar:
 
 
 def describe_training(stats: Mapping[str, Any]) -> str:
-    """Put a training's live numbers into a line: loss, validation Dice, time left, or what it is doing."""
+    """Put a training run's live numbers into a line: loss, validation Dice, time left, or what it is doing."""
     parts = []
     if (loss := (stats.get("train") or {}).get("loss")) is not None:
         parts.append(f"loss {loss:.3f}")

@@ -21,12 +21,12 @@ from typing import Any
 
 from training.atomic import fsync_folder
 
-#: Most refusals of unknown senders that are logged per minute, so that nobody can fill the disk with them.
+#: Maximum number of refusals of unknown senders logged per minute, so that nobody can fill the disk with them.
 MAX_REFUSALS = 100
 
 
 class AuditLog:
-    """Appends lines to the month's file. Safe for threads and processes.
+    """Appends lines to the month's file. Thread-safe and process-safe.
 
     Args:
         folder: Holds the log.

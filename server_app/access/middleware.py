@@ -74,7 +74,7 @@ class AccessMiddleware:
         """Return the route of a request that is allowed; fill in its entry in the audit log.
 
         Raises:
-            HTTPException: 401, 403, 404 or 405 if none does.
+            HTTPException: 401, 403, 404 or 405 if the request is not allowed.
         """
         path, method = path_of(scope), scope["method"]
         route = route_for(method, path)
@@ -166,7 +166,7 @@ def _no_route(path: str) -> HTTPException:
     methods = methods_of(path)
     if not methods:
         return unknown("path", "There is nothing at this address, or this server does not offer it.")
-    error = refusal(405, "method", f"This address takes {', '.join(methods)} only.")
+    error = refusal(405, "method", f"Only {', '.join(methods)} {'is' if len(methods) == 1 else 'are'} allowed here.")
     error.headers = {"Allow": ", ".join(methods)}
     return error
 

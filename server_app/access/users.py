@@ -67,7 +67,7 @@ class User:
 
 
 class Users:
-    """The users in a file. Safe for threads; other processes may change the file.
+    """The users in a file. Thread-safe; other processes may change the file.
 
     Args:
         path: The file; need not exist.

@@ -162,7 +162,7 @@ def _jobs(services: Services) -> APIRouter:
 
 
 def _case_of_session(services: Services, case_id: str, session_id: str, facts: dict[str, Any]) -> Case:
-    """Store a session's volumes as a case, with the model's answer for them."""
+    """Store a session's volumes as a case, with the model's segmentation of them."""
     sessions, store = services.sessions(), services.datastore
     files = session_case(sessions.image(session_id), "session_id").sources.values()
     case = store.add_case(case_id, [source.path for source in files], facts)

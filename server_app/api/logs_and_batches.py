@@ -24,7 +24,7 @@ from server_app.errors import input_errors, refusal, unknown
 from server_app.services import Services
 from training.errors import InputError
 
-#: Most lines of the log in one answer.
+#: Maximum number of log lines in one response.
 MAX_LINES = 10_000
 #: The parameters of a batch. MONAI Label passes its request on to a subprocess's environment, so nothing else gets in.
 _BATCH = frozenset({"images", "max_batch_size", "label_tag", "save_label", "reference", "allow_missing", "client_id"})
@@ -100,7 +100,8 @@ def batch_params(params: dict[str, Any]) -> dict[str, Any]:
     most = params.get("max_batch_size")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 0):
         raise InputError(
-            f"max_batch_size is the most cases to segment, 0 for all; it is {str(most)[:40]!r}.", field="max_batch_size"
+            f"max_batch_size is the maximum number of cases to segment, 0 for all; it is {str(most)[:40]!r}.",
+            field="max_batch_size",
         )
     return {name: value for name, value in params.items() if name in _BATCH}
 

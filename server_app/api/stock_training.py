@@ -1,4 +1,4 @@
-"""MONAI Label's routes for trainings and the server's state, replaced; see :mod:`.stock_inference`."""
+"""MONAI Label's routes for training runs and the server's state, replaced; see :mod:`.stock_inference`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def router(services: Services) -> APIRouter:
 
     @router.post("/train/{model}")
     def run_model(model: str, params: Settings = None, run_sync: bool = False, enqueue: bool = False) -> dict[str, Any]:
-        """Start a training."""
+        """Start a training run."""
         return trainings.start(model, with_user(params or {}), enqueue=enqueue)
 
     @router.post("/train/", include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Routes for the plan and the queue of trainings, which MONAI Label does not have."""
+"""Routes for the plan and the queue of training runs, which MONAI Label does not have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def router(services: Services) -> APIRouter:
 
     @router.get("/{model}/plan")
     def get_plan(model: str) -> dict[str, Any]:
-        """Return what a training would start from and learn from, how long it would take, and what it needs."""
+        """Return what a training run would start from and learn from, how long it would take, and what it needs."""
         trainer = trainings.trainer(model)
         with input_errors():
             need = trainer.memory_need(trainer.defaults)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette._utils import AwaitableOrContextManager
     from starlette.datastructures import FormData
 
-#: Most files and other fields of one form: four modalities, a label, and what belongs to them.
+#: Maximum number of files and of other fields in one form: four modalities, a label, and what belongs to them.
 MAX_FILES, MAX_FIELDS = 16, 32
 
 

@@ -19,7 +19,7 @@ from server_app.settings import Limits
 from training.errors import InputError
 from training.images.read import READERS, image_ending, read_header
 
-#: Most bytes of a file's name; the ending is kept.
+#: Maximum number of bytes in a file's name; the ending is kept.
 _MAX_NAME = 200
 #: ``..`` between slashes of any kind, also percent-encoded, and control characters.
 _WAY_UP = re.compile(r"(^|[/\\]|%2f|%5c)(\.|%2e){2}([/\\]|%2f|%5c|$)|[\x00-\x1f\x7f]", re.IGNORECASE)

@@ -43,7 +43,7 @@ class Given:
 
 
 class CaseIds:
-    """The ids of one workspace. Safe for threads and processes.
+    """The ids of one workspace. Thread-safe and process-safe.
 
     Args:
         path: The file ``cases.json``, directly in the workspace.

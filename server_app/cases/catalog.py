@@ -26,7 +26,7 @@ DISPLAY_ROLE = "t1ce"
 
 
 class Catalog:
-    """The cases by id. Safe for threads; searching does not block readers.
+    """The cases by id. Thread-safe; searching does not block readers.
 
     Args:
         studies: Never written to.

@@ -49,7 +49,7 @@ class Claim:
 
 
 class Claims:
-    """The claims of one server. Safe for threads; only the web process changes them.
+    """The claims of one server. Thread-safe; only the web process changes them.
 
     Args:
         path: The file ``claims.json``, directly in the workspace.

@@ -27,7 +27,7 @@ class First(Strategy):
         super().__init__("The first case without a final label")
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """Return the case's id, or ``None`` if all are labeled or claimed by others."""
+        """Return the case's id, or ``None`` if every case is already labeled or claimed."""
         waiting = sorted(_waiting(request, datastore))
         return {"id": _chosen(waiting, request)} if waiting else None
 
@@ -39,7 +39,7 @@ class Random(Strategy):
         super().__init__("Any case without a final label")
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """Return the case's id, or ``None`` if all are labeled or claimed by others."""
+        """Return the case's id, or ``None`` if every case is already labeled or claimed."""
         waiting = _waiting(request, datastore)
         return {"id": random.choice(waiting)} if waiting else None
 
@@ -48,18 +48,18 @@ class UncertaintySampling(Strategy):
     """The case of which the served model is least certain (Lewis and Gale 1994, arXiv:cmp-lg/9407020).
 
     MONAI Label's own strategy of this kind measures the spread of many passes with dropout. This one uses the
-    uncertainty of a single answer (:mod:`training.prediction.uncertainty`), which costs nothing.
+    uncertainty of a single prediction (:mod:`training.prediction.uncertainty`), which costs nothing.
 
     Args:
         scores: The served model's uncertainties.
     """
 
     def __init__(self, scores: Scores) -> None:
-        super().__init__("The case without a final label about which the model is least sure")
+        super().__init__("The case without a final label with the most uncertain segmentation")
         self._scores = scores
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
-        """Return the next case, ``None`` if all are labeled or claimed by others.
+        """Return the next case, ``None`` if every case is already labeled or claimed.
 
         Cases that the served model has segmented come first, the least certain one before all; the others follow by id.
 
@@ -114,14 +114,13 @@ def propose(
 def _reason(case: str, version: str, scores: dict[str, float], ranking: Sequence[str]) -> str:
     """Return a sentence on why a case was chosen."""
     if not scores:
-        return f"Model {version or 'none'} has segmented none of the cases that wait; they come in the order of names."
+        return f"Model {version or 'none'} has not segmented any unlabeled case yet; cases are ordered by name."
     if case not in scores:
-        return f"Model {version} has not segmented this case yet; it comes in the order of names."
-    place = ranking.index(case) + 1
-    which = "the least sure" if place == 1 else f"number {place}, from the least sure on,"
+        return f"Model {version} has not segmented this case yet; such cases are ordered by name."
+    rank = ranking.index(case) + 1
     return (
-        f"For model {version} this is {which} of the {len(scores)} waiting cases that it has segmented: "
-        f"uncertainty {scores[case]:.2f} of 1."
+        f"Ranked {rank} of {len(scores)} unlabeled cases segmented by model {version}, "
+        f"by uncertainty ({scores[case]:.2f} of 1)."
     )
 
 

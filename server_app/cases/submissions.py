@@ -23,7 +23,7 @@ from training.clock import now
 from training.images.write import write_labelmap
 from training.retraining.corrections import Correction
 
-#: Most repeated submissions of a label that are recorded.
+#: Maximum number of repeated submissions of a label that are recorded.
 _MAX_REPEATS = 50
 
 
@@ -85,7 +85,7 @@ class Submissions:
         return label, new
 
     def _origin(self, case: Case, checked: CheckedLabel, submission: Submission) -> dict[str, Any]:
-        """Return what a label was drawn on, and how it relates to the model's answer."""
+        """Return what a label was drawn on, and how it relates to the model's segmentation."""
         against = self.predictions.compare(case.id, checked.volume)
         # The answer that the client corrected counts; a newer one that it never saw says nothing about the correction.
         if submission.model_version not in (None, against.get("model_version")):

@@ -49,7 +49,7 @@ class StateCollector(Collector):
         "training_running": "1 while a training runs.",
         "training_stalled": "1 while a running training has stalled.",
         "training_epoch": "Completed epochs of the last training.",
-        "trainings_waiting": "Waiting trainings.",
+        "trainings_waiting": "Waiting training runs.",
         "disk_free_bytes": "Free space on the disk of the workspace.",
         "start_time_seconds": "When the server was started, Unix time.",
     }

@@ -1,7 +1,7 @@
 """A lock that keeps anything from being stored for an uploaded case while or after it is removed.
 
-What took long to compute (a checked label, the model's answer) would otherwise create the case's folder again, and end
-up with the images that are later uploaded under the same name.
+What took long to compute (a checked label, the model's segmentation) would otherwise create the case's folder
+again, and end up with the images that are later uploaded under the same name.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-#: Most cases that a line names; a download of the whole dataset has more.
+#: Maximum number of cases that a line names; a download of the whole dataset has more.
 _MAX_CASES = 1000
 _NOTES: ContextVar[dict[str, Any] | None] = ContextVar("tumorloop-audit", default=None)
 

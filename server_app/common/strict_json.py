@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-#: Most levels of nested lists and objects.
+#: Maximum number of levels of nested lists and objects.
 MAX_NESTING = 50
-#: Most digits of a number; Python's own limit for integers, 4,300, allows slow ones.
+#: Maximum number of digits in a number; Python's own limit for integers, 4,300, allows slow ones.
 _MAX_DIGITS = 400
 
 

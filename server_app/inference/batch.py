@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class BatchInference(BatchInferTask):
-    """Stores the model's answer for many cases as labels; called in MONAI Label's subprocess.
+    """Stores the model's segmentations of many cases as labels; called in MONAI Label's subprocess.
 
     Args:
         scores: The served model's uncertainties.

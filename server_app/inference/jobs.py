@@ -18,9 +18,9 @@ from server_app.errors import refusal, unknown
 from server_app.inference.queue import Ticket
 from server_app.inference.worker import InferenceWorker
 
-#: Seconds for which a finished job is remembered, and the most such jobs.
+#: Seconds for which a finished job is remembered, and the maximum number of such jobs.
 KEEP_SECONDS, KEEP = 600.0, 256
-#: Seconds for which a cancellation waits for its job, and the most such cancellations.
+#: Seconds for which a cancellation waits for its job, and the maximum number of such cancellations.
 EARLY_SECONDS, EARLY = 60.0, 256
 _ID = re.compile(r"[a-z0-9]{8,64}")
 
@@ -35,7 +35,7 @@ class _Record:
 
 
 class Jobs:
-    """The jobs of one server. Safe for threads.
+    """The jobs of one server. Thread-safe.
 
     Args:
         worker: Computes them.

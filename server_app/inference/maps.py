@@ -25,11 +25,11 @@ _NAME = re.compile(r"[a-z_]{1,40}\.nii\.gz")
 
 
 class MapStore:
-    """Maps below ``root``, one folder per inference. Safe for threads: every inference has its own folder.
+    """Maps below ``root``, one folder per inference. Thread-safe: every inference has its own folder.
 
     Args:
         root: Made when first needed.
-        keep: The most inferences whose maps are kept.
+        keep: Maximum number of inferences whose maps are kept.
         seconds: How long they are kept.
     """
 

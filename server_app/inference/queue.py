@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from server_app.errors import refusal
 
-#: Most inferences in the queue: each holds a thread of the web server, and the rest must stay free for other requests.
+#: Maximum number of inferences in the queue: each holds a thread of the web server, and other requests need the rest.
 MAX_WAITING = 24
-#: Most of them from one client, so that it cannot keep the others out.
+#: Maximum number of them from one client, so that it cannot keep the others out.
 MAX_WAITING_PER_CLIENT = 16
 #: Clients for which the last time they were served is remembered.
 _REMEMBERED = 256
@@ -40,7 +40,7 @@ class Ticket:
 
 
 class InferenceQueue:
-    """The queue of one server. Safe for threads."""
+    """The queue of one server. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

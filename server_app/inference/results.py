@@ -23,12 +23,12 @@ from training.atomic import publish_folder, write_json
 from training.errors import InputError
 from training.models.store import ModelStore
 
-#: Most results that are kept, most bytes of them, and for how many seconds.
+#: Maximum number of results kept, of their bytes in total, and of the seconds for which they are kept.
 KEEP, KEEP_BYTES, KEEP_SECONDS = 64, 512 * 1024**2, 24 * 3600.0
 
 
 class Results:
-    """Results below ``root``, one folder per question. Safe for threads and processes.
+    """Results below ``root``, one folder per question. Thread-safe and process-safe.
 
     Args:
         root: Made when first needed; ``None`` keeps nothing.

@@ -70,7 +70,7 @@ class CheckedSessions(Sessions):
         return Path(info.image)
 
     def predictions(self, session_id: str) -> Predictions:
-        """Return the model's answer for a session."""
+        """Return the model's prediction for a session."""
         return Predictions(self.image(session_id).parent)
 
     def add_session(

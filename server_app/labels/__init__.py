@@ -1,1 +1,1 @@
-"""Submitted labels, and the model's answers that they correct."""
+"""Submitted labels, and the model's predictions that they correct."""

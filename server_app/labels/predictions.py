@@ -1,6 +1,6 @@
-"""The model's last answer for each case, to compare a correction with, and its uncertainty.
+"""The model's last prediction for each case, to compare a correction with, and its uncertainty.
 
-The answer for a session is in the session's folder, and is deleted with it unless the session becomes a case.
+The prediction for a session is in the session's folder, and is deleted with it unless the session becomes a case.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.hashes import file_sha256
 from training.images.grid import Volume
 from training.images.read import read_labelmap
 
-#: The name of the answer in a session's folder.
+#: The name of the prediction in a session's folder.
 SESSION_PREDICTION = "answer"
 
 
@@ -33,38 +33,38 @@ class Predictions:
         self._root = root
 
     def path(self, case: str) -> Path:
-        """Return the path of the labelmap of a case's answer."""
+        """Return the path of the labelmap of a case's prediction."""
         return self._root / case / "answer.nii.gz"
 
     def remember(self, case: str, model_version: str, uncertainty: float | None = None, weights: str = "") -> None:
-        """Record which version gave the answer at :meth:`path`, with the hash of the answer.
+        """Record which version made the prediction at :meth:`path`, with its hash.
 
         Args:
-            case: Whose answer it is.
+            case: Whose prediction it is.
             model_version: Its id.
             uncertainty: 0 (certain) to 1; ``None`` if it is not known.
             weights: SHA-256 of the version's weights: another release may have another model with the same id.
         """
         with REMOVAL_LOCK:
             if not self.path(case).exists():
-                return  # the case was removed, and its answer with it
+                return  # the case was removed, and its prediction with it
             facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
             if uncertainty is not None:
                 facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
             write_json(self._root / case / "answer.json", facts)
 
     def uncertainty(self, case: str, model_version: str, weights: str) -> float | None:
-        """Return a version's uncertainty of a case, 0-1; ``None`` if its last answer is not by these weights."""
+        """Return a version's uncertainty of a case, 0-1; ``None`` if its last prediction is not by these weights."""
         try:
             facts = self._facts(case)
             if (facts["model_version"], facts["weights_sha256"]) == (model_version, weights):
                 return float(facts["uncertainty"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # no answer, one of an earlier release, or a damaged record: it will be computed again
+            pass  # no prediction, one of an earlier release, or a damaged record: it will be computed again
         return None
 
     def take_over(self, case: str, other: Predictions, name: str) -> None:
-        """Copy another collection's answer under ``name``, if it has one."""
+        """Copy another collection's prediction under ``name``, if it has one."""
         try:
             facts = other._facts(name)
             write_with(self.path(case), lambda temporary: shutil.copyfile(other.path(name), temporary))
@@ -74,21 +74,21 @@ class Predictions:
         self.remember(case, str(facts["model_version"]), facts.get("uncertainty"), weights)
 
     def compare(self, case: str, label: Volume) -> dict[str, Any]:
-        """Compare a label with the answer.
+        """Compare a label with the prediction.
 
         Returns:
-            ``model_version`` and ``dice_against_model`` by region; empty if there is no answer on the same grid, or it
-            is not known which version gave it, as when the server died before recording it.
+            ``model_version`` and ``dice_against_model`` by region; empty if there is no prediction on the same grid, or
+            it is not known which version made it, as when the server died before recording it.
         """
         try:
-            answer = read_labelmap(self.path(case))
+            predicted = read_labelmap(self.path(case))
             facts = self._facts(case)
             known = facts.get("sha256") in (None, file_sha256(self.path(case)))
         except (InputError, OSError, ValueError, AttributeError):
             return {}
-        if not known or not answer.grid.matches(label.grid):
+        if not known or not predicted.grid.matches(label.grid):
             return {}
-        dice = {region: round(value, 4) for region, value in region_dice(answer.data, label.data).items()}
+        dice = {region: round(value, 4) for region, value in region_dice(predicted.data, label.data).items()}
         return {"model_version": facts["model_version"], "dice_against_model": dice}
 
     def _facts(self, case: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Which patients train and which validate: assigned once per patient, stored, and never changed.
+"""Assignment of patients to the training or validation set: made once per patient, stored, and never changed.
 
 The assignment is a hash of the patient, so it depends neither on the number of cases nor on the order in which they
-arrive. Only the first three labeled patients of a workspace always train, so that the first corrections are learned
-from. Each entry has the reason for its assignment.
+arrive. Only the first three labeled patients of a workspace are always for training, so that the first corrections are
+learned from. Each entry has the reason for its assignment.
 
 Every final label records its patient's part, so a file that is missing or damaged is rebuilt from the labels.
 """
@@ -26,7 +26,7 @@ from training.retraining.split import is_validation
 TRAIN = "train"
 VALIDATION = "validation"
 
-#: Patients that train before the hash decides.
+#: Patients assigned to training before the hash decides.
 FIRST_PATIENTS = 3
 
 #: Seconds to wait for another process that assigns patients.
@@ -41,7 +41,7 @@ def draw(patient: str) -> str:
 class Split:
     """The stored split.
 
-    Safe for threads and processes.
+    Thread-safe and process-safe.
 
     Args:
         path: The file ``split.json``, directly in the workspace; written when the first patient is assigned.
@@ -61,7 +61,7 @@ class Split:
             entries = self.read()
             if any(patient not in entries for patient in patients):
                 with FileLock(self._path.with_name(".split.lock"), timeout=_LOCK_SECONDS):
-                    entries = self.read()  # the process of a training may have been faster
+                    entries = self.read()  # the process of a training run may have been faster
                     for patient in patients:
                         if patient not in entries:
                             entries[patient] = _entry(patient, len(entries))

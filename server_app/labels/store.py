@@ -82,7 +82,7 @@ _ByInode = dict[tuple[str, int], LabelVersion]
 class LabelStore:
     """The labels below ``root``.
 
-    Safe for threads of one process. Versions that another process adds are noticed, because a case's folder is read
+    Thread-safe within one process. Versions that another process adds are noticed, because a case's folder is read
     again whenever it changed.
 
     Args:

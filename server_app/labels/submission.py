@@ -10,14 +10,14 @@ from typing import Any
 from server_app.common.params import user_of
 from training.errors import InputError
 
-#: The tag of labels that train.
+#: The tag of labels used for training.
 FINAL = "final"
 #: The tag of the label that came with a case.
 SOURCE = "source"
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MODEL_VERSION = re.compile(r"v\d{4,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-#: Most characters of each text.
+#: Maximum number of characters in each text.
 _LONGEST = {"comment": 4000, "status": 100, "source": 100}
 
 

@@ -1,6 +1,6 @@
 """Limits on connections: how many there are, and how long the head of a request may take.
 
-uvicorn waits for the head of a request for ever. This protocol adds a timer, which runs while a connection has bytes to
+uvicorn waits for the head of a request forever. This protocol adds a timer, which runs while a connection has bytes to
 read and no request in progress: while a head arrives, and while the rest of a refused body does. The latter may
 continue as long as it is steady, so that an honest client gets to read why it was refused. ``python -m server_app``
 uses it; MONAI Label's ``start_server`` cannot.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-#: Most bytes of a request's head.
+#: Maximum number of bytes in a request's head.
 _HEAD_BYTES = 2**16
 
 

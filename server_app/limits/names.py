@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 
 from training.errors import InputError
 
-#: Most bytes of a path and of a query.
+#: Maximum number of bytes in a path and in a query.
 MAX_PATH, MAX_QUERY = 2048, 8192
-#: Most characters of a name.
+#: Maximum number of characters in a name.
 MAX_NAME = 200
 _MAX_PARAMETERS = 64
 

@@ -58,7 +58,7 @@ def _formatter(name: str, form: LogFormat) -> dict[str, Any]:
             "rename_fields": {"levelname": "level", "name": "logger"},
             "timestamp": "time",
         }
-    # The lines of a training's process are formatted already.
+    # The lines of a training run's process are formatted already.
     return {"format": "%(message)s" if name == "single" else _TEXT}
 
 

@@ -1,4 +1,4 @@
-"""What a training would start from and learn from, and how long it would take."""
+"""What a training run would start from and learn from, and how long it would take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def plan_of(models: ModelStore, corrections: Sequence[Correction], config: Retra
     Args:
         models: The versions.
         corrections: The final labels.
-        config: The default settings of a training.
+        config: The default settings of a training run.
 
     Returns:
         ``parent``: the version it starts from; ``new``: number of labels that neither that version nor its ancestors

@@ -1,6 +1,6 @@
-"""A training as a process of its own: from the job's description to the new version, with live progress.
+"""A training run as a process of its own: from the job's description to the new version, with live progress.
 
-MONAI Label starts trainings in a subprocess that has imported torch. That one starts this process, which imports only
+MONAI Label starts training runs in a subprocess that has imported torch. It starts this process, which imports only
 TensorFlow and ends when its parent does. If it is killed, it is started again and continues from its last complete
 epoch.
 """
@@ -29,13 +29,13 @@ DISK_FULL_MESSAGE = (
     "The server's disk is full, so the training has stopped. Ask its administrator to free space, then start it again: "
     "it continues from its last complete epoch."
 )
-#: How often a training is started again without having completed another epoch.
+#: How often a training run is started again without having completed another epoch.
 _RESTARTS = 2
 
 
 @dataclass(frozen=True)
 class RetrainJob:
-    """What a training needs to know.
+    """What a training run needs to know.
 
     Attributes:
         run: Identifies it in the progress file.
@@ -61,7 +61,7 @@ class RetrainJob:
 
 
 def run_until_done(job: RetrainJob) -> int:
-    """Run a training in a process of its own, and again if it was killed; return the last exit code.
+    """Execute a training run in a process of its own, and again if it was killed; return the last exit code.
 
     A process that is killed before it has completed an epoch gets half as many patches per batch the next time, since
     the system kills processes that take too much memory. One that was asked to end is not started again.
@@ -96,7 +96,7 @@ def _epoch(job: RetrainJob) -> int:
 
 
 def run_in_own_process(job: RetrainJob) -> int:
-    """Run a training in a process of its own and wait for it; return its exit code."""
+    """Execute a training run in a process of its own and wait for it; return its exit code."""
     process = multiprocessing.get_context("spawn").Process(target=run, args=(job,), name="tumorloop-retrain")
     with hidden_main():
         process.start()

@@ -1,4 +1,4 @@
-"""The progress of a training: one small file, which the training replaces and anything may read."""
+"""The progress of a training run: one small file, which the training replaces and anything may read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from training.retraining.retrain import RetrainProgress, RetrainResult
 
 
 class Failure(str, Enum):
-    """Why a training failed."""
+    """Why a training run failed."""
 
     #: The input cannot be used; the next attempt would fail in the same way.
     INPUT = "input"
@@ -34,7 +34,7 @@ class Failure(str, Enum):
     ERROR = "error"
 
 
-#: States in which the process of a training is running.
+#: States in which the process of a training run is running.
 RUNNING_STATES = frozenset({"preparing", "training", "judging"})
 #: What a process takes over from the previous one for the same training.
 _KEPT = ("start_ts", "epoch", "best_metric", "train", "eval", "history")
@@ -43,7 +43,7 @@ _EVERY = 0.5
 
 
 class ProgressWriter:
-    """Writes the file, from inside a training.
+    """Writes the file, from inside a training run.
 
     Args:
         path: The file.
@@ -127,9 +127,9 @@ def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]
 
     Args:
         path: The file.
-        stall_seconds: A training that has not reported for so long is ``stalled``.
+        stall_seconds: A training run that has not reported for so long is ``stalled``.
 
-    A training whose process is gone is ``stopped``. One that is running has ``idle_seconds``, since its last report.
+    A training run whose process is gone is ``stopped``. A running one has ``idle_seconds``, since its last report.
     """
     try:
         content = dict(json.loads(path.read_text(encoding="utf-8")))

@@ -1,8 +1,8 @@
-"""The queue of trainings: one runs, the others wait, and one that waits can be withdrawn.
+"""The queue of training jobs: one runs, the others wait, and one that waits can be withdrawn.
 
-MONAI Label runs its trainings in an executor with one thread and has no way to withdraw one. This executor replaces it
+MONAI Label executes training jobs with one thread and has no way to withdraw one. This executor replaces that
 before the first training. Also, MONAI Label does not handle errors in its function for a task: without :func:`_guarded`
-such a training would seem to run for ever.
+such a job would never seem to end.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import psutil
 
 logger = logging.getLogger(__name__)
 
-#: Most trainings that may wait.
+#: Maximum number of training jobs that may wait.
 MAX_WAITING = 8
-#: How the message of a training begins that failed outside of its own process.
+#: How the message of a training run begins that failed outside of its own process.
 NOT_RUN = "The server could not run the training's process"
 
 
 class TrainingQueue(ThreadPoolExecutor):
-    """Runs MONAI Label's tasks one after the other. Safe for threads."""
+    """Runs MONAI Label's tasks one after the other. Thread-safe."""
 
     def __init__(self) -> None:
         super().__init__(max_workers=1, thread_name_prefix="tumorloop-trainings")
@@ -34,7 +34,7 @@ class TrainingQueue(ThreadPoolExecutor):
         self._tasks: dict[str, tuple[dict[str, Any], Future[Any]]] = {}
 
     def install(self) -> None:
-        """Have MONAI Label use this queue for its trainings."""
+        """Have MONAI Label use this queue for its training runs."""
         from monailabel.utils.async_tasks.utils import background_executors
 
         background_executors["train"] = self

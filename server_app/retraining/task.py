@@ -50,11 +50,11 @@ class Retraining(TrainTask):
 
     @property
     def defaults(self) -> RetrainConfig:
-        """The default settings of a training."""
+        """The default settings of a training run."""
         return self._settings.retrain
 
     def check(self, request: Mapping[str, Any], labels: Submissions) -> RetrainConfig:
-        """Check that a training can start, and return its settings.
+        """Check that a training run can start, and return its settings.
 
         Raises:
             InputError: If a setting cannot be used, or there is nothing to train on.
@@ -65,7 +65,7 @@ class Retraining(TrainTask):
         return config
 
     def memory_need(self, config: RetrainConfig, *, must_fit: bool = False) -> MemoryNeed:
-        """Estimate the memory that a training needs.
+        """Estimate the memory that a training run needs.
 
         Raises:
             InputError: If there is no model to start from; with ``must_fit``, if memory is short even for single
@@ -108,15 +108,15 @@ class Retraining(TrainTask):
         return training
 
     def busy(self) -> bool:
-        """Return whether a training waits or runs: MONAI Label knows of one only once its process has started."""
+        """Return whether a training run is waiting or in progress: MONAI Label knows of it only once it has started."""
         return any(task.get("status") in ("SUBMITTED", "RUNNING") for task in self._submitted)
 
     def waiting(self) -> int:
-        """Return how many trainings wait."""
+        """Return how many training runs are waiting."""
         return sum(task.get("status") == "SUBMITTED" for task in self._submitted)
 
     def track(self, task: dict[str, Any]) -> None:
-        """Remember MONAI Label's record of a training, which it keeps up to date."""
+        """Remember MONAI Label's record of a training run, which it keeps up to date."""
         self._submitted.append(task)
 
     def stats(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Starting, queueing, resuming and stopping trainings, on top of MONAI Label's tasks."""
+"""Starting, queueing, resuming and stopping training runs, on top of MONAI Label's tasks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Trainings:
-    """The trainings of one server. Safe for threads.
+    """The training runs of one server. Thread-safe.
 
     Args:
         trainers: The train tasks by name.
@@ -39,7 +39,7 @@ class Trainings:
         self._submitting = threading.Lock()
 
     def install(self) -> None:
-        """Take MONAI Label's trainings over; in the web process only."""
+        """Take MONAI Label's training runs over; in the web process only."""
         self._queue.install()
 
     def trainer(self, name: str) -> Retraining:
@@ -71,9 +71,11 @@ class Trainings:
                 params = {key: value for key, value in params.items() if key != "resume"}
                 config = _resumed(trainer, params) if resume else trainer.check(params, self._labels)
             if not enqueue and trainer.busy():
-                raise refusal(429, "model", "A training is already running. Wait for it, or stop it.")
+                raise refusal(429, "model", "A training run is already in progress. Wait for it, or stop it.")
             if len(self._queue.waiting()) >= MAX_WAITING:
-                raise refusal(429, "model", f"{MAX_WAITING} trainings are already waiting. Withdraw one of them first.")
+                raise refusal(
+                    429, "model", f"{MAX_WAITING} training runs are already waiting. Withdraw one of them first."
+                )
             request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
             request["user"] = user_of(params)
             if resume:
@@ -83,7 +85,7 @@ class Trainings:
         return dict(task)
 
     def resume_all(self) -> None:
-        """Continue a training that was interrupted by the end of the server."""
+        """Continue a training run that was interrupted by the end of the server."""
         for name, trainer in self.trainers.items():
             training = trainer.unfinished()
             if training is None or training.stopped:
@@ -128,7 +130,7 @@ class Trainings:
         return stopped
 
     def close(self) -> None:
-        """Withdraw waiting trainings and stop the running one, which can be continued later."""
+        """Withdraw waiting training runs and stop the running one, which can be continued later."""
         self._queue.close()
         stop_task("train")
 
@@ -146,7 +148,7 @@ def _resumed(trainer: Retraining, params: dict[str, Any]) -> RetrainConfig:
     others = sorted(set(params) & set(RetrainConfig.model_fields))
     if others:
         raise InputError(
-            f"A training continues with its own settings. Leave out {', '.join(others)}, or do not resume.",
+            f"A training run continues with its own settings. Leave out {', '.join(others)}, or do not resume.",
             field=others[0],
         )
     training = trainer.training_to_resume()

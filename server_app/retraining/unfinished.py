@@ -1,7 +1,7 @@
-"""The record of a training in progress, so that the same training can continue if it is interrupted.
+"""The record of a training run in progress, so that the same training can continue if it is interrupted.
 
 ``job.json`` in the training's folder has the settings, the labels by file and hash, and the version it started from.
-It exists from when a training begins until it has finished: with a new version, or with an error that the next attempt
+It exists from the start of a training run until its end: with a new version, or with an error that the next attempt
 would hit again.
 """
 
@@ -20,7 +20,7 @@ from training.retraining.retrain import RetrainConfig
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What a training was begun with.
+    """What a training run was begun with.
 
     Attributes:
         run: Identifies it in the progress file.
@@ -48,7 +48,7 @@ class UnfinishedFile:
         self._path = path
 
     def save(self, training: Unfinished) -> None:
-        """Write a training, replacing any other."""
+        """Write a training run, replacing any other."""
         content = {
             "run": training.run,
             "parent": training.parent,
@@ -79,7 +79,7 @@ class UnfinishedFile:
             self.save(replace(training, stopped=True))
 
     def delete(self, run: str) -> None:
-        """Delete a training's record; another one's stays."""
+        """Delete a training run's record; another one's stays."""
         training = self.load()
         if training is not None and training.run == run:
             self._path.unlink(missing_ok=True)

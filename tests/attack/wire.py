@@ -1,4 +1,4 @@
-"""Requests as an attacker sends them: no library tidies the address or waits for ever."""
+"""Requests as an attacker sends them: no library tidies the address or waits forever."""
 
 from __future__ import annotations
 

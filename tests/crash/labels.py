@@ -38,7 +38,7 @@ def number_of(data: np.ndarray) -> int | None:
 
 @dataclass
 class Ledger:
-    """The numbers that were sent, and those that the server said it had stored; safe for threads."""
+    """The numbers that were sent, and those that the server said it had stored; thread-safe."""
 
     sent: set[int] = field(default_factory=set)
     stored: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -121,7 +121,7 @@ def _print(report: EvaluationReport) -> None:
         distance = "undefined" if row.mean_hd95 is None else f"{row.mean_hd95:.1f}"
         name = f"{row.region} ({REGION_NAMES[row.region]})"
         reference = f"{REFERENCE_DICE[row.region]:.2f}"
-        low = f"{row.low} ({100 * row.low / count:.0f} %)"
+        low = f"{row.low} ({100 * row.low / count:.0f}%)"
         scores = [f"{row.mean_dice:.3f}", f"{row.median_dice:.3f}", low, f"{row.best_dice:.3f}"]
         table.add_row(name, *scores, row.best_case, distance, reference)
         if row.absent:

@@ -72,7 +72,7 @@ def _size(truth: np.ndarray, true_ml: float) -> str:
     if true_ml >= SMALL_ML:
         return f"The tumor measures {true_ml:.1f} mL."
     surface = 1 - ndimage.binary_erosion(truth).sum() / truth.sum()
-    return f"The tumor is small, {true_ml:.1f} mL: {100 * surface:.0f} % of its voxels lie at its border."
+    return f"The tumor is small, {true_ml:.1f} mL: {100 * surface:.0f}% of its voxels lie at its border."
 
 
 def _overlap(truth: np.ndarray, found: np.ndarray, voxel: float) -> str:
@@ -83,7 +83,7 @@ def _overlap(truth: np.ndarray, found: np.ndarray, voxel: float) -> str:
     parts, _ = ndimage.label(found, structure=np.ones((3, 3, 3)))
     touching = np.unique(parts[truth & found])
     elsewhere = (found & ~np.isin(parts, touching[touching > 0])).sum() * voxel
-    sentence = f"{hit:.0f} % of it was found, and {outside:.1f} mL outside it was labeled as tumor"
+    sentence = f"{hit:.0f}% of it was found, and {outside:.1f} mL outside it was labeled as tumor"
     return f"{sentence} ({elsewhere:.1f} mL in separate lesions)." if elsewhere > 0 else f"{sentence}."
 
 

@@ -32,7 +32,7 @@ img { max-width: 100% } .quiet { color: #5a626b } .low { background: #fff1cc }
 {% for row in report.summary() -%}
 <tr><td>{{ row.region }} ({{ names[row.region] }})</td><td>{{ "%.3f"|format(row.mean_dice) }}</td>
 <td>{{ "%.3f"|format(row.median_dice) }}</td>
-<td>{{ row.low }} ({{ "%.0f"|format(100 * row.low / report.cases|length) }} %)</td>
+<td>{{ row.low }} ({{ "%.0f"|format(100 * row.low / report.cases|length) }}%)</td>
 <td>{{ "undefined" if row.mean_hd95 is none else "%.1f"|format(row.mean_hd95) }}</td><td>{{ row.absent }}</td></tr>
 {% endfor %}</table>
 {% for case in report.cases if case.why %}{% if loop.first %}<h2>Whole tumor below {{ low }}</h2>{% endif %}

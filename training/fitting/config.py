@@ -54,7 +54,7 @@ class FitConfig(BaseModel):
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Progress of a training, reported after every batch and every epoch.
+    """Progress of a training run, reported after every batch and every epoch.
 
     Attributes:
         epoch: Epochs finished.
@@ -83,7 +83,7 @@ class FitProgress:
 
 @dataclass(frozen=True)
 class FitResult:
-    """The outcome of a training: the best weights by validation, the history, and the final batch size."""
+    """The outcome of a training run: the best weights by validation, the history, and the final batch size."""
 
     weights: Weights
     best_metric: float

@@ -37,7 +37,7 @@ class PatchDataset(keras.utils.PyDataset):
 
     Attributes:
         epoch: Index of the epoch. Keras advances it after each pass, including a dry pass before the first epoch;
-            set it at the start of each epoch to make a training reproducible.
+            set it at the start of each epoch to make a training run reproducible.
 
     Raises:
         InputError: If there are no cases, or an argument is out of range.

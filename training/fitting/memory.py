@@ -1,4 +1,4 @@
-"""Memory of a training: an estimate beforehand, and recognizing that it has run out.
+"""Memory of a training run: an estimate beforehand, and recognizing that it has run out.
 
 The estimates are for a CPU, where weights, activations and batches share the main memory. On a GPU the behavior of the
 allocator cannot be predicted; there a batch that is too large is found by trying.
@@ -31,7 +31,7 @@ _HEAD_VOXELS = 144 * 176 * 144
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Expected and available memory of a training.
+    """Expected and available memory of a training run.
 
     Attributes:
         bytes: Expected peak with the initial batch size.

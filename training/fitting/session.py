@@ -1,4 +1,4 @@
-"""The Keras callback of a training: averaging, validation, checkpoints, progress, and stopping."""
+"""The Keras callback of a training run: averaging, validation, checkpoints, progress, and stopping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NIfTI files, read through nibabel."""
+"""NIfTI files: nibabel parses the header; the voxels are read directly, with a size limit."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _ID = re.compile(r"v\d{4,}")
 
 
 class SeenCase(BaseModel):
-    """A case that took part in a training: its id, the SHA-256 of its label, and ``train`` or ``validation``."""
+    """A case that took part in a training run: its id, the SHA-256 of its label, and ``train`` or ``validation``."""
 
     case: str
     patient: str

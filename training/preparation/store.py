@@ -2,7 +2,7 @@
 
 A prepared case is a folder with ``image.npy`` (float16, z-scored as by
 :func:`training.preparation.prepare.prepare`), ``label.npy`` (uint8) and ``case.json``. The arrays are memory-mapped, so
-that the memory of a training does not grow with the number of cases.
+that the memory of a training run does not grow with the number of cases.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Seeds(BaseModel):
 
 
 class Stage(FitConfig):
-    """One training run of a recipe: its name, its phantoms, and all settings of a training.
+    """One training run of a recipe: its name, its phantoms, and all settings of a training run.
 
     Attributes:
         name: Letters, digits, ``-`` and ``_``; unique within the recipe.

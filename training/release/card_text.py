@@ -139,7 +139,7 @@ def _training_data(card: ModelCard) -> str:
 
 
 def _stages(training: dict[str, Any]) -> list[str]:
-    """Return the stages of a recipe, or the phantom seeds of other trainings if the card has them."""
+    """Return the stages of a recipe, or the phantom seeds of other training runs if the card has them."""
     if isinstance(training.get("stages"), list):
         recipe = training.get("recipe", {})
         settings = {stage["name"]: stage for stage in recipe.get("stage", [])}

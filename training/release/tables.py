@@ -55,7 +55,7 @@ def _regions(measured: Mapping[str, Any]) -> Table:
     count = measured["count"]
     rows = []
     for region, row in measured["regions"].items():
-        low = f"{row['low']} ({100 * row['low'] / count:.0f} %)"
+        low = f"{row['low']} ({100 * row['low'] / count:.0f}%)"
         present = "-" if row["mean_present"] is None else f"{row['mean_present']:.3f} ({row['present']})"
         numbers = [f"{row[name]:.3f}" for name in ("mean", "median", "lowest")]
         rows.append((f"{region} ({REGION_NAMES[region]})", *numbers, low, present))

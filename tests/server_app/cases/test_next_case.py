@@ -1,4 +1,4 @@
-"""The case of which the model is least sure comes next."""
+"""The case with the most uncertain segmentation comes next."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def test_the_least_sure_comes_first_and_cases_without_a_score_last(store: CaseDa
     strategy = UncertaintySampling(scores)
     unscored: dict[str, Any] = strategy({}, store) or {}
     assert (unscored["id"], unscored["uncertainty"]) == ("case-a", None)
-    assert "v0000 has segmented none" in unscored["reason"]
+    assert "v0000 has not segmented any" in unscored["reason"]
     assert ranking(First(), store) == ranking(strategy, store) == [f"case-{name}" for name in "abcd"]
     answered(store, scores, "case-d", 0.31)
     answered(store, scores, "case-b", 0.07)
     assert ranking(strategy, store) == ["case-d", "case-b", "case-a", "case-c"]
     first: dict[str, Any] = strategy({}, store) or {}
     assert first == {"id": "case-d", "uncertainty": 0.31, "reason": first["reason"]}
-    assert all(words in first["reason"] for words in ("least sure of the 2 waiting cases", "0.31"))
-    assert "number 2" in (strategy({"after": "case-d"}, store) or {})["reason"]
+    assert all(words in first["reason"] for words in ("Ranked 1 of 2 unlabeled cases", "0.31"))
+    assert "Ranked 2 of 2" in (strategy({"after": "case-d"}, store) or {})["reason"]
     third: dict[str, Any] = strategy({"after": "case-b"}, store) or {}
     assert third["uncertainty"] is None
     assert "has not segmented this case yet" in third["reason"]

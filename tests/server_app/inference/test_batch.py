@@ -76,7 +76,7 @@ def test_a_batch_computes_nothing_twice_and_survives_a_damaged_case(app: TumorLo
     scores = {case: both[case]["params"]["uncertainty"] for case in CASES}
     chosen = app.next_sample({"strategy": "uncertainty"})
     assert chosen["uncertainty"] == max(scores.values()) == scores[chosen["id"]]
-    assert "least sure" in chosen["reason"]
+    assert "Ranked 1 of 2" in chosen["reason"]
     labels = app.batch_infer({"model": "tumorloop"})  # their labels were not stored yet
     assert [labels[case]["label"] for case in CASES] == list(CASES)
     assert requested == [*CASES, *CASES]

@@ -1,4 +1,4 @@
-"""Labels, and the model's answers, on the disk: nothing is overwritten, and nothing half-written is seen."""
+"""Labels, and the model's predictions, on the disk: nothing is overwritten, and nothing half-written is seen."""
 
 from __future__ import annotations
 

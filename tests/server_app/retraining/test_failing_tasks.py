@@ -1,4 +1,4 @@
-"""When MONAI Label's own part of a training fails, or cannot be ended: nothing waits for it for ever."""
+"""When MONAI Label's own part of a training fails, or cannot be ended: nothing waits for it forever."""
 
 from __future__ import annotations
 

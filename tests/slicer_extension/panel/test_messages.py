@@ -41,7 +41,7 @@ def test_an_error_says_what_to_do():
         (Progress("sending", 15_500_000, 31_000_000, seconds=10.0), "Sending 16 of 31 MB, 10 s left", 50),
         (Progress("waiting", position=2), "Waiting: 2 ahead of this one", -1),
         (Progress("waiting"), "Waiting for the server …", -1),
-        (Progress("computing", share=0.5, seconds=65.0), "Computing, 50 %, 1 min 5 s left", 50),
+        (Progress("computing", share=0.5, seconds=65.0), "Computing, 50%, 1 min 5 s left", 50),
         (Progress("receiving", 10_000, 100_000), "Receiving 0.0 of 0.1 MB", 10),
         (Progress("preparing"), "Preparing the volumes …", -1),
         (Progress(""), "Starting …", -1),

@@ -46,7 +46,7 @@ def test_everything_but_stopping_is_possible_when_everything_is_there():
         ("next_case", but(cases_left=0), "All 4"),
         ("retrain", but(new_corrections=0), "new corrections"),
         ("retrain", but(new_corrections=None), "Checking"),
-        ("retrain", but(training=True), "running"),
+        ("retrain", but(training=True), "in progress"),
         ("retrain", but(TRAIN), "being sent"),
         ("stop", but(training=True), ""),
         ("stop", but(training=True, connected=False), ""),  # while the server is silent

@@ -16,7 +16,7 @@ def test_missed_tumor_and_false_findings_are_described_by_size_and_contrast(writ
     found = np.zeros_like(head.truth.data)
     found[5:15, 5:15, 5:15] = 2
     told = difficulty_of(head, Volume(found, head.truth.grid))
-    assert "0 % of it was found, and 1.0 mL outside it" in told
+    assert "0% of it was found, and 1.0 mL outside it" in told
     assert "(1.0 mL in separate lesions)" in told
     healthy = Subject(head.id, head.patient, head.volumes, Volume(np.zeros_like(head.truth.data), head.truth.grid))
     assert difficulty_of(healthy, head.truth).startswith("There is no tumor, but")
@@ -37,5 +37,5 @@ def test_contrast_counts_standard_deviations_of_the_surrounding_brain():
     assert found["flair"] == pytest.approx(3.0, abs=0.2)
     assert abs(found["t1"]) < 0.2
     told = difficulty_of(subjects[1], Volume(np.zeros_like(label), subjects[1].truth.grid))
-    assert "The tumor is small, 1.0 mL: 49 % of its voxels lie at its border." in told
+    assert "The tumor is small, 1.0 mL: 49% of its voxels lie at its border." in told
     assert "It has no enhancing tumor. It hardly stands out" in told

@@ -57,7 +57,7 @@ def test_a_benchmark_is_written_into_the_card_and_from_there_into_the_document(f
     model_card.record(folder, benchmark_of(folder))
     assert read_version(folder).card.metrics["validation"] == 0.5
     text = model_card.write_document(folder, document).read_text()
-    for words in ("| WT (whole tumor) | 0.910 | 0.920 | 0.500 | 1 (50 %) |", "0.0123", "It is small.", "1.8 million"):
+    for words in ("| WT (whole tumor) | 0.910 | 0.920 | 0.500 | 1 (50%) |", "0.0123", "It is small.", "1.8 million"):
         assert words in text
     assert model_card.inconsistencies(folder, document) == []
     document.write_text(text.replace("0.910", "0.990"))

@@ -12,7 +12,7 @@ class TrainingCalls(Caller):
     """Training and model versions; a part of :class:`~TumorLoopLib.client.client.TumorLoopClient`."""
 
     def training_plan(self, model: str = DEFAULT_MODEL) -> dict[str, Any]:
-        """Return what a training would start from and learn.
+        """Return what a training run would start from and learn.
 
         Returns:
             ``parent``: the version it would start from; ``new``: number of labeled cases that neither that version
@@ -23,7 +23,7 @@ class TrainingCalls(Caller):
         return self._object("GET", f"/train/{quoted(model)}/plan")
 
     def train(self, model: str = DEFAULT_MODEL, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Start a training, for example with ``{"max_epochs": 2}``; returns at once."""
+        """Start a training run, for example with ``{"max_epochs": 2}``; returns at once."""
         return self._object("POST", f"/train/{quoted(model)}", body=json_body({**self._identity(), **(params or {})}))
 
     def train_status(self) -> dict[str, Any] | None:
@@ -31,7 +31,7 @@ class TrainingCalls(Caller):
         return self._none_if_unknown(lambda: self._object("GET", "/train/"))
 
     def train_stats(self, model: str = DEFAULT_MODEL) -> dict[str, Any]:
-        """Return the current numbers of a training: epoch, total_epochs, train, eval, eta, message ..."""
+        """Return the current numbers of a training run: epoch, total_epochs, train, eval, eta, message ..."""
         stats = self._object("GET", "/info/").get("train_stats") or {}
         return dict(stats.get(model) or {})
 

@@ -77,7 +77,7 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training would do, from the server's ``/train/{model}/plan``."""
+    """What a training run would do, from the server's ``/train/{model}/plan``."""
 
     parent: str = ""
     new: int = 0
@@ -145,7 +145,7 @@ def fetch_status(client: TumorLoopClient) -> ServerStatus:
 
 
 def training_of(stats: Mapping[str, Any]) -> Training:
-    """Read a training's statistics; missing or malformed values are left out."""
+    """Read a training run's statistics; missing or malformed values are left out."""
     epochs = []
     for record in stats.get("history") or ():
         loss = _number(record.get("loss"))

@@ -22,7 +22,7 @@ class QtCurveView:
         self._drawn: tuple[Any, ...] = ()
 
     def show(self, training: Training) -> None:
-        """Draw the finished epochs of a training, unless they are drawn already; hide the label if there are none."""
+        """Draw the finished epochs of a training run, unless already drawn; hide the label if there are none."""
         self._label.setVisible(bool(training.epochs))
         if not training.epochs:
             self._drawn = ()

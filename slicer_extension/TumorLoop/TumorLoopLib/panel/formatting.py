@@ -64,9 +64,9 @@ def percent(share: float) -> str:
 
     Examples:
         >>> percent(0.426)
-        '43 %'
+        '43%'
     """
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}%"
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ Callback = Callable[[Any, str], None]
 
 
 class Observers:
-    """Keeps what it observes until :meth:`remove`; ``VTKObservationMixin`` keeps it for ever."""
+    """Keeps what it observes until :meth:`remove`; ``VTKObservationMixin`` keeps it forever."""
 
     def __init__(self) -> None:
         self._tags: list[tuple[Any, int]] = []

@@ -93,13 +93,13 @@ class RetrainSection(Section):
         epochs = int(self.context.parameters.epochs)
         params = {"max_epochs": epochs} if epochs > 0 else {}
         started = _("The training has started. You can continue to work.")
-        self.context.show_status(_("The training is being started …"), BUSY)
-        self._request(TRAIN, lambda client: client.train(params=params), started, _("The training was not started."))
+        self.context.show_status(_("Starting training …"), BUSY)
+        self._request(TRAIN, lambda client: client.train(params=params), started, _("Training could not be started."))
 
     def _stop(self) -> None:
         text = _("Stop the training? The model in use does not change.")
         if self.context.services.confirm(text, _("Stop the training?")):
-            done, failure = _("The training is being stopped."), _("The training could not be stopped.")
+            done, failure = _("Stopping training …"), _("Training could not be stopped.")
             self._request(TRAIN, lambda client: client.stop_training(), done, failure)
 
     def _use_version(self) -> None:
@@ -178,7 +178,7 @@ class RetrainSection(Section):
 
 
 def plan_text(plan: TrainingPlan) -> str:
-    """Describe what a training would do."""
+    """Describe what a training run would do."""
     text = _("New corrections: {new} ({total} in total). Starts from {parent}.")
     text = text.format(new=plan.new, total=plan.total, parent=plan.parent)
     if plan.expected_seconds:

@@ -123,7 +123,7 @@ class PanelState:
         """Why no training can be started."""
         return self._reason_server() or _first(
             (TRAIN in self.busy, _("The request is being sent.")),
-            (self.training, _("A training is running.")),
+            (self.training, _("A training run is in progress.")),
             (self.new_corrections is None, _("Checking for new corrections …")),
             (self.new_corrections == 0, _("There are no new corrections to train on. Submit one as final first.")),
         )

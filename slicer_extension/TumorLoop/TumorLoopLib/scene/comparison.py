@@ -1,6 +1,6 @@
 """How large a tumor is, and what a correction changed.
 
-Everything follows from one table: how many voxels have value ``a`` in the model's answer and ``e`` after editing.
+Everything follows from one table: how many voxels have value ``a`` in the model's segmentation and ``e`` after editing.
 Empty regions count as in the server's metrics: Dice is 1 if neither labelmap contains the region, 0 if one does.
 Only the tumor's bounding box is read, which keeps the live display fast.
 """
@@ -18,7 +18,7 @@ from TumorLoopLib.scene.labels import LabelSet
 
 @dataclass(frozen=True)
 class Comparison:
-    """What an edited segmentation has more and less than the model's answer.
+    """What an edited segmentation has more and less than the model's segmentation.
 
     Attributes:
         added_ml: Milliliters that belong to a label or region now and did not before, by key (``NCR``, ``WT``).
@@ -51,7 +51,7 @@ def volumes_ml(array_kji: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet) 
 
 
 def compare(answer_kji: np.ndarray, edited_kji: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet) -> Comparison:
-    """Compare a segmentation with the model's answer.
+    """Compare an edited segmentation with the model's segmentation.
 
     Args:
         answer_kji: Labelmap ``(k, j, i)`` of the model, integers 0-255.

@@ -66,7 +66,7 @@ def add_segmentation(array: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet
 
 
 def keep_answer(array: np.ndarray, ijk_to_ras: np.ndarray, reference: Any, name: str) -> Any:
-    """Keep the model's answer in the scene as it arrived, for comparison with corrections; saved with the scene.
+    """Keep the model's segmentation in the scene as it arrived, for comparison with corrections; saved with the scene.
 
     It is not hidden from editors, because Slicer's Save dialog skips hidden nodes and the answer would be lost, but
     it is left out of the Data module's tree.
