@@ -22,7 +22,7 @@ class Segmentation:
         seconds: From the request to the file on disk.
         params: What the server says about it: its own times, volumes in milliliters, warnings.
         dice: Against the true label, per region; empty where that is not known.
-        judged: The regions that the true label holds. A network that finds nothing at all would get a Dice of 1 for the
+        scored: The regions that the true label holds. A network that finds nothing at all would get a Dice of 1 for the
             others, so they say nothing about it.
     """
 
@@ -31,17 +31,17 @@ class Segmentation:
     seconds: float
     params: dict[str, Any]
     dice: dict[str, float] = field(default_factory=dict)
-    judged: tuple[str, ...] = ()
+    scored: tuple[str, ...] = ()
 
     def compare(self, truth: Volume) -> None:
-        """Compare with the true label: sets ``dice`` and ``judged``."""
+        """Compare with the true label: sets ``dice`` and ``scored``."""
         self.dice = region_dice(self.labelmap.data, truth.data)
-        self.judged = tuple(name for name in REGIONS if region_mask(truth.data, name).any()) or tuple(REGIONS)
+        self.scored = tuple(name for name in REGIONS if region_mask(truth.data, name).any()) or tuple(REGIONS)
 
     @property
     def mean_dice(self) -> float:
         """Mean over the regions that the true label holds."""
-        return sum(self.dice[name] for name in self.judged) / len(self.judged)
+        return sum(self.dice[name] for name in self.scored) / len(self.scored)
 
 
 @dataclass

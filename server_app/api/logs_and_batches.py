@@ -76,7 +76,7 @@ def _batches(services: Services) -> APIRouter:
         params: Settings = None,
         run_sync: bool = False,
     ) -> dict[str, Any]:
-        """Segment many cases and store the answers as labels; without ``save_label``, only their uncertainty."""
+        """Segment many cases and store the segmentations as labels; without ``save_label``, only their uncertainty."""
         services.require_model(model)
         with input_errors():
             chosen = batch_params(params or {})

@@ -87,7 +87,7 @@ class Submissions:
     def _origin(self, case: Case, checked: CheckedLabel, submission: Submission) -> dict[str, Any]:
         """Return what a label was drawn on, and how it relates to the model's segmentation."""
         against = self.predictions.compare(case.id, checked.volume)
-        # The answer that the client corrected counts; a newer one that it never saw says nothing about the correction.
+        # The segmentation that the client corrected counts; a newer one says nothing about the correction.
         if submission.model_version not in (None, against.get("model_version")):
             against = {}
         corrects = submission.model_version is not None or bool(against)

@@ -1,7 +1,7 @@
 """Segmenting many cases one after the other; MONAI Label's own task divides by the number of GPUs, even if it is zero.
 
 Afterwards the served model's uncertainty of each case is known, by which the next one to label is chosen
-(:mod:`server_app.cases.next_case`). Existing answers are not computed again.
+(:mod:`server_app.cases.next_case`). Existing segmentations are not computed again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class BatchInference(BatchInferTask):
 
         Args:
             request: ``images`` is ``all``, ``labeled``, ``unlabeled`` or a list of ids; ``max_batch_size`` the most
-                cases to segment; ``label_tag`` the tag of the stored answers; ``save_label`` is false to store none
+                cases to segment; ``label_tag`` the tag of the stored labels; ``save_label`` is false to store none
                 and only compute the uncertainty.
             datastore: The app's.
             infer: The app's.
@@ -69,7 +69,7 @@ class BatchInference(BatchInferTask):
         return results
 
     def _done(self, cases: list[str], datastore: CaseDatastore, tag: str | None) -> dict[str, Any]:
-        """Return the cases that the served model has segmented; with a tag, those whose newest label is its answer."""
+        """Return the cases that the served model has segmented; with a tag, those of which that is the newest label."""
         known = set(datastore.list_images()).intersection(cases)
         version, scores = self._scores.of(datastore.labels.predictions, known)
         found: dict[str, Any] = {}

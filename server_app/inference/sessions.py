@@ -1,7 +1,7 @@
 """MONAI Label's sessions, kept in the workspace, with ids that are checked before they become part of a path.
 
 ``<id>/meta.info`` describes a session in MONAI Label's form; ``<id>/<name>`` is its file, or the folder of its files;
-``<id>/answer/`` the model's last answer, if any. A session appears complete or not at all.
+``<id>/answer/`` the model's last prediction, if any. A session appears complete or not at all.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class GliomaSegmentation(InferTask):
         workspace: Holds results until they are sent.
         maps: Holds maps until they are fetched.
         results: Of earlier inferences; the same question is not computed twice.
-        labels: Stores an answer as a label.
+        labels: Stores a prediction as a label.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class GliomaSegmentation(InferTask):
         Raises:
             HTTPException: 404 if the case was removed in the meantime, 422 if the input cannot be used, 499 if it was
                 cancelled, 503 or 504 if the computation failed. Nothing that was computed is left behind then, and an
-                earlier answer stays.
+                earlier prediction stays.
         """
         with input_errors(), self._scratch() as scratch:
             stamp = stamp_of(self._workspace, request.case)
@@ -142,7 +142,7 @@ class GliomaSegmentation(InferTask):
         )
 
     def _keep(self, request: InferenceRequest, file: Path, facts: dict[str, Any], stamp: Stamp | None) -> str | None:
-        """Record which version gave the answer, and store it as a label if requested; return the label's id."""
+        """Record which version made the prediction, and store it as a label if requested; return the label's id."""
         version = facts["model_version"]
         if request.predictions is not None:
             request.predictions.remember(
@@ -150,7 +150,8 @@ class GliomaSegmentation(InferTask):
             )
         if not request.save_label:
             return None
-        about = {"model_version": version, "source": "model", "comment": "the model's answer", "allow_empty": True}
+        comment = "the model's segmentation"
+        about = {"model_version": version, "source": "model", "comment": comment, "allow_empty": True}
         with input_errors():
             submission = Submission.parse(request.options.label_tag, {**about, "client_id": request.options.user})
         return self._labels.submit(request.case, file, submission, stamp)[0].case

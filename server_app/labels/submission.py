@@ -31,7 +31,7 @@ class Submission:
         comment: Free text.
         status: The client's own word for it, as ``approved``.
         source: Where it comes from; ``None`` leaves that to be inferred.
-        model_version: The version whose answer was corrected.
+        model_version: The version whose segmentation was corrected.
         label_info: Names of the segments, see :mod:`server_app.labels.check`.
         reference: The role of the volume it was drawn on.
         allow_empty: Whether a label without any tumor is intended.

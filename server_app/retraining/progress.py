@@ -123,7 +123,7 @@ class ProgressWriter:
 
 
 def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]:
-    """Return the content of the file; empty if there was no training.
+    """Return the content of the file; empty if there was no training run.
 
     Args:
         path: The file.

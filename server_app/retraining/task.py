@@ -98,7 +98,7 @@ class Retraining(TrainTask):
         """
         training = self.unfinished()
         if training is None:
-            raise InputError("There is no training to continue. Start one without resume.", field="resume")
+            raise InputError("There is no training run to continue. Start one without resume.", field="resume")
         served = ModelStore(self._workspace.models, self._settings.model).current().id
         if training.parent != served:
             raise InputError(
@@ -196,7 +196,7 @@ class Retraining(TrainTask):
         notes: tuple[str, ...] = ()
         if request.get("resume") is True:
             training = replace(self.training_to_resume(), run=run, stopped=False)
-            notes = ("It continues where an earlier training was interrupted.",)
+            notes = ("It continues where an earlier training run was interrupted.",)
         else:
             config = self.check(request, labels)
             parent = ModelStore(self._workspace.models, self._settings.model).current().id

@@ -117,7 +117,7 @@ class Trainings:
             return _shown(task)
         if self._queue.find(task_id) is not None:
             raise refusal(409, "task", "This training is already running. Stop it instead.")
-        raise unknown("task", f"There is no training {task_id[:64]!r} in the queue.")
+        raise unknown("task", f"There is no training job {task_id[:64]!r} in the queue.")
 
     def stop(self) -> dict[str, Any] | None:
         """Stop the running training, or withdraw the next one if none is running; return its task."""

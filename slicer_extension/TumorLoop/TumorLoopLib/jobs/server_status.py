@@ -111,7 +111,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Overview:
-    """What changes rarely: the plan of the next training, and the model versions, oldest first."""
+    """What changes rarely: the plan of the next training run, and the model versions, oldest first."""
 
     plan: TrainingPlan
     versions: tuple[ModelVersion, ...] = ()
@@ -166,7 +166,7 @@ def training_of(stats: Mapping[str, Any]) -> Training:
 
 
 def fetch_overview(client: TumorLoopClient) -> Overview:
-    """Fetch the plan of the next training and the model versions."""
+    """Fetch the plan of the next training run and the model versions."""
     plan = client.training_plan()
     return Overview(
         TrainingPlan(

@@ -256,7 +256,7 @@ class SubmitSection(Section):
         segmentation = segments.add_segmentation(array.astype(np.uint8), ijk_to_ras, labels, parameters.t1ce, name)
         parameters.label_set = labels.to_json()
         parameters.segmentation = segmentation
-        if parameters.answer is None:  # otherwise corrections of this label are compared with that answer
+        if parameters.answer is None:  # otherwise corrections of this label are compared with that segmentation
             parameters.model_version = str(entry.get("model_version") or "")
         self.context.submitted = ""
         self.context.show_status(_("{name} was loaded as a new segmentation.").format(name=name), GOOD)

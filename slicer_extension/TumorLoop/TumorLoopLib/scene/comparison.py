@@ -78,7 +78,7 @@ def compare(answer_kji: np.ndarray, edited_kji: np.ndarray, ijk_to_ras: np.ndarr
 
 
 def _table(answer: np.ndarray, edited: np.ndarray) -> np.ndarray:
-    """Return 256x256 voxel counts, answer by edited value; voxels that are background in both do not count."""
+    """Return 256x256 voxel counts, the model's by the edited value; voxels that are background in both do not count."""
     box = union(bounding_box(answer), bounding_box(edited))
     before, after = answer[box], edited[box]
     tumor = (before != 0) | (after != 0)

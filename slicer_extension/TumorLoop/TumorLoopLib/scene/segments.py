@@ -68,8 +68,8 @@ def add_segmentation(array: np.ndarray, ijk_to_ras: np.ndarray, labels: LabelSet
 def keep_answer(array: np.ndarray, ijk_to_ras: np.ndarray, reference: Any, name: str) -> Any:
     """Keep the model's segmentation in the scene as it arrived, for comparison with corrections; saved with the scene.
 
-    It is not hidden from editors, because Slicer's Save dialog skips hidden nodes and the answer would be lost, but
-    it is left out of the Data module's tree.
+    It is not hidden from editors, because Slicer's Save dialog skips hidden nodes and it would be lost, but it is left
+    out of the Data module's tree.
 
     Args:
         array: uint8 labels, ``(k, j, i)``.
@@ -83,7 +83,7 @@ def keep_answer(array: np.ndarray, ijk_to_ras: np.ndarray, reference: Any, name:
     to_world = _parent_of_reference(reference)
     node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLLabelMapVolumeNode")
     node.UnRegister(None)  # the scene keeps it
-    node.SetName(slicer.mrmlScene.GenerateUniqueName(_("Answer of {name}").format(name=name)))
+    node.SetName(slicer.mrmlScene.GenerateUniqueName(_("Model result of {name}").format(name=name)))
     node.SetAttribute(slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName(), "1")
     slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(array, np.uint8))
     node.SetIJKToRASMatrix(geometry.matrix_of(np.linalg.inv(to_world) @ ijk_to_ras))
@@ -93,7 +93,7 @@ def keep_answer(array: np.ndarray, ijk_to_ras: np.ndarray, reference: Any, name:
 
 
 def answer_of(node: Any, reference: Any) -> np.ndarray | None:
-    """Return a copy of a kept answer, for a worker thread.
+    """Return a copy of a kept segmentation, for a worker thread.
 
     Args:
         node: From :func:`keep_answer`, or ``None``.
