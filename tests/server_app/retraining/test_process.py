@@ -125,7 +125,7 @@ def test_an_unfinished_training_is_recalled_exactly_until_it_is_over(
 def test_a_training_goes_on_only_from_the_version_that_is_served_and_starts_only_with_enough_memory(
     task: Retraining, workspace: Workspace, training: Unfinished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="no training to continue"):
+    with pytest.raises(InputError, match="no training run to continue"):
         task.training_to_resume()
     UnfinishedFile(workspace.unfinished_file).save(training)
     with pytest.raises(InputError, match="started from v0001, but v0000 is served"):
