@@ -14,7 +14,7 @@ Layout::
     running.json            whether a server is running, and how the last one ended
     running.lock            locked by the server that is running
     users.json, audit/      who has a token, and who did what
-    split.json              which patients train and which validate
+    split.json              the training or validation set of each patient
     cases.json              which folder of the studies has which id
     claims.json             who is working on which case, and until when
     quarantine/             what was damaged, and a report of it

@@ -26,7 +26,7 @@ class Submission:
     """What is said of a label that is submitted.
 
     Attributes:
-        tag: ``final`` labels train.
+        tag: ``final`` labels are used for training.
         user: Who submits it.
         comment: Free text.
         status: The client's own word for it, as ``approved``.
