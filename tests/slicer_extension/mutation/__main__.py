@@ -107,6 +107,8 @@ def main(words: Sequence[str] = ()) -> int:
     """Run the faults with one of the words in their names, or all; return 0 if each was caught."""
     faults = [one for one in FAULTS if not words or any(word in one.name for word in words)]
     try:
+        if not faults:  # pytest without a path would run everything
+            raise RunFailed(f"no fault has one of these in its name: {', '.join(words)}")
         if failed := failing_test(sorted({test for one in faults for test in one.tests}), timeout=6 * TIMEOUT):
             raise RunFailed(f"without any fault there is one already: {failed}")
         missed = missed_faults(faults)
