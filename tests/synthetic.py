@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from training.images.grid import Grid, Volume, transform_points
 from training.modalities import ROLES
@@ -50,6 +49,8 @@ def oblique_grid(
     for column, code in enumerate(axcodes):
         axes["RLAPSI".index(code) // 2, column] = 1.0 if code in "RAS" else -1.0
     affine = np.eye(4)
+    from scipy.spatial.transform import Rotation  # the environment with Slicer 5.12 has no SciPy
+
     affine[:3, :3] = Rotation.from_euler("XYZ", degrees, degrees=True).as_matrix() @ axes * np.array(spacing)
     affine[:3, 3] = np.array(center) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return Grid(shape, affine)
