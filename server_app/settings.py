@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from training.errors import InputError
-from training.models.store import BUNDLED_MODEL
+from training.models import BUNDLED_MODEL
 from training.retraining.retrain import RetrainConfig
 
 #: What MONAI Label's clients send along with the settings of a training run; ignored.

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table as RichTable
 
-from training.cases.case import Case
 from training.cli.common import err, labeled_cases, out, progress
 from training.errors import InputError
-from training.models.store import BUNDLED_MODEL, ModelVersion
-from training.prediction.segmenter import Segmenter
-from training.release import card as model_card
-from training.release.benchmark import Plan, run_benchmark
-from training.release.card import read_release
-from training.release.tables import Table, tables
+from training.models import BUNDLED_MODEL
+
+if TYPE_CHECKING:
+    from training.cases.case import Case
+    from training.models.store import ModelVersion
+    from training.release.tables import Table
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -63,6 +62,8 @@ def card(
 
     `python -m training card --cases studies --write`
     """
+    from training.release import card as model_card
+
     if sum((write, render, check)) > 1:
         raise InputError("Give only one of --write, --render and --check.", field="write")
     if document is None:
@@ -83,11 +84,17 @@ def card(
 def _measure(
     model: Path, cases: Sequence[Case], phantoms: int, heads: int, mirror: bool, workers: int
 ) -> dict[str, object]:
+    from training.release.benchmark import Plan, run_benchmark
+    from training.release.card import read_release
+    from training.release.tables import tables
+
     plan = Plan(phantoms=phantoms, heads=heads, cases=cases, mirrored=mirror)
     if not plan.steps:
         raise InputError("There is nothing to measure: give --phantoms, --heads or --cases.", field="phantoms")
     version = read_release(model)
     with err.status(f"Loading model {version.id} ..."):
+        from training.prediction.segmenter import Segmenter
+
         segmenter = Segmenter(version)
         mirrored = Segmenter(version, mirror=True) if mirror else None
     with progress(steps=True, over_seconds=300) as bars:

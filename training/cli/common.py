@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,11 +24,12 @@ from rich.progress import (
 )
 from typer.core import TyperGroup
 
-from training.cases.case import Case, case_from_4d
-from training.cases.find import case_from_folder, find_cases
 from training.errors import InputError
-from training.models.store import BUNDLED_MODEL, ModelStore
-from training.prediction.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from training.cases.case import Case
+    from training.models.store import ModelStore
+    from training.prediction.segmenter import Segmenter
 
 #: Results: tables and paths.
 out = Console(highlight=False)
@@ -122,6 +123,9 @@ def models_folder(models: Path | None) -> Path:
 
 def open_store(models: Path | None) -> ModelStore:
     """Return the model store, including the bundled model."""
+    from training.models import BUNDLED_MODEL
+    from training.models.store import ModelStore
+
     return ModelStore(models_folder(models), BUNDLED_MODEL)
 
 
@@ -139,6 +143,8 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
     store = open_store(models)
     chosen = store.get(version) if version else store.current()
     with err.status(f"Loading model {chosen.id} ..."):
+        from training.prediction.segmenter import Segmenter
+
         return Segmenter(chosen, mirror=mirror)
 
 
@@ -153,6 +159,9 @@ def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing:
     Raises:
         InputError: If a path holds no case; for a folder with one unusable case the message says why.
     """
+    from training.cases.case import case_from_4d
+    from training.cases.find import case_from_folder, find_cases
+
     roles = tuple(part.strip() for part in order.split(",")) if order else None
     cases: list[Case] = []
     for path in paths:

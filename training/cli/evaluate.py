@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -20,14 +20,13 @@ from training.cli.common import (
     warn,
 )
 from training.errors import InputError
-from training.evaluation.evaluate import evaluate_cases
-from training.evaluation.result import LOW_DICE, REFERENCE_CAVEAT, REFERENCE_DICE, CaseResult, EvaluationReport
-from training.evaluation.subjects import Subject
-from training.images.grid import Volume
 from training.labels import REGION_NAMES
-from training.phantoms.fixed_seeds import FIXED_SEEDS
-from training.pictures.case_picture import case_picture
-from training.prediction.segmenter import Segmentation
+
+if TYPE_CHECKING:
+    from training.evaluation.result import CaseResult, EvaluationReport
+    from training.evaluation.subjects import Subject
+    from training.images.grid import Volume
+    from training.prediction.segmenter import Segmentation
 
 
 def evaluate(
@@ -58,6 +57,9 @@ def evaluate(
 
     `python -m training evaluate --phantoms 100`
     """
+    from training.evaluation.evaluate import evaluate_cases
+    from training.phantoms.fixed_seeds import FIXED_SEEDS
+
     labeled = labeled_cases(cases)
     labeled = labeled[:limit] if limit else labeled
     if not labeled and not phantoms:
@@ -66,11 +68,15 @@ def evaluate(
     extremes = BestAndWorst()
     with progress(steps=True, over_seconds=300) as bars:
         task = bars.add_task("", total=len(labeled) + phantoms)
+
+        def report_progress(done: int, _: int, case: str) -> None:
+            bars.update(task, completed=done, description=case or "done")
+
         report = evaluate_cases(
             labeled,
             segmenter,
             output,
-            lambda done, _, case: bars.update(task, completed=done, description=case or "done"),
+            report_progress,
             phantoms=FIXED_SEEDS[:phantoms],
             pictures=pictures,
             workers=workers or None,
@@ -95,6 +101,8 @@ class BestAndWorst:
 
     def draw(self, folder: Path) -> dict[str, Path]:
         """Write ``best.png`` and ``worst.png``; return their paths."""
+        from training.pictures.case_picture import case_picture
+
         drawn = {}
         for kind, (subject, labelmap, result) in self._kept.items():
             scores = ", ".join(f"{region} {value:.2f}" for region, value in result.dice.items())
@@ -110,12 +118,15 @@ class BestAndWorst:
 
 
 def _print(report: EvaluationReport) -> None:
+    from training.evaluation.result import LOW_DICE, REFERENCE_CAVEAT, REFERENCE_DICE
+
     count = len(report.cases)
-    table = Table(title=f"Model {report.model_version} on {count} case{'s' if count != 1 else ''}")
+    title = f"Model {report.model_version} on {count} case{'s' if count != 1 else ''}"
+    table = Table(title=title)
     for column in ("region", "mean Dice", "median Dice", f"below {LOW_DICE:g}", "best Dice", "best case"):
         table.add_column(column, overflow="fold")
-    for column in ("mean HD95 (mm)", "reference Dice"):
-        table.add_column(column)
+    table.add_column("mean HD95 (mm)")
+    table.add_column("reference Dice")
     notes = []
     for row in report.summary():
         distance = "undefined" if row.mean_hd95 is None else f"{row.mean_hd95:.1f}"

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from training.cases.case import read_brats_labels
 from training.cli.common import err, out
-from training.images.write import export_ending, write_labelmap
 
 
 def export(
@@ -31,6 +29,9 @@ def export(
 
     `python -m training export case.seg.nrrd submission.nii.gz --brats-values`
     """
+    from training.cases.case import read_brats_labels
+    from training.images.write import export_ending, write_labelmap
+
     export_ending(output)
     labels, scheme = read_brats_labels(labelmap)
     err.print(f"{labelmap} has {scheme} values.", soft_wrap=True)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.table import Table
 
-from training.cases.case import Case
 from training.cli.common import ModelsOption, collect_cases, open_store, out, progress, warn
-from training.cli.fit_recipe import fit_recipe
 from training.errors import InputError
-from training.fitting.config import FitConfig, FitProgress, FitResult
-from training.fitting.fit import fit as run
 from training.hashes import file_sha256
-from training.models.store import ModelCard, ModelStore, ModelVersion, SeenCase
-from training.models.weights import Weights
-from training.network.unet import UNetConfig
-from training.preparation.prepare_cases import prepare_cases
-from training.preparation.store import PreparedCase, PreparedStore, prepare_phantoms
 from training.retraining.split import VALIDATION_SHARE, is_validation
+
+if TYPE_CHECKING:
+    from training.cases.case import Case
+    from training.fitting.config import FitConfig, FitProgress, FitResult
+    from training.models.store import ModelStore, ModelVersion, SeenCase
+    from training.models.weights import Weights
+    from training.network.unet import UNetConfig
+    from training.preparation.store import PreparedCase
 
 
 def fit(
@@ -92,6 +90,8 @@ def fit(
     `python -m training fit --recipe base --work base-work --promote`
     """
     if recipe is not None:
+        from training.cli.fit_recipe import fit_recipe
+
         return fit_recipe(
             context,
             recipe,
@@ -104,6 +104,11 @@ def fit(
         )
     if bundle is not None:
         raise InputError("--bundle requires --recipe.", field="bundle")
+    from pydantic import ValidationError
+
+    from training.fitting.config import FitConfig
+    from training.network.unet import UNetConfig
+
     store = open_store(models)
     parent = None if start == "scratch" else store.current() if start == "current" else store.get(start)
     network = parent.card.network if parent else UNetConfig(base_filters=base_filters)
@@ -139,6 +144,9 @@ def fit(
 
 
 def _prepare(labeled: list[Case], phantoms: int, network: UNetConfig, work: Path) -> list[PreparedCase]:
+    from training.preparation.prepare_cases import prepare_cases
+    from training.preparation.store import PreparedStore, prepare_phantoms
+
     store = PreparedStore(work / "prepared")
     ready: list[PreparedCase] = []
     with progress(steps=True) as bars:
@@ -166,6 +174,8 @@ def _run(
     work: Path,
     weights: Weights | None,
 ) -> FitResult:
+    from training.fitting.fit import fit as run
+
     with progress() as bars:
         task = bars.add_task("starting", total=config.max_epochs * config.steps_per_epoch)
 
@@ -185,6 +195,8 @@ def _patient(case: PreparedCase, known: dict[str, Case]) -> str:
 
 
 def _seen(case: PreparedCase, known: dict[str, Case], split: str) -> SeenCase:
+    from training.models.store import SeenCase
+
     label = known[case.id].label if case.id in known else case.label_path
     assert label is not None
     return SeenCase(case=case.id, patient=_patient(case, known), label_sha256=file_sha256(label), split=split)
@@ -199,6 +211,8 @@ def _store(
     seen: list[SeenCase],
     description: str,
 ) -> ModelVersion:
+    from training.models.store import ModelCard
+
     card = ModelCard(
         parent=parent.id if parent else None,
         description=description or f"Trained on {sum(case.split == 'train' for case in seen)} cases.",

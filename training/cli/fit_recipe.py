@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -10,10 +11,12 @@ from rich.table import Table
 from training.cli.common import err, open_store, out, progress, warn
 from training.errors import InputError
 from training.labels import REGIONS
-from training.models.store import BUNDLED_ID, ModelCard, ModelStore, ModelVersion, write_version
-from training.models.weights import Weights
-from training.recipes.recipe import Recipe, load_recipe, phantoms_in
-from training.recipes.run import RecipeCallbacks, RecipeProgress, RecipeResult, recipe_card, run_recipe
+
+if TYPE_CHECKING:
+    from training.models.store import ModelCard, ModelStore, ModelVersion
+    from training.models.weights import Weights
+    from training.recipes.recipe import Recipe
+    from training.recipes.run import RecipeProgress, RecipeResult
 
 #: Options of ``fit`` that may be given with ``--recipe``; the recipe determines all others.
 ALLOWED = ("recipe", "bundle", "work", "workers", "promote", "description", "models")
@@ -49,6 +52,8 @@ def fit_recipe(
         InputError: If an option contradicts the recipe, or the recipe or the work folder cannot be used.
         typer.Exit: With 130 after Ctrl-C.
     """
+    from training.recipes.recipe import load_recipe
+
     _check_options(context)
     if bundle is not None and bundle.exists():
         raise InputError(f"{bundle} already exists. Delete it first, or name another folder.", field="bundle")
@@ -84,6 +89,8 @@ def _given(context: typer.Context, name: str) -> bool:
 
 
 def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
+    from training.recipes.run import RecipeCallbacks, run_recipe
+
     # Validation takes minutes in which no batch ends: the speed is averaged over hours to include it.
     with progress(over_seconds=6 * 3600) as bars:
         training = bars.add_task("starting", total=None, visible=False)
@@ -91,8 +98,9 @@ def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
 
         def report(at: RecipeProgress) -> None:
             if at.fit is None and bars.tasks[training].total is None:
-                # The work of earlier runs does not count for the speed.
-                bars.reset(training, total=at.total, completed=at.done)
+                bars.reset(
+                    training, total=at.total, completed=at.done
+                )  # the work of earlier runs does not count for the speed
             bars.update(training, completed=at.done, visible=True, description=_describe(at))
 
         def report_phantoms(done: int, total: int) -> None:
@@ -111,6 +119,8 @@ def _describe(at: RecipeProgress) -> str:
 
 
 def _print_stages(result: RecipeResult) -> None:
+    from training.recipes.recipe import phantoms_in
+
     columns = ("stage", "phantoms", "epoch", *REGIONS, "mean", "hours", "trained")
     table = Table(*columns, title="Validation Dice of the best epoch of each stage")
     for stage in result.stages:
@@ -127,6 +137,8 @@ def _print_stages(result: RecipeResult) -> None:
 
 
 def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: bool, bundle: Path | None) -> None:
+    from training.recipes.run import recipe_card
+
     card = recipe_card(recipe, result)
     version = _same(store, card)
     if version is not None:
@@ -145,6 +157,7 @@ def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: 
 
 def _same(store: ModelStore, card: ModelCard) -> ModelVersion | None:
     """Return the version with the same weights, if an earlier run of the same command stored it."""
+    from training.models.store import BUNDLED_ID
 
     def made_of(training: dict[str, object]) -> object:
         stages = training.get("stages")
@@ -156,6 +169,8 @@ def _same(store: ModelStore, card: ModelCard) -> ModelVersion | None:
 
 
 def _bundle(weights: Weights, card: ModelCard, folder: Path) -> None:
+    from training.models.store import BUNDLED_ID, write_version
+
     version = write_version(folder, weights, card.model_copy(update={"version": BUNDLED_ID}), half_precision=True)
     size = sum(file.stat().st_size for file in version.folder.iterdir()) / 1e6
     out.print(f"Bundled as {BUNDLED_ID} in {folder}: {size:.1f} MB, half precision", soft_wrap=True)

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from training.cli.common import out, progress
-from training.phantoms.files import write_cases
 
 
 def phantom(
@@ -26,6 +25,8 @@ def phantom(
 
     `python -m training phantom cases --count 8 --seed 1`
     """
+    from training.phantoms.files import write_cases
+
     with progress(steps=True) as bars:
         task = bars.add_task("phantoms", total=count)
         write_cases(

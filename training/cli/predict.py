@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from training.cases.case import Case, case_from_roles
-from training.cases.names import slug, stem_of
 from training.cli.common import (
     MirrorOption,
     ModelsOption,
@@ -22,10 +20,12 @@ from training.cli.common import (
     warn,
 )
 from training.errors import InputError
-from training.images.write import export_ending, write_labelmap, write_volume
 from training.labels import LABELS
 from training.modalities import REFERENCE_ORDER, ROLES
-from training.prediction.segmenter import ProgressCallback
+
+if TYPE_CHECKING:
+    from training.cases.case import Case
+    from training.prediction.segmenter import ProgressCallback, Segmentation
 
 
 def predict(
@@ -73,6 +73,8 @@ def predict(
 
     `python -m training predict --t1ce b.nii.gz --flair d.nii.gz --allow-missing --maps`
     """
+    from training.images.write import export_ending, write_labelmap, write_volume
+
     if not format.startswith(".") or export_ending(f"x{format}") != format:
         raise InputError(f"There is no format {format!r}.", field="format")
     chosen = _requested_cases(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
@@ -96,8 +98,7 @@ def predict(
                 written.append(write_volume(volume, output / f"{case.id}_{name}.nii.gz"))
             for sentence in segmentation.warnings:
                 warn(f"{case.id}: {sentence}")
-            volumes = [f"{segmentation.volumes_ml[label.name]:.1f}" for label in LABELS]
-            table.add_row(case.id, *volumes, f"{sum(segmentation.seconds.values()):.1f}")
+            table.add_row(*_row(case, segmentation))
     out.print(table)
     for path in written:
         out.print(str(path), soft_wrap=True)
@@ -112,6 +113,8 @@ def _requested_cases(
         raise InputError("Give either CASES or the four volumes, not both.", field="cases")
     if not given:
         return collect_cases(paths or [], order, allow_missing=allow_missing)
+    from training.cases.case import case_from_roles
+    from training.cases.names import slug, stem_of
 
     missing = [f"--{role}" for role in ROLES if role not in given]
     if missing and not allow_missing:
@@ -128,3 +131,8 @@ def _progress_callback(bars: Progress, task: TaskID, case: Case, number: int) ->
         bars.update(task, completed=number + share, description=f"{case.id}: {stage}")
 
     return report
+
+
+def _row(case: Case, segmentation: Segmentation) -> list[str]:
+    volumes = [f"{segmentation.volumes_ml[label.name]:.1f}" for label in LABELS]
+    return [case.id, *volumes, f"{sum(segmentation.seconds.values()):.1f}"]

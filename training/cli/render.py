@@ -7,12 +7,8 @@ from typing import Annotated
 
 import typer
 
-from training.cases.case import read_brats_labels
 from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress
 from training.errors import InputError
-from training.modalities import ROLES
-from training.pictures.case_picture import case_picture
-from training.pictures.flythrough import flythrough_gif
 
 
 def render(
@@ -40,6 +36,11 @@ def render(
 
     `python -m training render cases/phantom_0001 --labelmap results/phantom_0001_seg.nii.gz`
     """
+    from training.cases.case import read_brats_labels
+    from training.modalities import ROLES
+    from training.pictures.case_picture import case_picture
+    from training.pictures.flythrough import flythrough_gif
+
     if volume not in ROLES:
         raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")
     chosen = collect_cases(cases)

@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from training.cli.common import collect_cases, out, progress, warn
-from training.errors import InputError
-from training.release.phantom_sheet import phantom_sheet
 
 
 def sheet(
@@ -36,6 +34,9 @@ def sheet(
 
     `python -m training sheet phantoms.png --cases studies --credit "Where the images are from, and their license"`
     """
+    from training.errors import InputError
+    from training.release.phantom_sheet import phantom_sheet
+
     if output.suffix.lower() != ".png":
         raise InputError(f"The picture must be a .png file; it is {output.name!r}.", field="output")
     found = collect_cases(cases) if cases else []

@@ -33,8 +33,6 @@ from training.network.unet import UNetConfig
 
 FORMAT_VERSION = 1
 BUNDLED_ID = "v0000"
-#: Folder of the bundled model.
-BUNDLED_MODEL = Path(__file__).resolve().parent / "bundled"
 #: First word of the verdict of a version that was promoted by its own training.
 PROMOTED = "Promoted"
 _ID = re.compile(r"v\d{4,}")

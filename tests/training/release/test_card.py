@@ -6,7 +6,8 @@ import pytest
 
 from tests.training import rejected
 from training.hashes import file_sha256
-from training.models.store import BUNDLED_MODEL, ModelCard, ModelStore, ModelVersion, SeenCase, read_version
+from training.models import BUNDLED_MODEL
+from training.models.store import ModelCard, ModelStore, ModelVersion, SeenCase, read_version
 from training.release import card as model_card
 from training.release.card_text import render
 
