@@ -53,10 +53,15 @@ class InferenceOptions:
             reference=_choice(params, "reference", REFERENCE_ORDER),
             allow_missing=allow_missing,
             output_maps=flag(params, "output_maps"),
-            save_label=params.get("save_label") in (True, "true"),
+            save_label=wants_label(params),
             label_tag=str(params.get("label_tag") or DefaultLabelTag.ORIGINAL.value),
             user=user_of(params),
         )
+
+
+def wants_label(params: Mapping[str, Any]) -> bool:
+    """Return whether a request asks for its labelmap to be stored; MONAI Label's clients send the word as well."""
+    return params.get("save_label") in (True, "true")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Retraining(TrainTask):
         self._name = name
         self._workspace = workspace
         self._settings = settings
+        self._models = ModelStore(workspace.models, settings.model)
         self._submitted: list[dict[str, Any]] = []
         self._unfinished = UnfinishedFile(workspace.unfinished_file)
 
@@ -71,7 +72,7 @@ class Retraining(TrainTask):
             InputError: If there is no model to start from; with ``must_fit``, if memory is short even for single
                 patches.
         """
-        network = ModelStore(self._workspace.models, self._settings.model).current().card.network
+        network = self._models.current().card.network
         need = need_of(network, config.patch, config.batch_size)
         if must_fit and need.batch_size == 0:
             raise InputError(
@@ -99,7 +100,7 @@ class Retraining(TrainTask):
         training = self.unfinished()
         if training is None:
             raise InputError("There is no training run to continue. Start one without resume.", field="resume")
-        served = ModelStore(self._workspace.models, self._settings.model).current().id
+        served = self._models.current().id
         if training.parent != served:
             raise InputError(
                 f"The interrupted training started from {training.parent}, but {served} is served now. Do not resume.",
@@ -199,7 +200,7 @@ class Retraining(TrainTask):
             notes = ("It continues where an earlier training run was interrupted.",)
         else:
             config = self.check(request, labels)
-            parent = ModelStore(self._workspace.models, self._settings.model).current().id
+            parent = self._models.current().id
             training = Unfinished(run, parent, config, tuple(labels.corrections()))
         need = self.memory_need(training.config, must_fit=True)
         if need.batch_size < training.config.batch_size:
