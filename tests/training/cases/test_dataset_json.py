@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.training import rejected
-from training.cases.dataset_json import NAME, find_dataset_json
+from training.cases.dataset_json import NAME, DatasetJson, find_dataset_json
 
 DECATHLON = {
     "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
@@ -25,16 +25,22 @@ def written(folder, content):
     return folder
 
 
+def found_from(path) -> DatasetJson:
+    found = find_dataset_json(path)
+    assert found is not None
+    return found
+
+
 def test_both_forms_are_read_and_found_from_a_label_below(tmp_path):
     written(tmp_path, DECATHLON)
-    found = find_dataset_json(tmp_path / "labelsTr" / "BRATS_001.nii.gz")
+    found = found_from(tmp_path / "labelsTr" / "BRATS_001.nii.gz")
     assert found.path == (tmp_path / NAME).resolve()
     assert found.labels == {0: "background", 1: "edema", 2: "non-enhancing tumor", 3: "enhancing tumour"}
     assert found.channels == ("FLAIR", "T1w", "t1gd", "T2w")
-    inner = find_dataset_json(written(tmp_path / "Dataset1", NNUNET))
+    inner = found_from(written(tmp_path / "Dataset1", NNUNET))
     assert (inner.labels, inner.channels) == ({0: "background"}, ("T1", "T1ce"))
     assert inner.regions == {"whole tumor": (1, 2, 3), "tumor core": (2, 3), "enhancing tumor": (3,)}
-    assert find_dataset_json(written(tmp_path / "named", {"label_scheme": "brats-ped"})).label_scheme == "brats-ped"
+    assert found_from(written(tmp_path / "named", {"label_scheme": "brats-ped"})).label_scheme == "brats-ped"
 
 
 def test_one_above_the_root_too_far_away_linked_from_outside_or_of_another_program_is_not_used(tmp_path):
@@ -42,7 +48,7 @@ def test_one_above_the_root_too_far_away_linked_from_outside_or_of_another_progr
     root = tmp_path / "a" / "b"
     near = root / "c" / "d"
     near.mkdir(parents=True)
-    assert find_dataset_json(near).path.parent.name == "a"
+    assert found_from(near).path.parent.name == "a"
     assert find_dataset_json(near, root=root) is None
     assert find_dataset_json(near / "e" / "x.nii.gz") is None
     (near / NAME).symlink_to(tmp_path / "a" / NAME)
