@@ -21,6 +21,7 @@ from server_app.api.dependencies import Router, Settings, with_user
 from server_app.api.upload_route import UploadRoute
 from server_app.common.params import flag
 from server_app.errors import input_errors, refusal, unknown
+from server_app.inference.request import InferenceOptions
 from server_app.services import Services
 from training.errors import InputError
 
@@ -28,7 +29,8 @@ from training.errors import InputError
 MAX_LINES = 10_000
 #: The parameters of a batch. MONAI Label passes its request on to a subprocess's environment, so nothing else gets in.
 _BATCH = frozenset({"images", "max_batch_size", "label_tag", "save_label", "reference", "allow_missing", "client_id"})
-#: What MONAI Label's clients send along; ignored.
+#: What MONAI Label's clients send along; ignored. The form of results does not matter: a batch stores labels, all of
+#: which have one form, and sends none.
 _DROPPED = frozenset(
     {"device", "multi_gpu", "gpus", "logging", "max_workers", "result_extension", "result_dtype", "result_compress"}
 )
@@ -81,6 +83,7 @@ def _batches(services: Services) -> APIRouter:
         with input_errors():
             chosen = batch_params(params or {})
             flag(chosen, "save_label")
+            InferenceOptions.parse(params or {})
         return dict(batch_infer.run(model, images, with_user(chosen), run_sync))
 
     return router

@@ -18,7 +18,7 @@ from server_app.labels.predictions import SESSION_PREDICTION, Predictions
 from training.cases.case import Case
 from training.cases.find import case_from_folder
 from training.errors import InputError
-from training.images.write import EXPORT_ENDINGS
+from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
 from training.modalities import REFERENCE_ORDER
 
 
@@ -28,6 +28,8 @@ class InferenceOptions:
 
     Attributes:
         ending: Of the labelmap's file.
+        dtype: Of its voxels, one of :data:`training.images.write.LABELMAP_DTYPES`.
+        compress: Whether its voxels are compressed.
         reference: The role on whose grid the labelmap lies; ``None`` takes T1ce, or what there is instead.
         allow_missing: Whether modalities may be missing.
         output_maps: Whether to make maps of how certain the model was.
@@ -37,6 +39,8 @@ class InferenceOptions:
     """
 
     ending: str = EXPORT_ENDINGS[0]
+    dtype: str = LABELMAP_DTYPES[0]
+    compress: bool = True
     reference: str | None = None
     allow_missing: bool = False
     output_maps: bool = False
@@ -50,6 +54,8 @@ class InferenceOptions:
         allow_missing = flag(params, "allow_missing")
         return cls(
             ending=_choice(params, "result_extension", EXPORT_ENDINGS) or EXPORT_ENDINGS[0],
+            dtype=_choice(params, "result_dtype", LABELMAP_DTYPES) or LABELMAP_DTYPES[0],
+            compress=params.get("result_compress") is None or flag(params, "result_compress"),
             reference=_choice(params, "reference", REFERENCE_ORDER),
             allow_missing=allow_missing,
             output_maps=flag(params, "output_maps"),
@@ -119,10 +125,10 @@ def case_from_upload(path: Path, *, allow_missing: bool, params: Mapping[str, An
 
 
 def _choice(params: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str | None:
-    """Return one of the known values; ``None`` if none is given, or a client sends back the whole list."""
+    """Return one of the known values; ``None`` if none is given, or a client sends back the whole list of ``/info``."""
     value = params.get(name)
-    if not value or isinstance(value, list | tuple):
+    if value is None or value == "" or value == list(known):
         return None
     if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}, not {value!r}.", field=name)
+        raise InputError(f"{name} must be one of {', '.join(known)}, not {str(value)[:80]!r}.", field=name)
     return str(value)

@@ -114,6 +114,8 @@ def _key(job: SegmentJob, version: str, weights: str) -> str:
         "code": __version__,
         "reference": job.reference,
         "ending": "".join(job.result.suffixes[-2:]),
+        "dtype": job.dtype,
+        "compress": job.compress,
         "allow_missing": job.allow_missing,
         "maps": job.maps is not None,
         "answer": job.answer is not None,

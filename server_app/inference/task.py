@@ -26,7 +26,7 @@ from server_app.inference.worker import InferenceWorker
 from server_app.inference.worker_child import SegmentJob
 from server_app.labels.submission import Submission
 from server_app.workspace import Workspace
-from training.images.write import EXPORT_ENDINGS
+from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
 from training.labels import LABEL_NAMES
 from training.modalities import REFERENCE_ORDER
 
@@ -74,6 +74,8 @@ class GliomaSegmentation(InferTask):
             description="Glioma in T1, T1 with contrast, T2 and FLAIR: necrotic core, edema, enhancing tumor",
             config={
                 "result_extension": list(EXPORT_ENDINGS),
+                "result_dtype": list(LABELMAP_DTYPES),
+                "result_compress": True,
                 "reference": list(REFERENCE_ORDER),
                 "allow_missing": False,
                 "output_maps": False,
@@ -108,6 +110,8 @@ class GliomaSegmentation(InferTask):
                     case=request.case,
                     reference=request.options.reference,
                     result=result,
+                    dtype=request.options.dtype,
+                    compress=request.options.compress,
                     answer=scratch / answer.name if answer is not None else None,
                     allow_missing=request.options.allow_missing,
                     maps=folder,

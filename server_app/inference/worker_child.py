@@ -34,6 +34,8 @@ class SegmentJob:
         case: Its volumes.
         reference: The role on whose grid the result lies; ``None`` takes T1ce, or what there is instead.
         result: File to write; its ending determines the format.
+        dtype: Of its voxels.
+        compress: Whether they are compressed.
         answer: A second file for the result (``.nii.gz``), or ``None``.
         allow_missing: Whether modalities may be missing.
         maps: Folder for the maps, or ``None`` for none.
@@ -44,6 +46,8 @@ class SegmentJob:
     case: Case
     reference: str | None
     result: Path
+    dtype: str = "uint8"
+    compress: bool = True
     answer: Path | None = None
     allow_missing: bool = False
     maps: Path | None = None
@@ -93,7 +97,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     )
     _report(_END, "writing")
     at_write = time.perf_counter()
-    write_labelmap(found.labelmap, job.result)
+    write_labelmap(found.labelmap, job.result, dtype=job.dtype, compress=job.compress)
     if job.answer is not None:
         write_labelmap(found.labelmap, job.answer)
     for name, volume in found.maps.items():

@@ -9,6 +9,7 @@ extent of its first segment, so each segment has the extent of the whole volume.
 
 from __future__ import annotations
 
+import gzip
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ from training.labels import LABELS, NUM_CLASSES, Code, Label, to_brats_values
 
 #: File endings that can be written.
 EXPORT_ENDINGS: tuple[str, ...] = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
+#: Voxel types in which a labelmap can be written, the usual one first.
+LABELMAP_DTYPES: tuple[str, ...] = (
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
+    *("float32", "float64"),
+)
 
 _BRAIN = Code("12738006", "Brain")
 _CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
@@ -29,29 +35,35 @@ _ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
 _COMPRESSION = 4  # labelmaps shrink a hundredfold at any level; a higher one only takes longer
 
 
-def write_labelmap(volume: Volume, path: Path | str, *, brats_values: bool = False) -> Path:
+def write_labelmap(
+    volume: Volume, path: Path | str, *, brats_values: bool = False, dtype: str = "uint8", compress: bool = True
+) -> Path:
     """Write a labelmap in the format of the file ending; return the path.
 
     Args:
         volume: ``(x, y, z)`` with the values of :mod:`training.labels`.
         path: With one of :data:`EXPORT_ENDINGS`. ``.seg.nrrd`` includes names, colors and terminology.
         brats_values: Write enhancing tumor as 4, as in BraTS 2017-2021.
+        dtype: One of :data:`LABELMAP_DTYPES`.
+        compress: Whether to compress the voxels. ``.nii`` never is; ``.nii.gz`` is always a gzip file, which holds the
+            voxels as they are if this is false.
 
     Raises:
         InputError: If the ending is not known.
-        ValueError: If the volume holds other values.
+        ValueError: If the volume holds other values, or the dtype is another one.
     """
     path = Path(path)
     ending = export_ending(path)
     if volume.data.dtype.kind not in "iub" or volume.data.min() < 0 or volume.data.max() >= NUM_CLASSES:
         raise ValueError(f"a labelmap holds integers from 0 to {NUM_CLASSES - 1}")
+    if dtype not in LABELMAP_DTYPES:
+        raise ValueError(f"a labelmap cannot be written as {dtype}")
     values = volume.data.astype(np.uint8, copy=False)
-    if brats_values:
-        values = to_brats_values(values)
+    values = (to_brats_values(values) if brats_values else values).astype(dtype, copy=False)
     if ending in (".nii", ".nii.gz"):
-        return _write_nifti(values, volume.grid, path)
+        return _write_nifti(values, volume.grid, path, compress=compress)
     fields = _segment_fields(volume.grid, brats_values) if ending == ".seg.nrrd" else {}
-    return _write_nrrd(values, volume.grid, path, fields)
+    return _write_nrrd(values, volume.grid, path, fields, compress=compress)
 
 
 def write_volume(volume: Volume, path: Path | str) -> Path:
@@ -104,20 +116,29 @@ def _code(code: Code) -> str:
     return f"{code.scheme}^{code.value}^{code.meaning}"
 
 
-def _write_nifti(data: np.ndarray, grid: Grid, path: Path) -> Path:
+def _write_nifti(data: np.ndarray, grid: Grid, path: Path, *, compress: bool = True) -> Path:
     import nibabel
 
-    image = nibabel.Nifti1Image(data, grid.affine)
+    # nibabel writes 64-bit integers only where they are asked for by name
+    image = nibabel.Nifti1Image(data, grid.affine, dtype=data.dtype)
     image.header.set_xyzt_units("mm")
     image.set_sform(grid.affine, code="scanner")
     # A qform cannot hold shear; on a sheared grid it would contradict the sform.
     axes = grid.affine[:3, :3] / np.asarray(grid.spacing)
     rigid = np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
     image.set_qform(grid.affine if rigid else None, code="scanner" if rigid else "unknown")
-    return write_with(path, lambda temporary: nibabel.save(image, temporary))
+
+    if compress or not path.name.lower().endswith(".gz"):
+        return write_with(path, lambda temporary: nibabel.save(image, temporary))
+
+    def store(temporary: Path) -> None:
+        with gzip.GzipFile(temporary, "wb", compresslevel=0, mtime=0) as stream:
+            image.to_stream(stream)
+
+    return write_with(path, store)
 
 
-def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str]) -> Path:
+def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str], *, compress: bool = True) -> Path:
     import nrrd
 
     to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine
@@ -126,7 +147,7 @@ def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str]
     header["kinds"] = ["domain", "domain", "domain"]
     header["space directions"] = to_lps[:3, :3].T  # one row per axis: the columns of the affine
     header["space origin"] = to_lps[:3, 3]
-    header["encoding"] = "gzip"
+    header["encoding"] = "gzip" if compress else "raw"
     header.update(fields)
     return write_with(path, lambda temporary: nrrd.write(str(temporary), data, header, compression_level=_COMPRESSION))
 
