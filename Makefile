@@ -21,7 +21,8 @@ SCREENSHOTS := build/panel-screenshots
 # make attack
 ATTACK := build/attack
 
-.PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-screenshots attack fuzz crash soak audit clean
+.PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-screenshots attack fuzz crash soak \
+	invariance audit clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
@@ -40,6 +41,7 @@ help:
 	@echo "make fuzz                 5,000 generated requests to our server"
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make soak                 eight clients for five minutes: errors, response times, memory"
+	@echo "make invariance           is the answer the same for the same head in other files? writes docs/invariance.md"
 	@echo "make audit                bandit and pip-audit: weaknesses in our code, known ones in its dependencies"
 
 setup: $(VENV)/.ready
@@ -103,6 +105,9 @@ crash: setup
 
 soak: setup
 	@$(BIN)/python -m tests.server_app.operations.soak --out build/soak.json
+
+invariance: setup
+	@$(BIN)/python -m docs.invariance --output docs/invariance.md
 
 audit: setup
 	@$(call install,$(BIN)) -e ".[audit]"

@@ -90,7 +90,8 @@ def clean(labels: np.ndarray, *, voxel_ml: float) -> np.ndarray:
         return result
     inside = result[box]  # a view: far less work than on the whole head
     _drop_small_lesions(inside, voxel_ml)
-    _fill_core(inside, CORE_CLOSING_MM / (1000 * voxel_ml) ** (1 / 3))
+    # rounded: some voxels lie at exactly this distance, and the float32 header of an oblique grid leaves 1.0000001 mm
+    _fill_core(inside, round(CORE_CLOSING_MM / (1000 * voxel_ml) ** (1 / 3), 3))
     enhancing = inside == ET.value
     if np.count_nonzero(enhancing) * voxel_ml < MIN_ENHANCING_ML:
         inside[enhancing] = NCR.value

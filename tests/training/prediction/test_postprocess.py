@@ -78,3 +78,13 @@ def test_a_voxel_of_the_brain_belongs_to_each_region_whose_threshold_it_reaches(
     brain = np.ones(block.shape[:3], bool)
     brain[:4] = False
     assert np.array_equal(decide(block, brain, voxel_ml=0.001), np.where(brain, expected, 0))
+
+
+def test_voxels_of_a_header_with_rounding_errors_give_the_same_core() -> None:
+    labels = np.zeros((60, 40, 40), np.uint8)
+    labels[5:55, 5:35, 5:35] = ED.value
+    labels[10:20, 10:30, 10:30] = labels[32:45, 10:30, 10:30] = NCR.value  # 12 voxels apart: just bridged
+    bridged = clean(labels, voxel_ml=0.001)
+    assert (bridged[20:32, 20, 20] == NCR.value).all()
+    for voxel_ml in (0.001 - 1e-9, 0.001 + 1e-9):
+        assert np.array_equal(clean(labels, voxel_ml=voxel_ml), bridged)
