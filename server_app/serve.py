@@ -25,6 +25,7 @@ from server_app.operations.logs import LogFormat, log_config
 from server_app.operations.run_record import RunRecord
 from server_app.settings import Limits, ServerSettings
 from server_app.workspace import Workspace
+from training.cases.patient_file import read_patients
 from training.errors import InputError
 
 _MAIN = '''"""Written by ``python -m server_app``: MONAI Label's entry point."""
@@ -46,6 +47,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 chooses a free one.", min=0, max=65535)] = 8000,
     workspace: Annotated[Path | None, typer.Option(help="Folder for labels and models.")] = None,
     source_labels: Annotated[bool, typer.Option(help="Train on labels that came with the cases, too.")] = False,
+    patients: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns case,patient, where names do not tell visits.")
+    ] = None,
     conf: Annotated[list[str] | None, typer.Option(help="Other settings, as name=value; may be repeated.")] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     require_token: Annotated[bool, typer.Option(help="Require a token from this machine, too.")] = False,
@@ -61,6 +65,10 @@ def serve(
         settings = _settings(conf or [])
         if source_labels:
             settings["source_labels"] = "true"
+        if patients or settings.get("patients"):
+            listed = Path(patients or settings["patients"]).resolve()
+            read_patients(listed)
+            settings["patients"] = str(listed)
         folders = Workspace.for_studies(studies, workspace or settings.get("workspace")).make()
         settings["workspace"] = str(folders.root)
         required = require_token or ServerSettings.from_conf(settings).require_token

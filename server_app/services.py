@@ -73,7 +73,11 @@ class Services:
         workspace = Workspace.for_studies(studies, settings.workspace).make()
         models = ModelStore(workspace.models, settings.model)
         datastore = CaseDatastore(
-            studies.resolve(), workspace, source_labels=settings.source_labels, follow_links=settings.follow_links
+            studies.resolve(),
+            workspace,
+            source_labels=settings.source_labels,
+            follow_links=settings.follow_links,
+            patients=settings.patients,
         )
         worker = InferenceWorker(workspace.models, settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT)
         maps = MapStore(workspace.maps)

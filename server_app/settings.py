@@ -103,6 +103,7 @@ class ServerSettings(BaseModel):
         resume_trainings: Continue an interrupted training when the server starts.
         require_token: Require a token from programs on this machine even if there are no users.
         follow_links: Read cases that links in the studies folder point to, wherever they are.
+        patients: File with the columns case and patient, for cases whose names do not say of which patient they are.
         limits: Of requests.
         claim_minutes: How long a case stays claimed by default.
         retrain: Defaults of training runs.
@@ -119,6 +120,7 @@ class ServerSettings(BaseModel):
     resume_trainings: bool = False
     require_token: bool = False
     follow_links: bool = False
+    patients: Path | None = None
     limits: Limits = Limits()
     claim_minutes: float = Field(60.0, ge=1, le=1440)
     retrain: RetrainConfig = RetrainConfig()

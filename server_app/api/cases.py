@@ -36,10 +36,11 @@ def _cases(services: Services) -> APIRouter:
 
     @router.get("/cases")
     def list_cases() -> dict[str, Any]:
-        """Return all cases, and what looks like one but cannot be used."""
+        """Return all cases, what looks like one but cannot be used, and of which patients the names are not clear."""
         store = services.datastore
         cases = [_described(services, case) for case in store.catalog.all().values()]
-        return {"cases": cases, "problems": store.catalog.problems()}
+        doubtful = store.catalog.doubtful_patients()
+        return {"cases": cases, "problems": store.catalog.problems(), "doubtful_patients": doubtful}
 
     @router.put("/cases/{case_id}")
     def put_case(
@@ -185,6 +186,7 @@ def _described(services: Services, case: Case) -> dict[str, Any]:
         "id": case.id,
         "patient": case.patient,
         "modalities": {role: source.path.name for role, source in case.sources.items()},
+        "not_used": [path.name for path in case.unused],
         "source": "upload" if store.catalog.is_uploaded(case.id) else "studies",
         "labeled": store.labels.is_labeled(case),
         "label_version": final.version if final is not None else None,

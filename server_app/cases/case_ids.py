@@ -24,7 +24,7 @@ from server_app.common.quarantine import Quarantine
 from server_app.labels.store import LabelStore
 from training.atomic import write_json
 from training.cases.case import Case
-from training.cases.find import common_name
+from training.cases.files import common_name
 from training.cases.names import slug
 from training.errors import InputError
 
@@ -77,6 +77,23 @@ class CaseIds:
         named = [replace(case, id=given[place].id, patient=given[place].patient) for place, case in places.items()]
         return sorted(named, key=lambda case: case.id)
 
+    def set_patients(self, patients: Mapping[str, str]) -> None:
+        """Store other patients for cases.
+
+        Args:
+            patients: Id of the case to its patient.
+        """
+        with self._lock:
+            given = {place: Given(one.id, patients.get(one.id, one.patient)) for place, one in self._all().items()}
+            if self._read_only or given == self._all():
+                return
+            try:
+                with FileLock(self._path.with_name(".cases.lock"), timeout=_LOCK_SECONDS):
+                    self._write(given)
+            except OSError as error:
+                logger.error("The patients of cases could not be stored: %s", error)
+                self._unsaved = given
+
     def is_given(self, case_id: str) -> bool:
         """Return whether an id belongs to a location in the studies, whether or not there is a case now."""
         with self._lock:
@@ -121,13 +138,16 @@ class CaseIds:
         try:
             with FileLock(self._path.with_name(".cases.lock"), timeout=_LOCK_SECONDS):
                 given = self._chosen(self._all(), places, taken)
-                entries = {place: {"id": one.id, "patient": one.patient} for place, one in sorted(given.items())}
-                write_json(self._path, {"format": 1, "cases": entries})
-                self._unsaved = {}
+                self._write(given)
         except OSError as error:  # reading must go on if the disk is full, or the lock is not released (TimeoutError)
             logger.error("The ids of new cases could not be stored: %s", error)
             given = self._unsaved = self._chosen(self._all(), places, taken)
         return given
+
+    def _write(self, given: Mapping[str, Given]) -> None:
+        entries = {place: {"id": one.id, "patient": one.patient} for place, one in sorted(given.items())}
+        write_json(self._path, {"format": 1, "cases": entries})
+        self._unsaved = {}
 
     def _chosen(
         self, given: Mapping[str, Given], places: Mapping[str, Case], taken: Collection[str]
@@ -141,7 +161,7 @@ class CaseIds:
                 continue
             used = {*taken, *(one.id for one in given.values())}
             name = next(name for name in _proposals(place, case) if name not in used)
-            given[place] = Given(name, case.patient)
+            given[place] = Given(name, _patient_of_new(place, places, given))
         return given
 
     def _moved_from(
@@ -162,6 +182,13 @@ class CaseIds:
             return labels[-1].record.get("images") == images_digest(case)
         except InputError:
             return False
+
+
+def _patient_of_new(place: str, places: Mapping[str, Case], given: Mapping[str, Given]) -> str:
+    """Return the patient of a new location: the stored one of an earlier visit of the same patient, if there is one."""
+    patient = places[place].patient
+    earlier = (given[other].patient for other in sorted(places) if other in given and places[other].patient == patient)
+    return next(earlier, patient)
 
 
 def images_digest(case: Case) -> str:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from server_app.cases.case_ids import CaseIds, place_of
+from server_app.cases.patients import ListedPatients
 from server_app.cases.uploads import Uploads, checked_id
 from server_app.errors import input_errors, unknown
 from training.atomic import write_with
 from training.cases.case import Case, Problem
 from training.cases.find import find_cases
+from training.cases.patients import Doubt, doubts_message, with_patients
 from training.errors import InputError
 from training.hashes import file_sha256
 from training.images.write import write_volume
+
+logger = logging.getLogger(__name__)
 
 #: Seconds after which the studies folder is searched again when cases are listed.
 SEARCH_EVERY = 30.0
@@ -33,22 +40,32 @@ class Catalog:
         uploads: Cases that were uploaded.
         cache: For volumes extracted from 4D files.
         ids: The ids of the cases in the studies.
+        patients: Patients of cases in the studies that a file names.
         follow_links: Whether to read cases that links outside the studies point to.
     """
 
     def __init__(
-        self, studies: Path, uploads: Uploads, cache: Path, ids: CaseIds, *, follow_links: bool = False
+        self,
+        studies: Path,
+        uploads: Uploads,
+        cache: Path,
+        ids: CaseIds,
+        *,
+        patients: ListedPatients | None = None,
+        follow_links: bool = False,
     ) -> None:
         self._studies = studies
         self._uploads = uploads
         self._cache = cache
         self._ids = ids
+        self._patients = patients
         self._follow_links = follow_links
         self._lock = threading.Lock()
         self._searching = threading.Lock()
         self._found: dict[str, Case] = {}
         self._uploaded: dict[str, Case] = {}
         self._problems: list[Problem] = []
+        self._doubts: list[Doubt] = []
         self._searched = 0.0
         self._began = -1.0
         self._incomplete: list[Case] = []
@@ -83,6 +100,11 @@ class Catalog:
             {"path": self._below(problem.path), "message": problem.message.replace(f"{self._studies}/", "")}
             for problem in problems
         ]
+
+    def doubtful_patients(self) -> list[dict[str, Any]]:
+        """Return the cases that are taken as visits of one patient although their names do not say so clearly."""
+        with self._lock:
+            return [{"patient": doubt.patient, "cases": list(doubt.cases)} for doubt in self._doubts]
 
     def get(self, case_id: str, *, allow_missing: bool = False) -> Case:
         """Return a case; 404 if there is none of that id.
@@ -181,10 +203,23 @@ class Catalog:
         except InputError as error:
             cases, problems = [], [Problem(self._studies, error.message)]
         uploaded = {case.id: case for case in self._uploads.cases()}
-        found = {case.id: case for case in self._ids.named(cases, self._studies, taken=uploaded)}
+        named = self._ids.named(cases, self._studies, taken=uploaded)
+        if self._patients is not None:
+            named, unfollowed = self._patients.apply(named)
+            problems = [*problems, *unfollowed]
+        doubts = self._doubts_about(named)
+        if doubts and doubts != self._doubts:
+            logger.warning("%s", doubts_message(doubts))
+        found = {case.id: case for case in named}
         with self._lock:
-            self._found, self._uploaded, self._problems = found, uploaded, problems
+            self._found, self._uploaded, self._problems, self._doubts = found, uploaded, problems, doubts
             self._began, self._searched = began, time.monotonic()
+
+    def _doubts_about(self, cases: Sequence[Case]) -> list[Doubt]:
+        """Return the doubtful groups of cases that are taken as one patient's, whoever decided so."""
+        stored = {case.id: case.patient for case in cases}
+        doubts = with_patients(cases, self._studies)[1]
+        return [doubt for doubt in doubts if len({stored[case] for case in doubt.cases}) == 1]
 
     def _search_if_older(self, seconds: float) -> None:
         if time.monotonic() - self._searched <= seconds:

@@ -19,6 +19,7 @@ from monailabel.interfaces.datastore import Datastore
 from server_app.cases.case_ids import CaseIds
 from server_app.cases.catalog import Catalog
 from server_app.cases.claims import Claims
+from server_app.cases.patients import ListedPatients
 from server_app.cases.removal import remove_upload
 from server_app.cases.submissions import Submissions
 from server_app.cases.uploads import Uploads, checked_id, conflict, order_of, same_or_conflict, whole_case
@@ -28,6 +29,7 @@ from server_app.common.quarantine import Quarantine
 from server_app.common.removal_lock import while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal
+from server_app.labels.split import Split
 from server_app.labels.store import LabelStore
 from server_app.labels.submission import FINAL, Submission
 from server_app.workspace import Workspace
@@ -43,16 +45,26 @@ class CaseDatastore(Datastore):
         workspace: Holds everything else.
         source_labels: Whether labels that came with cases count as final ones.
         follow_links: Whether to read cases that links outside the studies point to.
+        patients: A file that says which case is of which patient; see :mod:`training.cases.patient_file`.
     """
 
     def __init__(
-        self, studies: Path, workspace: Workspace, *, source_labels: bool = False, follow_links: bool = False
+        self,
+        studies: Path,
+        workspace: Workspace,
+        *,
+        source_labels: bool = False,
+        follow_links: bool = False,
+        patients: Path | None = None,
     ) -> None:
         self.workspace = workspace
         self.uploads = Uploads(workspace.uploads)
         labels = LabelStore(workspace.labels)
         self.ids = CaseIds(workspace.case_ids, labels)
-        self.catalog = Catalog(studies, self.uploads, workspace.cache, self.ids, follow_links=follow_links)
+        listed = ListedPatients(patients, self.ids, Split(workspace.split_file, labels))
+        self.catalog = Catalog(
+            studies, self.uploads, workspace.cache, self.ids, patients=listed, follow_links=follow_links
+        )
         self.labels = Submissions(self.catalog, labels, workspace, source_labels=source_labels)
         self.claims = Claims(workspace.claims)
         self._name = studies.name

@@ -21,7 +21,7 @@ from server_app.common.read_limit import reading
 from server_app.errors import input_errors, refusal
 from training.atomic import make_folder, publish_folder, write_json
 from training.cases.case import Case, Source, case_from_4d, case_from_files
-from training.cases.names import slug, stem_of
+from training.cases.names import first_patient_of, slug, stem_of
 from training.clock import now
 from training.errors import InputError
 from training.images.read import count_channels, image_ending
@@ -124,7 +124,7 @@ def rebuilt_record(folder: Path) -> dict[str, Any]:
 def _record(case: Case) -> dict[str, Any]:
     """Return the record of a case whose files are in place."""
     written = {role: {"file": source.path.name, "channel": source.channel} for role, source in case.sources.items()}
-    return {"time": now(), "sha256": case.fingerprint(), "sources": written}
+    return {"time": now(), "sha256": case.fingerprint(), "patient": case.patient, "sources": written}
 
 
 def same_or_conflict(stored: Case, sent: Case) -> Case:
@@ -198,6 +198,7 @@ def _read_case(folder: Path) -> Case | None:
     try:
         facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
         sources = {role: Source(folder / entry["file"], entry["channel"]) for role, entry in facts["sources"].items()}
-        return Case(folder.name, sources, patient=str(facts.get("patient") or ""), folder=folder)
+        patient = str(facts.get("patient") or first_patient_of(folder.name))  # earlier records do not hold it
+        return Case(folder.name, sources, patient=patient, folder=folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

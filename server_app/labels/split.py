@@ -20,7 +20,7 @@ from filelock import FileLock
 from server_app.common.quarantine import Quarantine
 from server_app.labels.store import LabelStore
 from training.atomic import write_json
-from training.cases.names import patient_of
+from training.cases.names import first_patient_of
 from training.retraining.split import is_validation
 
 TRAIN = "train"
@@ -101,7 +101,7 @@ class Split:
         found: list[tuple[str, str, str]] = []
         for case in self._labels.cases():
             for label in self._labels.versions(case):
-                part, patient = label.record.get("split"), label.record.get("patient") or patient_of(case)
+                part, patient = label.record.get("split"), label.record.get("patient") or first_patient_of(case)
                 if part in (TRAIN, VALIDATION):
                     found.append((str(label.record.get("time")), str(patient), str(part)))
         entries: dict[str, dict[str, str]] = {}

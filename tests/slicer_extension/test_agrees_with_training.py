@@ -11,7 +11,7 @@ from TumorLoopLib.scene.labels import LabelSet
 from server_app import description
 from tests.slicer_extension.scene.nodes import INFO, SHAPE, image, labelmap, oblique
 from training import modalities
-from training.cases.find import is_label
+from training.cases.files import is_label
 from training.evaluation.metrics import region_dice
 from training.images.grid import Grid, Volume
 from training.images.read import read_labelmap, read_volume

@@ -18,7 +18,7 @@ from training.hashes import file_sha256
 from training.images.grid import Volume
 from training.images.read import count_channels, read_labelmap, read_volume, read_volumes
 from training.labels import from_file_values
-from training.modalities import ROLES, TITLES, display_name, missing_message, roles_of
+from training.modalities import ROLES, TITLES, display_name, missing_message, role_of, roles_of
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
 DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
@@ -43,6 +43,8 @@ class Case:
         patient: Patient id; cases of one patient must not be split between training and validation.
         folder: The folder in which it was found, if any.
         allow_missing: Whether modalities may be missing (all but one); such a case can only be segmented.
+        unused: Images beside those of the case that were not used: of other kinds, masks, or not understood.
+        name: The name of its folder or the common name of its files, of which the id was made.
     """
 
     id: str
@@ -51,6 +53,8 @@ class Case:
     patient: str = ""
     folder: Path | None = None
     allow_missing: bool = False
+    unused: tuple[Path, ...] = ()
+    name: str = ""
 
     def __post_init__(self) -> None:
         missing = self.missing
@@ -134,10 +138,19 @@ def read_brats_labels(path: Path) -> tuple[Volume, str]:
 
 @dataclass(frozen=True)
 class Problem:
-    """A folder or file that could not be used as a case, and why."""
+    """A folder or file that could not be used as a case, and why.
+
+    Attributes:
+        path: The folder or file.
+        message: What is wrong, and what to do.
+        field: As of :class:`training.errors.InputError`.
+        lost: Whether there is no case because of it; otherwise only its label, or nothing, is missing.
+    """
 
     path: Path
     message: str
+    field: str = ""
+    lost: bool = True
 
 
 def case_from_files(
@@ -200,7 +213,8 @@ def case_from_4d(
 
     Args:
         path: 4D NIfTI or NRRD.
-        order: The roles in the order of the volumes; default is :data:`DECATHLON_ORDER`. Other names in it are ignored.
+        order: The modalities in the order of the volumes; default is :data:`DECATHLON_ORDER`. Other names in it are
+            ignored.
         id: Default is the file name as a slug.
         label: Its labelmap, if any.
         allow_missing: Accept missing modalities (at least one is needed).
@@ -209,7 +223,7 @@ def case_from_4d(
         InputError: If the number of volumes differs from the order, or the order lacks a modality (and may not).
     """
     path = Path(path)
-    names = tuple(order) if order is not None else DECATHLON_ORDER
+    names = roles_in_order(order) if order is not None else DECATHLON_ORDER
     try:
         channels = count_channels(path)
     except InputError as error:
@@ -223,6 +237,16 @@ def case_from_4d(
             raise InputError(f"The order of {path} must name {role} once; it is {', '.join(names)}.", field="order")
     sources = {role: Source(path, names.index(role)) for role in ROLES if role in names}
     return Case(id or slug(stem_of(path)), sources, label, allow_missing=allow_missing)
+
+
+def roles_in_order(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the role of each name in an order, and the name itself if it stands for none.
+
+    Examples:
+        >>> roles_in_order(["FLAIR", "T1w", "t1gd", "T2w", "ADC"])
+        ('flair', 't1', 't1ce', 't2', 'ADC')
+    """
+    return tuple(name if name in ROLES else role_of(name) or name for name in names)
 
 
 def _file_digest(path: Path) -> bytes:

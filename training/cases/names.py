@@ -1,4 +1,4 @@
-"""Case ids and patient ids from names."""
+"""Case ids and patient ids from names; :mod:`training.cases.patients` reads patients from whole folder trees."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ import re
 import unicodedata
 from pathlib import Path
 
+from training.cases.visits import is_generic, without_visit
 from training.images.read import image_ending
 
-_PATIENTS = (
+#: Namings whose visits were known before uploads recorded their patient (see :func:`first_patient_of`).
+_FIRST_PATIENTS = (
     re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+", re.IGNORECASE),  # BraTS 2023: the last field is the visit
     re.compile(r"(TCGA-[A-Za-z0-9]{2}-[A-Za-z0-9]{4})(?:[^A-Za-z0-9].*)?", re.IGNORECASE),
     re.compile(r"(UPENN-GBM-\d+)_\d+", re.IGNORECASE),
-    re.compile(r"(sub-[A-Za-z0-9]+)(?:[_-].*)?"),
+    re.compile(r"(sub-[A-Za-z0-9]+)(?:[_-].*)?"),  # BIDS
+)
+_PATIENTS = (
+    *_FIRST_PATIENTS,
+    re.compile(r"(BraTS-[A-Za-z]+-[A-Za-z]+-\d+)-\d+", re.IGNORECASE),  # BraTS-MEN-RT-0001-1
+    re.compile(r"(Brats\d{2}_[A-Za-z0-9]+_[A-Za-z0-9]+)_\d{1,2}", re.IGNORECASE),  # BraTS 2017 to 2019
+    re.compile(r"(brats_[a-z0-9]+_pat\d+)_\d+", re.IGNORECASE),  # BraTS 2014 and 2015
+    re.compile(r"((?:UCSF-PDGM|UCSD-PTGBM|RHUH|C3[LN]|ReMIND|EGD|PGBM)-\d+)(?:[^A-Za-z0-9].*)?", re.IGNORECASE),
+    re.compile(r"(PatientID_\d+)(?:[^A-Za-z0-9].*)?", re.IGNORECASE),  # MU-Glioma-Post
 )
 
 
@@ -35,13 +45,34 @@ def slug(name: str) -> str:
     return f"{result[:55].strip('-') or 'case'}-{digest}"
 
 
+def known_patient(name: str) -> str | None:
+    """Return the patient in a name of a public data set whose naming has visits; ``None`` for another name.
+
+    Examples:
+        >>> known_patient("Brats18_TCIA01_201_1"), known_patient("BraTS20_Training_001")
+        ('Brats18_TCIA01_201', None)
+    """
+    return next((match.group(1) for pattern in _PATIENTS if (match := pattern.fullmatch(name))), None)
+
+
 def patient_of(case_id: str) -> str:
-    """Return the patient id if the case id follows a known naming scheme with visits, else the case id itself."""
-    for pattern in _PATIENTS:
-        match = pattern.fullmatch(case_id)
-        if match:
-            return match.group(1)
-    return case_id
+    """Return the patient of a case of which only the id is known; the id itself unless it names a visit.
+
+    Examples:
+        >>> patient_of("BraTS-GLI-00005-101"), patient_of("pat01_week12"), patient_of("case_2")
+        ('BraTS-GLI-00005', 'pat01', 'case_2')
+    """
+    known = known_patient(case_id)
+    if known is not None:
+        return known
+    base = without_visit(case_id)
+    return case_id if is_generic(base) else base
+
+
+def first_patient_of(case_id: str) -> str:
+    """Return the patient as it was read before the patient was recorded: stored splits and uploads depend on it."""
+    matches = (pattern.fullmatch(case_id) for pattern in _FIRST_PATIENTS)
+    return next((match.group(1) for match in matches if match), case_id)
 
 
 def stem_of(path: Path | str) -> str:

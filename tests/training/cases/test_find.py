@@ -6,7 +6,8 @@ import numpy as np
 
 from tests import synthetic
 from tests.training import rejected
-from training.cases.find import common_name, find_cases
+from training.cases.files import common_name
+from training.cases.find import find_cases
 from training.modalities import ROLES
 
 SMALL = synthetic.brats_grid((16, 16, 16))

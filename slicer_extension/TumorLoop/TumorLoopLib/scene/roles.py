@@ -24,21 +24,42 @@ Id = TypeVar("Id", bound=Hashable)
 
 _ENDING = re.compile(r"\.(nii|seg\.nrrd|nrrd|nhdr|mha|mhd|img|hdr|dcm)(\.gz)?$")
 
-# What a scanner adds to "t1" or "t2" in one word: planes and sequence types.
-_SEQUENCE = r"(?:w|wi|ax|tra|sag|cor|tse|fse|se|fl2d|fl3d|3d|2d|spc|mprage|mpr|mp2rage|spgr|fspgr|vibe|bravo|space)*"
-_IS_FLAIR = re.compile(r"\w*flair\w*|fla|t2f|tirm|darkfluid")
-_IS_T1CE = re.compile(rf"(?:ce|gd|post|postgd)?t1{_SEQUENCE}(?:ce|c|gd|gad|gado|km|post|postgd|contrast|postcontrast)")
-_IS_T1 = re.compile(rf"t1(?:n|pre|native|{_SEQUENCE})|mprage|mp2rage|spgr|fspgr|bravo")
-_IS_T2 = re.compile(rf"t2{_SEQUENCE}")
-_IS_OTHER = re.compile(r"star|map|rho|adc|dwi|swi|perfusion|perf|t2star|t2s")
-
+_BEFORE = r"(?:ax|sag|cor|tra|3d|2d)*"
+_PLANE = r"(?:w|wi|ax|tra|sag|cor|tse|fse|se|fl2d|fl3d|3d|2d|spc|mprage|mpr|mp2rage|spgr|fspgr|vibe|bravo|space)*"
+_FLAIR = re.compile(r"(\w*flair\w*|fla|t2f|tirm|darkfluid)")
+_AGENT = r"(?:ce|c|gd|gad|gado|km|post|postgd|postgad|postkm|contrast|postcontrast|enh|enhanced)"
+_T1CE = re.compile(
+    rf"{_BEFORE}t1{_PLANE}{_AGENT}|(?:c|ce|gd|gad|km)t1{_PLANE}{_AGENT}?|(?:post|postgd)t1{_PLANE}{_AGENT}"
+)
+_T1 = re.compile(
+    rf"{_BEFORE}t1{_PLANE}(?:n|nat|nativ|native|pre|precontrast|pregd|pregad|prekm)?|mprage|mp2rage|spgr|fspgr|bravo"
+)
+_T2 = re.compile(rf"{_BEFORE}t2{_PLANE}")
 _CONTRAST = re.compile(
-    r"ce|gd|gad|gado|gadolinium|km|kontrastmittel|post|postgd|postcontrast|contrast|contraste|contrasto|kontrast|enhanced"
+    r"ce|gd|gad|gado|gadolinium|gadolinio|gadovist|gadobutrol|gadavist|dotarem|magnevist|prohance|multihance|gddtpa|gdtpa"
+    r"|km|kontrastmittel|mdc|post|postgd|postgad|postkm|postcontrast|contrast|contraste|contrasto|kontrast|enh|enhanced"
 )
 _NO_CONTRAST = re.compile(
-    r"pre|precontrast|non|noncontrast|without|wo|native|nativ|unenhanced|plain|ohne|sans|sin|senza"
+    r"pre|pregd|pregad|prekm|precontrast|no|non|nogd|noncontrast|nonenhanced|nocontrast|without|wo|wocontrast"
+    r"|native|nativ|unenhanced|plain|ohne|sans|sin|senza"
 )
-_POST_SOMETHING_ELSE = {"op", "operative", "operation", "surgery", "rt", "radiation", "processed"}
+# May also mean something else than contrast: before an operation, in native space.
+_UNSURE = {"pre", "native", "nativ", "plain"}
+_OTHER_IMAGE = re.compile(
+    r"star|map|maps|mapping|rho|adc|eadc|dwi|dti|tensor|trace|tracew|swi|swan|qsm|minip|mip|perfusion|perf|pwi|dsc|dce|asl"
+    r"|r?cbv|r?cbf|mtt|ttp|tmax|ktrans|bold|fmri|ep2d|mra|mrv|tof|angio|mrs|csi|spectroscopy|t2star|t2s|dose|rtdose"
+    r"|mask|masks|brainmask|subtraction|subtracted|diff|difference|ratio|field|biasfield|1?inversewarp|1?warp|deformation"
+    r"|displacement|jacobian|pve|prob|probability|uncertainty|entropy"
+)
+# Another kind of image if it stands beside the modality, and part of a name elsewhere ("CT_001_t1").
+_OTHER_BESIDE = {"pd", "pdw", "ct", "cta", "pet", "fa", "md", "rd", "ad"}
+_T2_STAR = {"gre", "hemo", "haemo", "fl2d", "ffe", "medic"}
+_REGISTERED = {"reg", "registered", "coreg", "coregistered", "aligned", "resampled", "space"}
+# After "pre" or "post": the time of the scan, not of the contrast agent.
+_NOT_CONTRAST = {
+    *("op", "ops", "operative", "operation", "operativ", "surgery", "surgical", "resection", "biopsy", "processed"),
+    *("rt", "crt", "radiation", "radiotherapy", "chemo", "chemotherapy", "therapy", "treatment", "tx", "processing"),
+}
 
 # Derived from an image, but not an image of the patient.
 _DERIVED = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt", "glistrboost"}
@@ -92,20 +113,28 @@ def role_of(name: str) -> str | None:
         >>> role_of("BraTS20_Training_001_t1ce.nii.gz"), role_of("AX T1 W/O contrast"), role_of("AX T2*")
         ('t1ce', 't1', None)
     """
-    words = _words_of(name)
-    if any(_IS_OTHER.fullmatch(word) for word in words) or _follows(words, "w", "wo"):
+    return _role_of_words(_words_of(name))
+
+
+def _role_of_words(words: Sequence[str]) -> str | None:
+    t1 = [place for place, word in enumerate(words) if _T1.fullmatch(word) or _T1CE.fullmatch(word)]
+    t2 = [place for place, word in enumerate(words) if _T2.fullmatch(word)]
+    if _is_other_image(words, t1 + t2):
         return None
-    dark_fluid = {"dark", "fluid"} <= set(words) or _follows(words, "da", "fl")
-    if dark_fluid or any(_IS_FLAIR.fullmatch(word) for word in words):
+    flair = [place for place, word in enumerate(words) if _FLAIR.fullmatch(word)]
+    flair += [place for place, pair in enumerate(zip(words, words[1:])) if pair in (("dark", "fluid"), ("da", "fl"))]
+    if flair and t1:
+        # "T1 FLAIR" is a T1 with inversion recovery (GE; Siemens writes "t1_tirm_dark-fluid").
+        if t2 or "and" in words or t1[0] > flair[0]:
+            return "flair" if not t2 and t1[0] > flair[0] and _REGISTERED & set(words) else None
+    elif flair:
         return "flair"
-    enhanced = any(_IS_T1CE.fullmatch(word) for word in words)
-    plain = any(_IS_T1.fullmatch(word) for word in words)
-    if any(_IS_T2.fullmatch(word) for word in words):
-        return None if enhanced or plain else "t2"
-    if enhanced:
+    if t2:
+        return None if t1 or _T2_STAR & set(words) else "t2"
+    if any(_T1CE.fullmatch(words[place]) for place in t1):
         return "t1ce"
-    if plain:
-        return "t1ce" if _mentions_contrast(words) else "t1"
+    if t1:
+        return {True: "t1ce", False: "t1", None: None}[_mentions_contrast(words)]
     return None
 
 
@@ -174,7 +203,8 @@ def _words_of(name: str) -> list[str]:
     """Split a name, without its file ending, into lower-case words of letters and digits."""
     text = _ENDING.sub("", name.strip().lower())
     text = re.sub(r"\bw\s?/\s?o\b", " wo ", text)
-    text = re.sub(r"t2\s?\*", "t2star", text)
+    text = re.sub(r"t2w?\s?\*", "t2star", text)
+    text = re.sub(r"(?<![a-z0-9])t1(w?)(flair|tirm)", r"t1\1 \2 ", text)
     text = re.sub(r"\+\s?c\b|(?<![a-z0-9])c\s?\+", " ce ", text)
     words = re.findall(r"[a-z0-9]+", text)
     for preposition in ("to", "onto", "in", "on"):  # "t2_to_t1" is a T2 moved onto the T1
@@ -183,18 +213,32 @@ def _words_of(name: str) -> list[str]:
     return words
 
 
-def _follows(words: Sequence[str], first: str, second: str) -> bool:
-    return any(pair == (first, second) for pair in zip(words, words[1:]))
+def _is_other_image(words: Sequence[str], places: Sequence[int]) -> bool:
+    """Return whether the words name another kind of image, or one of two kinds ("T1 w/wo contrast").
+
+    Args:
+        words: Of the name.
+        places: Indices of the words for T1 and T2.
+    """
+    beside = {words[place + step] for place in places for step in (-1, 1) if 0 <= place + step < len(words)}
+    if any(_OTHER_IMAGE.fullmatch(word) for word in words) or beside & _OTHER_BESIDE:
+        return True
+    return ("w", "wo") in zip(words, words[1:])
 
 
-def _mentions_contrast(words: Sequence[str]) -> bool:
-    """Return whether the words around a plain T1 mention contrast agent: "AX T1 POST", "ce-gad_T1w", "t1_c"."""
-    if any(_NO_CONTRAST.fullmatch(word) for word in words):
-        return False
-    for position, word in enumerate(words):
-        after = words[position + 1] if position + 1 < len(words) else ""
-        if _CONTRAST.fullmatch(word) and not (word == "post" and after in _POST_SOMETHING_ELSE):
-            return True
-        if _IS_T1.fullmatch(word) and after == "c":
-            return True
+def _mentions_contrast(words: Sequence[str]) -> bool | None:
+    """Return whether the words around a plain T1 mention contrast agent: "AX T1 POST", "ce-gad_T1w", "t1_c".
+
+    ``None`` if they contradict each other: "native T1 GD".
+    """
+    following = [*words[1:], ""]
+    pairs = zip(words, following)
+    told = [(word, after) for word, after in pairs if not (word in ("pre", "post") and after in _NOT_CONTRAST)]
+    agent = [word for word, after in told if _CONTRAST.fullmatch(word) or (_T1.fullmatch(word) and after == "c")]
+    without = [(word, after) for word, after in told if _NO_CONTRAST.fullmatch(word)]
+    without = [pair for pair in without if pair[0] != "no" or _CONTRAST.fullmatch(pair[1])]  # "patient no 5"
+    if not without:
+        return bool(agent)
+    if agent and all(word in _UNSURE and not _CONTRAST.fullmatch(after) for word, after in without):
+        return None
     return False
