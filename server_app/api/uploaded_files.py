@@ -17,7 +17,8 @@ from server_app.common.strict_json import strict_json
 from server_app.errors import input_errors, refusal
 from server_app.settings import Limits
 from training.errors import InputError
-from training.images.read import READERS, image_ending, read_header
+from training.images.nifti import write_joined
+from training.images.read import READERS, header_beside, image_ending, image_files, read_header
 
 #: Maximum number of bytes in a file's name; the ending is kept.
 _MAX_NAME = 200
@@ -35,8 +36,9 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
         field: Of the form, for errors.
 
     Raises:
-        HTTPException: 422 if two files have the same name, a name is empty or contains ``..``, or a file has too many
-            voxels. 507 if the disk is nearly full, unless it is a label.
+        HTTPException: 422 if two files have the same name, a name is empty or contains ``..``, a file has too many
+            voxels, or keeps them in another file. A pair, ``.hdr`` and ``.img``, becomes one ``.nii``. 507 if the disk
+            is nearly full, unless it is a label.
     """
     limits = Limits.of_server()
     if field != "label" and shutil.disk_usage(incoming).free < limits.min_free_bytes:
@@ -56,9 +58,32 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
         paths = [folder / name for name in names]
         with input_errors():
             check_voxels(paths, limits.max_voxels, field)
+            paths = _one_file_each(paths, field)
         yield paths
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _one_file_each(paths: Sequence[Path], field: str) -> list[Path]:
+    """Join the pairs; refuse other images that consist of two files: what stores an image copies one."""
+    single = []
+    for path in [path for path in paths if header_beside(path) is None]:  # voxels are joined with their header
+        parts = image_files(path)
+        if len(parts) == 1:
+            single.append(path)
+            continue
+        ending = image_ending(path) or ""
+        joined = path.with_name(f"{path.name[: -len(ending)]}.nii")
+        if ending not in (".hdr", ".hdr.gz") or joined.exists():
+            names = " and ".join(part.name for part in parts)
+            raise InputError(
+                f"{names} are one image in two files. Send it as one file, such as t1.nii.gz.", field=field
+            )
+        write_joined(path, joined)
+        for part in parts:
+            part.unlink()
+        single.append(joined)
+    return single
 
 
 def parsed(params: str | None, field: str = "params") -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from training.cases.case import Case
 from training.errors import InputError
-from training.images.grid import Grid, Volume
+from training.images.grid import Grid, Volume, matching_name
 from training.images.read import read_grid, read_labelmap
 from training.labels import LABELS, from_file_values, value_of
 from training.modalities import ROLES, TITLES
@@ -153,13 +153,12 @@ def _reference(case: Case, grid: Grid, role: str | None) -> tuple[str, Grid]:
     if role is not None and role not in ROLES:
         raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {role!r}.", field="reference")
     preferred = role or "t1ce"
-    expected = read_grid(case.sources[preferred].path)
-    if grid.matches(expected):
-        return preferred, expected
-    for other in ROLES if role is None else ():
-        candidate = read_grid(case.sources[other].path)
-        if grid.matches(candidate):
-            return other, candidate
+    names = [preferred] if role else [preferred, *(other for other in ROLES if other != preferred)]
+    grids = {name: read_grid(case.sources[name].path) for name in names}
+    found = matching_name(grid, grids)
+    if found is not None:
+        return found, grids[found]
+    expected = grids[preferred]
     raise InputError(
         f"The label is not on the grid of {TITLES[preferred]} of case {case.id}: {expected.difference(grid)} "
         f"({TITLES[preferred]} against label). Export it with that volume as reference.",

@@ -5,6 +5,7 @@ Creating a case reads nothing; :meth:`Case.read` does. :mod:`training.cases.find
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +16,10 @@ from pathlib import Path
 from training.cases.names import patient_of, slug, stem_of
 from training.errors import InputError
 from training.hashes import file_sha256
-from training.images.grid import Volume
-from training.images.read import count_channels, read_labelmap, read_volume, read_volumes
+from training.images.grid import Grid, Volume, matching_name
+from training.images.read import count_channels, image_files, read_grid, read_labelmap, read_volume, read_volumes
 from training.labels import from_file_values
-from training.modalities import ROLES, TITLES, display_name, missing_message, role_of, roles_of
+from training.modalities import REFERENCE_ORDER, ROLES, TITLES, display_name, missing_message, role_of, roles_of
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
 DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
@@ -106,12 +107,26 @@ class Case:
     def read_label(self) -> Volume:
         """Read the label as ``uint8`` with TumorLoop's values, from any label scheme.
 
+        It lies on exactly the grid of the modality that it matches, if any.
+
         Raises:
             InputError: If there is none, or it cannot be used; ``field`` is ``"label"``.
         """
         if self.label is None:
             raise InputError(f"Case {self.id} has no label.", field="label")
-        return read_brats_labels(self.label)[0]
+        return self.on_own_grid(read_brats_labels(self.label)[0])
+
+    def on_own_grid(self, label: Volume) -> Volume:
+        """Return a label on exactly the grid of the modality that it matches, T1ce if several do; else unchanged.
+
+        A label from a program that uses another affine of a NIfTI header (:mod:`training.images.position`) is moved.
+        """
+        grids: dict[str, Grid] = {}
+        for role in (role for role in REFERENCE_ORDER if role in self.sources):
+            with contextlib.suppress(InputError):  # whoever reads that modality is told
+                grids[role] = read_grid(self.sources[role].path)
+        found = matching_name(label.grid, grids)
+        return label if found is None else Volume(label.data, grids[found])
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files, their channel indices, and the label if there is one."""
@@ -251,6 +266,6 @@ def roles_in_order(names: Sequence[str]) -> tuple[str, ...]:
 
 def _file_digest(path: Path) -> bytes:
     try:
-        return bytes.fromhex(file_sha256(path))
+        return b"".join(bytes.fromhex(file_sha256(file)) for file in image_files(path))
     except OSError as error:
         raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from error

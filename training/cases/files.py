@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training.cases.names import stem_of
 from training.errors import InputError
-from training.images.read import image_ending
+from training.images.read import header_beside, image_ending
 from training.modalities import role_of, words_of
 
 _LABEL_WORDS = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt"}
@@ -36,7 +36,7 @@ def visible_images(folder: Path) -> list[Path]:
     except OSError:
         return []
     files = [folder / name for name in entries if not name.startswith(".") and image_ending(name)]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if file.is_file() and header_beside(file) is None]  # a pair is its header
 
 
 def is_mask(name: str) -> bool:

@@ -55,7 +55,7 @@ def render(
             if segmenter is not None:
                 drawn = segmenter.segment(volumes).labelmap
             else:
-                drawn = read_brats_labels(labelmap)[0] if labelmap else case.read_label()
+                drawn = case.on_own_grid(read_brats_labels(labelmap)[0]) if labelmap else case.read_label()
             truth = case.read_label() if case.label is not None and not label else None
             paths = [case_picture(volumes, drawn, truth, output / f"{case.id}.png", title=case.id)]
             if gif:

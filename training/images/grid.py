@@ -6,13 +6,15 @@ Affines map voxel indices to RAS millimeters, whatever the convention of the fil
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from training.errors import InputError
+from training.images.position import FilePosition
 
 #: Maximum number of voxels in a file (1 GiB as float32); checked against the header before the voxels are read.
 MAX_VOXELS = 2**28
@@ -25,10 +27,13 @@ class Grid:
     Attributes:
         shape: Number of voxels along x, y, z.
         affine: 4x4 float64, voxel index (of voxel centers) to RAS millimeters.
+        position: What the file says about the position, if it was read from one; equal grids may differ in it. A file
+            written on this grid says the same.
     """
 
     shape: tuple[int, int, int]
     affine: np.ndarray
+    position: FilePosition | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def spacing(self) -> tuple[float, float, float]:
@@ -48,28 +53,46 @@ class Grid:
         """Volume of one voxel in milliliters."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
-    def corners(self) -> np.ndarray:
-        """Return the RAS positions of the centers of the eight corner voxels, ``(8, 3)``."""
+    @property
+    def itk_affine(self) -> np.ndarray:
+        """Where ITK, and so 3D Slicer, shows the file: 4x4, voxel index to RAS. Usually equal to :attr:`affine`."""
+        return self.affine if self.position is None else self.position.itk_affine
+
+    def corners(self, affine: np.ndarray | None = None) -> np.ndarray:
+        """Return the RAS positions of the centers of the eight corner voxels, ``(8, 3)``.
+
+        Args:
+            affine: Another affine than that of the grid.
+        """
         last = np.asarray(self.shape) - 1
         indices = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * last
-        return transform_points(self.affine, indices)
+        return transform_points(self.affine if affine is None else affine, indices)
 
     def matches(self, other: Grid, tolerance_mm: float = 1e-2) -> bool:
-        """Return whether both grids have the same shape and corners at most ``tolerance_mm`` apart."""
+        """Return whether both grids have the same shape and corners at most ``tolerance_mm`` apart.
+
+        Of a file with several affines each one counts: programs differ in the one with which they save a label.
+        """
         if tuple(self.shape) != tuple(other.shape):
             return False
-        return float(np.abs(self.corners() - other.corners()).max()) <= tolerance_mm
+        own, others = ([grid.corners(affine) for affine in grid._affines()] for grid in (self, other))
+        return any(float(np.abs(mine - its).max()) <= tolerance_mm for mine in own for its in others)
+
+    def _affines(self) -> list[np.ndarray]:
+        if self.position is None:
+            return [self.affine]
+        return [self.affine, self.position.itk_affine, *self.position.affines]
 
     def difference(self, other: Grid) -> str:
         """Describe with numbers how ``other`` differs from this grid; empty if it does not."""
         if tuple(self.shape) != tuple(other.shape):
             return f"the shapes differ: {_dimensions(self.shape)} against {_dimensions(other.shape)} voxels"
+        if self.matches(other):
+            return ""
         if self.axcodes != other.axcodes:
             return f"the axes differ: {self.axcodes} against {other.axcodes}"
         if not np.allclose(self.spacing, other.spacing, atol=1e-3):
             return f"the voxel sizes differ: {_millimeters(self.spacing)} against {_millimeters(other.spacing)}"
-        if self.matches(other):
-            return ""
         distance = float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
         return f"the positions differ: corner voxels lie up to {distance:.2f} mm apart"
 
@@ -80,6 +103,19 @@ class Grid:
 
     def __hash__(self) -> int:
         return hash((tuple(self.shape), np.asarray(self.affine).tobytes()))
+
+
+def matching_name(grid: Grid, candidates: Mapping[str, Grid]) -> str | None:
+    """Return the name of the first grid that matches, ``None`` if none does.
+
+    One with the same affine precedes one of which another affine of its file matches.
+    """
+    plain = {name: Grid(candidate.shape, candidate.affine) for name, candidate in candidates.items()}
+    for named in (plain, candidates):
+        for name, candidate in named.items():
+            if candidate.matches(grid):
+                return name
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +140,17 @@ def transform_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.asarray(points, np.float64) @ affine[:3, :3].T + affine[:3, 3]
 
 
-def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes: int = 1) -> Grid:
+def checked_grid(
+    shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes: int = 1, position: FilePosition | None = None
+) -> Grid:
     """Build a grid from the header of a file, or reject it.
 
     Args:
         shape: Number of voxels along the axes.
-        affine: Voxel to RAS.
+        affine: Voxel to RAS millimeters.
         path: Path of the file, for errors.
         volumes: Number of volumes in the file.
+        position: What the file says about the position, where that is more than ``affine``.
 
     Raises:
         InputError: If the affine is not finite or is singular, or there are too many voxels.
@@ -121,7 +160,8 @@ def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes
         raise InputError(
             f"{path}: the affine holds values that are not numbers, so the position of its voxels is unknown."
         )
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if lengths.min() < 1e-12 or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-6:
         raise InputError(f"{path}: the affine is singular (an axis has no length or two are parallel).")
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"{path} is not a 3D volume: its shape is {_dimensions(shape)}.")
@@ -130,7 +170,7 @@ def checked_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path, volumes
     if math.prod(shape) * volumes > MAX_VOXELS:
         what = f"{_dimensions(shape)} voxels" + (f" in {volumes} volumes" if volumes > 1 else "")
         raise InputError(f"{path} is too large: {what}; the maximum is {MAX_VOXELS:,} voxels.")
-    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, position)
 
 
 def _dimensions(shape: tuple[int, ...]) -> str:

@@ -11,7 +11,9 @@ import numpy as np
 
 from training.errors import InputError
 from training.images.grid import Grid, checked_grid
+from training.images.nrrd_voxels import files as files
 from training.images.nrrd_voxels import parse_header, read_voxels
+from training.images.position import FilePosition, unit_named, unit_scale
 from training.labels import value_of
 
 #: Signs of x, y, z from a NRRD space to RAS.
@@ -126,7 +128,25 @@ def _grid(header: Mapping[str, Any], spatial: list[int], path: Path) -> Grid:
     sizes = [int(size) for size in header["sizes"]]
     shape = tuple(sizes[axis] for axis in spatial)
     volumes = math.prod(size for axis, size in enumerate(sizes) if axis not in spatial)
-    return checked_grid(shape, np.diag([*_SPACES[space], 1.0]) @ affine, path, volumes)
+    affine = np.diag([*_SPACES[space], 1.0]) @ affine
+    unit = _unit(header, spatial, path)
+    if unit_scale(unit) == 1.0:
+        return checked_grid(shape, affine, path, volumes)
+    scaled = affine.copy()
+    scaled[:3] *= unit_scale(unit)
+    return checked_grid(shape, scaled, path, volumes, FilePosition(affine, (affine,), unit))
+
+
+def _unit(header: Mapping[str, Any], spatial: list[int], path: Path) -> str:
+    """Return the unit of the three spatial axes; empty if the header states none."""
+    names = list(header.get("space units") or [])[:3]
+    if not names:
+        units = list(header.get("units") or [])
+        names = [units[axis] for axis in spatial if axis < len(units)]
+    units = [unit_named(name, path, "'space units'") for name in names]
+    if len(set(units)) > 1:
+        raise InputError(f"{path}: 'space units' names several units: {', '.join(names)}. Save it in millimeters.")
+    return units[0] if units else ""
 
 
 def _segments(header: Mapping[str, Any], path: Path) -> list[tuple[str, int, int]]:

@@ -26,6 +26,29 @@ _HEADER_BYTES = 2**20
 _MOST_SKIPPED = 2**16
 #: Maximum number of characters per voxel in text encoding.
 _TEXT_BYTES = 64
+#: The fields that are read.
+_READ_FIELDS = {
+    "sizes",
+    "type",
+    "dimension",
+    "encoding",
+    "endian",
+    "space",
+    "space origin",
+    "space directions",
+    "kinds",
+}
+_READ_FIELDS |= {
+    "space dimension",
+    "space units",
+    "units",
+    "data file",
+    "datafile",
+    "line skip",
+    "lineskip",
+    "byte skip",
+}
+_READ_FIELDS |= {"byteskip"}
 _GZIP = ("gzip", "gz")
 _BZIP2 = ("bzip2", "bz2")
 #: Errors of pynrrd for an invalid header.
@@ -40,14 +63,15 @@ def parse_header(path: Path) -> tuple[dict[str, Any], int]:
     """
     import nrrd
 
+    with open(path, "rb") as handle:
+        start = handle.read(_HEADER_BYTES)
+    lines, begin = _header_lines(start)
     try:
-        with open(path, "rb") as handle:
-            start = io.BytesIO(handle.read(_HEADER_BYTES))
         with np.errstate(all="ignore"):
-            header = dict(nrrd.read_header(start))
+            header = dict(nrrd.read_header(lines))
     except (nrrd.NRRDError, *_NO_HEADER) as error:
         raise InputError(f"{path} is not a NRRD file: {error or type(error).__name__}") from error
-    if start.tell() >= _HEADER_BYTES:
+    if begin >= _HEADER_BYTES:
         raise InputError(f"{path} is not a NRRD file: no blank line ends its header.")
     for field in ("sizes", "type", "dimension", "encoding"):
         if field not in header:
@@ -56,7 +80,39 @@ def parse_header(path: Path) -> tuple[dict[str, Any], int]:
     detached = _detached(header)
     if detached is not None and (path.suffix.lower() != ".nhdr" or Path(detached).name != detached):
         raise InputError(f"{path} points to another file for its voxels ({detached}). Save it as one file.")
-    return header, start.tell()
+    return header, begin
+
+
+def files(path: Path) -> list[Path]:
+    """Return the file, and that of its voxels if it is another one.
+
+    Raises:
+        InputError: As :func:`parse_header`.
+    """
+    detached = _detached(parse_header(path)[0]) if path.suffix.lower() == ".nhdr" else None
+    return [path] if detached is None else [path, path.parent / detached]
+
+
+def _header_lines(start: bytes) -> tuple[list[str], int]:
+    """Return the lines of a header without the blank one that ends it, and the size of the header in bytes.
+
+    pynrrd drops whatever is not ASCII, which makes meters of micrometers written with a Greek letter, and takes a key
+    (``key:=value``, as ITK writes an image's metadata) for a field of the same name.
+    """
+    lines: list[str] = []
+    begin = 0
+    for line in io.BytesIO(start):
+        begin += len(line)
+        try:
+            text = line.decode("utf-8").rstrip()
+        except UnicodeDecodeError:
+            text = line.decode("latin-1").rstrip()
+        if not text:
+            break
+        key, is_key, _ = text.partition(":=")
+        if not (is_key and key.strip().lower() in _READ_FIELDS):
+            lines.append(text)
+    return lines, begin
 
 
 def read_voxels(path: Path, header: Mapping[str, Any], begin: int) -> np.ndarray:

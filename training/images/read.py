@@ -13,6 +13,21 @@ import numpy as np
 from training.errors import InputError
 from training.images import metaimage, nifti, nrrd
 from training.images.grid import Grid, Volume
+from training.images.nifti import header_beside
+
+__all__ = [
+    "READERS",
+    "Reader",
+    "count_channels",
+    "header_beside",
+    "image_ending",
+    "image_files",
+    "read_grid",
+    "read_header",
+    "read_labelmap",
+    "read_volume",
+    "read_volumes",
+]
 
 _INT32 = np.iinfo(np.int32)
 
@@ -29,11 +44,18 @@ class Reader(Protocol):
     def load_labels(self, path: Path) -> tuple[np.ndarray, Grid]:
         """Return the voxels of a labelmap and the grid."""
 
+    def files(self, path: Path) -> list[Path]:
+        """Return the file and, if its voxels are in another one, that one."""
+
 
 #: Readers by file ending.
 READERS: dict[str, Reader] = {
     ".nii": nifti,
     ".nii.gz": nifti,
+    ".hdr": nifti,
+    ".hdr.gz": nifti,
+    ".img": nifti,
+    ".img.gz": nifti,
     ".nrrd": nrrd,
     ".nhdr": nrrd,
     ".mha": metaimage,
@@ -144,6 +166,18 @@ def read_header(path: Path | str) -> tuple[Grid, int]:
     """
     path = Path(path)
     return _reader(path).read_header(path)
+
+
+def image_files(path: Path | str) -> list[Path]:
+    """Return all files of an image: one; or the header and the voxels of a pair, ``.mhd`` or ``.nhdr``.
+
+    If the header cannot be read, only ``path`` is returned: reading the image says why.
+    """
+    path = Path(path)
+    try:
+        return _reader(path).files(path)
+    except InputError:
+        return [path]
 
 
 def image_ending(path: Path | str) -> str | None:

@@ -2,6 +2,10 @@
 
 Every format keeps the affine of the volume. Files are written atomically.
 
+If the grid was read from a NIfTI file, a NIfTI file gets that file's sform, qform, codes and unit, so that every viewer
+lays it on the image, whichever it uses. A NRRD file has one affine: that with which ITK, and so 3D Slicer, shows the
+image.
+
 A ``.seg.nrrd`` is a NRRD with ``Segment<N>_*`` and ``Segmentation_*`` fields, as 3D Slicer's
 ``vtkMRMLSegmentationStorageNode`` reads and writes them. All segments share one layer, and Slicer crops a layer to the
 extent of its first segment, so each segment has the extent of the whole volume.
@@ -19,6 +23,7 @@ import numpy as np
 from training.atomic import write_with
 from training.errors import InputError
 from training.images.grid import Grid, Volume
+from training.images.position import write_nifti_position
 from training.labels import LABELS, NUM_CLASSES, Code, Label, to_brats_values
 
 #: File endings that can be written.
@@ -119,15 +124,7 @@ def _code(code: Code) -> str:
 def _write_nifti(data: np.ndarray, grid: Grid, path: Path, *, compress: bool = True) -> Path:
     import nibabel
 
-    # nibabel writes 64-bit integers only where they are asked for by name
-    image = nibabel.Nifti1Image(data, grid.affine, dtype=data.dtype)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(grid.affine, code="scanner")
-    # A qform cannot hold shear; on a sheared grid it would contradict the sform.
-    axes = grid.affine[:3, :3] / np.asarray(grid.spacing)
-    rigid = np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
-    image.set_qform(grid.affine if rigid else None, code="scanner" if rigid else "unknown")
-
+    image = _nifti_image(data, grid)
     if compress or not path.name.lower().endswith(".gz"):
         return write_with(path, lambda temporary: nibabel.save(image, temporary))
 
@@ -138,15 +135,35 @@ def _write_nifti(data: np.ndarray, grid: Grid, path: Path, *, compress: bool = T
     return write_with(path, store)
 
 
+def _nifti_image(data: np.ndarray, grid: Grid) -> Any:
+    """Return an image of nibabel, with the position of the grid's file or, without one, the affine in both forms."""
+    import nibabel
+
+    # nibabel writes 64-bit integers only where they are asked for by name
+    if grid.position is not None and grid.position.nifti:
+        header = nibabel.Nifti1Header()
+        return nibabel.Nifti1Image(data, write_nifti_position(grid.position, header), header, dtype=data.dtype)
+    image = nibabel.Nifti1Image(data, grid.affine, dtype=data.dtype)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(grid.affine, code="scanner")
+    # A qform cannot hold shear; on a sheared grid it would contradict the sform.
+    axes = grid.affine[:3, :3] / np.asarray(grid.spacing)
+    rigid = np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
+    image.set_qform(grid.affine if rigid else None, code="scanner" if rigid else "unknown")
+    return image
+
+
 def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str], *, compress: bool = True) -> Path:
     import nrrd
 
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.itk_affine
     header: dict[str, Any] = OrderedDict()
     header["space"] = "left-posterior-superior"
     header["kinds"] = ["domain", "domain", "domain"]
     header["space directions"] = to_lps[:3, :3].T  # one row per axis: the columns of the affine
     header["space origin"] = to_lps[:3, 3]
+    if grid.position is not None and not grid.position.nifti:
+        header["space units"] = [grid.position.unit] * 3
     header["encoding"] = "gzip" if compress else "raw"
     header.update(fields)
     return write_with(path, lambda temporary: nrrd.write(str(temporary), data, header, compression_level=_COMPRESSION))

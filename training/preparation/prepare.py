@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from training.errors import InputError
-from training.images.grid import Grid, Volume, transform_points
+from training.images.grid import Grid, Volume, matching_name, transform_points
 from training.images.masks import bounding_box, large_components
 from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
@@ -23,6 +23,7 @@ from training.preparation.brain import MIN_COMPONENT_ML, Tissue, fill_holes, fin
 from training.preparation.grids import canonical_grid, centered, cropped, padded
 from training.preparation.input_warnings import input_warnings
 from training.preparation.normalize import zscore_channel
+from training.preparation.positions import check_size, form_warnings
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def prepare(
     """
     reference = _checked_reference(volumes, reference, allow_missing)
     present = [role for role in ROLES if role in volumes]
+    for role in present:
+        check_size(role, volumes[role].grid)
     full = canonical_grid(volumes[reference].grid, spacing_mm)
     with ThreadPoolExecutor(len(ROLES)) as pool:
         tissues = dict(zip(present, pool.map(lambda role: _tissue(volumes[role], role), present), strict=True))
@@ -177,6 +180,7 @@ def prepare(
         masks={role: channel.mask for role, channel in channels.items()},
         missing=missing,
     )
+    warnings = (*form_warnings(volumes, reference), *warnings)
     return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings, reference, missing)
 
 
@@ -191,9 +195,9 @@ def matching_role(grid: Grid, volumes: Mapping[str, Volume]) -> str:
         InputError: If it matches none of them; ``field`` is ``"label"``.
     """
     present = [role for role in REFERENCE_ORDER if role in volumes]
-    for role in present:
-        if volumes[role].grid.matches(grid):
-            return role
+    role = matching_name(grid, {role: volumes[role].grid for role in present})
+    if role is not None:
+        return role
     raise InputError(
         f"The label lies on the grid of none of the {len(present)} volumes; against {TITLES[present[0]]}, "
         f"{grid.difference(volumes[present[0]].grid)} (label against {TITLES[present[0]]}).",

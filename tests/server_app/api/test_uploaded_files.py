@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import nrrd
+import numpy as np
 import pytest
 from fastapi import HTTPException, UploadFile
 
@@ -14,6 +17,7 @@ from server_app.api.uploaded_files import parsed, received
 from server_app.common.read_limit import reading
 from server_app.settings import Limits
 from tests import synthetic
+from training.images.read import read_volume
 
 
 def upload(name: str | None, content: bytes = b"x") -> UploadFile:
@@ -64,6 +68,30 @@ def test_a_file_of_too_many_voxels_is_refused_by_its_header(tmp_path: Path, monk
     assert found["message"] == "t1.nii.gz has 24,000 voxels; the maximum is 23,999."
     monkeypatch.setattr(Limits, "of_server", lambda: Limits(max_voxels=24_000))
     assert names_of(tmp_path, upload("t1.nii.gz", path.read_bytes())) == ["t1.nii.gz"]
+
+
+def test_both_files_of_a_pair_become_one_and_other_images_in_two_files_are_refused(tmp_path: Path) -> None:
+    incoming, made = tmp_path / "incoming", tmp_path / "made"
+    incoming.mkdir()
+    made.mkdir()
+    image = nibabel.Nifti1Pair(np.arange(120, dtype=np.int16).reshape(4, 5, 6), np.diag([1.0, 2.0, 3.0, 1.0]))
+    nibabel.save(image, made / "t1.img")
+    nrrd.write(str(made / "t2.nhdr"), np.zeros((4, 5, 6), np.uint8), detached_header=True)
+    parts = {path.name: path.read_bytes() for path in made.iterdir()}
+    both = [upload(name, parts[name]) for name in ("t1.hdr", "t1.img")]
+    with received(both, incoming) as (path,):
+        assert path.name == "t1.nii"
+        assert list(path.parent.iterdir()) == [path]
+        assert np.array_equal(read_volume(path).data, image.get_fdata())
+        assert np.array_equal(read_volume(path).grid.affine, image.affine)
+    assert names_of(incoming, upload("t1.hdr", parts["t1.hdr"])) == ["t1.hdr"]  # whoever reads it says what is missing
+    two = [upload(name, parts[name]) for name in parts if name.startswith("t2")]
+    assert "two files. Send it as one file" in refused(lambda: names_of(incoming, *two))["message"]
+    wrong = [upload("t1.hdr", parts["t1.hdr"]), upload("t1.img", b"too short")]
+    assert refused(lambda: names_of(incoming, *wrong))["message"].startswith("t1.img is cut off or damaged")
+    twice = [upload(name, parts.get(name, b"x")) for name in ("t1.hdr", "t1.img", "t1.nii")]
+    assert "t1.hdr and t1.img are one image" in refused(lambda: names_of(incoming, *twice))["message"]
+    assert list(incoming.iterdir()) == []
 
 
 def test_the_rest_of_a_full_disk_is_left_to_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -11,7 +12,8 @@ from server_app.labels.check import check_label, map_by_name
 from tests import synthetic
 from training.cases.find import case_from_folder
 from training.errors import InputError
-from training.images.grid import Volume
+from training.images.grid import Grid, Volume
+from training.images.read import read_labelmap
 from training.images.write import write_labelmap
 
 
@@ -66,6 +68,33 @@ def test_a_label_drawn_on_another_modality_is_recognized(tmp_path: Path) -> None
     assert check_label(on_flair, case, reference="flair").reference == "flair"
     with pytest.raises(InputError, match="64 x 72 x 60 against 60 x 60 x 30"):
         check_label(on_flair, case, reference="t1ce")
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".seg.nrrd", ".nii.gz"])
+def test_a_label_where_slicer_shows_an_image_of_two_positions_is_kept_on_the_image(tmp_path: Path, ending: str) -> None:
+    case = case_from_folder(synthetic.write_case(tmp_path, label=False))
+    moved = synthetic.brats_grid().affine.copy()
+    moved[0, 3] += 20.0
+    for source in case.sources.values():
+        image = nibabel.Nifti1Image.from_filename(source.path)
+        image.set_sform(image.affine, code=2)
+        image.set_qform(moved, code=1)  # which ITK prefers
+        nibabel.save(image, source.path)
+    truth = synthetic.truth(synthetic.brats_grid())
+    by_slicer = write_labelmap(Volume(truth.data, Grid(truth.grid.shape, moved)), tmp_path / f"label{ending}")
+    checked = check_label(by_slicer, case)
+    assert (checked.reference, np.array_equal(checked.volume.data, truth.data)) == ("t1ce", True)
+    stored = nibabel.Nifti1Image.from_filename(write_labelmap(checked.volume, tmp_path / "stored.nii.gz"))
+    assert np.allclose(stored.affine, truth.grid.affine)
+    assert np.allclose(stored.header.get_qform(), moved)
+    assert (int(stored.header["sform_code"]), int(stored.header["qform_code"])) == (2, 1)
+    assert np.array_equal(case.on_own_grid(read_labelmap(by_slicer)).grid.affine, truth.grid.affine)
+    elsewhere = moved.copy()
+    elsewhere[1, 3] += 5.0
+    with pytest.raises(InputError, match="not on the grid of T1 with contrast"):
+        check_label(
+            write_labelmap(Volume(truth.data, Grid(truth.grid.shape, elsewhere)), tmp_path / f"label{ending}"), case
+        )
 
 
 def test_a_slicer_segmentation_brings_its_own_names_and_brats_values_need_none(tmp_path: Path) -> None:

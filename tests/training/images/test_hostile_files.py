@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,19 @@ def test_a_nrrd_header_may_skip_a_few_bytes_but_no_more_nor_be_endless_or_hold_t
         read_header(path)
 
 
-@pytest.mark.parametrize("sizes", ["10000 10000 10000", "99999999999999999999999 1 1", "-1 -1 1", "0 8 8", "8 8", "x"])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        "10000 10000 10000",
+        "99999999999999999999999 1 1",
+        "9223372036854775808 1 1",
+        "4294967296 4294967296 1",
+        "-1 -1 1",
+        "0 8 8",
+        "8 8",
+        "x",
+    ],
+)
 def test_a_nrrd_header_with_impossible_sizes_is_rejected(tmp_path: Path, sizes: str) -> None:
     path = nrrd(tmp_path / "t1.nrrd", bytes(512), sizes=sizes)
     for read in (read_header, read_volume):
@@ -160,15 +173,38 @@ def test_no_header_may_point_to_another_file(tmp_path: Path, file: str) -> None:
             read_volume(path)
 
 
-@pytest.mark.parametrize(
-    "line", ["ElementDataFile: /etc/passwd", "NDims = 3", "", "ElementDataFile /etc/passwd", "a = b\rc = d"], ids=repr
-)
-def test_an_ambiguous_metaimage_header_and_one_that_would_crash_itk_are_rejected(tmp_path: Path, line: str) -> None:
-    with rejected(r"t1\.mha is not a readable image"):
+@pytest.mark.parametrize("line", ["ElementDataFile: /etc/passwd", "a = b\nElementDataFile=LIST"], ids=repr)
+def test_no_metaimage_header_smuggles_another_file_past_the_check(tmp_path: Path, line: str) -> None:
+    with rejected(r"t1\.mha points to another file"):
         read_volume(mha(tmp_path / "t1.mha", more=f"{line}\n"))
     (tmp_path / "t1.mha").write_text("NDims = 83\nTransformMatrix = 1 0 0\nElementDataFile = LOCAL\n")
     with rejected("NDims"):
         read_volume(tmp_path / "t1.mha")
+
+
+@pytest.mark.parametrize("line", ["NDims = 3", "", "ElementDataFile /etc/passwd", "a = b\rc = d", "Foo = ", "a" * 3000])
+def test_lines_that_itk_would_misread_change_nothing(tmp_path: Path, line: str) -> None:
+    path = mha(tmp_path / "t1.mha", VOXELS.tobytes(), more=f"{line}\n")
+    assert np.array_equal(read_volume(path).data, VOXELS.reshape(8, 8, 8, order="F"))
+
+
+def test_a_compressed_metaimage_file_is_not_decompressed_beyond_its_voxels(tmp_path: Path, zeros: bytes) -> None:
+    for pack in (zlib.compress, gzip.compress):
+        bomb = mha(tmp_path / "t1.mha", pack(zeros), more="CompressedData = True\n")
+        bomb.write_bytes(bomb.read_bytes().replace(b"CompressedData = False\n", b""))
+        with little_memory(), rejected("512 bytes are needed, more are there"):
+            read_volume(bomb)
+
+
+@pytest.mark.parametrize("dims", [[2**62, 2**62, 4], [2**32, 2**32, 1], [-(2**63), -1, 8], [2**31, 2, 1]], ids=str)
+def test_sizes_of_a_nifti_2_header_whose_product_overflows_are_rejected(tmp_path: Path, dims: list[int]) -> None:
+    header = nibabel.Nifti2Image(np.zeros((8, 8, 8), np.uint8), np.eye(4)).header
+    header["magic"], header["vox_offset"], header["dim"] = b"n+2", 544, [3, *dims, 1, 1, 1, 1]
+    for name, content in (("t1.nii", header.binaryblock), ("t1.nii.gz", gzip.compress(header.binaryblock))):
+        (tmp_path / name).write_bytes(content + bytes(4 + 512))
+        for read in (read_header, read_volume):
+            with little_memory(), rejected(name):
+                read(tmp_path / name)
 
 
 @pytest.mark.parametrize(("dtype", "value"), [(np.int64, 2**32 + 1), (np.uint32, 2**32 - 1), (np.float64, 2.0**32 + 1)])
