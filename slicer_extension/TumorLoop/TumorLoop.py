@@ -20,7 +20,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from TumorLoopLib.panel.panel import Panel
-from TumorLoopLib.panel.parameters import TumorLoopParameters
+from TumorLoopLib.panel.parameters import ParametersOfScene, TumorLoopParameters
 from TumorLoopLib.panel.slicer_services import SlicerServices
 from TumorLoopLib.scene import segments
 from TumorLoopLib.scene.labels import Label, LabelSet
@@ -92,10 +92,13 @@ class TumorLoopWidget(ScriptedLoadableModuleWidget):
 class TumorLoopLogic(ScriptedLoadableModuleLogic):
     """Owns the parameter node, in which the scene stores the panel's values."""
 
+    def __init__(self) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._parameters = ParametersOfScene(super().getParameterNode)
+
     def getParameterNode(self) -> TumorLoopParameters:
         """Return the typed parameter node of the present scene."""
-        node = super().getParameterNode()
-        return TumorLoopParameters(node)  # type: ignore[call-arg]  # the decorator gives it its constructor
+        return self._parameters()
 
 
 class TumorLoopTest(ScriptedLoadableModuleTest):

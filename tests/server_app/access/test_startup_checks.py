@@ -113,10 +113,9 @@ def test_a_server_that_others_reach_takes_nothing_without_a_token_nor_plain_http
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         with socket.create_connection(("127.0.0.1", port), 30) as raw, pytest.raises(ssl.SSLError):
             old.wrap_socket(raw, server_hostname="127.0.0.1")
-        tls = ssl.create_default_context(cafile=str(cert))
-        assert TumorLoopClient(server.url, token, tls=tls).info()["access"]["user"] == "anna"
+        assert TumorLoopClient(server.url, token, ca_file=str(cert)).info()["access"]["user"] == "anna"
         with pytest.raises(NotAuthorized):
-            TumorLoopClient(server.url, tls=tls).info()
+            TumorLoopClient(server.url, ca_file=str(cert)).info()
         with pytest.raises(ServerUnreachable):  # the panel's client checks the certificate
             TumorLoopClient(server.url, token).info()
     finally:

@@ -1,9 +1,6 @@
 import gzip
 import os
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -167,7 +164,8 @@ def test_cancel_hangs_up_so_that_the_server_notices(server, client, tmp_path):
 @pytest.mark.parametrize("kind", ["plain", "secured"])
 def test_cancel_ends_an_upload_within_a_second_and_a_later_one_sends_nothing(request, server, client, big, kind):
     if kind == "secured":
-        server, _url, client = request.getfixturevalue("secured")
+        server, ca_file = request.getfixturevalue("secured")
+        client = TumorLoopClient(server.url, ca_file=ca_file)
     server.answer = wait_forever
     with cancelled_at_once(server.busy) as cancel:
         client.upload_image("x", big, cancel=cancel)
@@ -208,38 +206,3 @@ def test_local_files_that_are_absent_grow_while_sent_or_cannot_be_written_are_na
     server.answer = http_server.result_answer(RESULT)
     with pytest.raises(LocalFileError, match="saved in"):
         client.infer(case_id="x", folder=big)  # a file, not a folder
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("the openssl program is not here to make a certificate")
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
-    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", path.with_suffix(".crt")]
-    subprocess.run([*command.split(), *files], check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
-    return path
-
-
-@pytest.fixture
-def secured(certificate):
-    """A server that speaks https, its address, and a client that trusts its certificate."""
-    with http_server.http_server(json_answer({"image": "x", "pad": "y" * 300_000})) as server:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        url = server.url.replace("http://", "https://")
-        trust = ssl.create_default_context(cafile=certificate.with_suffix(".crt"))
-        yield server, url, TumorLoopClient(url, tls=trust)
-
-
-def test_an_untrusted_certificate_is_refused_and_a_trusted_one_serves_both_directions(secured, tmp_path):
-    server, url, client = secured
-    with pytest.raises(errors.ServerUnreachable, match="not trusted"):
-        TumorLoopClient(url).info()
-    assert server.requests == []
-    (tmp_path / "big.nii").write_bytes(bytes(8 << 20))
-    assert client.upload_image("x", tmp_path / "big.nii") == "x"
-    assert len(server.requests[0].body) > 8 << 20

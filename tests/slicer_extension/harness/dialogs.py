@@ -1,4 +1,4 @@
-"""Folder dialogs that a test answers beforehand with :func:`choose_path`; any other dialog fails the test.
+"""Folder and file dialogs that a test answers beforehand with :func:`choose_path`; any other dialog fails the test.
 
 A dialog stays open for a moment, in which the event loop runs as in Slicer: other timers go on, but Qt does not call a
 timer's slot again while that slot waits for its own dialog.
@@ -43,15 +43,23 @@ class MessageBox(QtWidgets.QMessageBox):
 class FileDialog(QtWidgets.QFileDialog):
     """``qt.QFileDialog`` whose question :func:`choose_path` answers."""
 
-    getOpenFileName = getOpenFileNames = getSaveFileName = None
+    getOpenFileNames = getSaveFileName = None
 
     @staticmethod
     def getExistingDirectory(parent: Any = None, title: str = "", folder: str = "", options: Any = None) -> str:
-        if not _paths:
-            _fail(f"file dialog {title!r}")
-            return ""
-        event_loop.run_nested(OPEN)
-        return _paths.popleft()
+        return _answer(title)
+
+    @staticmethod
+    def getOpenFileName(parent: Any = None, title: str = "", folder: str = "", kinds: str = "") -> str:
+        return _answer(title)
+
+
+def _answer(title: str) -> str:
+    if not _paths:
+        _fail(f"file dialog {title!r}")
+        return ""
+    event_loop.run_nested(OPEN)
+    return _paths.popleft()
 
 
 def _fail(what: str) -> None:

@@ -1,13 +1,14 @@
 """``slicer.parameterNodeWrapper``: typed attributes over a ``vtkMRMLScriptedModuleNode``, bound to widgets.
 
 Like the original it writes every default into the node at once, checks types and ranges on each assignment, keeps
-values in Slicer's stored form, and binds exactly the pairs of widget class and type that Slicer binds. Unlike the
-original it refuses attributes that are no parameters, and types and widgets that the panel does not use.
+values in Slicer's stored form, and binds exactly the pairs of widget class and type that Slicer binds. Its node keeps
+a wrapper for good and calls it at every change, as up to Slicer 5.10; later versions keep it once it was connected to
+widgets. Unlike the original it refuses attributes that are no parameters, and types and widgets that the panel does not
+use.
 """
 
 import functools
 import typing
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,25 +110,32 @@ class ParameterNode:
 
     allParameters: Mapping[str, Parameter] = {}
     parameterNode: Any
-    _listeners: dict[int, list[tuple[Any, str, Any]]]
+    _values: dict[str, Any]
+    _guis: dict[int, tuple[dict[str, Any], list[tuple[Any, str, Any]]]]
     _updating: bool
 
     def __init__(self, parameterNode: Any) -> None:
-        self.__dict__.update(parameterNode=parameterNode, _listeners={}, _updating=False)
+        self.__dict__.update(parameterNode=parameterNode, _values={}, _guis={}, _updating=False)
         for name in ("StartModify", "EndModify", "AddObserver", "RemoveObserver"):
             self.__dict__[name] = getattr(parameterNode, name)
         for parameter in self.allParameters.values():
             parameter.read(parameterNode)
+            if not parameter.is_node:  # never removed
+                parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, functools.partial(self._keep, parameter))
+                self._keep(parameter)
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.allParameters:
             raise AttributeError(f"{type(self).__name__} has no parameter {name!r}")
-        return self.allParameters[name].read(self.parameterNode)
+        return self._values[name] if name in self._values else self.allParameters[name].read(self.parameterNode)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.allParameters:
             raise AttributeError(f"{type(self).__name__} has no parameter {name!r}")
-        self.allParameters[name].write(self.parameterNode, value)
+        with slicer.util.NodeModify(self.parameterNode):
+            self.allParameters[name].write(self.parameterNode, value)
+            if name in self._values:
+                self._keep(self.allParameters[name])
 
     def connectParametersToGui(self, mapping: Mapping[str, Any]) -> int:
         """Bind the named parameters to widgets, both ways; returns a tag for :meth:`disconnectGui`."""
@@ -140,32 +148,31 @@ class ParameterNode:
             writers[name](getattr(self, name))
             listeners.append((widget, signal, functools.partial(self._take, name, read)))
             widget.connect(*listeners[-1][1:])
-        weak = weakref.ref(self)  # the node must not keep this object alive
-
-        def show(*_: Any) -> None:
-            alive = weak()
-            if alive is not None and not alive._updating:
-                alive._show(writers)
-
-        tag = self.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, show)
-        self._listeners[tag] = listeners
+        tag = len(self._guis)
+        self._guis[tag] = (writers, listeners)
+        self.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show)  # never removed
         return tag
 
     def disconnectGui(self, tag: int | None) -> None:
-        """Undo one :meth:`connectParametersToGui`; an unknown tag, such as None, does nothing."""
-        if tag is not None and tag in self._listeners:
-            self.parameterNode.RemoveObserver(tag)
-            for widget, signal, listener in self._listeners.pop(tag):
+        """Disconnect the widgets of one :meth:`connectParametersToGui`; an unknown tag, such as None, does nothing."""
+        if tag in self._guis:
+            for widget, signal, listener in self._guis.pop(tag)[1]:
                 widget.disconnect(signal, listener)
+
+    def _keep(self, parameter: Parameter, *_: Any) -> None:
+        self._values[parameter.name] = parameter.read(self.parameterNode)
 
     def _take(self, name: str, read: Callable[[], Any], *_: Any) -> None:
         if not self._updating:
             setattr(self, name, read())
 
-    def _show(self, writers: dict[str, Callable[[Any], None]]) -> None:
+    def _show(self, *_: Any) -> None:
+        if self._updating:
+            return
         self.__dict__["_updating"] = True
         try:
-            for name, write in writers.items():
-                write(getattr(self, name))
+            for writers, _listeners in self._guis.values():
+                for name, write in writers.items():
+                    write(getattr(self, name))
         finally:
             self.__dict__["_updating"] = False

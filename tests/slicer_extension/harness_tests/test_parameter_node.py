@@ -1,3 +1,5 @@
+import gc
+import weakref
 from typing import Annotated
 
 import pytest
@@ -5,6 +7,7 @@ import slicer
 
 from tests.slicer_extension.harness.parameter_node import WithinRange, parameterNodeWrapper
 from tests.slicer_extension.harness.scripted_module import ScriptedLoadableModuleLogic
+from tests.slicer_extension.scene.nodes import observers_of
 
 
 def parameters_of(**described):
@@ -62,3 +65,16 @@ def test_a_binding_that_slicer_does_not_make_is_refused(qt):
     ):
         with pytest.raises(error, match=message):
             parameters_of(text=str, number=int).connectParametersToGui({name: widget})
+
+
+def test_a_wrapper_is_kept_by_its_node_and_called_at_every_change_even_after_its_widgets_were_disconnected(qt):
+    edit, parameters = qt.QLineEdit(), parameters_of(text=str)
+    node, before = parameters.parameterNode, observers_of(parameters.parameterNode)
+    parameters.disconnectGui(parameters.connectParametersToGui({"text": edit}))
+    parameters.text = "not shown"
+    assert edit.text == ""
+    assert observers_of(node) == before + 1
+    kept = weakref.ref(parameters)
+    del parameters
+    gc.collect()
+    assert kept() is not None

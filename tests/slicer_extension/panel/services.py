@@ -57,7 +57,7 @@ class PlainServices:
     Attributes:
         aliases: Addresses that lead to another one: so a server on this machine can be on "another".
         answers: What the user answers to the next questions; ``questions`` are those that were asked.
-        folders: What the user chooses in the next folder dialogs.
+        folders: What the user chooses in the next folder and file dialogs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,8 +108,12 @@ class PlainServices:
     def choose_folder(self, title: str, start: str) -> str:
         return self.folders.popleft()
 
-    def client(self, address: str, token: str, user: str, timeouts: Timeouts | None) -> TumorLoopClient:
-        return TumorLoopClient(self.aliases.get(address, address), token or None, user=user, timeouts=timeouts)
+    def choose_file(self, title: str, start: str, kinds: str) -> str:
+        return self.folders.popleft()
+
+    def client(self, address: str, token: str, user: str, timeouts: Timeouts | None, ca_file: str) -> TumorLoopClient:
+        address = self.aliases.get(address, address)
+        return TumorLoopClient(address, token or None, user=user, timeouts=timeouts, ca_file=ca_file)
 
     def shortcuts(self, actions: Mapping[str, Callable[[], None]]) -> Any:
         keys = SimpleNamespace(actions=dict(actions), enabled=False)

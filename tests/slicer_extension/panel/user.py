@@ -98,12 +98,11 @@ class PlainUser(User):
     def __init__(self, folder: Path) -> None:
         from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
         from TumorLoopLib.panel.panel import Panel
-        from TumorLoopLib.panel.parameters import TumorLoopParameters
+        from TumorLoopLib.panel.parameters import ParametersOfScene
 
         self.services, logic = PlainServices(folder), ScriptedLoadableModuleLogic()
         logic.moduleName = "TumorLoop"
-        wrap: Any = TumorLoopParameters
-        super().__init__(Panel(make_widgets(), lambda: wrap(logic.getParameterNode()), self.services))
+        super().__init__(Panel(make_widgets(), ParametersOfScene(logic.getParameterNode), self.services))
         self.panel.enter()
 
     def click(self, name: str) -> None:

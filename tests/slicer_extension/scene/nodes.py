@@ -150,3 +150,10 @@ def answer_of(node: Any, volume: Any) -> np.ndarray:
 def tag_of(segment: Any, name: str) -> str | None:
     value = vtk.reference("")
     return str(value) if segment.GetTag(name, value) else None
+
+
+def observers_of(observed: Any) -> int:
+    """Return how many observers an object has; VTK numbers them as they come."""
+    after_all = observed.AddObserver("AnyEvent", print)
+    observed.RemoveObserver(after_all)
+    return sum(observed.GetCommand(tag) is not None for tag in range(after_all))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -58,6 +59,14 @@ class Address:
                 ).format(text=text)
             )
         return cls(parts.scheme, host, port or (443 if parts.scheme == "https" else 80), parts.path.rstrip("/"))
+
+    @property
+    def is_this_machine(self) -> bool:
+        """Whether the server is on this machine, by its address alone."""
+        try:
+            return self.host.lower() == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,10 +31,10 @@ class Caller:
         *,
         user: str = "",
         timeouts: Timeouts | None = None,
-        tls: ssl.SSLContext | None = None,
+        ca_file: str = "",
     ) -> None:
         self._timeouts = timeouts or Timeouts()
-        self._transport = Transport(Address.parse(server_url), self._timeouts, tls)
+        self._transport = Transport(Address.parse(server_url), self._timeouts, ca_file)
         self._user = user
         if token and (not token.isascii() or not token.isprintable()):
             raise NotAuthorized(401, "token", _("The access token contains characters that are not allowed in one."))

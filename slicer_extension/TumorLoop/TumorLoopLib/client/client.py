@@ -40,7 +40,7 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
         token: Access token, sent as ``Authorization: Bearer``.
         user: Name of the user, for the labels' history.
         timeouts: Longest silence of each step.
-        tls: TLS settings for https, if the system's certificate store is not enough.
+        ca_file: Certificates that https trusts beside the system's, for a hospital's own authority.
 
     Every method raises a :class:`~TumorLoopLib.client.errors.ClientError`: ``ServerUnreachable``, ``ConnectionLost``,
     ``ServerTimeout``, ``RequestRejected``, ``NotAuthorized``, ``ServerFailed``, ``BadReply``, ``LocalFileError`` or

@@ -15,7 +15,8 @@ from typing import Any
 from TumorLoopLib.client.address import Address, Timeouts
 from TumorLoopLib.client.client import DEFAULT_MODEL, TumorLoopClient
 from TumorLoopLib.client.errors import ClientError, NotAuthorized
-from TumorLoopLib.client.sockets import connect
+from TumorLoopLib.client.proxies import open_connection, proxy_for
+from TumorLoopLib.i18n import _
 
 #: The steps, in order.
 NAME, TCP, HTTP, TOKEN, VERSION, MODEL = STEPS = ("name", "tcp", "http", "token", "version", "model")
@@ -38,13 +39,14 @@ class Step:
     detail: str = ""
 
 
-def diagnose(address: str, token: str, cancel: threading.Event | None = None) -> Iterator[Step]:
+def diagnose(address: str, token: str, cancel: threading.Event | None = None, *, ca_file: str = "") -> Iterator[Step]:
     """Test the connection to a server.
 
     Args:
         address: As the clinician typed it.
         token: Access token; empty for none.
         cancel: Ends the test with :class:`~TumorLoopLib.client.errors.Cancelled`.
+        ca_file: See :class:`TumorLoopClient`.
 
     Yields:
         Each step when it is done; the last one is the first that failed, or the last of all.
@@ -52,27 +54,30 @@ def diagnose(address: str, token: str, cancel: threading.Event | None = None) ->
     timeouts = Timeouts(answer=10.0)
     try:
         where = Address.parse(address)
-        found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+        proxy = proxy_for(where)
+        host, port = (proxy.address.host, proxy.address.port) if proxy else (where.host, where.port)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        yield Step(NAME, False, where.host)
+        yield Step(NAME, False, _("The proxy {proxy} was not found.").format(proxy=proxy) if proxy else host)
         return
     except ClientError as error:
         yield Step(NAME, False, error.message)
         return
-    yield Step(NAME, True, str(found[0][4][0]))
+    detail = str(found[0][4][0])
+    yield Step(NAME, True, _("{address}, the proxy {proxy}").format(address=detail, proxy=proxy) if proxy else detail)
     try:
-        connect(where, timeouts.connect, cancel).close()
+        open_connection(where, timeouts.connect, cancel).close()
     except ClientError as error:
         _raise_if_set(cancel, error)
         yield Step(TCP, False, error.message)
         return
     yield Step(TCP, True, str(where.port))
-    yield from _test_server(address, token, timeouts)
+    yield from _test_server(address, token, timeouts, ca_file)
 
 
-def _test_server(address: str, token: str, timeouts: Timeouts) -> Iterator[Step]:
+def _test_server(address: str, token: str, timeouts: Timeouts, ca_file: str) -> Iterator[Step]:
     try:
-        info = TumorLoopClient(address, token or None, timeouts=timeouts).info()
+        info = TumorLoopClient(address, token or None, timeouts=timeouts, ca_file=ca_file).info()
     except NotAuthorized as error:
         yield Step(HTTP, True)
         yield Step(TOKEN, False, error.message)

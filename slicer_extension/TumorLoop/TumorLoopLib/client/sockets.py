@@ -55,7 +55,7 @@ class PollingSocket:
         return self._wait(lambda: self._socket.recv_into(buffer), _("waiting for it"))
 
     def handshake(self) -> None:
-        """Finish the TLS handshake of a wrapped socket."""
+        """Finish the TLS handshake of a wrapped socket; ``SSLCertVerificationError`` if its certificate is refused."""
         self._wait(lambda: self._socket.do_handshake() or 0, _("connecting to it"))  # type: ignore[attr-defined]
 
     def makefile(self, *_args: Any, **_kwargs: Any) -> io.BufferedReader:
@@ -79,8 +79,8 @@ class PollingSocket:
                             "It may be busy or the network slow; try again."
                         ).format(server=self._name, seconds=self.timeout, doing=doing)
                     ) from None
-            except ssl.SSLCertVerificationError as error:
-                raise ServerUnreachable(_certificate_sentence(self._name, error)) from error
+            except ssl.SSLCertVerificationError:
+                raise
             except ssl.SSLError as error:
                 raise ConnectionLost(
                     _("No secure connection to {server} ({reason}). Does the server speak https there?").format(
@@ -171,11 +171,6 @@ def _connect_before(sock: socket.socket, target: Any, deadline: float, cancel: t
 def _raise_if_cancelled(cancel: threading.Event | None) -> None:
     if cancel is not None and cancel.is_set():
         raise Cancelled()
-
-
-def _certificate_sentence(name: str, error: ssl.SSLCertVerificationError) -> str:
-    text = _("The certificate of {server} is not trusted ({reason}). Ask whoever runs the server.")
-    return text.format(server=name, reason=error.verify_message)
 
 
 def _reason(error: OSError) -> str:

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from TumorLoopLib.client.address import Address, Timeouts
-from TumorLoopLib.client.errors import BadReply, Cancelled, ClientError, ConnectionLost
-from TumorLoopLib.client.sockets import CHUNK, PollingSocket, connect
+from TumorLoopLib.client.certificates import tls_context, untrusted
+from TumorLoopLib.client.errors import BadReply, Cancelled, ClientError, ConnectionLost, ServerUnreachable
+from TumorLoopLib.client.proxies import open_connection
+from TumorLoopLib.client.sockets import CHUNK, PollingSocket
 from TumorLoopLib.i18n import _
 
 Progress = Callable[[int, int], None]
@@ -49,13 +51,13 @@ class Transport:
     Args:
         address: Where the server is.
         timeouts: Longest silence of each step.
-        tls: The TLS settings for https; by default certificates are verified against the system's store.
+        ca_file: Certificates that https trusts beside the system's; see :mod:`TumorLoopLib.client.certificates`.
     """
 
-    def __init__(self, address: Address, timeouts: Timeouts, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, address: Address, timeouts: Timeouts, ca_file: str = "") -> None:
         self.address = address
         self.timeouts = timeouts
-        self._tls = tls
+        self._ca_file = ca_file
 
     @contextmanager
     def exchange(
@@ -68,14 +70,14 @@ class Transport:
             cancel: If set, the exchange ends with :class:`Cancelled` within a quarter of a second.
             progress: Called with the bytes of the body sent so far and in total.
         """
-        raw = connect(self.address, self.timeouts.connect, cancel)
+        tls = tls_context(self._ca_file) if self.address.scheme == "https" else None
+        raw = open_connection(self.address, self.timeouts.connect, cancel)
         try:
             sock = PollingSocket(raw, cancel, self.timeouts.connect, str(self.address))
-            if self.address.scheme == "https":
-                context = self._tls or ssl.create_default_context()
-                raw = context.wrap_socket(raw, server_hostname=self.address.host, do_handshake_on_connect=False)
+            if tls is not None:
+                raw = tls.wrap_socket(raw, server_hostname=self.address.host, do_handshake_on_connect=False)
                 sock = PollingSocket(raw, cancel, self.timeouts.connect, str(self.address))
-                sock.handshake()
+                self._shake_hands(sock)
             connection = http.client.HTTPConnection(self.address.host, self.address.port)
             connection.sock = sock
             sock.timeout = self.timeouts.transfer
@@ -84,6 +86,12 @@ class Transport:
             yield response
         finally:
             raw.close()
+
+    def _shake_hands(self, sock: PollingSocket) -> None:
+        try:
+            sock.handshake()
+        except ssl.SSLCertVerificationError as error:
+            raise ServerUnreachable(untrusted(str(self.address), error, self._ca_file)) from error
 
     def _perform(
         self,

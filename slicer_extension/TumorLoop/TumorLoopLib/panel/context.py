@@ -37,11 +37,12 @@ class Connection:
     address: str
     token: str
     user: str
+    ca_file: str
     services: PanelServices
 
     def client(self, timeouts: Timeouts | None = None) -> TumorLoopClient:
         """Return a client; a ``ClientError`` says that the address or the token is malformed."""
-        return self.services.client(self.address, self.token, user=self.user, timeouts=timeouts)
+        return self.services.client(self.address, self.token, self.user, timeouts, self.ca_file)
 
 
 class PanelContext:
@@ -90,7 +91,8 @@ class PanelContext:
 
     def connection(self) -> Connection:
         """Return how to reach the server of the address field."""
-        return Connection(self.address, self.settings.token(self.address), self.settings.user, self.services)
+        settings = self.settings
+        return Connection(self.address, settings.token(self.address), settings.user, settings.ca_file, self.services)
 
     def label_set(self) -> LabelSet:
         """Return the labels: those the segmentation was made with, otherwise those of the server.

@@ -41,7 +41,7 @@ class Panel:
 
     Args:
         ui: The widgets of ``TumorLoop.ui`` by name.
-        parameters: Returns the parameter node of the present scene.
+        parameters: Returns the typed parameter node of the present scene; for the same node, the same object.
         services: Slicer and Qt.
     """
 
@@ -53,6 +53,7 @@ class Panel:
         self._parameter_widgets.pop(None, None)
         self._parameters_of_scene = parameters
         self._services = services
+        self._connected: Any = None
         self._gui_tag: Any = None
         self._step = ""
         self._entered = False
@@ -102,6 +103,7 @@ class Panel:
         self._timer.stop()
         self.context.jobs.abandon()
         self._detach_scene()
+        self._disconnect()
         self._observers.remove()
         self._for_each_section(lambda section: section.close())
 
@@ -111,10 +113,11 @@ class Panel:
         """Do what is due."""
         if self._services.scene.IsBatchProcessing():
             return  # a scene is being loaded or closed, and results must not be added to it
-        if self.context.parameters is None:
-            self._attach_scene()  # not as soon as the scene is there: the selectors do not know its nodes yet
-        if self.context.jobs.poll():
-            self.refresh()
+        with self.context.reporting_errors():
+            if self.context.parameters is None:
+                self._attach_scene()  # not as soon as the scene is there: the selectors do not know its nodes yet
+            if self.context.jobs.poll():
+                self.refresh()
         self._for_each_section(lambda section: section.tick())
         status, now = self.context.server_status, self._services.monotonic()
         training = status is not None and status.training.active
@@ -220,21 +223,43 @@ class Panel:
 
     def _attach_scene(self) -> None:
         parameters = self._parameters_of_scene()
+        if parameters is not self._connected:
+            self._connect(parameters)
+        parameters.parameterNode.Modified()  # shows its values in the widgets, before these write again
+        self._let_widgets_write(True)
         self.context.parameters = parameters
-        # Not connectGui(ui): up to Slicer 5.10 it returns no tag, so the widgets could never be disconnected.
-        self._gui_tag = parameters.connectParametersToGui(self._parameter_widgets)
-        self._parameter_observers.add(parameters, "ModifiedEvent", lambda *_: self.refresh())
         self._for_each_section(lambda section: section.enter_scene())
         self.refresh()
 
+    def _connect(self, parameters: Any) -> None:
+        """Bind the widgets to a parameter node, once: Slicer never ends such a binding's observation of the node."""
+        self._disconnect()
+        self._connected = parameters
+        # Not connectGui(ui): up to Slicer 5.10 it returns no tag, so the widgets could never be disconnected.
+        self._gui_tag = parameters.connectParametersToGui(self._parameter_widgets)
+        self._parameter_observers.add(parameters, "ModifiedEvent", self._parameters_changed)
+
+    def _disconnect(self) -> None:
+        self._parameter_observers.remove()
+        if self._connected is not None:
+            self._connected.disconnectGui(self._gui_tag)
+            self._connected = None
+
+    def _parameters_changed(self, _node: Any, _event: str) -> None:
+        if self.context.parameters is not None:
+            self.refresh()
+
+    def _let_widgets_write(self, on: bool) -> None:
+        """Whether widgets change parameters: those for nodes lose theirs while a scene is closed or loaded."""
+        for widget in self._parameter_widgets.values():
+            widget.blockSignals(not on)
+
     def _detach_scene(self, ended: frozenset[str] = frozenset()) -> None:
         """Detach from the scene, and tell the user if that ends what they asked for: jobs of the kinds ``ended``."""
-        parameters = self.context.parameters
-        if parameters is None:
+        if self.context.parameters is None:
             return
         ended = ended.union(*(section.busy for section in self.sections))
-        parameters.disconnectGui(self._gui_tag)
-        self._parameter_observers.remove()
+        self._let_widgets_write(False)
         self.context.parameters = None
         self._for_each_section(lambda section: section.leave_scene())
         if SUBMIT in ended:

@@ -4,7 +4,7 @@ Slicer evaluates the annotations of this class at run time, on Python 3.9 as wel
 ``from __future__ import annotations`` here. A node field is ``None`` if no node is selected.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Callable
 
 from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -43,3 +43,26 @@ class TumorLoopParameters:
     label_set: str
     final: bool = True
     epochs: Annotated[int, WithinRange(0, 1000)] = 0
+
+
+class ParametersOfScene:
+    """Returns the parameters of the present scene, one object per node.
+
+    A node keeps every :class:`TumorLoopParameters` that was made for it, and calls all of them at every change. Closing
+    a scene does not remove the node, so a new object per case would slow the panel down from case to case.
+
+    Args:
+        node: Returns the parameter node of the present scene.
+    """
+
+    def __init__(self, node: Callable[[], Any]) -> None:
+        self._node = node
+        self._known: Any = None
+
+    def __call__(self) -> TumorLoopParameters:
+        """Return the parameters."""
+        node = self._node()
+        if self._known is None or self._known.parameterNode is not node:
+            self._known = TumorLoopParameters(node)  # type: ignore[call-arg]  # the decorator gives it its constructor
+        known: TumorLoopParameters = self._known
+        return known

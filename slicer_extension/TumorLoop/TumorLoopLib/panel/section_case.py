@@ -22,7 +22,7 @@ from TumorLoopLib.scene.case_folder import find_volumes
 from TumorLoopLib.scene.inputs import Inputs, mark_origin, origin_of
 from TumorLoopLib.scene.roles import ROLES, TITLES
 from TumorLoopLib.scene.snapshot_queue import SnapshotQueue, Snapshots
-from TumorLoopLib.scene.volumes import add_volume, came_from_server, digest
+from TumorLoopLib.scene.volumes import add_volume, came_from_server, digest, remove
 
 
 class CaseSection(Section):
@@ -232,7 +232,7 @@ class CaseSection(Section):
             parameters.case_id = case_id
             parameters.model_version = parameters.comment = parameters.label_set = ""
         for node in finished:
-            scene.RemoveNode(node)
+            remove(node)
 
     def _finished(self) -> list[Any]:
         """Return the nodes of a case that the server has, including its label: they would only fill the memory.

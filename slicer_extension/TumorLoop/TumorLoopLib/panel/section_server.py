@@ -32,6 +32,7 @@ class ServerSection(Section):
         ui, settings = self.ui, context.settings
         self._fill_addresses()
         ui.tokenEdit.text = settings.token(context.address)
+        ui.caFileEdit.text = settings.ca_file
         ui.userEdit.text = settings.user
         ui.commandEdit.text = join_command(settings.server_command)
         if settings.studies:
@@ -40,6 +41,8 @@ class ServerSection(Section):
         ui.addressCombo.lineEdit().connect("editingFinished()", self._address_changed)
         ui.addressCombo.lineEdit().connect("returnPressed()", self._test)
         ui.tokenEdit.connect("editingFinished()", self._token_changed)
+        ui.caFileEdit.connect("textChanged(QString)", self._ca_file_changed)
+        ui.caFileButton.connect("clicked(bool)", self._choose_ca_file)
         ui.userEdit.connect("editingFinished()", self._user_changed)
         ui.commandEdit.connect("textChanged(QString)", self._command_changed)
         # Not directoryChanged: choosing the folder that the button shows already changes nothing.
@@ -53,6 +56,8 @@ class ServerSection(Section):
         reason = state.reason_start_server()
         enable(self.ui.startServerButton, reason, _("Start a TumorLoop server on this machine; it stops with Slicer"))
         show_text(self.ui.startServerReason, reason)
+        for widget in (self.ui.caFileLabel, self.ui.caFileEdit, self.ui.caFileButton):
+            widget.setVisible(state.address.startswith("https:"))
         status = self.context.server_status
         if status is not None:
             model = status.model_version or _("none")
@@ -103,6 +108,16 @@ class ServerSection(Section):
     def _token_changed(self) -> None:
         self.context.settings.set_token(self.context.address, self.ui.tokenEdit.text)
 
+    def _ca_file_changed(self, text: str) -> None:
+        self.context.settings.ca_file = text.strip().strip('"')  # as Windows copies paths
+
+    def _choose_ca_file(self) -> None:
+        kinds = _("Certificates") + " (*.pem *.crt *.cer *.der);;" + _("All files") + " (*)"
+        start = self.context.settings.ca_file
+        path = self.context.services.choose_file(_("Certificate of the authority that the server uses"), start, kinds)
+        if path:
+            self.ui.caFileEdit.text = path
+
     def _user_changed(self) -> None:
         self.context.settings.user = self.ui.userEdit.text
 
@@ -136,7 +151,7 @@ class ServerSection(Section):
 
         def work(reporter: Reporter) -> list[Step]:
             steps: list[Step] = []
-            for step in diagnose(connection.address, connection.token, reporter.cancel):
+            for step in diagnose(connection.address, connection.token, reporter.cancel, ca_file=connection.ca_file):
                 steps.append(step)
                 reporter.publish(tuple(steps))
             if reporter.cancel.is_set():

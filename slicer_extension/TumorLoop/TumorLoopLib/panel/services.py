@@ -43,7 +43,10 @@ class PanelServices(Protocol):
     def choose_folder(self, title: str, start: str) -> str:
         """Ask for a folder; empty if the user cancels."""
 
-    def client(self, address: str, token: str, user: str, timeouts: Timeouts | None) -> TumorLoopClient:
+    def choose_file(self, title: str, start: str, kinds: str) -> str:
+        """Ask for a file of some kinds, such as ``"Images (*.png);;All files (*)"``; empty if the user cancels."""
+
+    def client(self, address: str, token: str, user: str, timeouts: Timeouts | None, ca_file: str) -> TumorLoopClient:
         """Return a client of a server; called on worker threads."""
 
     def shortcuts(self, actions: Actions) -> Any:

@@ -1,4 +1,4 @@
-"""The user's settings: servers, tokens, name, consent, and the local server.
+"""The user's settings: servers, tokens, certificates, name, consent, and the local server.
 
 Slicer's settings return a list of one item as a string and numbers as strings, so everything is stored as JSON.
 """
@@ -6,7 +6,6 @@ Slicer's settings return a list of one item as a string and numbers as strings, 
 from __future__ import annotations
 
 import getpass
-import ipaddress
 import json
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -72,6 +71,9 @@ class Settings:
         """Record that the user agreed."""
         self._change("consent", _server(address), "yes")
 
+    #: A file of certificates that are trusted beside the system's; empty for none.
+    ca_file = _text("CA file")
+
     # === The user ===
 
     @property
@@ -129,18 +131,10 @@ def is_this_machine(address: str) -> bool:
         >>> is_this_machine("http://127.0.0.1:8000"), is_this_machine("localhost:9"), is_this_machine("127.example.org")
         (True, True, False)
     """
-    host = _host(address)
     try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:  # a name
-        return False
-
-
-def _host(address: str) -> str | None:
-    try:
-        return Address.parse(address).host.lower()
+        return Address.parse(address).is_this_machine
     except ClientError:
-        return None
+        return False
 
 
 def _server(address: str) -> str:

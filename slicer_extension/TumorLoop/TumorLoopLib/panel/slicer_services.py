@@ -83,9 +83,13 @@ class SlicerServices:
         """Show the system's folder dialog."""
         return str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, start) or "")
 
-    def client(self, address: str, token: str, user: str, timeouts: Timeouts | None) -> TumorLoopClient:
+    def choose_file(self, title: str, start: str, kinds: str) -> str:
+        """Show the system's file dialog."""
+        return str(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, start, kinds) or "")
+
+    def client(self, address: str, token: str, user: str, timeouts: Timeouts | None, ca_file: str) -> TumorLoopClient:
         """Return a client over HTTP."""
-        return TumorLoopClient(address, token or None, user=user, timeouts=timeouts)
+        return TumorLoopClient(address, token or None, user=user, timeouts=timeouts, ca_file=ca_file)
 
     def load_volume(self, path: Path, *, show: bool) -> Any:
         """Use Slicer's readers."""

@@ -106,6 +106,15 @@ def add_volume(array: np.ndarray, ijk_to_ras: np.ndarray, name: str, role: str =
     return node
 
 
+def remove(node: Any) -> None:
+    """Remove a volume or segmentation from the scene, with its display and storage nodes, which MRML leaves there."""
+    displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+    slicer.mrmlScene.RemoveNode(node)
+    for owned in (*displays, node.GetStorageNode()):
+        if geometry.in_scene(owned):
+            slicer.mrmlScene.RemoveNode(owned)
+
+
 def came_from_server(node: Any) -> bool:
     """Return whether the panel downloaded a volume from a server."""
     return bool(node.GetAttribute(ROLE_ATTRIBUTE))
