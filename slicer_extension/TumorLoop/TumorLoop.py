@@ -6,6 +6,7 @@ This file is the shell that Slicer loads; everything else is in ``TumorLoopLib``
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from TumorLoopLib.panel import sample_data
 from TumorLoopLib.panel.panel import Panel
 from TumorLoopLib.panel.parameters import ParametersOfScene, TumorLoopParameters
 from TumorLoopLib.panel.slicer_services import SlicerServices
@@ -45,6 +47,12 @@ class TumorLoop(ScriptedLoadableModule):
         self.parent.acknowledgementText = _(
             "TumorLoop builds on 3D Slicer, MONAI Label and Keras. Its label names and codes follow BraTS and DICOM."
         )
+        slicer.app.connect("startupCompleted()", register_sample_data)
+
+
+def register_sample_data() -> None:
+    """Offer the module's case in the Sample Data module, which is loaded when Slicer has started."""
+    sample_data.register(Path(__file__).parent / "Resources" / "Icons")
 
 
 class TumorLoopWidget(ScriptedLoadableModuleWidget):

@@ -20,7 +20,7 @@ from tests.slicer_extension.harness import (
     widgets,
 )
 from tests.slicer_extension.harness.qt_classes import raw
-from tests.slicer_extension.harness.segment_editor import qMRMLSegmentEditorWidget
+from tests.slicer_extension.harness.segment_editor import make_effect_factory, qMRMLSegmentEditorWidget
 
 #: What Qt says that is no fault of the code under test.
 _HARMLESS = ("This plugin does not support", "propagateSizeHints", "QFontDatabase", "XDG_RUNTIME_DIR")
@@ -31,6 +31,10 @@ class ModuleManager(widgets.CppWidget, QtCore.QObject):
 
     def module(self, name: str) -> Any:
         return getattr(slicer.modules, name.lower(), None)
+
+
+class Application(widgets.CppWidget, QtCore.QObject):
+    SIGNALS = ("startupCompleted()",)
 
 
 class LayoutManager(widgets.CppWidget, QtCore.QObject):
@@ -59,7 +63,11 @@ def start() -> Any:
     QtCore.QCoreApplication.setOrganizationName("slicer.org")
     settings = qt.QSettings()
     modules, layout, window = ModuleManager(), LayoutManager(), QtWidgets.QMainWindow()
+    application = Application()
+    make_effect_factory()
     vars(slicer.app).update(
+        connect=application.connect,
+        completeStartup=lambda: application._emit("startupCompleted()"),
         moduleManager=lambda: modules,
         layoutManager=lambda: layout,
         userSettings=lambda: settings,

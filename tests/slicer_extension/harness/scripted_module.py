@@ -96,7 +96,7 @@ class ScriptedModule:
 
 
 def load(path: Path) -> Any:
-    """Load a scripted module as Slicer does and return its panel after ``setup`` and ``enter``."""
+    """Load a scripted module as Slicer does at its start, and return its panel after ``setup`` and ``enter``."""
     name = path.stem
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
@@ -105,6 +105,7 @@ def load(path: Path) -> Any:
     source, module = importlib.import_module(name), ScriptedModule(str(path), name)
     getattr(source, name)(module)  # Slicer looks for a class named like the file
     setattr(slicer.modules, name.lower(), module)
+    slicer.app.completeStartup()
     module._widget = top = slicer.qSlicerScriptedLoadableModuleWidget(slicer.util.mainWindow())
     top.windowTitle = module.title
     top.setMRMLScene(slicer.mrmlScene)

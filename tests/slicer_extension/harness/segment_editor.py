@@ -3,19 +3,43 @@
 The effects do nothing: tests edit the segmentation node as an effect would.
 """
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import slicer
-from PySide6 import QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from tests.slicer_extension.harness.mrml_widgets import qMRMLWidget
-from tests.slicer_extension.harness.widgets import attribute, observer, register, state
+from tests.slicer_extension.harness.widgets import CppWidget, attribute, observer, register, state
 
 _BUTTONS = (
     "Add", "Remove", "Show 3D", "Undo", "Redo", "Threshold", "Paint", "Draw", "Erase", "Level tracing",
     "Grow from seeds", "Fill between slices", "Margin", "Hollow", "Smoothing", "Scissors", "Islands",
     "Logical operators", "Mask volume",
 )  # fmt: skip
+
+
+class qSlicerSegmentEditorEffectFactory(CppWidget, QtCore.QObject):
+    """Knows the effects of all editors; those of modules that are loaded later come when they come."""
+
+    SIGNALS = ("effectRegistered(QString)",)
+    _the_one: Any = None
+
+    def instance(self) -> Any:
+        return type(self)._the_one
+
+    def registerEffect(self, name: str) -> None:
+        state(self).setdefault("names", []).append(name)
+        self._emit("effectRegistered(QString)", name)
+
+
+def make_effect_factory() -> None:
+    """Put a factory without effects where Slicer has it."""
+    qSlicerSegmentEditorEffectFactory._the_one = qSlicerSegmentEditorEffectFactory()
+    name = "qSlicerSegmentationsEditorEffectsPythonQt"
+    sys.modules[name] = ModuleType(name)
+    vars(sys.modules[name])["qSlicerSegmentEditorEffectFactory"] = qSlicerSegmentEditorEffectFactory
 
 
 @register
@@ -32,6 +56,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         _lay_out(self, source, table)
         state(self).update(node=None, segmentation=None, source=None, views_observed=False, parts=(source, table))
         slicer.app.layoutManager().connect("layoutChanged(int)", self._layout_changed)
+        self.updateEffectList()
         self.updateWidgetFromMRML()
 
     def _scene_set(self, scene: Any) -> None:
@@ -100,6 +125,12 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
     def setActiveEffect(self, effect: None) -> None:
         if state(self)["node"] is not None:
             state(self)["node"].SetActiveEffectName("")
+
+    def updateEffectList(self) -> None:
+        state(self)["effects"] = list(state(qSlicerSegmentEditorEffectFactory._the_one).get("names", ()))
+
+    def effectByName(self, name: str) -> str | None:
+        return name if name in state(self)["effects"] else None
 
     def undo(self) -> None: ...
 

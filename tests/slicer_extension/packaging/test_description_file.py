@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
+from TumorLoopLib.panel import sample_data
 
-from tests.slicer_extension.extension import EXTENSION_ROOT
+from tests.slicer_extension.extension import EXTENSION, EXTENSION_ROOT
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DESCRIPTION = EXTENSION_ROOT / "slicer_extension" / "TumorLoop.json"
@@ -77,3 +78,21 @@ def test_both_files_agree_and_name_pictures_and_a_license_that_are_there(entry):
         assert picture.startswith(f"{home}/raw/{entry['scm_revision']}/")
         path = REPOSITORY / urlsplit(picture).path.partition(f"/raw/{entry['scm_revision']}/")[2]
         assert path.read_bytes().startswith(b"\x89PNG\r\n"), f"{path} is no PNG picture"
+
+
+def test_every_address_of_the_repository_is_below_its_homepage_and_one_command_fills_them_in():
+    home = setting("EXTENSION_HOMEPAGE")
+    assert sample_data.ADDRESS.startswith(f"{home}/releases/download/")
+    files = [path for path in EXTENSION_ROOT.rglob("*") if path.suffix in (".py", ".json", ".txt", ".ui", ".md")]
+    named = [path.name for path in files if re.search(r"https://\S*SlicerTumorLoop", path.read_text("utf-8"))]
+    for name in named:
+        assert name in (REPOSITORY / "docs" / "slicer-checks.md").read_text("utf-8"), f"{name} is not among the files"
+    assert {"CMakeLists.txt", "TumorLoop.json", "sample_data.py"} <= set(named)
+
+
+def test_the_description_is_one_or_two_sentences_and_the_contributors_are_the_same_everywhere():
+    description = setting("EXTENSION_DESCRIPTION")
+    assert description.endswith(".")
+    assert 1 <= len(re.findall(r"[.!?](?= |$)", description)) <= 2
+    assert f'["{setting("EXTENSION_CONTRIBUTORS")}"]' in (EXTENSION / "TumorLoop.py").read_text("utf-8")
+    assert re.search(r"^Patents: ", (REPOSITORY / "README.md").read_text("utf-8"), re.MULTILINE)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from TumorLoopLib.scene import segments
+
 from tests import synthetic
 from tests.server_app.conftest import Server, serving
 from tests.slicer_extension.client.proxy import FaultyProxy, broken_server, proxy_of, wrong_token
@@ -63,6 +65,11 @@ def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
     user.paint(3, (slice(60, 70), slice(60, 70), slice(60, 66)))
     user.wait_for_changes("differ")
     take("result-with-editor")
+    warnings = ["The T1 and T1ce volumes look exchanged.", "The volumes do not look skull-stripped: 2470 mL of tissue."]
+    segments.set_warnings(user.parameters.segmentation, warnings)
+    user.panel.segment.announce(warnings)
+    take("result-with-warnings")
+    segments.set_warnings(user.parameters.segmentation, [])
     user.type("commentEdit", "Enhancing rim extended")
     user.submit()
     user.open_section_of("historyTable")
@@ -81,6 +88,10 @@ def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
     proxy.fault("GET /info/", wrong_token())
     user.finish("testButton")
     take("error-token-refused")
+    user.type("addressCombo", proxy.url.replace("http:", "https:"))
+    user.finish("testButton")
+    take("https-with-ca-file")
+    user.type("addressCombo", proxy.url)
     proxy.go_down()
     user.finish("testButton")
     take("error-server-down")

@@ -64,6 +64,8 @@ class ScriptedServer:
         failures: Answers that requests get once instead of their own, by method and path.
         may_infer: An inference waits until it is set; ``may_store``: a submitted label.
         distort: Changes a labelmap before it is sent.
+        warnings: About every segmentation.
+        inferences: The parameters of the segmentations it was asked for, without those it refused.
     """
 
     url: str = ""
@@ -80,6 +82,8 @@ class ScriptedServer:
     may_infer: threading.Event = field(default_factory=threading.Event)
     may_store: threading.Event = field(default_factory=threading.Event)
     distort: Callable[[np.ndarray], np.ndarray] = lambda array: array
+    warnings: list[str] = field(default_factory=list)
+    inferences: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, handler: Handler) -> None:
         """Answer a request: dictionaries as JSON, bytes as a file."""
@@ -131,9 +135,10 @@ class ScriptedServer:
         self.may_infer.wait()
         query = request.query
         volumes = self.sessions[query["session_id"]] if "session_id" in query else self.cases[query["image"]]
-        reference = volumes[json.loads(request.parts["params"]).get("reference", "t1ce")]
+        self.inferences.append(json.loads(request.parts["params"]))
+        reference = volumes[self.inferences[-1].get("reference", "t1ce")]
         array = self.distort(np.digitize(reference.array, LEVELS).astype(np.uint8))
-        params = {"model_version": self.current(), "seconds": {"total": 1.0}, "warnings": []}
+        params = {"model_version": self.current(), "seconds": {"total": 1.0}, "warnings": self.warnings}
         return result_body(write(array, reference.ijk_to_ras), params, "answer.nrrd")
 
     def new_case(self, request: Request, case: str) -> dict[str, Any]:

@@ -115,6 +115,9 @@ class PlainServices:
         address = self.aliases.get(address, address)
         return TumorLoopClient(address, token or None, user=user, timeouts=timeouts, ca_file=ca_file)
 
+    def watch_effects(self, registered: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
     def shortcuts(self, actions: Mapping[str, Callable[[], None]]) -> Any:
         keys = SimpleNamespace(actions=dict(actions), enabled=False)
         keys.remove, keys.enable = keys.actions.clear, lambda on: setattr(keys, "enabled", on)

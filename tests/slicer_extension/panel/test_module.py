@@ -48,6 +48,17 @@ def test_the_self_test_that_users_can_run_passes(qt_user):
     slicer.selfTests["TumorLoop"]()
 
 
+def test_effects_of_modules_that_are_loaded_later_are_offered_until_the_panel_is_gone(qt_user):
+    import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+    factory, editor = effects.qSlicerSegmentEditorEffectFactory().instance(), qt_user.ui.editor
+    factory.registerEffect("Draw tube")
+    assert editor.effectByName("Draw tube")
+    qt_user.panel.cleanup()
+    factory.registerEffect("Wrap")
+    assert not editor.effectByName("Wrap")
+
+
 def test_the_keys_change_what_the_views_show_and_the_segment_editor_does_not(qt_connected):
     user = qt_connected
     user.segment()

@@ -1,6 +1,7 @@
 """Connecting, finding volumes, and Auto-segment: what is sent, and what is added to the scene."""
 
 import numpy as np
+import pytest
 import slicer
 from TumorLoopLib.scene.roles import ROLES
 
@@ -80,6 +81,63 @@ def test_a_result_on_another_grid_or_a_failure_changes_nothing_and_can_be_tried_
     server.distort = fitting
     assert user.segment() is not node
     assert slicer.mrmlScene.GetNodeByID(node.GetID()) is node
+
+
+NOT_STRIPPED = "The volumes do not look skull-stripped: 2470 mL of tissue. Strip the skull first."
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_volumes_that_are_not_skull_stripped_are_segmented_only_after_a_question_each_time(
+    connected, server, confirmed
+):
+    for times in (1, 2):
+        before = connected.parameters.segmentation
+        server.failures["POST /infer/tumorloop"] = refusal(422, "allow_whole_head", NOT_STRIPPED)
+        connected.services.answers.append(confirmed)
+        connected.finish("segmentButton")
+        assert connected.services.questions == [f"{NOT_STRIPPED}\n\nSegment anyway?"] * times
+        assert (connected.parameters.segmentation is not before) == confirmed
+        assert [one.get("allow_whole_head") for one in server.inferences] == [True] * times * confirmed
+        assert connected.status.endswith(NOT_STRIPPED) != confirmed
+        assert connected.tone == ("good" if confirmed else "bad")
+        assert connected.ui.segmentButton.enabled
+    assert len(server.uploads) == 1, "the volumes were sent twice"
+    connected.segment()
+    assert "allow_whole_head" not in server.inferences[-1]
+
+
+def test_a_question_about_whole_heads_of_a_scene_that_was_closed_segments_nothing(connected, server):
+    confirm = connected.services.confirm
+
+    def close_scene_and_confirm(text, title):
+        slicer.mrmlScene.Clear()
+        connected.services.answers.append(True)
+        return confirm(text, title)
+
+    connected.services.confirm = close_scene_and_confirm
+    server.failures["POST /infer/tumorloop"] = refusal(422, "allow_whole_head", NOT_STRIPPED)
+    connected.finish("segmentButton")
+    connected.run(0.5)
+    assert server.inferences == []
+    assert "cancelled" in connected.status
+
+
+def test_warnings_are_shown_in_the_servers_order_as_long_as_their_segmentation_is(connected, server):
+    server.warnings = ["T1 and T1ce look exchanged.", "The volumes\ndo not look skull-stripped."]
+    first = connected.segment()
+    assert connected.status.endswith("2 warnings, listed under Correct. T1 and T1ce look exchanged.")
+    assert connected.tone == "warn"
+    assert not connected.ui.correctSection.collapsed
+    shown = "⚠ T1 and T1ce look exchanged.\n⚠ The volumes do not look skull-stripped."
+    assert (connected.ui.warningText.text, connected.ui.warningText.visible) == (shown, True)
+    server.warnings = []
+    connected.segment()
+    assert (connected.tone, connected.ui.warningText.visible) == ("good", False)
+    connected.ui.segmentationSelector.setCurrentNode(first)
+    assert (connected.ui.warningText.text, connected.ui.warningText.visible) == (shown, True)
+    server.warnings = ["The images are blurred."]
+    connected.segment()
+    assert connected.status == "The segmentation is ready, with a warning: The images are blurred."
 
 
 def test_cancel_ends_a_segmentation_within_a_second_and_tells_the_server(inferring, server):

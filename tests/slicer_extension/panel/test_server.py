@@ -7,8 +7,10 @@ import psutil
 import pytest
 from TumorLoopLib.jobs.local_server import LocalServer
 from TumorLoopLib.panel.section_server import join_command, split_command
+from TumorLoopLib.panel.settings import Settings
 
 from tests.slicer_extension.client.http_server import file_answer, refusal
+from tests.slicer_extension.client.tls import https_server, make_authority
 
 CLOSED = "http://127.0.0.1:9"
 
@@ -39,6 +41,28 @@ def test_the_connection_test_ends_at_the_problem(user, server, failure, count, w
     assert words in user.status
     assert user.ui.serverLight.property("tone") == "bad"
     assert not user.ui.sampleButton.enabled
+
+
+def test_an_unknown_authority_is_told_and_its_certificate_can_be_chosen_for_https(user, server, tmp_path):
+    authority = make_authority(tmp_path)
+    with https_server(server.answer, authority) as secured:
+        assert not user.ui.caFileEdit.visible, "http needs no certificate"
+        user.type("addressCombo", secured.url)
+        user.finish("testButton")
+        assert user.ui.testText.text.split("\n")[-1].startswith("✗ Answer: The certificate of https://")
+        assert '"CA file"' in user.status
+        assert user.ui.caFileEdit.visible
+        user.services.folders.extend(["", str(authority.certificate)])
+        user.click("caFileButton")  # and cancels
+        assert user.panel.context.settings.ca_file == ""
+        user.click("caFileButton")
+        user.finish("testButton")
+        assert user.tone == "good", user.status
+        user.wait(lambda: user.panel.state().connected)
+        user.type("caFileEdit", f' "{tmp_path / "gone.pem"}" ')
+        user.wait(lambda: not user.panel.state().connected)
+        assert "gone.pem" in user.status
+        assert Settings(user.services.settings).ca_file == str(tmp_path / "gone.pem")
 
 
 def test_a_lost_server_is_noticed_and_found_again_and_the_correction_stays_in_sight(corrected, server):

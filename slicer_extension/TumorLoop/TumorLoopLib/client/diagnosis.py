@@ -14,7 +14,7 @@ from typing import Any
 
 from TumorLoopLib.client.address import Address, Timeouts
 from TumorLoopLib.client.client import DEFAULT_MODEL, TumorLoopClient
-from TumorLoopLib.client.errors import ClientError, NotAuthorized
+from TumorLoopLib.client.errors import ClientError, NotAuthorized, ServerTimeout, ServerUnreachable
 from TumorLoopLib.client.proxies import open_connection, proxy_for
 from TumorLoopLib.i18n import _
 
@@ -32,11 +32,13 @@ class Step:
         step: One of :data:`STEPS`.
         ok: Whether it succeeded.
         detail: What was found or what failed: an address, a version, the error's message.
+        answered: Whether a server of some kind answered; otherwise the message says it all.
     """
 
     step: str
     ok: bool
     detail: str = ""
+    answered: bool = True
 
 
 def diagnose(address: str, token: str, cancel: threading.Event | None = None, *, ca_file: str = "") -> Iterator[Step]:
@@ -83,7 +85,7 @@ def _test_server(address: str, token: str, timeouts: Timeouts, ca_file: str) -> 
         yield Step(TOKEN, False, error.message)
         return
     except ClientError as error:
-        yield Step(HTTP, False, error.message)
+        yield Step(HTTP, False, error.message, answered=not isinstance(error, (ServerUnreachable, ServerTimeout)))
         return
     yield Step(HTTP, True)
     yield Step(TOKEN, True, _owner(info) if token else "")

@@ -30,6 +30,8 @@ CHECKING = "checking"
 
 #: The modality whose grid segmentations have.
 REFERENCE = "t1ce"
+#: The parameter with which the server segments volumes that are not skull-stripped; it refuses them without, naming it.
+WHOLE_HEAD = "allow_whole_head"
 #: The server's map that is shown as uncertainty.
 UNCERTAINTY_MAP = "entropy"
 
@@ -52,6 +54,7 @@ class SegmentationRequest:
     snapshots: Mapping[str, VolumeSnapshot]
     downloaded: DownloadedCase | None = None
     with_uncertainty: bool = False
+    allow_whole_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,19 @@ class SegmentationResult:
     def model_version(self) -> str:
         """The version of the model."""
         return str(self.details.get("model_version") or "")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The server's warnings about the volumes and the result, in its order."""
+        found = self.details.get("warnings")
+        return tuple(str(warning) for warning in found) if isinstance(found, list) else ()
+
+
+@dataclass(frozen=True)
+class NotStripped:
+    """The server did not segment: the volumes do not look skull-stripped. ``reason`` is its sentence."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,7 @@ def segment(
     uploader = Uploader(client, request.snapshots, uploaded, reporter, folder)
     case = request.downloaded
     with temporary_folder(folder) as results:
-        infer = _Inference(client, reporter, results, request.with_uncertainty)
+        infer = _Inference(client, reporter, results, request)
         result = None
         if case is not None and case.server == client.server_url and case.digests == uploader.digests:
             try:
@@ -135,6 +151,18 @@ def segment(
         _check_grid(array, ijk_to_ras, request.snapshots[REFERENCE])
         uncertainty = _uncertainty(client, result, reporter, results) if request.with_uncertainty else None
         return SegmentationResult(array, ijk_to_ras, result.params, uncertainty)
+
+
+def segment_if_stripped(
+    client: TumorLoopClient, request: SegmentationRequest, uploaded: UploadedSession, reporter: Reporter, folder: Path
+) -> SegmentationResult | NotStripped:
+    """Do as :func:`segment`, but return the refusal of volumes that are not skull-stripped: the user may insist."""
+    try:
+        return segment(client, request, uploaded, reporter, folder)
+    except RequestRejected as error:
+        if error.field != WHOLE_HEAD or request.allow_whole_head:
+            raise
+        return NotStripped(error.message)
 
 
 def submit(
@@ -169,10 +197,12 @@ class _Inference:
     client: TumorLoopClient
     reporter: Reporter
     folder: Path
-    with_uncertainty: bool
+    request: SegmentationRequest
 
     def __call__(self, **what: str) -> InferResult:
         args = job, arriving = new_job_id(), threading.Event()
+        params = {"result_extension": ".nrrd", "reference": REFERENCE}
+        forced = {WHOLE_HEAD: True} if self.request.allow_whole_head else {}
         self.reporter.stage(WAITING)
         threading.Thread(target=self._report_job, args=args, name="TumorLoop progress", daemon=True).start()
 
@@ -185,8 +215,8 @@ class _Inference:
         try:
             return self.client.infer(
                 **what,  # type: ignore[arg-type]
-                params={"result_extension": ".nrrd", "reference": REFERENCE},
-                output_maps=self.with_uncertainty,
+                params={**params, **forced},
+                output_maps=self.request.with_uncertainty,
                 folder=self.folder,
                 progress=received,
                 cancel=self.reporter.cancel,

@@ -64,7 +64,7 @@ def step_text(step: Step) -> str:
     detail = step.detail
     if step.ok:
         return _passed(step)
-    if step.step == TCP or (step.step == NAME and " " in detail):
+    if step.step == TCP or not step.answered or (step.step == NAME and " " in detail):
         return as_sentence(detail)
     if step.step in (TOKEN, HTTP):
         detail = as_sentence(detail)

@@ -44,6 +44,7 @@ class CorrectSection(Section):
         super().__init__(context)
         ui = self.ui
         self.editor = Editor(ui.editor)
+        self._stop_watching_effects = context.services.watch_effects(self.editor.list_effects)
         headers = [_("Region"), _("mL"), _("added"), _("removed"), _("Dice")]
         self._table = context.services.table(ui.regionTable, headers)
         self._observed: Any = None
@@ -71,6 +72,8 @@ class CorrectSection(Section):
             self._measure_in(0.0)
         if parameters is not None:
             self.editor.edit(segmentation, parameters.t1ce)
+        warnings = segments.warnings_of(segmentation) if segmentation is not None else []
+        show_text(self.ui.warningText, "\n".join(f"⚠ {warning}" for warning in warnings))
         self.ui.editor.enabled = segmentation is not None
         hint = state.volumes_problem or _("Click Auto-segment above, or choose a segmentation of your own.")
         show_text(self.ui.editorText, "" if segmentation is not None else hint)
@@ -104,6 +107,7 @@ class CorrectSection(Section):
 
     def close(self) -> None:
         """Remove shortcuts and observers."""
+        self._stop_watching_effects()
         self.shortcuts.remove()
         self._observe(None)
 

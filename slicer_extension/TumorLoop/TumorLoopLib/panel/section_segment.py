@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import segment_and_submit
-from TumorLoopLib.jobs.segment_and_submit import REFERENCE, SegmentationRequest, SegmentationResult
+from TumorLoopLib.jobs.segment_and_submit import REFERENCE, NotStripped, SegmentationRequest, SegmentationResult
 from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.formatting import duration
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import SEGMENT, PanelState
-from TumorLoopLib.panel.widgets import BUSY, GOOD, enable, show_progress, show_text
+from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, WARN, enable, show_progress, show_text
 from TumorLoopLib.scene import segments, views
 from TumorLoopLib.scene.inputs import MAP_ATTRIBUTE
 from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.snapshot_queue import SnapshotQueue, Snapshots
 from TumorLoopLib.scene.volumes import add_volume
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What Auto-segment was clicked for: the address may be changed before the volumes are sent."""
+
+    request: SegmentationRequest
+    labels: LabelSet
+    connection: Connection
 
 
 class SegmentSection(Section):
@@ -26,6 +37,7 @@ class SegmentSection(Section):
     def __init__(self, context: PanelContext, snapshots: SnapshotQueue) -> None:
         super().__init__(context)
         self._snapshots = snapshots
+        self._question: _Order | None = None
         self.ui.segmentButton.connect("clicked(bool)", self._segment)
         self.ui.segmentCancelButton.connect("clicked(bool)", self._cancel)
 
@@ -43,8 +55,14 @@ class SegmentSection(Section):
         ui.segmentCancelButton.enabled = running and not cancelling
         ui.segmentCancelButton.text = _("Cancelling …") if cancelling else _("Cancel")
 
+    @property
+    def busy(self) -> frozenset[str]:
+        """A segmentation about which a question is being asked."""
+        return frozenset({SEGMENT}) if self._question is not None else frozenset()
+
     def leave_scene(self) -> None:
-        """Remove the text about the last result."""
+        """Remove the text about the last result, and forget a question."""
+        self._question = None
         show_text(self.ui.answerText, "")
 
     def _segment(self) -> None:
@@ -59,25 +77,48 @@ class SegmentSection(Section):
         show_text(self.ui.answerText, "")
         self.ui.segmentProgress.text = ""
         self.context.show_status(_("The volumes are being segmented …"), BUSY)
-        connection = self.context.connection()  # the address may be changed before the volumes are sent
+        connection = self.context.connection()
 
         def send(volumes: Snapshots) -> None:
-            self._send(volumes, labels, connection)
+            request = SegmentationRequest(volumes, self.context.downloaded, self.ui.mapCheck.checked)
+            self._send(_Order(request, labels, connection))
 
         self._snapshots.request(SEGMENT, self.context.parameters, send, self._fail, self._cancelled)
         self.context.changed()
 
-    def _send(self, snapshots: Snapshots, labels: LabelSet, connection: Connection) -> None:
-        request = SegmentationRequest(snapshots, self.context.downloaded, self.ui.mapCheck.checked)
-        uploaded, folder = self.context.uploaded, self.context.folder
+    def _send(self, order: _Order) -> None:
+        uploaded, folder, run = self.context.uploaded, self.context.folder, segment_and_submit.segment_if_stripped
+
+        def done(result: SegmentationResult | NotStripped) -> None:
+            if isinstance(result, SegmentationResult):
+                return self._show_result(result, order)
+            self._question = order
+            self.context.call_soon(lambda: self._ask(result, order))
+
         self.context.run(
             SEGMENT,
-            lambda reporter: segment_and_submit.segment(connection.client(), request, uploaded, reporter, folder),
-            lambda result: self._show_result(result, request, labels),
+            lambda reporter: run(order.connection.client(), order.request, uploaded, reporter, folder),
+            done,
             failure=_("Nothing was segmented; your segmentations did not change."),
             cancelled=self._cancelled,
             progress=partial(show_progress, self.ui.segmentProgress, self.ui.segmentBar),
         )
+
+    def _ask(self, refusal: NotStripped, order: _Order) -> None:
+        """Ask whether volumes that are not skull-stripped should be segmented all the same."""
+        if self._question is not order:
+            return  # the scene was closed
+        confirmed, text = False, f"{refusal.reason}\n\n" + _("Segment anyway?")
+        try:
+            confirmed = self.context.services.confirm(text, _("Are the volumes skull-stripped?"))
+        finally:
+            still_wanted, self._question = self._question is order, None
+        if still_wanted and confirmed:
+            self._send(replace(order, request=replace(order.request, allow_whole_head=True)))
+        elif still_wanted:
+            text = _("Nothing was segmented; your segmentations did not change.")
+            self.context.show_status(f"{text} {refusal.reason}", BAD)
+            self.context.changed()
 
     def _fail(self, error: ClientError) -> None:
         self.context.show_error(error, _("Nothing was segmented."))
@@ -90,15 +131,17 @@ class SegmentSection(Section):
         self.context.jobs.cancel(SEGMENT)
         self.context.changed()
 
-    def _show_result(self, result: SegmentationResult, request: SegmentationRequest, labels: LabelSet) -> None:
+    def _show_result(self, result: SegmentationResult, order: _Order) -> None:
         """Add the result to the scene as a new segmentation."""
-        reference = self.context.services.scene.GetNodeByID(request.snapshots[REFERENCE].node_id)
+        labels, scene = order.labels, self.context.services.scene
+        reference = scene.GetNodeByID(order.request.snapshots[REFERENCE].node_id)
         if reference is None:
             self.context.show_status(_("The T1 volume with contrast was removed, so the result was discarded."))
             return
         parameters = self.context.parameters
         name = _("{case} by {model}").format(case=parameters.case_id or reference.GetName(), model=result.model_version)
         segmentation = segments.add_segmentation(result.array, result.ijk_to_ras, labels, reference, name)
+        segments.set_warnings(segmentation, result.warnings)
         with self.context.services.modify(parameters):
             parameters.label_set = labels.to_json()
             parameters.model_version = result.model_version
@@ -107,7 +150,16 @@ class SegmentSection(Section):
             self.context.submitted = ""
         self._show_map(result, name)
         show_text(self.ui.answerText, _details(result))
-        self.context.show_status(_("The segmentation is ready. Correct it, then submit it."), GOOD)
+        self.announce(result.warnings)
+
+    def announce(self, warnings: Sequence[str]) -> None:
+        """Say that the segmentation is ready, and the first of its warnings; *Correct* shows all of them."""
+        text, tone = _("The segmentation is ready. Correct it, then submit it."), GOOD
+        if len(warnings) == 1:
+            text, tone = _("The segmentation is ready, with a warning: {warning}"), WARN
+        elif warnings:
+            text, tone = _("The segmentation is ready, with {count} warnings, listed under Correct. {warning}"), WARN
+        self.context.show_status(text.format(count=len(warnings), warning=warnings[0] if warnings else ""), tone)
 
     def _show_map(self, result: SegmentationResult, name: str) -> None:
         parameters = self.context.parameters
@@ -126,7 +178,6 @@ class SegmentSection(Section):
 def _details(result: SegmentationResult) -> str:
     seconds = result.details.get("seconds")
     total = seconds.get("total") if isinstance(seconds, dict) else None
-    lines = [_("By model {version}.").format(version=result.model_version)]
     if isinstance(total, (int, float)):
-        lines = [_("By model {version}, in {time}.").format(version=result.model_version, time=duration(total))]
-    return "\n".join([*lines, *(str(warning) for warning in result.details.get("warnings") or ())])
+        return _("By model {version}, in {time}.").format(version=result.model_version, time=duration(total))
+    return _("By model {version}.").format(version=result.model_version)

@@ -41,7 +41,7 @@ class ServerSection(Section):
         ui.addressCombo.lineEdit().connect("editingFinished()", self._address_changed)
         ui.addressCombo.lineEdit().connect("returnPressed()", self._test)
         ui.tokenEdit.connect("editingFinished()", self._token_changed)
-        ui.caFileEdit.connect("textChanged(QString)", self._ca_file_changed)
+        ui.caFileEdit.connect("editingFinished()", self._ca_file_changed)
         ui.caFileButton.connect("clicked(bool)", self._choose_ca_file)
         ui.userEdit.connect("editingFinished()", self._user_changed)
         ui.commandEdit.connect("textChanged(QString)", self._command_changed)
@@ -57,7 +57,7 @@ class ServerSection(Section):
         enable(self.ui.startServerButton, reason, _("Start a TumorLoop server on this machine; it stops with Slicer"))
         show_text(self.ui.startServerReason, reason)
         for widget in (self.ui.caFileLabel, self.ui.caFileEdit, self.ui.caFileButton):
-            widget.setVisible(state.address.startswith("https:"))
+            widget.setVisible(state.address.lower().startswith("https:"))
         status = self.context.server_status
         if status is not None:
             model = status.model_version or _("none")
@@ -108,8 +108,8 @@ class ServerSection(Section):
     def _token_changed(self) -> None:
         self.context.settings.set_token(self.context.address, self.ui.tokenEdit.text)
 
-    def _ca_file_changed(self, text: str) -> None:
-        self.context.settings.ca_file = text.strip().strip('"')  # as Windows copies paths
+    def _ca_file_changed(self) -> None:
+        self.context.settings.ca_file = self.ui.caFileEdit.text.strip().strip('"')  # as Windows copies paths
 
     def _choose_ca_file(self) -> None:
         kinds = _("Certificates") + " (*.pem *.crt *.cer *.der);;" + _("All files") + " (*)"
@@ -117,6 +117,7 @@ class ServerSection(Section):
         path = self.context.services.choose_file(_("Certificate of the authority that the server uses"), start, kinds)
         if path:
             self.ui.caFileEdit.text = path
+            self._ca_file_changed()
 
     def _user_changed(self) -> None:
         self.context.settings.user = self.ui.userEdit.text
@@ -144,6 +145,7 @@ class ServerSection(Section):
     def _test(self) -> None:
         self._address_changed()
         self._token_changed()
+        self._ca_file_changed()
         self._user_changed()
         connection = self.context.connection()
         if not connection.address:

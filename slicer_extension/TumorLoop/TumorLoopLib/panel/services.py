@@ -49,6 +49,9 @@ class PanelServices(Protocol):
     def client(self, address: str, token: str, user: str, timeouts: Timeouts | None, ca_file: str) -> TumorLoopClient:
         """Return a client of a server; called on worker threads."""
 
+    def watch_effects(self, registered: Callable[[], None]) -> Callable[[], None]:
+        """Call back when a module that is loaded later adds an effect to the Segment Editor; return what ends that."""
+
     def shortcuts(self, actions: Actions) -> Any:
         """Return shortcuts for keys such as ``"Ctrl+Z"``, with ``enable(on)`` and ``remove()``."""
 

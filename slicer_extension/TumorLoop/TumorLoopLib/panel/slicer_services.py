@@ -51,6 +51,19 @@ class QtShortcuts:
         self._shortcuts = []
 
 
+def _watch_effects(registered: Callable[[], None]) -> Callable[[], None]:
+    """Connect to the one factory of all Segment Editors."""
+    import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+    factory = effects.qSlicerSegmentEditorEffectFactory().instance()  # PythonQt has no call of it without an object
+    factory.connect("effectRegistered(QString)", registered)
+
+    def end() -> None:
+        factory.disconnect("effectRegistered(QString)", registered)
+
+    return end
+
+
 class SlicerServices:
     """Implements :class:`TumorLoopLib.panel.services.PanelServices`."""
 
@@ -58,6 +71,7 @@ class SlicerServices:
     curve_view = QtCurveView
     shortcuts = QtShortcuts
     table = QtTable
+    watch_effects = staticmethod(_watch_effects)
 
     def __init__(self) -> None:
         self.settings = slicer.app.userSettings()

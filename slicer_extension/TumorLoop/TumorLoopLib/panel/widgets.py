@@ -8,9 +8,9 @@ from TumorLoopLib.jobs.jobs import Progress
 from TumorLoopLib.panel import messages
 
 #: Tones of the status line.
-PLAIN, BUSY, GOOD, BAD = "plain", "busy", "good", "bad"
+PLAIN, BUSY, GOOD, WARN, BAD = "plain", "busy", "good", "warn", "bad"
 #: Colors of the lights, readable on light and dark backgrounds; the only colors the panel sets.
-LIGHTS = {PLAIN: "#8a8a8a", BUSY: "#d98a00", GOOD: "#2e9e4f", BAD: "#d6453d"}
+LIGHTS = {PLAIN: "#8a8a8a", BUSY: "#d98a00", GOOD: "#2e9e4f", WARN: "#d98a00", BAD: "#d6453d"}
 
 
 def show_light(label: Any, tone: str) -> None:

@@ -65,6 +65,10 @@ class Editor:
         if segmentation is not None and (changed or self._widget.sourceVolumeNode() is None):
             self._widget.setSourceVolumeNode(source)
 
+    def list_effects(self) -> None:
+        """Show the effects that there are now; modules that are loaded later may add some."""
+        self._widget.updateEffectList()
+
     def undo(self) -> None:
         """Undo the last edit."""
         self._widget.undo()

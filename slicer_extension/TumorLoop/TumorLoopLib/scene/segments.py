@@ -7,6 +7,7 @@ export or import function of Slicer is used here; voxels are copied array by arr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from TumorLoopLib.scene.volumes import UnusableVolume, nonlinear_transform
 #: The segment tag that holds the label value.
 LABEL_TAG = "TumorLoop.label"
 
+#: Attribute of a segmentation: the server's warnings about it, one a line; saved with the scene.
+_WARNINGS = "TumorLoop.warnings"
 _LABELMAP = "Binary labelmap"
 
 
@@ -144,6 +147,16 @@ def extract(segmentation: Any, reference: Any, labels: LabelSet) -> Segmentation
         layers=layers,
         segments=segments,
     )
+
+
+def set_warnings(segmentation: Any, warnings: Sequence[str]) -> None:
+    """Record the server's warnings about a segmentation."""
+    segmentation.SetAttribute(_WARNINGS, "\n".join(" ".join(warning.split()) for warning in warnings) or None)
+
+
+def warnings_of(segmentation: Any) -> list[str]:
+    """Return the server's warnings about a segmentation, in its order."""
+    return (segmentation.GetAttribute(_WARNINGS) or "").splitlines()
 
 
 def only_labels(segmentation: Any) -> bool:
