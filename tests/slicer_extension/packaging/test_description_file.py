@@ -80,14 +80,16 @@ def test_both_files_agree_and_name_pictures_and_a_license_that_are_there(entry):
         assert path.read_bytes().startswith(b"\x89PNG\r\n"), f"{path} is no PNG picture"
 
 
-def test_every_address_of_the_repository_is_below_its_homepage_and_one_command_fills_them_in():
-    home = setting("EXTENSION_HOMEPAGE")
+def test_every_address_of_the_repository_is_below_its_homepage_and_in_the_files_that_are_named_for_publishing():
+    home, documented = setting("EXTENSION_HOMEPAGE"), (REPOSITORY / "docs" / "slicer-checks.md").read_text("utf-8")
     assert sample_data.ADDRESS.startswith(f"{home}/releases/download/")
-    files = [path for path in EXTENSION_ROOT.rglob("*") if path.suffix in (".py", ".json", ".txt", ".ui", ".md")]
-    named = [path.name for path in files if re.search(r"https://\S*SlicerTumorLoop", path.read_text("utf-8"))]
-    for name in named:
-        assert name in (REPOSITORY / "docs" / "slicer-checks.md").read_text("utf-8"), f"{name} is not among the files"
-    assert {"CMakeLists.txt", "TumorLoop.json", "sample_data.py"} <= set(named)
+    found = {}
+    for path in (EXTENSION_ROOT / "CMakeLists.txt", *(EXTENSION_ROOT / "slicer_extension").rglob("*")):
+        if path.suffix in (".py", ".json", ".txt", ".ui"):
+            for address in re.findall(r"https://[^\s\"]*SlicerTumorLoop", path.read_text("utf-8")):
+                found[path.name] = address
+    assert found == dict.fromkeys(("CMakeLists.txt", "TumorLoop.json", "sample_data.py"), home)
+    assert all(name in documented for name in found)
 
 
 def test_the_description_is_one_or_two_sentences_and_the_contributors_are_the_same_everywhere():
