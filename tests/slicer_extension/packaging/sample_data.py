@@ -40,7 +40,7 @@ def write_volumes(folder: Path, thumbnail: Path | None = None) -> dict[str, str]
 
 
 def _array(path: Path) -> np.ndarray:
-    return np.asanyarray(nibabel.load(path).dataobj)
+    return np.asanyarray(nibabel.Nifti1Image.from_filename(path).dataobj)
 
 
 def _draw(t1ce: np.ndarray, flair: np.ndarray, label: np.ndarray) -> Image.Image:

@@ -4,6 +4,7 @@ import sys
 import zlib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from TumorLoopLib.panel import sample_data
@@ -31,7 +32,7 @@ def registered(monkeypatch):
             assert set(source) <= KNOWN
             calls.append(source)
 
-    module = ModuleType("SampleData")
+    module: Any = ModuleType("SampleData")
     module.SampleDataLogic = SampleDataLogic
     monkeypatch.setitem(sys.modules, "SampleData", module)
     return calls
