@@ -68,6 +68,7 @@ def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
     warnings = ["The T1 and T1ce volumes look exchanged.", "The volumes do not look skull-stripped: 2470 mL of tissue."]
     segments.set_warnings(user.parameters.segmentation, warnings)
     user.panel.segment.announce(warnings)
+    user.panel.refresh()
     take("result-with-warnings")
     segments.set_warnings(user.parameters.segmentation, [])
     user.type("commentEdit", "Enhancing rim extended")

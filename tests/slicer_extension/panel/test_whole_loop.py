@@ -24,7 +24,7 @@ def segment_and_correct(user, folder, box):
     user.wait(lambda: user.ui.segmentButton.enabled)
     event_loop.take_blocks()  # loading a file blocks
     node, reference = user.segment(), user.parameters.t1ce
-    assert "Correct it" in user.status
+    assert user.status.startswith("The segmentation is ready")
     user.wait_for_changes("Unchanged")
     by_label = {tag_of(segment, LABEL_TAG): segment for segment in segments_in(node)}
     by_label["1"].SetName("dead tissue")

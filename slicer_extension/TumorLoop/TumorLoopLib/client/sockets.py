@@ -84,7 +84,7 @@ class PollingSocket:
             except ssl.SSLError as error:
                 raise ConnectionLost(
                     _("No secure connection to {server} ({reason}). Does the server speak https there?").format(
-                        server=self._name, reason=_reason(error)
+                        server=self._name, reason=(error.reason or _reason(error)).replace("_", " ").lower()
                     )
                 ) from error
             except OSError as error:
