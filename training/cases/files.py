@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from training.cases.names import stem_of
+from training.cases.names import slug, stem_of
+from training.cases.visits import is_generic, is_transparent, is_visit
 from training.errors import InputError
 from training.images.read import header_beside, image_ending
 from training.modalities import role_of, words_of
@@ -105,6 +106,32 @@ def set_name(file: Path) -> str:
         return word in _LABEL_WORDS or bool(role_of(word)) or bool(_DESCRIPTION.fullmatch(word))
 
     return re.sub(r"([^A-Za-z0-9])[^A-Za-z0-9]+", r"\1", _without(file, describes))
+
+
+def id_of_files(file: Path | str) -> str:
+    """Return the id of the case that a file belongs to: what its name says, or else its folder.
+
+    Folders that name only a modality or a format are passed over; one that names a visit is joined to the one above.
+
+    Examples:
+        >>> id_of_files("/data/anna/t1.nii.gz"), id_of_files("/data/BraTS20_Training_001_t1ce.nii.gz")
+        ('anna', 'BraTS20_Training_001')
+        >>> id_of_files("/data/Patient-001/week-012/CT1.nii.gz"), id_of_files("/data/anna/pre_op_T1.nii.gz")
+        ('Patient-001-week-012', 'anna-pre_op')
+    """
+    name = set_name(Path(file))
+    if name and not is_visit(name) and not is_generic(name):
+        return slug(name)
+    parts = [name] if name else []
+    for folder in Path(os.path.abspath(file)).parents:
+        if not folder.name:
+            break
+        if is_transparent(folder.name) or role_of(folder.name) is not None:
+            continue
+        parts.insert(0, folder.name)
+        if not is_visit(folder.name):
+            break
+    return slug("-".join(parts) or "case")
 
 
 def _without(file: Path, is_left_out: Callable[[str], bool]) -> str:

@@ -18,7 +18,7 @@ from training.cases.case import Case, Problem, case_from_4d, case_from_files
 from training.cases.files import common_name, is_label, is_mask, only_label, visible_images
 from training.cases.layouts import Search, cases_in, with_files
 from training.cases.modality_folders import cases_of, modality_folders
-from training.cases.names import slug
+from training.cases.names import slug, stem_of
 from training.cases.patients import with_patients
 from training.cases.visits import is_visit, may_be_visit
 from training.errors import InputError
@@ -203,6 +203,18 @@ def case_from_folder(
         return with_files(case, folder.resolve().name, files)
     except InputError as error:
         raise InputError(f"{folder}: {error.message}", field=error.field) from error
+
+
+def case_from_file(path: Path | str, order: Sequence[str] | None = None, *, allow_missing: bool = False) -> Case:
+    """Make a case of one 4D file, in the order given, that of its ``dataset.json``, or the Decathlon's.
+
+    Raises:
+        InputError: As :func:`training.cases.case.case_from_4d`, or if the ``dataset.json`` cannot be used.
+    """
+    path = Path(path)
+    named = Search(order=None if order is None else tuple(order)).order_of(path)
+    case = case_from_4d(path, named, allow_missing=allow_missing)
+    return replace(case, folder=path.parent, name=stem_of(path))
 
 
 def _channels(path: Path) -> int:

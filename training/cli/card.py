@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table as RichTable
 
-from training.cli.common import err, labeled_cases, out, progress
+from training.cli.cases import labeled_cases
+from training.cli.common import err, out, progress
+from training.cli.outcome import Failures, OverwriteOption, refuse_existing
 from training.errors import InputError
 from training.models import BUNDLED_MODEL
 
@@ -51,10 +53,12 @@ def card(
         bool, typer.Option("--check", help="Only check that document, card.json and weights match.")
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Evaluate a model on phantoms, on heads without tumor and on labeled cases, and print the tables.
 
-    Nothing is written without `--write`. `--check` exits with 1 if the document, the card and the weights do not match.
+    Nothing is written without `--write`, and with it only if every case can be used. `--check` exits with 1 if the
+    document, the card and the weights do not match.
 
     **Examples**
 
@@ -69,16 +73,36 @@ def card(
     if document is None:
         bundled = model.resolve() == BUNDLED_MODEL
         document = _REPOSITORY / "docs" / "model-card.md" if bundled else model / "model-card.md"
+    if (write or render) and not model_card.is_generated(document):
+        refuse_existing([document], overwrite)
     if check:
         _check(model_card.inconsistencies(model, document))
     elif render:
         out.print(str(model_card.write_document(model, document)), soft_wrap=True)
     else:
         heads = min(20, phantoms) if heads is None else heads
-        benchmark = _measure(model, labeled_cases(cases), phantoms, heads, mirror, workers)
+        found = labeled_cases(cases)
+        failures = found.failures()
+        usable = _usable(found.cases, failures)
+        if write and failures.entries:
+            failures.finish(0, "measured")
+        benchmark = _measure(model, usable, phantoms, heads, mirror, workers)
         if write:
             model_card.record(model, benchmark)
             out.print(f"{model / 'card.json'}\n{model_card.write_document(model, document)}", soft_wrap=True)
+        failures.finish(len(usable) + phantoms + heads, "measured")
+
+
+def _usable(cases: Sequence[Case], failures: Failures) -> list[Case]:
+    """Return the cases that can be read: a bad one is told before the measurement, not after an hour of it."""
+    from training.evaluation.subjects import subject_of_case
+
+    usable = []
+    for case in cases:
+        with failures.caught(case):
+            subject_of_case(case)
+            usable.append(case)
+    return usable
 
 
 def _measure(

@@ -27,7 +27,6 @@ from typer.core import TyperGroup
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from training.cases.case import Case
     from training.models.store import ModelStore
     from training.prediction.segmenter import Segmenter
 
@@ -146,49 +145,3 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
         from training.prediction.segmenter import Segmenter
 
         return Segmenter(chosen, mirror=mirror)
-
-
-def collect_cases(paths: list[Path], order: str | None = None, *, allow_missing: bool = False) -> list[Case]:
-    """Collect cases from case folders, folders of case folders, and 4D files.
-
-    Args:
-        paths: Folders and files.
-        order: Roles of the volumes of a 4D file, comma-separated; default is the Decathlon's order.
-        allow_missing: Accept cases with missing modalities.
-
-    Raises:
-        InputError: If a path holds no case; for a folder with one unusable case the message says why.
-    """
-    from training.cases.case import case_from_4d
-    from training.cases.find import case_from_folder, find_cases
-
-    roles = tuple(part.strip() for part in order.split(",")) if order else None
-    cases: list[Case] = []
-    for path in paths:
-        if path.is_file():
-            cases.append(case_from_4d(path, roles, allow_missing=allow_missing))
-            continue
-        found, problems = find_cases(path, allow_missing=allow_missing)
-        if not found:
-            if len(problems) > 1:
-                message = f"There is no usable case in {path}. The first problem: {problems[0].message}"
-                raise InputError(message, field="cases")
-            cases.append(case_from_folder(path, allow_missing=allow_missing))
-        for problem in problems if found else []:
-            warn(f"{problem.path}: {problem.message}")
-        cases += found
-    if not cases:
-        raise InputError("No case was named.", field="cases")
-    return cases
-
-
-def labeled_cases(paths: list[Path] | None) -> list[Case]:
-    """Collect cases and keep those with a label; an empty list if no path is given.
-
-    Raises:
-        InputError: If a path holds no case, or none of the cases has a label.
-    """
-    labeled = [case for case in collect_cases(paths) if case.label is not None] if paths else []
-    if paths and not labeled:
-        raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
-    return labeled

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from training.cli.cases import PatientsOption, labeled_cases
 from training.cli.common import (
     MirrorOption,
     ModelsOption,
     VersionOption,
-    labeled_cases,
     load_segmenter,
     out,
     progress,
-    warn,
 )
+from training.cli.outcome import OverwriteOption, refuse_existing
 from training.errors import InputError
 from training.labels import REGION_NAMES
 
@@ -43,13 +43,16 @@ def evaluate(
     pictures: Annotated[bool, typer.Option(help="Draw the best, the worst, and all poorly segmented cases.")] = True,
     mirror: MirrorOption = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
+    patients: PatientsOption = None,
+    overwrite: OverwriteOption = False,
     models: ModelsOption = None,
     version: VersionOption = None,
 ) -> None:
     """Segment labeled cases or phantoms, compare with their labels, and print the results table.
 
     Writes `report.html`, `cases.csv` (one row per case), `report.json` (everything), and pictures of the best case, the
-    worst case, and all cases with a whole-tumor Dice below 0.6.
+    worst case, and all cases with a whole-tumor Dice below 0.6. A case that cannot be used does not stop the others: it
+    is listed at the end, and the exit code is 1.
 
     **Examples**
 
@@ -58,12 +61,19 @@ def evaluate(
     `python -m training evaluate --phantoms 100`
     """
     from training.evaluation.evaluate import evaluate_cases
+    from training.evaluation.report import report_files
     from training.phantoms.fixed_seeds import FIXED_SEEDS
+    from training.phantoms.generate import phantom_id
 
-    labeled = labeled_cases(cases)
-    labeled = labeled[:limit] if limit else labeled
+    found = labeled_cases(cases, patients=patients, split=True)
+    found.cases = labeled = found.cases[:limit] if limit else found.cases
     if not labeled and not phantoms:
         raise InputError("Nothing to evaluate: give --cases or --phantoms.", field="cases")
+    names = [*(case.id for case in labeled), *map(phantom_id, FIXED_SEEDS[:phantoms])]
+    extreme = [output / f"{kind}.png" for kind in ("best", "worst")]
+    refuse_existing(report_files(output, names if pictures else []) + (extreme if pictures else []), overwrite)
+    failures = found.failures()
+    failures.total += phantoms
     segmenter = load_segmenter(models, version, mirror)
     extremes = BestAndWorst()
     with progress(steps=True, over_seconds=300) as bars:
@@ -82,9 +92,12 @@ def evaluate(
             workers=workers or None,
             on_result=extremes.add if pictures else None,
         )
+    for name, message in report.failures.items():
+        failures.add(name, InputError(message))
     _print(report)
     for kind, path in (report.files | (extremes.draw(output) if pictures else {})).items():
         out.print(f"{kind}: {path}", soft_wrap=True)
+    failures.finish(len(report.cases), "evaluated", stopped=report.stopped)
 
 
 class BestAndWorst:
@@ -152,5 +165,3 @@ def _print(report: EvaluationReport) -> None:
     for result in report.cases:
         if result.why:
             out.print(f"{result.case}: WT {result.dice['WT']:.2f}. {result.why}", soft_wrap=True)
-    for case, message in report.failures.items():
-        warn(f"{case} was not evaluated: {message}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from training.cli.common import err, out
+from training.cli.outcome import OverwriteOption, refuse_existing
 
 
 def export(
@@ -17,6 +18,7 @@ def export(
     output: Annotated[
         Path, typer.Argument(help="Output file; its ending selects the format: .nii, .nii.gz, .nrrd, .seg.nrrd.")
     ],
+    overwrite: OverwriteOption = False,
     brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as in BraTS 2017-2021.")] = False,
 ) -> None:
     """Convert a labelmap, keeping its position in space.
@@ -33,6 +35,7 @@ def export(
     from training.images.write import export_ending, write_labelmap
 
     export_ending(output)
+    refuse_existing([output], overwrite)
     labels, scheme = read_brats_labels(labelmap)
     err.print(f"{labelmap} has {scheme} values.", soft_wrap=True)
     out.print(str(write_labelmap(labels, output, brats_values=brats_values)), soft_wrap=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from training.cli.common import ModelsOption, collect_cases, open_store, out, progress, warn
+from training.cli.cases import PatientsOption, labeled_cases
+from training.cli.common import ModelsOption, open_store, out, progress
+from training.cli.outcome import Failures
 from training.errors import InputError
 from training.hashes import file_sha256
 from training.retraining.split import VALIDATION_SHARE, is_validation
@@ -74,12 +76,14 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    patients: PatientsOption = None,
     models: ModelsOption = None,
 ) -> None:
     """Train on labeled cases, synthetic ones, or both, and store the result as a new model version.
 
-    An interrupted run resumes when the same command is given again. With a recipe, training runs in stages; the
-    folder `--work` can be copied to another machine and continued there, also with `KERAS_BACKEND=jax`.
+    An interrupted run resumes when the same command is given again. A case that cannot be used does not stop the
+    others: it is listed at the end, and the exit code is 1. With a recipe, training runs in stages; the folder `--work`
+    can be copied to another machine and continued there, also with `KERAS_BACKEND=jax`.
 
     **Examples**
 
@@ -128,12 +132,19 @@ def fit(
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(str(first["msg"]), field=str(first["loc"][0])) from error
-    labeled = [case for case in collect_cases(cases) if case.label is not None] if cases else []
-    known = {case.id: case for case in labeled}
-    ready = _prepare(labeled, phantoms, network, work)
+    found = labeled_cases(cases, patients=patients, split=validation > 0)
+    known = {case.id: case for case in found.cases}
+    failures = found.failures()
+    ready = _prepare(found.cases, phantoms, network, work, failures)
     held_out = [case for case in ready if is_validation(_patient(case, known), validation)]
     train = [case for case in ready if case not in held_out]
     if not train:
+        failures.finish(0, "prepared")
+        if held_out:
+            raise InputError(
+                f"All {len(held_out)} cases are held out for validation. Give more patients, or --validation 0.",
+                field="validation",
+            )
         raise InputError("There is no labeled case to train on. Give --cases or --phantoms.", field="cases")
     result = _run(config, network, train, held_out, work, parent.load_weights() if parent else None)
     seen = [_seen(case, known, "train") for case in train] + [_seen(case, known, "validation") for case in held_out]
@@ -141,9 +152,12 @@ def fit(
     if promote:
         store.promote(version.id, "promoted by the fit command")
     _print(version, result, promoted=promote)
+    failures.finish(len(ready), "prepared")
 
 
-def _prepare(labeled: list[Case], phantoms: int, network: UNetConfig, work: Path) -> list[PreparedCase]:
+def _prepare(
+    labeled: list[Case], phantoms: int, network: UNetConfig, work: Path, failures: Failures
+) -> list[PreparedCase]:
     from training.preparation.prepare_cases import prepare_cases
     from training.preparation.store import PreparedStore, prepare_phantoms
 
@@ -152,11 +166,11 @@ def _prepare(labeled: list[Case], phantoms: int, network: UNetConfig, work: Path
     with progress(steps=True) as bars:
         if labeled:
             task = bars.add_task("preparing cases", total=len(labeled))
-            ready, failures = prepare_cases(
+            ready, failed = prepare_cases(
                 labeled, store, stride=network.stride, on_progress=lambda done, _: bars.update(task, completed=done)
             )
-            for message in failures.values():
-                warn(message)
+            for case, message in failed.items():
+                failures.add(case, InputError(message.removeprefix(f"{case}: ")))
         if phantoms:
             other = bars.add_task("generating phantoms", total=phantoms)
             ready += prepare_phantoms(

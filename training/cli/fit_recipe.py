@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from training.cli.common import err, open_store, out, progress, warn
+from training.cli.outcome import INTERRUPTED
 from training.errors import InputError
 from training.labels import REGIONS
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 #: Options of ``fit`` that may be given with ``--recipe``; the recipe determines all others.
 ALLOWED = ("recipe", "bundle", "work", "workers", "promote", "description", "models")
-
-#: Exit code of a program ended by Ctrl-C.
-INTERRUPTED = 130
 
 
 def fit_recipe(

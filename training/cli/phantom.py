@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from training.cli.common import out, progress
+from training.cli.outcome import OverwriteOption, refuse_existing
 
 
 def phantom(
     output: Annotated[Path, typer.Argument(help="Folder for the cases; created if absent.", show_default=False)],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of cases.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same cases.")] = 0,
+    overwrite: OverwriteOption = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
 ) -> None:
     """Generate synthetic gliomas in the BraTS layout: four modalities and a label per case.
@@ -25,8 +27,9 @@ def phantom(
 
     `python -m training phantom cases --count 8 --seed 1`
     """
-    from training.phantoms.files import write_cases
+    from training.phantoms.files import case_name, write_cases
 
+    refuse_existing([output / case_name(number) for number in range(count)], overwrite)
     with progress(steps=True) as bars:
         task = bars.add_task("phantoms", total=count)
         write_cases(

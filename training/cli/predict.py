@@ -9,16 +9,17 @@ import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from training.cli.cases import Collected, OrderOption, collect_cases, tell_unused
 from training.cli.common import (
     MirrorOption,
     ModelsOption,
     VersionOption,
-    collect_cases,
     load_segmenter,
     out,
     progress,
     warn,
 )
+from training.cli.outcome import OverwriteOption, refuse_existing
 from training.errors import InputError
 from training.labels import LABELS
 from training.modalities import REFERENCE_ORDER, ROLES
@@ -55,15 +56,15 @@ def predict(
     ] = False,
     mirror: MirrorOption = False,
     brats_values: Annotated[bool, typer.Option(help="Write enhancing tumor as 4, as in BraTS 2017-2021.")] = False,
-    order: Annotated[
-        str, typer.Option(help="Modalities of a 4D file, in order. Default: the Decathlon's.")
-    ] = "flair,t1,t1ce,t2",
+    order: OrderOption = None,
+    overwrite: OverwriteOption = False,
     models: ModelsOption = None,
     version: VersionOption = None,
 ) -> None:
     """Segment cases: four volumes in, one labelmap on the grid of the reference volume out.
 
-    Values: 0 background, 1 necrotic core, 2 peritumoral edema, 3 enhancing tumor.
+    Values: 0 background, 1 necrotic core, 2 peritumoral edema, 3 enhancing tumor. A case that cannot be used does not
+    stop the others: it is listed at the end, and the exit code is 1.
 
     **Examples**
 
@@ -77,14 +78,18 @@ def predict(
 
     if not format.startswith(".") or export_ending(f"x{format}") != format:
         raise InputError(f"There is no format {format!r}.", field="format")
-    chosen = _requested_cases(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
+    found = _requested_cases(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
+    targets = {case.id: _targets(case, output, format, maps) for case in found.cases}
+    refuse_existing([path for paths in targets.values() for path in paths.values()], overwrite)
+    tell_unused(found.cases)
     segmenter = load_segmenter(models, version, mirror)
-    table = Table("case", *[f"{label.name} (mL)" for label in LABELS], "seconds")
-    table.title = f"Model {segmenter.version.id}"
+    table = Table("case", *[f"{label.name} (mL)" for label in LABELS], "seconds", title=f"Model {segmenter.version.id}")
     written: list[Path] = []
+    failures = found.failures()
     with progress() as bars:
-        task = bars.add_task("", total=len(chosen))
-        for number, case in enumerate(chosen):
+        task = bars.add_task("", total=len(found.cases))
+
+        def segment(number: int, case: Case) -> None:
             segmentation = segmenter.segment(
                 case.read_all(),
                 reference=reference,
@@ -92,21 +97,32 @@ def predict(
                 maps=maps,
                 on_progress=_progress_callback(bars, task, case, number),
             )
-            path = output / (f"{case.id}{format}" if format == ".seg.nrrd" else f"{case.id}_seg{format}")
-            written.append(write_labelmap(segmentation.labelmap, path, brats_values=brats_values))
-            for name, volume in segmentation.maps.items():
-                written.append(write_volume(volume, output / f"{case.id}_{name}.nii.gz"))
+            paths = targets[case.id]
+            written.append(write_labelmap(segmentation.labelmap, paths["label"], brats_values=brats_values))
+            written.extend(write_volume(volume, paths[name]) for name, volume in segmentation.maps.items())
             for sentence in segmentation.warnings:
                 warn(f"{case.id}: {sentence}")
             table.add_row(*_row(case, segmentation))
-    out.print(table)
+
+        done, stopped = failures.each(found.cases, segment)
+    if done:
+        out.print(table)
     for path in written:
         out.print(str(path), soft_wrap=True)
+    failures.finish(done, "segmented", stopped=stopped)
+
+
+def _targets(case: Case, output: Path, format: str, maps: bool) -> dict[str, Path]:
+    """Return the files that are written for a case."""
+    from training.prediction.segmenter import MAP_NAMES
+
+    label = output / (f"{case.id}{format}" if format == ".seg.nrrd" else f"{case.id}_seg{format}")
+    return {"label": label} | {name: output / f"{case.id}_{name}.nii.gz" for name in (MAP_NAMES if maps else ())}
 
 
 def _requested_cases(
-    paths: list[Path] | None, roles: dict[str, Path | None], order: str, allow_missing: bool
-) -> list[Case]:
+    paths: list[Path] | None, roles: dict[str, Path | None], order: str | None, allow_missing: bool
+) -> Collected:
     """Return the cases given as folders and files, or the one given by single volumes."""
     given = {role: path for role, path in roles.items() if path is not None}
     if given and paths:
@@ -114,7 +130,7 @@ def _requested_cases(
     if not given:
         return collect_cases(paths or [], order, allow_missing=allow_missing)
     from training.cases.case import case_from_roles
-    from training.cases.names import slug, stem_of
+    from training.cases.files import id_of_files
 
     missing = [f"--{role}" for role in ROLES if role not in given]
     if missing and not allow_missing:
@@ -123,7 +139,7 @@ def _requested_cases(
             field=missing[0][2:],
         )
     first = next(given[role] for role in REFERENCE_ORDER if role in given)
-    return [case_from_roles(given, id=slug(stem_of(first)), allow_missing=allow_missing)]
+    return Collected([case_from_roles(given, id=id_of_files(first), allow_missing=allow_missing)])
 
 
 def _progress_callback(bars: Progress, task: TaskID, case: Case, number: int) -> ProgressCallback:

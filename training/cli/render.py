@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.cli.common import ModelsOption, VersionOption, collect_cases, load_segmenter, out, progress
+from training.cli.cases import collect_cases
+from training.cli.common import ModelsOption, VersionOption, load_segmenter, out, progress
+from training.cli.outcome import OverwriteOption, refuse_existing
 from training.errors import InputError
+
+if TYPE_CHECKING:
+    from training.cases.case import Case
 
 
 def render(
@@ -22,6 +27,7 @@ def render(
     ] = False,
     gif: Annotated[bool, typer.Option(help="Also write the fly-through GIF.")] = True,
     volume: Annotated[str, typer.Option(help="The modality shown in the GIF.")] = "t1ce",
+    overwrite: OverwriteOption = False,
     models: ModelsOption = None,
     version: VersionOption = None,
 ) -> None:
@@ -43,14 +49,18 @@ def render(
 
     if volume not in ROLES:
         raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")
-    chosen = collect_cases(cases)
-    if labelmap is not None and (label or len(chosen) > 1):
+    found = collect_cases(cases)
+    if labelmap is not None and (label or len(found.cases) > 1):
         raise InputError("--labelmap requires a single case and excludes --label.", field="labelmap")
+    endings = ("png", "gif") if gif else ("png",)
+    refuse_existing([output / f"{case.id}.{ending}" for case in found.cases for ending in endings], overwrite)
+    failures = found.failures()
     segmenter = None if labelmap or label else load_segmenter(models, version)
     with progress(steps=True) as bars:
-        task = bars.add_task("", total=len(chosen))
-        for case in chosen:
-            bars.update(task, description=case.id)
+        task = bars.add_task("", total=len(found.cases))
+
+        def draw(number: int, case: Case) -> None:
+            bars.update(task, completed=number, description=case.id)
             volumes = case.read_all()
             if segmenter is not None:
                 drawn = segmenter.segment(volumes).labelmap
@@ -60,6 +70,8 @@ def render(
             paths = [case_picture(volumes, drawn, truth, output / f"{case.id}.png", title=case.id)]
             if gif:
                 paths.append(flythrough_gif(volumes[volume], drawn, output / f"{case.id}.gif", title=case.id))
-            bars.advance(task)
             for path in paths:
                 out.print(str(path), soft_wrap=True)
+
+        done, stopped = failures.each(found.cases, draw)
+    failures.finish(done, "drawn", stopped=stopped)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from training.cli.common import collect_cases, out, progress, warn
+from training.cli.cases import labeled_cases
+from training.cli.common import out, progress
+from training.cli.outcome import OverwriteOption, refuse_existing
 
 
 def sheet(
@@ -21,6 +23,7 @@ def sheet(
     credit: Annotated[
         str | None, typer.Option(help="Attribution of the images of the cases; known for TCGA-LGG.", show_default=False)
     ] = None,
+    overwrite: OverwriteOption = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
 ) -> None:
     """Draw a sheet of phantoms and real cases for review by an MRI reader.
@@ -39,13 +42,9 @@ def sheet(
 
     if output.suffix.lower() != ".png":
         raise InputError(f"The picture must be a .png file; it is {output.name!r}.", field="output")
-    found = collect_cases(cases) if cases else []
-    labeled = [case for case in found if case.label is not None]
-    for case in found:
-        if case.label is None:
-            warn(f"{case.id} has no label and is left out.")
-    if cases and not labeled:
-        raise InputError(f"No case in {', '.join(map(str, cases))} has a label.", field="cases")
+    refuse_existing([output], overwrite)
+    found = labeled_cases(cases)
+    labeled, failures = found.cases, found.failures()
     with progress(steps=True) as bars:
         task = bars.add_task("heads", total=count + len(labeled))
         seeds = phantom_sheet(
@@ -56,6 +55,10 @@ def sheet(
             credit=credit,
             workers=workers or None,
             on_progress=lambda done, total: bars.update(task, completed=done, total=total),
+            on_failure=lambda case, error: failures.add(case.id, error),
         )
-    summary = f"phantoms: {len(seeds)} (seeds {', '.join(map(str, seeds))}); cases: {len(labeled)}"
+    summary = (
+        f"phantoms: {len(seeds)} (seeds {', '.join(map(str, seeds))}); cases: {failures.total - len(failures.entries)}"
+    )
     out.print(f"{output}\n{summary}", soft_wrap=True)
+    failures.finish(count + len(labeled), "drawn")

@@ -50,7 +50,8 @@ def evaluate_cases(
 ) -> EvaluationReport:
     """Segment labeled cases and phantoms, and compare with their labels.
 
-    A case that cannot be read is listed under ``failures`` and does not stop the others.
+    A case that cannot be read is listed under ``failures`` and does not stop the others. After Ctrl-C, what is finished
+    is reported.
 
     Args:
         cases: Cases without a label count as failures.
@@ -65,6 +66,7 @@ def evaluate_cases(
 
     Raises:
         InputError: If no case could be evaluated; the message is that of the first failure.
+        KeyboardInterrupt: After Ctrl-C, if no case is finished.
     """
     results: list[CaseResult] = []
     failures: dict[str, str] = {}
@@ -72,26 +74,33 @@ def evaluate_cases(
     version = ""
     total = len(cases) + len(phantoms)
     report_progress = on_progress or (lambda done, total, name: None)
-    for done, (name, evaluate) in enumerate(_evaluations(cases, segmenter, phantoms, workers)):
-        report_progress(done, total, name)
-        try:
-            subject, segmentation, result = evaluate()
-        except InputError as error:
-            failures[name] = error.message
-            continue
-        version = segmentation.model_version
-        results.append(result)
-        if result.why and pictures:
-            drawn[f"picture of {name}"] = draw_poor(subject, segmentation.labelmap, result, Path(out_dir))
-        if on_result is not None:
-            on_result(subject, segmentation, result)
-    report_progress(total, total, "")
+    stopped: KeyboardInterrupt | None = None
+    try:
+        for done, (name, evaluate) in enumerate(_evaluations(cases, segmenter, phantoms, workers)):
+            report_progress(done, total, name)
+            try:
+                subject, segmentation, result = evaluate()
+            except InputError as error:
+                failures[name] = error.message
+                continue
+            version = segmentation.model_version
+            results.append(result)
+            if result.why and pictures:
+                drawn[f"picture of {name}"] = draw_poor(subject, segmentation.labelmap, result, Path(out_dir))
+            if on_result is not None:
+                on_result(subject, segmentation, result)
+    except KeyboardInterrupt as error:
+        stopped = error
+    report_progress(total if stopped is None else len(results) + len(failures), total, "")
     if not results:
+        if stopped is not None:
+            raise stopped
         raise InputError(next(iter(failures.values()), "There is no labeled case to evaluate."), field="cases")
     numbers = {phantom_id(seed): number for number, seed in enumerate(phantoms)}
     # Phantoms arrive in the order in which they are finished.
     results.sort(key=lambda result: numbers.get(result.case, -1))
-    return write_report(EvaluationReport(version, tuple(results), failures, drawn), Path(out_dir))
+    report = EvaluationReport(version, tuple(results), failures, drawn, stopped=stopped is not None)
+    return write_report(report, Path(out_dir))
 
 
 _Evaluation = tuple[Subject, Segmentation, CaseResult]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,17 @@ def draw_poor(subject: Subject, labelmap: Volume, result: CaseResult, folder: Pa
     return case_picture(
         subject.volumes, labelmap, subject.truth, path, title=f"{subject.id}{kind}: Dice {scores}", caption=result.why
     )
+
+
+def report_files(folder: Path, cases: Sequence[str]) -> list[Path]:
+    """Return the files that an evaluation of cases may write into a folder.
+
+    Args:
+        folder: The folder.
+        cases: Ids of the cases.
+    """
+    fixed = ["cases.csv", "report.json", "report.html"]
+    return [folder / name for name in fixed] + [folder / _PICTURES / f"{case}.png" for case in cases]
 
 
 def write_report(report: EvaluationReport, folder: Path) -> EvaluationReport:

@@ -96,12 +96,14 @@ class EvaluationReport:
         cases: One result per case, in the given order.
         failures: Case id to message, for cases that could not be evaluated.
         files: Written files: ``csv``, ``json``, ``report``, and a picture per poorly segmented case.
+        stopped: Whether Ctrl-C ended the evaluation before the last case.
     """
 
     model_version: str
     cases: tuple[CaseResult, ...]
     failures: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    stopped: bool = False
 
     def summary(self) -> list[RegionSummary]:
         """Return the results table, one row per region; empty if no case could be evaluated."""
@@ -124,6 +126,7 @@ class EvaluationReport:
             "summary": [asdict(row) for row in self.summary()],
             "cases": [asdict(result) for result in self.cases],
             "failures": self.failures,
+            "stopped": self.stopped,
         }
 
 

@@ -84,11 +84,16 @@ def write_cases(
         raise InputError(f"The number of phantoms must be at least 1; it is {n}.", field="n")
     if seed < 0:
         raise InputError(f"The seed must not be negative; it is {seed}.", field="seed")
-    jobs = [(seed * _SEEDS_PER_BATCH + k, str(root), f"phantom_{k + 1:04d}") for k in range(n)]
+    jobs = [(seed * _SEEDS_PER_BATCH + k, str(root), case_name(k)) for k in range(n)]
     for done, _ in enumerate(map_unordered(_write_one, jobs, workers), start=1):
         if on_progress is not None:
             on_progress(done, n)
     return [Path(root) / name for _, _, name in jobs]
+
+
+def case_name(number: int) -> str:
+    """Return the name of a case of :func:`write_cases`, counted from 0."""
+    return f"phantom_{number + 1:04d}"
 
 
 def _write_one(job: tuple[int, str, str]) -> Path:

@@ -15,7 +15,7 @@ from training.atomic import write_json, write_text
 from training.errors import InputError
 from training.labels import REGIONS
 from training.models.store import BUNDLED_ID, ModelVersion, read_version
-from training.release.card_text import FOR_SYNTHETIC, FOR_TRAINED_ON_CASES, INTENDED_USE, LIMITS, NOT_FOR, render
+from training.release.card_text import FOR_SYNTHETIC, FOR_TRAINED_ON_CASES, INTENDED_USE, LIMITS, NOT_FOR, TITLE, render
 
 #: Key of the benchmark in :attr:`ModelCard.metrics`.
 BENCHMARK = "benchmark"
@@ -66,6 +66,14 @@ def record(folder: Path, benchmark: dict[str, Any]) -> ModelVersion:
     card = version.card.model_copy(update={"metrics": {**version.card.metrics, BENCHMARK: benchmark}})
     write_json(folder / "card.json", card.model_dump(mode="json"))
     return ModelVersion(version.id, folder, card)
+
+
+def is_generated(document: Path) -> bool:
+    """Return whether a file is a document of :func:`write_document`, which may be replaced without asking."""
+    try:
+        return document.read_text(encoding="utf-8", errors="replace").startswith(TITLE)
+    except OSError:
+        return False
 
 
 def write_document(folder: Path, document: Path) -> Path:

@@ -43,6 +43,9 @@ LIMITS: tuple[str, ...] = (
     "It is less reliable with a missing modality; it was hardly trained with more than one missing.",
 )
 
+#: The beginning of the document.
+TITLE = "# Model card: TumorLoop "
+
 _UNMEASURED = (
     "The numbers of this version have not been measured yet. `python -m training card --cases CASES --write` measures "
     "them and writes this document."
@@ -54,7 +57,7 @@ def render(version: ModelVersion) -> str:
     card = version.card
     benchmark = card.metrics.get("benchmark")
     parts = [
-        f"# Model card: TumorLoop {version.id}",
+        f"{TITLE}{version.id}",
         "> **Research use only.** Not a medical device; not clinically validated.",
         "This document is generated from `card.json` of the version by `python -m training card`; do not edit it. Its "
         "sections are those of Mitchell et al. 2019, [doi:10.1145/3287560.3287596]"

@@ -15,6 +15,7 @@ import numpy as np
 
 from training import atomic
 from training.cases.case import Case
+from training.errors import InputError
 from training.evaluation.subjects import KIND_TITLES, Subject, subject_of_case, subject_of_phantom
 from training.labels import region_mask
 from training.modalities import ROLES, TITLES
@@ -61,6 +62,7 @@ def phantom_sheet(
     credit: str | None = None,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    on_failure: Callable[[Case, InputError], None] | None = None,
 ) -> list[int]:
     """Draw phantoms, and labeled cases below them.
 
@@ -75,6 +77,7 @@ def phantom_sheet(
         credit: Attribution of the images of the cases; ``None`` knows TCGA-LGG alone.
         workers: Processes; ``None`` for one per core.
         on_progress: Called with the number of heads drawn and the total.
+        on_failure: Called with a case that cannot be read, which is left out; ``None`` to raise the error.
 
     Returns:
         The seeds of the phantoms drawn.
@@ -88,15 +91,22 @@ def phantom_sheet(
     for strip in _limited_per_kind(_strips_from(seed, workers), count):
         strips.append(strip)
         report(len(strips), total)
+    drawn: list[Case] = []
     for case in cases:
-        subject = subject_of_case(case)
-        strips.append(draw_strip(subject, f"{case.id}, a patient"))
+        try:
+            strips.append(draw_strip(subject_of_case(case), f"{case.id}, a patient"))
+        except InputError as error:
+            if on_failure is None:
+                raise
+            on_failure(case, error)
+            continue
+        drawn.append(case)
         report(len(strips), total)
     seeds = [strip.seed for strip in strips if strip.seed >= 0]
-    patients = f", and {len(cases)} patient{'s' if len(cases) != 1 else ''}" if cases else ""
+    patients = f", and {len(drawn)} patient{'s' if len(drawn) != 1 else ''}" if drawn else ""
     heads = "1 synthetic head" if count == 1 else f"{count} synthetic heads, seeds {seeds[0]} to {seeds[-1]}"
     title = f"{heads}{patients}"
-    canvas = _page(strips, title, _credit(cases) if credit is None else credit)
+    canvas = _page(strips, title, _credit(drawn) if credit is None else credit)
     atomic.write_with(path, lambda temporary: canvas.image.save(temporary, "PNG", optimize=True))
     return seeds
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.training.cases import trees
-from training.cases.files import is_label, is_mask, set_name
+from training.cases.files import id_of_files, is_label, is_mask, set_name
 from training.cases.find import case_from_folder, find_cases
 from training.modalities import ROLES
 
@@ -165,3 +165,16 @@ def test_labels_masks_and_the_common_name_of_a_case_are_read_from_file_names():
     assert not is_label("OT_t1.nii.gz")  # the initials of a patient
     names = ("anna_pre_op_T1_GD.nii", "Ax_T1_POST.nii", "BraTS20_Training_001_t1ce.nii.gz")
     assert [set_name(trees.Path(name)) for name in names] == ["anna_pre_op", "", "BraTS20_Training_001"]
+
+
+def test_the_id_of_single_files_is_read_from_their_name_or_else_from_their_folder():
+    ids = {
+        "/data/anna/t1.nii.gz": "anna",
+        "/data/anna/pre_op_T1.nii.gz": "anna-pre_op",
+        "/data/anna/T1/scan_T1.nii.gz": "anna-scan",
+        "/data/Patient-001/week-012/CT1.nii.gz": "Patient-001-week-012",
+        "/data/x/BraTS20_Training_001_t1ce.nii.gz": "BraTS20_Training_001",
+        "/data/sub-01/ses-02/anat/sub-01_ses-02_T1w.nii.gz": "sub-01_ses-02",
+        "/t1.nii.gz": "case",
+    }
+    assert {file: id_of_files(file) for file in ids} == ids

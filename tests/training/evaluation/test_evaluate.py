@@ -67,6 +67,17 @@ def test_an_unreadable_case_is_reported_a_label_on_another_grid_or_none_is_an_er
             evaluate_cases(cases, Oracle(), tmp_path)
 
 
+def test_ctrl_c_keeps_the_report_of_the_finished_cases(written_cases, tmp_path):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    report = evaluate_cases(written_cases, Oracle(), tmp_path, on_result=stop)
+    assert (report.stopped, len(report.cases)) == (True, 1)
+    assert json.loads((tmp_path / "report.json").read_text())["stopped"]
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_cases(written_cases, Oracle(), tmp_path, stop)
+
+
 def test_the_report_has_means_and_extremes_and_a_real_network_is_evaluated(written_cases, tmp_path, tiny_segmenter):
     report = evaluate_cases(written_cases, Oracle(more=3), tmp_path, pictures=False)
     rows = {row.region: row for row in report.summary()}
