@@ -78,6 +78,7 @@ class Services:
             source_labels=settings.source_labels,
             follow_links=settings.follow_links,
             patients=settings.patients,
+            label_scheme=settings.label_scheme,
         )
         worker = InferenceWorker(workspace.models, settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT)
         maps = MapStore(workspace.maps)

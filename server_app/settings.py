@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from training.errors import InputError
+from training.label_schemes import parse_scheme
 from training.models import BUNDLED_MODEL
 from training.retraining.retrain import RetrainConfig
 
@@ -104,6 +105,8 @@ class ServerSettings(BaseModel):
         require_token: Require a token from programs on this machine even if there are no users.
         follow_links: Read cases that links in the studies folder point to, wherever they are.
         patients: File with the columns case and patient, for cases whose names do not say of which patient they are.
+        label_scheme: What the values of the labels in the studies folder mean, as ``--label-scheme`` of
+            ``python -m training``; ``None`` to recognize it.
         limits: Of requests.
         claim_minutes: How long a case stays claimed by default.
         retrain: Defaults of training runs.
@@ -121,9 +124,17 @@ class ServerSettings(BaseModel):
     require_token: bool = False
     follow_links: bool = False
     patients: Path | None = None
+    label_scheme: str | None = None
     limits: Limits = Limits()
     claim_minutes: float = Field(60.0, ge=1, le=1440)
     retrain: RetrainConfig = RetrainConfig()
+
+    @field_validator("label_scheme")
+    @classmethod
+    def _known_scheme(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_scheme(value)
+        return value
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, str]) -> ServerSettings:

@@ -2,7 +2,8 @@
 
 The values are contiguous: 0 background, 1 necrotic core, 2 peritumoral edema, 3 enhancing tumor. The reason is that 3D
 Slicer imports the segments of a labelmap by position (value = index + 1), so that BraTS's 4 would become an empty
-segment. Only the BraTS export writes 4.
+segment. Only the BraTS export writes 4. The names and values of other files are in :mod:`training.label_names` and
+:mod:`training.label_schemes`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from training.errors import InputError
 
 BACKGROUND = 0
 
@@ -69,57 +68,6 @@ REGION_NAMES: dict[str, str] = {"WT": "whole tumor", "TC": "tumor core", "ET": "
 def region_mask(labelmap: np.ndarray, region: str) -> np.ndarray:
     """Return the boolean mask of ``region`` (``WT``, ``TC`` or ``ET``) in a labelmap of internal values."""
     return np.isin(labelmap, REGIONS[region])
-
-
-def value_of(name: str) -> int | None:
-    """Return the value of the label with this name or key (any case, ``_`` as a space), or ``None``.
-
-    Examples:
-        >>> value_of("Necrotic_Core"), value_of("ET"), value_of("cyst")
-        (1, 3, None)
-    """
-    wanted = name.strip().lower().replace("_", " ")
-    return next((label.value for label in LABELS if wanted in (label.name, label.key.lower())), None)
-
-
-def from_file_values(labelmap: np.ndarray, *, where: str = "the label") -> tuple[np.ndarray, str]:
-    """Map any BraTS label scheme to the internal values.
-
-    Schemes: ``{0, 1, 2, 4}`` (BraTS 2017-2021), ``{0, 1, 2, 3}`` (2023 and converted data), and
-    ``{0, 1, 2, 3, 4}`` of 2013-2015, where 3 is non-enhancing tumor and is merged into the necrotic core. A
-    file with a 3 and no 4 is read as the contiguous scheme.
-
-    Args:
-        labelmap: Array of any numeric dtype and shape; floats must hold integers.
-        where: Name of the file in errors.
-
-    Returns:
-        The ``uint8`` labelmap of internal values and the name of the scheme: ``"brats-2017"``,
-        ``"contiguous"`` or ``"brats-2013"``.
-
-    Raises:
-        InputError: If values are not integers from 0 to 4.
-    """
-    values = np.unique(labelmap)
-    invalid = values[~np.isfinite(values) | (values != np.round(values))]
-    if invalid.size:
-        raise InputError(
-            f"{where} holds values that are not whole numbers (for example {float(invalid[0])}). "
-            "Save it as a labelmap, not as a resampled image.",
-            field="label",
-        )
-    unknown = [int(value) for value in values if value not in (0, 1, 2, 3, 4)]
-    if unknown:
-        raise InputError(
-            f"{where} holds the values {unknown[:5]}; known are 0 background, 1 {NCR.name}, 2 {ED.name}, "
-            f"3 or 4 {ET.name}.",
-            field="label",
-        )
-    present = {int(value) for value in values}
-    if 4 not in present:
-        return labelmap.astype(np.uint8), "contiguous"
-    lookup = np.array([0, NCR.value, ED.value, NCR.value, ET.value], np.uint8)
-    return lookup[labelmap.astype(np.uint8)], "brats-2013" if 3 in present else "brats-2017"
 
 
 def to_brats_values(labelmap: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from server_app.cases.case_ids import CaseIds, place_of
+from server_app.cases.label_check import LabelCheck
 from server_app.cases.patients import ListedPatients
 from server_app.cases.uploads import Uploads, checked_id
 from server_app.errors import input_errors, unknown
@@ -42,6 +43,7 @@ class Catalog:
         ids: The ids of the cases in the studies.
         patients: Patients of cases in the studies that a file names.
         follow_links: Whether to read cases that links outside the studies point to.
+        label_scheme: What the values of the labels in the studies mean; ``None`` to recognize it.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Catalog:
         *,
         patients: ListedPatients | None = None,
         follow_links: bool = False,
+        label_scheme: str | None = None,
     ) -> None:
         self._studies = studies
         self._uploads = uploads
@@ -60,6 +63,8 @@ class Catalog:
         self._ids = ids
         self._patients = patients
         self._follow_links = follow_links
+        self._label_scheme = label_scheme
+        self._label_check = LabelCheck()
         self._lock = threading.Lock()
         self._searching = threading.Lock()
         self._found: dict[str, Case] = {}
@@ -92,10 +97,16 @@ class Catalog:
             merged = {**self._uploaded, **self._found}
         return dict(sorted(merged.items()))
 
-    def problems(self) -> list[dict[str, str]]:
-        """Return what looks like a case and cannot be used, by path below the studies."""
+    def problems(self, wait_seconds: float | None = 2.0) -> list[dict[str, str]]:
+        """Return what looks like a case and cannot be used, and labels that cannot, by path below the studies.
+
+        Args:
+            wait_seconds: How long to wait for labels that were not read before; ``None`` for all. The others are read
+                in the background, for the next call.
+        """
         with self._lock:
-            problems = list(self._problems)
+            problems, found = list(self._problems), list(self._found.values())
+        problems += self._label_check.problems(found, wait_seconds)
         return [
             {"path": self._below(problem.path), "message": problem.message.replace(f"{self._studies}/", "")}
             for problem in problems
@@ -187,7 +198,7 @@ class Catalog:
         """Search the studies for cases with missing modalities. ``_searching`` is held."""
         began = time.monotonic()
         try:
-            cases, _ = find_cases(self._studies, allow_missing=True, follow_external_links=self._follow_links)
+            cases, _ = self._find(allow_missing=True)
         except InputError:
             cases = []
         with self._lock:
@@ -199,7 +210,7 @@ class Catalog:
         """Search the studies and the uploads. ``_searching`` is held."""
         began = time.monotonic()
         try:
-            cases, problems = find_cases(self._studies, follow_external_links=self._follow_links)
+            cases, problems = self._find(allow_missing=False)
         except InputError as error:
             cases, problems = [], [Problem(self._studies, error.message)]
         uploaded = {case.id: case for case in self._uploads.cases()}
@@ -220,6 +231,14 @@ class Catalog:
         stored = {case.id: case.patient for case in cases}
         doubts = with_patients(cases, self._studies)[1]
         return [doubt for doubt in doubts if len({stored[case] for case in doubt.cases}) == 1]
+
+    def _find(self, *, allow_missing: bool) -> tuple[list[Case], list[Problem]]:
+        return find_cases(
+            self._studies,
+            allow_missing=allow_missing,
+            follow_external_links=self._follow_links,
+            label_scheme=self._label_scheme,
+        )
 
     def _search_if_older(self, seconds: float) -> None:
         if time.monotonic() - self._searched <= seconds:

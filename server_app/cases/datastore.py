@@ -46,6 +46,7 @@ class CaseDatastore(Datastore):
         source_labels: Whether labels that came with cases count as final ones.
         follow_links: Whether to read cases that links outside the studies point to.
         patients: A file that says which case is of which patient; see :mod:`training.cases.patient_file`.
+        label_scheme: What the values of the labels that came with cases mean; ``None`` to recognize it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class CaseDatastore(Datastore):
         source_labels: bool = False,
         follow_links: bool = False,
         patients: Path | None = None,
+        label_scheme: str | None = None,
     ) -> None:
         self.workspace = workspace
         self.uploads = Uploads(workspace.uploads)
@@ -63,7 +65,13 @@ class CaseDatastore(Datastore):
         self.ids = CaseIds(workspace.case_ids, labels)
         listed = ListedPatients(patients, self.ids, Split(workspace.split_file, labels))
         self.catalog = Catalog(
-            studies, self.uploads, workspace.cache, self.ids, patients=listed, follow_links=follow_links
+            studies,
+            self.uploads,
+            workspace.cache,
+            self.ids,
+            patients=listed,
+            follow_links=follow_links,
+            label_scheme=label_scheme,
         )
         self.labels = Submissions(self.catalog, labels, workspace, source_labels=source_labels)
         self.claims = Claims(workspace.claims)
@@ -99,7 +107,7 @@ class CaseDatastore(Datastore):
             "total": len(cases),
             "completed": sum(self.labels.is_labeled(case) for case in cases),
             "label_tags": dict(Counter(tag for case in cases for tag in self.labels.tags(case))),
-            "problems": len(self.catalog.problems()),
+            "problems": len(self.catalog.problems(wait_seconds=0)),
             "set_aside": len(Quarantine.of(self.workspace.root).entries()),
         }
 

@@ -72,6 +72,7 @@ class Submissions:
                     submission.label_info,
                     reference=submission.reference,
                     allow_empty=submission.allow_empty,
+                    label_scheme=submission.label_scheme,
                 )
             record = {**submission.record(), **self._origin(case, checked, submission)}
             with while_present(self._workspace, case, stamp):
@@ -175,8 +176,10 @@ class Submissions:
         """Return the label that came with a case, with TumorLoop's values."""
         assert case.label is not None
         stat = case.label.stat()
-        path = self._cache / f"{case.id}-{stat.st_size}-{stat.st_mtime_ns}.nii.gz"
-        if not path.is_file():
-            with input_errors():
+        with input_errors():
+            # what names the label scheme may change while the file stays the same, and so does the reading
+            values = "".join(f"{value}{meant}" for value, meant in sorted(case.label_reading().values.items()))
+            path = self._cache / f"{case.id}-{stat.st_size}-{stat.st_mtime_ns}-{values}.nii.gz"
+            if not path.is_file():
                 write_labelmap(case.read_label(), path)
         return path

@@ -54,7 +54,7 @@ def _check_lists(workspace: Workspace, findings: Findings) -> None:
 def _cases(studies: Path, workspace: Workspace, findings: Findings) -> dict[str, Case]:
     ids = CaseIds(workspace.case_ids, LabelStore(workspace.labels), read_only=True)
     catalog = Catalog(studies, Uploads(workspace.uploads), workspace.cache, ids)
-    for problem in catalog.problems():
+    for problem in catalog.problems(wait_seconds=None):
         findings.warning(f"studies: {problem['path']}", problem["message"])
     return catalog.all()
 

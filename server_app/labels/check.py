@@ -4,7 +4,8 @@ How values get their names: a client may send ``label_info``, a list of ``{"name
 counts scribble segments in ``idx`` although it does not export them, so its file has the values 1, 2, 3 by *position*
 in the list. Another client may mean ``idx`` as the value. The interpretation that fits the file is used; if both fit
 and disagree, which takes gaps in ``idx``, the label is refused, since one of them would silently swap labels. Without
-``label_info`` the values are read as in BraTS files.
+``label_info`` the values are those of ``/info``, or those of BraTS 2017-2021, where 4 is enhancing tumor; any other
+scheme must be named in ``label_scheme``. The segments of a ``.seg.nrrd`` bring their own names.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import numpy as np
 
 from training.cases.case import Case
 from training.errors import InputError
-from training.images.grid import Grid, Volume, matching_name
-from training.images.read import read_grid, read_labelmap
-from training.labels import LABELS, from_file_values, value_of
+from training.images.grid import Volume
+from training.images.lattice import on_one_of
+from training.images.nrrd import SEGMENT_NAMES
+from training.images.read import label_statement, read_grid, read_labelmap
+from training.label_names import value_of
+from training.label_schemes import BRATS_2017, SCHEMES, known_names, parse_scheme, value_counts
 from training.modalities import ROLES, TITLES
 
 #: Names of segments that are not labels; allowed in ``label_info`` if the file does not use them.
@@ -43,7 +47,13 @@ class CheckedLabel:
 
 
 def check_label(
-    path: Path, case: Case, label_info: Any = None, *, reference: str | None = None, allow_empty: bool = False
+    path: Path,
+    case: Case,
+    label_info: Any = None,
+    *,
+    reference: str | None = None,
+    allow_empty: bool = False,
+    label_scheme: str | None = None,
 ) -> CheckedLabel:
     """Read a submitted label and check it.
 
@@ -53,21 +63,63 @@ def check_label(
         label_info: ``[{"name": ..., "idx": ...}]`` or ``None``.
         reference: The role of the volume it was drawn on; ``None`` takes T1ce, or else a modality whose grid it has.
         allow_empty: Whether a label without any tumor is intended.
+        label_scheme: What its values mean (:func:`training.label_schemes.parse_scheme`); ``None`` as in the module.
 
     Raises:
         InputError: With what is wrong, where, and numbers.
     """
     label = read_labelmap(path)
-    role, grid = _reference(case, label.grid, reference)
-    if label_info and not path.name.lower().endswith(".seg.nrrd"):
-        values, scheme = map_by_name(label.data, label_info), "label_info"
-    else:
-        values, scheme = from_file_values(label.data, where=path.name)
+    role, label = _placed(case, label, reference)
+    values, scheme = _named(path, label, label_info, label_scheme)
     if not allow_empty and not values.any():
         raise InputError(
             "The label is empty. If there really is no tumor, send allow_empty: true in params.", field="label"
         )
-    return CheckedLabel(Volume(values, grid), role, scheme)
+    return CheckedLabel(Volume(values, label.grid), role, scheme)
+
+
+def _named(path: Path, label: Volume, label_info: Any, label_scheme: str | None) -> tuple[np.ndarray, str]:
+    """Return TumorLoop's values, uint8, and how they were interpreted."""
+    if label_statement(path) == SEGMENT_NAMES:
+        return label.data.astype(np.uint8), "contiguous"
+    if label_info and label_scheme:
+        raise InputError("Send either label_info or label_scheme, not both.", field="label_scheme")
+    if label_info:
+        return map_by_name(label.data, label_info), "label_info"
+    if label_scheme:
+        return from_file_values(label.data, label_scheme, where=path.name)
+    present = value_counts(label.data)
+    if 3 in present and 4 in present:
+        raise InputError(
+            f"{path.name} holds both 3 and 4. The values of this server are 1 necrotic core, 2 peritumoral edema and "
+            "3 enhancing tumor, or 4 for it as in BraTS 2017-2021. Name those of the file in params: label_scheme, "
+            "for instance brats-2024-post (4 is the resection cavity), or label_info.",
+            field="label",
+        )
+    if 4 in present:
+        return from_file_values(label.data, BRATS_2017.name, where=path.name)
+    return from_file_values(label.data, "tumorloop", where=path.name)[0], "contiguous"
+
+
+def from_file_values(labelmap: np.ndarray, label_scheme: str, *, where: str) -> tuple[np.ndarray, str]:
+    """Return a labelmap of a known scheme with TumorLoop's values, uint8, and the name of the scheme.
+
+    Args:
+        labelmap: Integers of any shape.
+        label_scheme: See :func:`training.label_schemes.parse_scheme`.
+        where: Name of the file in errors.
+
+    Raises:
+        InputError: If there is no such scheme, or it does not have a value of the file.
+    """
+    scheme = parse_scheme(label_scheme)
+    strange = [value for value in value_counts(labelmap) if value not in scheme.values]
+    if strange:
+        raise InputError(
+            f"{where} holds the values {strange[:5]}; those of the scheme {scheme.name} are {scheme.meaning()}.",
+            field="label",
+        )
+    return scheme.apply(labelmap), scheme.name if scheme.name in SCHEMES else "named values"
 
 
 def map_by_name(data: np.ndarray, label_info: Any) -> np.ndarray:
@@ -141,26 +193,25 @@ def _value_of(name: str, value: int) -> int:
     known_value = value_of(name)
     if known_value is not None:
         return known_value
-    known = ", ".join(f"{label.name} ({label.key})" for label in LABELS)
     raise InputError(
-        f"The segment {name!r} (value {value}) is none of TumorLoop's labels: {known}. Rename it, or leave it out.",
+        f"The segment {name!r} (value {value}) is none of the labels: {known_names()}. Rename it, or leave it out.",
         field="label_info",
     )
 
 
-def _reference(case: Case, grid: Grid, role: str | None) -> tuple[str, Grid]:
-    """Return the volume whose grid the label has."""
+def _placed(case: Case, label: Volume, role: str | None) -> tuple[str, Volume]:
+    """Return the volume on whose voxels the label lies, and the label on exactly its grid."""
     if role is not None and role not in ROLES:
         raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {role!r}.", field="reference")
     preferred = role or "t1ce"
-    names = [preferred] if role else [preferred, *(other for other in ROLES if other != preferred)]
-    grids = {name: read_grid(case.sources[name].path) for name in names}
-    found = matching_name(grid, grids)
+    roles = [preferred, *(other for other in ROLES if role is None and other != preferred)]
+    grids = {other: read_grid(case.sources[other].path) for other in roles}
+    found = on_one_of(label, grids)
     if found is not None:
-        return found, grids[found]
-    expected = grids[preferred]
+        return found
     raise InputError(
-        f"The label is not on the grid of {TITLES[preferred]} of case {case.id}: {expected.difference(grid)} "
-        f"({TITLES[preferred]} against label). Export it with that volume as reference.",
+        f"The label is not on the grid of {TITLES[preferred]} of case {case.id}: "
+        f"{grids[preferred].difference(label.grid)} ({TITLES[preferred]} against label). Export it with that volume as "
+        "reference.",
         field="label",
     )

@@ -18,7 +18,7 @@ _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MODEL_VERSION = re.compile(r"v\d{4,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 #: Maximum number of characters in each text.
-_LONGEST = {"comment": 4000, "status": 100, "source": 100}
+_LONGEST = {"comment": 4000, "status": 100, "source": 100, "label_scheme": 200}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Submission:
         label_info: Names of the segments, see :mod:`server_app.labels.check`.
         reference: The role of the volume it was drawn on.
         allow_empty: Whether a label without any tumor is intended.
+        label_scheme: What the values of the file mean, if they are not those of ``/info``.
     """
 
     tag: str = FINAL
@@ -46,6 +47,7 @@ class Submission:
     label_info: Any = None
     reference: str | None = None
     allow_empty: bool = False
+    label_scheme: str | None = None
 
     @classmethod
     def parse(cls, tag: str, params: Mapping[str, Any]) -> Submission:

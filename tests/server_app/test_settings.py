@@ -34,6 +34,7 @@ def test_settings_come_from_conf_and_name_what_is_wrong() -> None:
     settings = ServerSettings.from_conf({"max_epochs": "3", "source_labels": "true", "models": "whatever"})
     assert settings.retrain.max_epochs == 3
     assert settings.source_labels
+    assert ServerSettings.from_conf({"label_scheme": "decathlon"}).label_scheme == "decathlon"
     with pytest.raises(InputError, match="patch cannot be"):
         ServerSettings.from_conf({"patch": "big"})
 

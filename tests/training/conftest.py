@@ -11,6 +11,7 @@ from tests import synthetic
 from training.cases.case import Case
 from training.cases.find import find_cases
 from training.cli import app
+from training.images.write import write_labelmap
 from training.models.store import ModelCard, ModelStore
 from training.models.weights import get_weights
 from training.network.unet import UNetConfig, build_unet
@@ -50,7 +51,7 @@ def flair_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
     grids = dict.fromkeys(("t1", "t1ce", "t2"), synthetic.brats_grid())
     grids["flair"] = synthetic.oblique_grid((1.0, 1.0, 3.0), (60, 70, 20), degrees=(10.0, 0.0, 0.0))
     folder = synthetic.write_case(tmp_path_factory.mktemp("flair"), grids=grids, label=False)
-    synthetic.save(synthetic.truth(grids["flair"]), folder / "BraTS20_Training_001_seg.nii.gz")
+    write_labelmap(synthetic.truth(grids["flair"]), folder / "BraTS20_Training_001_seg.nii.gz")
     return folder
 
 

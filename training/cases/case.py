@@ -10,15 +10,16 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from training.cases.label_files import LabelContext, LabelReading, label_reading, read_label
 from training.cases.names import patient_of, slug, stem_of
 from training.errors import InputError
 from training.hashes import file_sha256
-from training.images.grid import Grid, Volume, matching_name
-from training.images.read import count_channels, image_files, read_grid, read_labelmap, read_volume, read_volumes
-from training.labels import from_file_values
+from training.images.grid import Grid, Volume
+from training.images.lattice import on_one_of
+from training.images.read import count_channels, image_files, read_grid, read_volume, read_volumes
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, display_name, missing_message, role_of, roles_of
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
@@ -46,6 +47,7 @@ class Case:
         allow_missing: Whether modalities may be missing (all but one); such a case can only be segmented.
         unused: Images beside those of the case that were not used: of other kinds, masks, or not understood.
         name: The name of its folder or the common name of its files, of which the id was made.
+        label_context: What is known of the label besides its file.
     """
 
     id: str
@@ -56,6 +58,7 @@ class Case:
     allow_missing: bool = False
     unused: tuple[Path, ...] = ()
     name: str = ""
+    label_context: LabelContext = field(default=LabelContext(), repr=False)
 
     def __post_init__(self) -> None:
         missing = self.missing
@@ -110,23 +113,39 @@ class Case:
         It lies on exactly the grid of the modality that it matches, if any.
 
         Raises:
-            InputError: If there is none, or it cannot be used; ``field`` is ``"label"``.
+            InputError: If there is none, it cannot be used, or its scheme is not certain; ``field`` is ``"label"``.
         """
+        return self.on_own_grid(read_label(self._label(), self.label_context)[0])
+
+    def label_reading(self) -> LabelReading:
+        """Return how the values of the label are read.
+
+        Raises:
+            InputError: As :meth:`read_label`.
+        """
+        return label_reading(self._label(), self.label_context)
+
+    def _label(self) -> Path:
         if self.label is None:
             raise InputError(f"Case {self.id} has no label.", field="label")
-        return self.on_own_grid(read_brats_labels(self.label)[0])
+        return self.label
 
     def on_own_grid(self, label: Volume) -> Volume:
-        """Return a label on exactly the grid of the modality that it matches, T1ce if several do; else unchanged.
+        """Return a label on exactly the grid of the modality on whose voxels it lies, T1ce if several do.
 
-        A label from a program that uses another affine of a NIfTI header (:mod:`training.images.position`) is moved.
+        A label from a program that uses another affine of a NIfTI header (:mod:`training.images.position`) is moved,
+        one that was cropped to its extent is padded (:mod:`training.images.lattice`), and one that lies on no grid is
+        returned as it is.
+
+        Raises:
+            InputError: If labels lie outside the volume on whose voxels they lie; ``field`` is ``"label"``.
         """
         grids: dict[str, Grid] = {}
         for role in (role for role in REFERENCE_ORDER if role in self.sources):
             with contextlib.suppress(InputError):  # whoever reads that modality is told
                 grids[role] = read_grid(self.sources[role].path)
-        found = matching_name(label.grid, grids)
-        return label if found is None else Volume(label.data, grids[found])
+        found = on_one_of(label, grids)
+        return label if found is None else found[1]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files, their channel indices, and the label if there is one."""
@@ -138,17 +157,6 @@ class Case:
             digest.update(b"label:")
             digest.update(_file_digest(self.label))
         return digest.hexdigest()
-
-
-def read_brats_labels(path: Path) -> tuple[Volume, str]:
-    """Read a labelmap in any label scheme, as ``uint8`` with TumorLoop's values; also return the scheme.
-
-    Raises:
-        InputError: If the file cannot be used.
-    """
-    volume = read_labelmap(path)
-    values, scheme = from_file_values(volume.data, where=str(path))
-    return Volume(values, volume.grid), scheme
 
 
 @dataclass(frozen=True)

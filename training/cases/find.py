@@ -16,6 +16,7 @@ from pathlib import Path
 
 from training.cases.case import Case, Problem, case_from_4d, case_from_files
 from training.cases.files import common_name, is_label, is_mask, only_label, visible_images
+from training.cases.label_peers import with_peers
 from training.cases.layouts import Search, cases_in, with_files
 from training.cases.modality_folders import cases_of, modality_folders
 from training.cases.names import slug, stem_of
@@ -34,15 +35,18 @@ def find_cases(
     allow_missing: bool = False,
     follow_external_links: bool = True,
     order: Sequence[str] | None = None,
+    label_scheme: str | None = None,
 ) -> tuple[list[Case], list[Problem]]:
     """Find all cases below a folder.
 
     Args:
         root: Searched at any depth; hidden files and folders are skipped, links are followed.
         allow_missing: Accept cases with missing modalities.
-        follow_external_links: Also follow links that lead out of ``root``; otherwise they are reported as problems.
+        follow_external_links: Also follow links that lead out of ``root``; otherwise they are reported as problems, and
+            nothing above ``root`` tells the label scheme.
         order: Modalities of 4D files and of numbered channels; default is what a ``dataset.json`` says, and for 4D
             files the Decathlon's.
+        label_scheme: The scheme of the labels (:mod:`training.cases.label_files`); ``None`` to recognize it.
 
     Returns:
         The cases, sorted by id, with unique ids and the patients as :mod:`training.cases.patients` reads them; and
@@ -78,6 +82,7 @@ def find_cases(
     if orphans:
         problems.append(Problem(root, _listed("Segmentations that belong to no case", orphans), "label", lost=False))
     problems += [Problem(path, _OUTSIDE) for path in outside.found]
+    cases = with_peers(cases, root=None if follow_external_links else root, label_scheme=label_scheme)
     return with_unique_ids(with_patients(cases, root)[0], root), problems
 
 

@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 
 from training.cli.cases import labeled_cases
 from training.cli.common import err, out, progress
+from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import Failures, OverwriteOption, refuse_existing
 from training.errors import InputError
 from training.models import BUNDLED_MODEL
@@ -54,6 +55,7 @@ def card(
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
     overwrite: OverwriteOption = False,
+    label_scheme: LabelSchemeOption = None,
 ) -> None:
     """Evaluate a model on phantoms, on heads without tumor and on labeled cases, and print the tables.
 
@@ -81,7 +83,7 @@ def card(
         out.print(str(model_card.write_document(model, document)), soft_wrap=True)
     else:
         heads = min(20, phantoms) if heads is None else heads
-        found = labeled_cases(cases)
+        found = labeled_cases(cases, label_scheme=label_scheme)
         failures = found.failures()
         usable = _usable(found.cases, failures)
         if write and failures.entries:

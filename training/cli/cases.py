@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.cli.common import err, warn
+from training.cli.labels import tell_label_schemes
 from training.cli.outcome import Failures
 from training.errors import InputError
 
@@ -69,6 +70,7 @@ def collect_cases(
     allow_missing: bool = False,
     patients: Path | None = None,
     split: bool = False,
+    label_scheme: str | None = None,
 ) -> Collected:
     """Collect cases from case folders, folders of case folders, and 4D files.
 
@@ -78,13 +80,19 @@ def collect_cases(
         allow_missing: Accept cases with missing modalities.
         patients: File with the patients of cases; see :mod:`training.cases.patient_file`.
         split: Tell which cases are doubtfully taken as one patient's.
+        label_scheme: The scheme of the labels; ``None`` to recognize it.
 
     Raises:
-        InputError: If a path does not exist, no path holds a usable case, or the file of patients cannot be used; for
-            one unusable case the message says why.
+        InputError: If a path does not exist, no path holds a usable case, the file of patients cannot be used, or there
+            is no such label scheme; for one unusable case the message says why.
     """
+    from training.cases.label_peers import with_peers
+    from training.label_schemes import parse_scheme
+
     if not paths:
         raise InputError("No case was named.", field="cases")
+    if label_scheme is not None:
+        parse_scheme(label_scheme)
     roles = tuple(part.strip() for part in order.split(",")) if order else None
     found = Collected()
     roots: list[tuple[Path, list[Case]]] = []
@@ -101,27 +109,35 @@ def collect_cases(
             raise InputError(message, field=problem.field)
         found.failures()
         raise InputError(f"There is no usable case in {', '.join(map(str, paths))}.", field="cases")
-    found.cases = _told_apart(roots, patients, split)
+    found.cases = with_peers(_told_apart(roots, patients, split), label_scheme=label_scheme)
     if roles is None:
         _tell_assumed_order(found.cases)
     return found
 
 
-def labeled_cases(paths: Sequence[Path] | None, *, patients: Path | None = None, split: bool = False) -> Collected:
-    """Collect cases and keep those with a label, telling which have none; empty if no path is given.
+def labeled_cases(
+    paths: Sequence[Path] | None,
+    *,
+    patients: Path | None = None,
+    split: bool = False,
+    label_scheme: str | None = None,
+) -> Collected:
+    """Collect cases and keep those with a label, telling which have none and the schemes; empty if no path is given.
 
     Raises:
         InputError: As :func:`collect_cases`, or if none of the cases has a label.
     """
     if not paths:
         return Collected()
-    found = collect_cases(paths, patients=patients, split=split)
+    found = collect_cases(paths, patients=patients, split=split, label_scheme=label_scheme)
     without = found.unlabeled()
     if len(without) == len(found.cases):
         raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
     if without:
         err.print(f"Left out, without a label: {', '.join(case.id for case in without)}", markup=False, soft_wrap=True)
-    return Collected([case for case in found.cases if case.label is not None], found.problems)
+    labeled = [case for case in found.cases if case.label is not None]
+    tell_label_schemes(labeled)
+    return Collected(labeled, found.problems)
 
 
 def tell_unused(cases: Iterable[Case]) -> None:

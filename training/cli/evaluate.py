@@ -18,6 +18,7 @@ from training.cli.common import (
     out,
     progress,
 )
+from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import OverwriteOption, refuse_existing
 from training.errors import InputError
 from training.labels import REGION_NAMES
@@ -47,6 +48,7 @@ def evaluate(
     overwrite: OverwriteOption = False,
     models: ModelsOption = None,
     version: VersionOption = None,
+    label_scheme: LabelSchemeOption = None,
 ) -> None:
     """Segment labeled cases or phantoms, compare with their labels, and print the results table.
 
@@ -65,7 +67,7 @@ def evaluate(
     from training.phantoms.fixed_seeds import FIXED_SEEDS
     from training.phantoms.generate import phantom_id
 
-    found = labeled_cases(cases, patients=patients, split=True)
+    found = labeled_cases(cases, patients=patients, split=True, label_scheme=label_scheme)
     found.cases = labeled = found.cases[:limit] if limit else found.cases
     if not labeled and not phantoms:
         raise InputError("Nothing to evaluate: give --cases or --phantoms.", field="cases")

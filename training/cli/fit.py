@@ -10,6 +10,7 @@ from rich.table import Table
 
 from training.cli.cases import PatientsOption, labeled_cases
 from training.cli.common import ModelsOption, open_store, out, progress
+from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import Failures
 from training.errors import InputError
 from training.hashes import file_sha256
@@ -78,6 +79,7 @@ def fit(
     ] = None,
     patients: PatientsOption = None,
     models: ModelsOption = None,
+    label_scheme: LabelSchemeOption = None,
 ) -> None:
     """Train on labeled cases, synthetic ones, or both, and store the result as a new model version.
 
@@ -132,7 +134,7 @@ def fit(
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(str(first["msg"]), field=str(first["loc"][0])) from error
-    found = labeled_cases(cases, patients=patients, split=validation > 0)
+    found = labeled_cases(cases, patients=patients, split=validation > 0, label_scheme=label_scheme)
     known = {case.id: case for case in found.cases}
     failures = found.failures()
     ready = _prepare(found.cases, phantoms, network, work, failures)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.cli.cases import collect_cases
-from training.cli.common import ModelsOption, VersionOption, load_segmenter, out, progress
+from training.cli.common import ModelsOption, VersionOption, err, load_segmenter, out, progress
+from training.cli.labels import LabelSchemeOption, tell_label_schemes
 from training.cli.outcome import OverwriteOption, refuse_existing
 from training.errors import InputError
 
@@ -30,6 +31,7 @@ def render(
     overwrite: OverwriteOption = False,
     models: ModelsOption = None,
     version: VersionOption = None,
+    label_scheme: LabelSchemeOption = None,
 ) -> None:
     """Draw cases: a PNG of the slice with the most tumor, and a fly-through GIF of the brain.
 
@@ -42,19 +44,25 @@ def render(
 
     `python -m training render cases/phantom_0001 --labelmap results/phantom_0001_seg.nii.gz`
     """
-    from training.cases.case import read_brats_labels
+    from training.cases.label_files import LabelContext, read_label, says_its_scheme
     from training.modalities import ROLES
     from training.pictures.case_picture import case_picture
     from training.pictures.flythrough import flythrough_gif
 
     if volume not in ROLES:
         raise InputError(f"There is no modality {volume!r}; known are {', '.join(ROLES)}.", field="volume")
-    found = collect_cases(cases)
+    found = collect_cases(cases, label_scheme=label_scheme)
     if labelmap is not None and (label or len(found.cases) > 1):
         raise InputError("--labelmap requires a single case and excludes --label.", field="labelmap")
     endings = ("png", "gif") if gif else ("png",)
     refuse_existing([output / f"{case.id}.{ending}" for case in found.cases for ending in endings], overwrite)
     failures = found.failures()
+    given = None
+    if labelmap is not None:  # a result of TumorLoop knows its scheme; --label-scheme is then that of the case's label
+        own = says_its_scheme(labelmap)
+        given, reading = read_label(labelmap, LabelContext(scheme=None if own else label_scheme))
+        err.print(f"{labelmap} is read as {reading}.", markup=False, soft_wrap=True)
+    tell_label_schemes(found.cases)
     segmenter = None if labelmap or label else load_segmenter(models, version)
     with progress(steps=True) as bars:
         task = bars.add_task("", total=len(found.cases))
@@ -65,7 +73,7 @@ def render(
             if segmenter is not None:
                 drawn = segmenter.segment(volumes).labelmap
             else:
-                drawn = case.on_own_grid(read_brats_labels(labelmap)[0]) if labelmap else case.read_label()
+                drawn = case.read_label() if given is None else case.on_own_grid(given)
             truth = case.read_label() if case.label is not None and not label else None
             paths = [case_picture(volumes, drawn, truth, output / f"{case.id}.png", title=case.id)]
             if gif:

@@ -9,6 +9,7 @@ import typer
 
 from training.cli.cases import labeled_cases
 from training.cli.common import out, progress
+from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import OverwriteOption, refuse_existing
 
 
@@ -25,6 +26,7 @@ def sheet(
     ] = None,
     overwrite: OverwriteOption = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
+    label_scheme: LabelSchemeOption = None,
 ) -> None:
     """Draw a sheet of phantoms and real cases for review by an MRI reader.
 
@@ -43,7 +45,7 @@ def sheet(
     if output.suffix.lower() != ".png":
         raise InputError(f"The picture must be a .png file; it is {output.name!r}.", field="output")
     refuse_existing([output], overwrite)
-    found = labeled_cases(cases)
+    found = labeled_cases(cases, label_scheme=label_scheme)
     labeled, failures = found.cases, found.failures()
     with progress(steps=True) as bars:
         task = bars.add_task("heads", total=count + len(labeled))

@@ -169,6 +169,7 @@ def compare(subject: Subject, segmentation: Segmentation, *, reference: str, sec
         warnings=segmentation.warnings,
         kind=subject.kind,
         why=difficulty_of(subject, labelmap) if scores["WT"] < LOW_DICE else "",
+        labels=subject.labels,
     )
 
 

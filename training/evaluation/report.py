@@ -103,14 +103,15 @@ def as_csv(report: EvaluationReport) -> str:
     header += [f"dice_{region}" for region in REGIONS] + [f"hd95_mm_{region}" for region in REGIONS]
     header += [f"dice_label_{key}" for key in report.cases[0].label_dice]
     header += [f"true_ml_{region}" for region in REGIONS] + [f"predicted_ml_{region}" for region in REGIONS]
-    writer.writerow([*header, "seconds", "model_version", "warnings", "why"])
+    writer.writerow([*header, "seconds", "model_version", "warnings", "why", "label_scheme"])
     for result in report.cases:
         row: list[Any] = [result.case, result.patient, result.kind]
         row += [f"{result.dice[region]:.4f}" for region in REGIONS]
         row += ["" if result.hd95[region] is None else f"{result.hd95[region]:.2f}" for region in REGIONS]
         row += [f"{value:.4f}" for value in result.label_dice.values()]
         row += [f"{volumes[region]:.3f}" for volumes in (result.true_ml, result.predicted_ml) for region in REGIONS]
-        writer.writerow([*row, f"{result.seconds:.2f}", report.model_version, " | ".join(result.warnings), result.why])
+        row += [f"{result.seconds:.2f}", report.model_version, " | ".join(result.warnings), result.why, result.labels]
+        writer.writerow(row)
     for case, message in report.failures.items():
-        writer.writerow([case] + [""] * (len(header) + 1) + [f"NOT EVALUATED: {message}", ""])
+        writer.writerow([case] + [""] * (len(header) + 1) + [f"NOT EVALUATED: {message}", "", ""])
     return text.getvalue()

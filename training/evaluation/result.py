@@ -39,6 +39,7 @@ class CaseResult:
         warnings: Warnings about the input.
         kind: Kind of tumor of a phantom; empty for a case.
         why: Explanation if the Dice of WT is below :data:`LOW_DICE`, else empty.
+        labels: Label scheme of the truth, and what it was recognized by; empty if it is TumorLoop's own.
     """
 
     case: str
@@ -53,6 +54,7 @@ class CaseResult:
     warnings: tuple[str, ...] = ()
     kind: str = ""
     why: str = ""
+    labels: str = ""
 
     @property
     def mean_dice(self) -> float:

@@ -34,6 +34,7 @@ class Subject:
         volumes: The four modalities by role.
         truth: ``uint8`` values of :mod:`training.labels`, on the grid of one of the volumes.
         kind: Kind of tumor of a phantom (``"ring"`` ...); empty for a case.
+        labels: Label scheme of the truth's file, and what it was recognized by; empty if it is TumorLoop's own.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Subject:
     volumes: Mapping[str, Volume]
     truth: Volume
     kind: str = ""
+    labels: str = ""
 
 
 def subject_of_case(case: Case) -> Subject:
@@ -49,8 +51,8 @@ def subject_of_case(case: Case) -> Subject:
     Raises:
         InputError: If it has no label, or a file cannot be read.
     """
-    truth = case.read_label()
-    return Subject(case.id, case.patient, case.read_all(), truth)
+    truth, reading = case.read_label(), case.label_reading()
+    return Subject(case.id, case.patient, case.read_all(), truth, labels="" if reading.own else str(reading))
 
 
 def subject_of_phantom(phantom: Phantom) -> Subject:

@@ -93,6 +93,11 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
 load_labels = load
 
 
+def label_statement(path: Path) -> str:
+    """Return nothing: labelmaps are not exported as MetaImage."""
+    return ""
+
+
 def files(path: Path) -> list[Path]:
     """Return the file, and that of its voxels if it is another one.
 

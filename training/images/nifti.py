@@ -88,6 +88,15 @@ def write_joined(path: Path, target: Path) -> None:
         handle.write(data.tobytes(order="F"))
 
 
+def label_statement(path: Path) -> str:
+    """Return the description in the header, in which an exported labelmap says what its values mean.
+
+    Raises:
+        InputError: If the file is not a NIfTI file.
+    """
+    return bytes(_open(path)[0]["descrip"]).partition(b"\0")[0].decode("latin-1")
+
+
 def _stored(header: Any, shape: tuple[int, ...], path: Path) -> np.ndarray:
     """Read the stored voxels up to the end of the file, so that the gzip checksum is verified as well.
 

@@ -14,7 +14,7 @@ from training.images.grid import Grid, checked_grid
 from training.images.nrrd_voxels import files as files
 from training.images.nrrd_voxels import parse_header, read_voxels
 from training.images.position import FilePosition, unit_named, unit_scale
-from training.labels import value_of
+from training.images.segments import merge_segments, segments_of
 
 #: Signs of x, y, z from a NRRD space to RAS.
 _SPACES: dict[str, tuple[int, int, int]] = {
@@ -26,6 +26,11 @@ _SPACES: dict[str, tuple[int, int, int]] = {
     "lps": (-1, -1, 1),
 }
 _TIMED = ("-time", "t")
+
+#: What is said of a labelmap whose values are given by the names of its segments.
+SEGMENT_NAMES = "segment names"
+#: The field in which an exported labelmap says what its values mean.
+STATEMENT_FIELD = "TumorLoop_Labels"
 
 
 def read_header(path: Path) -> tuple[Grid, int]:
@@ -52,24 +57,30 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
 def load_labels(path: Path) -> tuple[np.ndarray, Grid]:
     """Return a labelmap ``(x, y, z, 1)`` and its grid.
 
-    The layers of a segmentation by 3D Slicer are merged, later segments over earlier ones. Its values depend on the
-    order in which segments were created, so they are replaced by those of :mod:`training.labels` if every segment has a
-    known name.
+    The segments of a segmentation by 3D Slicer get the values of :mod:`training.labels` by their names and terminology
+    (:mod:`training.images.segments`).
 
     Raises:
-        InputError: As :func:`load`.
+        InputError: As :func:`load`, and if a segment is none of the labels.
     """
     header, begin = parse_header(path)
     data, grid = _load(path, header, begin)
-    segments = _segments(header, path)
-    if not segments:
-        return data, grid
-    named = [value_of(name) for name, _, _ in segments]
-    merged = np.zeros(data.shape[:3], data.dtype)
-    for (_, layer, stored), known in zip(segments, named, strict=True):
-        if layer < data.shape[3]:
-            merged[data[..., layer] == stored] = stored if None in named else known
-    return merged[..., None], grid
+    segments = segments_of(header, data.shape[3], path)
+    if segments:
+        data = merge_segments(segments, data, grid.voxel_ml, path)[..., None]
+    return data, grid
+
+
+def label_statement(path: Path) -> str:
+    """Return what the header says of the values of a labelmap: :data:`SEGMENT_NAMES`, our own words, or nothing.
+
+    Raises:
+        InputError: If the file is not a NRRD file.
+    """
+    header, _ = parse_header(path)
+    if any(str(name).startswith("Segment0_") for name in header):
+        return SEGMENT_NAMES
+    return str(header.get(STATEMENT_FIELD, ""))
 
 
 def _load(path: Path, header: Mapping[str, Any], begin: int) -> tuple[np.ndarray, Grid]:
@@ -147,17 +158,3 @@ def _unit(header: Mapping[str, Any], spatial: list[int], path: Path) -> str:
     if len(set(units)) > 1:
         raise InputError(f"{path}: 'space units' names several units: {', '.join(names)}. Save it in millimeters.")
     return units[0] if units else ""
-
-
-def _segments(header: Mapping[str, Any], path: Path) -> list[tuple[str, int, int]]:
-    """Return name, layer and value of the segments of a Slicer segmentation; empty for other files."""
-    found: list[tuple[str, int, int]] = []
-    while f"Segment{len(found)}_ID" in header:
-        prefix = f"Segment{len(found)}_"
-        name = str(header.get(prefix + "Name", ""))
-        try:
-            layer, value = int(header.get(prefix + "Layer", 0)), int(header.get(prefix + "LabelValue", 1))
-        except ValueError as error:
-            raise InputError(f"{path}: {prefix}Layer or {prefix}LabelValue is not a whole number.") from error
-        found.append((name, layer, value))
-    return found

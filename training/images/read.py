@@ -47,6 +47,9 @@ class Reader(Protocol):
     def files(self, path: Path) -> list[Path]:
         """Return the file and, if its voxels are in another one, that one."""
 
+    def label_statement(self, path: Path) -> str:
+        """Return what the header says of the values of a labelmap."""
+
 
 #: Readers by file ending.
 READERS: dict[str, Reader] = {
@@ -110,14 +113,14 @@ def read_volumes(path: Path | str, channels: list[int] | None = None) -> list[Vo
 def read_labelmap(path: Path | str) -> Volume:
     """Read a labelmap with the values of the file.
 
-    The layers of a ``.seg.nrrd`` of 3D Slicer are merged, and its values follow the segment names if all of them are
-    known to :mod:`training.labels`.
+    A ``.seg.nrrd`` of 3D Slicer has no values of its own: its segments get those of :mod:`training.labels` by name.
 
     Returns:
         Integers of at most 16 bits as stored, or int32.
 
     Raises:
-        InputError: As :func:`read_volume`, and if voxels are not whole numbers; ``field`` is ``"label"``.
+        InputError: As :func:`read_volume`, if voxels are not whole numbers, or a segment is none of the labels;
+            ``field`` is ``"label"``.
     """
     path = Path(path)
     try:
@@ -138,6 +141,21 @@ def read_labelmap(path: Path | str) -> Volume:
             raise InputError(f"{path} holds the value {odd[0]}.", field="label")
         values = values.astype(np.int32)
     return Volume(values, grid)
+
+
+def label_statement(path: Path | str) -> str:
+    """Return what the header of a labelmap says of its values.
+
+    Returns:
+        :data:`training.images.nrrd.SEGMENT_NAMES` for a segmentation of 3D Slicer, whose values :func:`read_labelmap`
+        replaces; the words of :func:`training.label_schemes.statement` for a labelmap that TumorLoop has written; or
+        whatever else another program has put there.
+
+    Raises:
+        InputError: As :func:`read_grid`.
+    """
+    path = Path(path)
+    return _reader(path).label_statement(path)
 
 
 def read_grid(path: Path | str) -> Grid:

@@ -23,7 +23,9 @@ import numpy as np
 from training.atomic import write_with
 from training.errors import InputError
 from training.images.grid import Grid, Volume
+from training.images.nrrd import STATEMENT_FIELD
 from training.images.position import write_nifti_position
+from training.label_schemes import statement
 from training.labels import LABELS, NUM_CLASSES, Code, Label, to_brats_values
 
 #: File endings that can be written.
@@ -47,7 +49,8 @@ def write_labelmap(
 
     Args:
         volume: ``(x, y, z)`` with the values of :mod:`training.labels`.
-        path: With one of :data:`EXPORT_ENDINGS`. ``.seg.nrrd`` includes names, colors and terminology.
+        path: With one of :data:`EXPORT_ENDINGS`. ``.seg.nrrd`` includes names, colors and terminology; the others say
+            in their header what the values mean, so that :mod:`training.cases.label_files` recognizes them.
         brats_values: Write enhancing tumor as 4, as in BraTS 2017-2021.
         dtype: One of :data:`LABELMAP_DTYPES`.
         compress: Whether to compress the voxels. ``.nii`` never is; ``.nii.gz`` is always a gzip file, which holds the
@@ -64,10 +67,12 @@ def write_labelmap(
     if dtype not in LABELMAP_DTYPES:
         raise ValueError(f"a labelmap cannot be written as {dtype}")
     values = volume.data.astype(np.uint8, copy=False)
-    values = (to_brats_values(values) if brats_values else values).astype(dtype, copy=False)
+    values = to_brats_values(values) if brats_values else values
+    said = statement(values, "brats-2017" if brats_values else "tumorloop")
+    values = values.astype(dtype, copy=False)
     if ending in (".nii", ".nii.gz"):
-        return _write_nifti(values, volume.grid, path, compress=compress)
-    fields = _segment_fields(volume.grid, brats_values) if ending == ".seg.nrrd" else {}
+        return _write_nifti(values, volume.grid, path, said, compress=compress)
+    fields = _segment_fields(volume.grid, brats_values) if ending == ".seg.nrrd" else {STATEMENT_FIELD: said}
     return _write_nrrd(values, volume.grid, path, fields, compress=compress)
 
 
@@ -121,10 +126,11 @@ def _code(code: Code) -> str:
     return f"{code.scheme}^{code.value}^{code.meaning}"
 
 
-def _write_nifti(data: np.ndarray, grid: Grid, path: Path, *, compress: bool = True) -> Path:
+def _write_nifti(data: np.ndarray, grid: Grid, path: Path, description: str = "", *, compress: bool = True) -> Path:
     import nibabel
 
     image = _nifti_image(data, grid)
+    image.header["descrip"] = description
     if compress or not path.name.lower().endswith(".gz"):
         return write_with(path, lambda temporary: nibabel.save(image, temporary))
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from training.errors import InputError
 from training.images.grid import Grid, Volume, matching_name, transform_points
+from training.images.lattice import on_grid
 from training.images.masks import bounding_box, large_components
 from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
@@ -71,21 +72,22 @@ class Frame:
         return Volume(resample_linear(values, self._to_working, self.reference.shape), self.reference)
 
     def to_working(self, label: Volume) -> np.ndarray:
-        """Map a labelmap from the reference grid to the working grid.
+        """Map a labelmap from the reference grid, or a part of it, to the working grid.
 
         Returns:
             uint8 on the working grid.
 
         Raises:
-            InputError: If the label lies on another grid than the reference; the message says how they differ.
+            InputError: If the label does not lie on the voxels of the reference; the message says how they differ.
         """
-        if not label.grid.matches(self.reference):
+        whole = on_grid(label, self.reference)
+        if whole is None:
             raise InputError(
                 f"The label does not lie on the grid of the reference volume: {label.grid.difference(self.reference)} "
                 "(label against reference). Resample it onto the reference, or choose that volume as reference.",
                 field="label",
             )
-        return resample_labels(label.data.astype(np.uint8, copy=False), self._to_reference, self.working.shape)
+        return resample_labels(whole.data.astype(np.uint8, copy=False), self._to_reference, self.working.shape)
 
     def _check(self, array: np.ndarray) -> None:
         if tuple(array.shape) != tuple(self.working.shape):

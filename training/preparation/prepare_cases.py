@@ -26,12 +26,14 @@ def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> Prepa
     Raises:
         InputError: If a file cannot be used, or the label lies on none of the volumes' grids; names the case.
     """
-    key = f"preparation {PREPARATION_VERSION} stride {stride} files {case.fingerprint()}"
-    if store.has(case.id, key):
-        return store.get(case.id)
     try:
-        label = case.read_label()
+        # what names the label scheme may change, for instance a dataset.json, while the label's file stays the same
+        values = sorted(case.label_reading().values.items())
+        key = f"preparation {PREPARATION_VERSION} stride {stride} files {case.fingerprint()} values {values}"
+        if store.has(case.id, key):
+            return store.get(case.id)
         volumes = case.read_all()
+        label = case.read_label()
         prepared = prepare(volumes, reference=matching_role(label.grid, volumes), stride=stride)
         labels = prepared.frame.to_working(label)
     except InputError as error:

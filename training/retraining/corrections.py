@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.cases.case import Case
+from training.cases.label_files import OWN, LabelContext
 from training.errors import InputError
 from training.hashes import file_sha256
 from training.models.store import SeenCase
@@ -27,7 +28,7 @@ class Correction:
 
     Attributes:
         case: The images.
-        label: A labelmap with TumorLoop's or BraTS's values, on the grid of one of the images.
+        label: A labelmap on the grid of one of the images: with TumorLoop's values, or the one that came with the case.
         split: ``train`` or ``validation``.
         label_sha256: Hash that identifies the label; default is that of the file.
     """
@@ -40,6 +41,12 @@ class Correction:
     def digest(self) -> str:
         """Return the hash that identifies the label."""
         return self.label_sha256 or file_sha256(self.label)
+
+    def labeled_case(self) -> Case:
+        """Return the case with this label."""
+        if self.label == self.case.label:
+            return self.case  # in whatever scheme it came
+        return replace(self.case, label=self.label, label_context=LabelContext(scheme=OWN))
 
     def seen(self) -> SeenCase:
         """Return its entry in a model card."""
@@ -137,7 +144,7 @@ class Mixture:
         skipped: dict[str, str] = {}
         for number, correction in enumerate(corrections, start=1):
             report(f"reading corrected case {number} of {len(corrections)}")
-            case = replace(correction.case, label=correction.label)
+            case = correction.labeled_case()
             try:
                 parts[correction.split].append(prepare_case(case, store, stride=self.stride))
             except InputError as error:

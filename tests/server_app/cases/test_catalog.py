@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 from fastapi import HTTPException
 
@@ -18,6 +19,7 @@ from server_app.cases.datastore import CaseDatastore
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import eventually
+from training.images.read import read_labelmap
 
 INCOMPLETE, LATER = "BraTS20_Training_002", "BraTS20_Training_003"
 CALLERS = 6
@@ -72,3 +74,30 @@ def test_a_requested_search_sees_whatever_was_there_before(catalog: Catalog, stu
     assert catalog._find_incomplete(LATER) is None
     (studies / LATER / f"{LATER}_t1.nii.gz").unlink()
     assert catalog._find_incomplete(LATER) is not None
+
+
+def test_a_label_whose_values_are_not_certain_is_among_the_problems_until_something_says_what_they_mean(
+    studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server_app.cases.label_check._AGAIN", 0.0)
+    truth = synthetic.truth(synthetic.brats_grid())
+    synthetic.write_case(studies, "hospital-1", label=False)
+    synthetic.save(truth, studies / "hospital-1" / "seg.nii.gz")  # 1, 2, 3, and no name
+
+    def store(label_scheme: str | None = None) -> CaseDatastore:
+        return CaseDatastore(studies, Workspace(tmp_path / "workspace").make(), label_scheme=label_scheme)
+
+    (problem,) = store().catalog.problems(wait_seconds=None)
+    assert problem["path"] == "hospital-1/seg.nii.gz"
+    assert "nothing says what they mean" in problem["message"]
+    assert store(label_scheme="decathlon").catalog.problems(wait_seconds=None) == []
+    unsure = store()
+    case = unsure.catalog.get("hospital-1")
+    with pytest.raises(HTTPException, match=r"^422: .*nothing says"):
+        unsure.labels.file(case, "source")
+    (studies / "hospital-1" / "seg.json").write_text('{"labels": {"1": "edema", "2": "necrosis", "3": "ET"}}')
+    eventually(lambda: unsure.catalog.problems(wait_seconds=None) == [], 10)
+    read = read_labelmap(unsure.labels.file(case, "source")).data
+    assert np.array_equal(read, np.array([0, 2, 1, 3])[truth.data])
+    (studies / "hospital-1" / "seg.json").write_text('{"label_scheme": "tumorloop"}')
+    assert np.array_equal(read_labelmap(unsure.labels.file(case, "source")).data, truth.data)

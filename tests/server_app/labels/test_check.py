@@ -31,9 +31,17 @@ SCRIBBLES = info(("background_scribbles", 1), ("necrotic core", 2), ("peritumora
         ([0, 1, 2, 3], SCRIBBLES, [0, 1, 2, 3]),
         ([0, 3], SCRIBBLES, [0, 3]),
         ([0, 1, 2, 4], info(("necrotic core", 1), ("peritumoral edema", 2), ("enhancing tumor", 4)), [0, 1, 2, 3]),
-        ([0, 1], info(("ET", 1), ("edema?", 2)), [0, 3]),
+        ([0, 1], info(("ET", 1), ("liver", 2)), [0, 3]),
+        ([0, 1, 2, 3], info(("SNFH", 1), ("Resection cavity", 2), ("Enhancing tumour", 3)), [0, 2, 0, 3]),
     ],
-    ids=["names, not their order", "stock panel with scribbles", "and few values", "no positions", "unused segment"],
+    ids=[
+        "names, not their order",
+        "stock panel with scribbles",
+        "and few values",
+        "no positions",
+        "unused segment",
+        "synonyms",
+    ],
 )
 def test_names_decide_what_a_value_means(values: list[int], sent: object, meant: list[int]) -> None:
     assert map_by_name(np.array(values), sent).tolist() == meant
@@ -107,3 +115,45 @@ def test_a_slicer_segmentation_brings_its_own_names_and_brats_values_need_none(t
     brats = check_label(case.label, case)
     assert (brats.scheme, type(brats.volume)) == ("brats-2017", Volume)
     assert np.array_equal(brats.volume.data, truth.data)
+
+
+def test_a_segmentation_that_slicer_cropped_to_its_extent_is_put_on_the_whole_grid(tmp_path: Path) -> None:
+    case = case_from_folder(synthetic.write_case(tmp_path))
+    truth = synthetic.truth(synthetic.brats_grid())
+    where = np.argwhere(truth.data)
+    low, high = where.min(0), where.max(0) + 1
+    affine = truth.grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
+    data = truth.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    for ending in (".seg.nrrd", ".nrrd", ".nii.gz"):
+        path = write_labelmap(Volume(data, Grid(data.shape, affine)), tmp_path / f"cropped{ending}")
+        checked = check_label(path, case)
+        assert np.array_equal(checked.volume.data, truth.data)
+        assert checked.volume.grid.matches(synthetic.brats_grid())
+    affine[:3, 3] += 100.0
+    path = write_labelmap(Volume(data, Grid(data.shape, affine)), tmp_path / "elsewhere.seg.nrrd")
+    with pytest.raises(InputError, match="lie outside the reference volume"):
+        check_label(path, case)
+
+
+def test_values_other_than_the_servers_and_those_of_brats_2017_must_be_named(tmp_path: Path) -> None:
+    case = case_from_folder(synthetic.write_case(tmp_path, label=False))
+    truth = synthetic.truth(synthetic.brats_grid())
+
+    def sent(*values: int) -> Path:
+        return synthetic.save(Volume(np.array([0, *values], np.uint8)[truth.data], truth.grid), tmp_path / "a.nii.gz")
+
+    assert check_label(sent(1, 2, 3), case).scheme == "contiguous"  # without a name: the server's own values
+    both = sent(1, 4, 3)
+    with pytest.raises(InputError, match=r"holds both 3 and 4.*label_scheme") as caught:
+        check_label(both, case)
+    assert caught.value.field == "label"
+    post = check_label(both, case, label_scheme="brats-2024-post")
+    assert np.array_equal(post.volume.data, np.where(truth.data == 2, 0, truth.data))
+    assert np.array_equal(check_label(sent(2, 1, 3), case, label_scheme="decathlon").volume.data, truth.data)
+    for scheme, names, why in (("x", None, "no label scheme"), ("decathlon", info(("ET", 1)), "not both")):
+        with pytest.raises(InputError, match=why) as caught:
+            check_label(sent(2, 1, 3), case, names, label_scheme=scheme)
+        assert caught.value.field == "label_scheme"
+    with pytest.raises(InputError, match=r"holds the values \[5\]"):
+        check_label(sent(1, 2, 5), case)

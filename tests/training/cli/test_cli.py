@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests import synthetic
+from training.images.grid import Volume
 from training.images.read import read_labelmap, read_volume
 from training.modalities import ROLES
 
@@ -157,7 +158,7 @@ def test_export_converts_formats_and_schemes_and_rendering_draws_any_labelmap(
     seg = written_studies / NAME / f"{NAME}_seg.nii.gz"
     code, _, stderr = run("export", seg, tmp_path / "case.seg.nrrd")
     assert code == 0
-    assert "brats-2017 values" in stderr
+    assert f"is read as brats-2017 (by the name {NAME}_seg.nii.gz)" in stderr
     assert run("export", tmp_path / "case.seg.nrrd", tmp_path / "back.nii.gz", "--brats-values")[0] == 0
     original, back = (nibabel.Nifti1Image.from_filename(path) for path in (seg, tmp_path / "back.nii.gz"))
     assert np.array_equal(np.asarray(original.dataobj), np.asarray(back.dataobj))
@@ -172,6 +173,56 @@ def test_export_converts_formats_and_schemes_and_rendering_draws_any_labelmap(
     for folder, options in source.items():
         assert run("render", case, "--no-gif", *options, "--output", tmp_path / folder)[0] == 0
     assert len({(tmp_path / folder / f"{NAME}.png").read_bytes() for folder in "abc"}) == 3
+
+
+def test_labels_are_read_in_the_scheme_that_is_named_and_every_command_says_which(
+    run, case_folder, tiny_models, tmp_path
+):
+    path = case_folder.rename(tmp_path / "head") / "seg.nii.gz"
+    (path.parent / f"{NAME}_seg.nii.gz").unlink()
+    truth = synthetic.truth(GRID)
+    synthetic.save(Volume(np.array([0, 2, 1, 3], np.uint8)[truth.data], GRID), path)  # as in the Decathlon
+    evaluate = ["evaluate", "--cases", path.parent, "--output", tmp_path / "out", "--models", tiny_models]
+    for command in (evaluate, ["render", path.parent, "--label"], ["export", path, tmp_path / "x.nii.gz"]):
+        code, _, stderr = run(*command)
+        assert code == 2
+        assert "seg.nii.gz holds the values 1 (3.4 mL), 2 (0.3 mL), 3 (1.9 mL), and nothing says" in stderr
+        assert "no label scheme 'x'" in run(*command, "--label-scheme", "x")[2]
+    for options in (["--label-scheme", "decathlon"], ["--label-scheme", "1=edema,2=necrosis,3=ET"]):
+        code, _, stderr = run("export", path, tmp_path / "x.nii.gz", *options)
+        assert "is read as" in stderr
+        assert np.array_equal(read_labelmap(tmp_path / "x.nii.gz").data, truth.data)
+    code, _, stderr = run(*evaluate, "--label-scheme", "decathlon")
+    assert (code, "Labels read as decathlon: head by the chosen label scheme decathlon" in stderr) == (0, True)
+    (row,) = json.loads((tmp_path / "out" / "report.json").read_text())["cases"]
+    assert row["true_ml"]["peritumoral edema"] == pytest.approx(3.4, abs=0.1)
+    assert "decathlon" in (tmp_path / "out" / "cases.csv").read_text()
+
+
+def test_a_label_cropped_to_its_extent_is_evaluated_and_exported_on_the_whole_grid(
+    run, case_folder, tiny_models, tmp_path
+):
+    path = case_folder / f"{NAME}_seg.nii.gz"
+    image = nibabel.nifti1.load(path)
+    data = np.asarray(image.dataobj)
+    cropped = image.slicer[tuple(slice(int(low), int(high) + 1) for low, high in zip(*_extent(data), strict=True))]
+    path.unlink()
+    nibabel.save(cropped, path)
+    out = ["--output", tmp_path / "out", "--models", tiny_models]
+    assert run("evaluate", "--cases", case_folder, *out)[0] == 0
+    (row,) = json.loads((tmp_path / "out" / "report.json").read_text())["cases"]
+    assert row["true_ml"]["whole tumor" if "whole tumor" in row["true_ml"] else "WT"] == pytest.approx(
+        np.count_nonzero(data) / 1000, abs=0.001
+    )
+    target = tmp_path / "whole.nii.gz"
+    assert run("export", path, target, "--brats-values", "--reference", case_folder / f"{NAME}_t1.nii.gz")[0] == 0
+    assert np.array_equal(np.asarray(nibabel.nifti1.load(target).dataobj), data)
+    assert run("render", case_folder, "--label", "--no-gif", "--output", tmp_path / "pictures")[0] == 0
+
+
+def _extent(data):
+    where = np.argwhere(data)
+    return where.min(0), where.max(0)
 
 
 def test_models_are_listed_shown_promoted_and_rolled_back(run, tiny_models, tmp_path, monkeypatch):

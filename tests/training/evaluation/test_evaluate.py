@@ -13,6 +13,7 @@ from training.evaluation.evaluate import evaluate_cases, evaluate_subject
 from training.evaluation.result import REFERENCE_DICE, CaseResult
 from training.evaluation.subjects import subject_of_case
 from training.images.grid import Volume
+from training.images.write import write_labelmap
 from training.labels import REGIONS
 from training.prediction.segmenter import Segmentation, volumes_ml
 from training.preparation.prepare import prepare
@@ -59,7 +60,7 @@ def test_an_unreadable_case_is_reported_a_label_on_another_grid_or_none_is_an_er
     case = written_cases[0]
     row = evaluate_cases([case], Oracle(empty=True), tmp_path, pictures=False).summary()[0]
     assert (row.mean_dice, row.mean_hd95, row.undefined_hd95) == (0.0, None, 1)
-    other = synthetic.save(synthetic.truth(synthetic.brats_grid((64, 72, 61))), tmp_path / "seg.nii")
+    other = write_labelmap(synthetic.truth(synthetic.brats_grid((64, 72, 61))), tmp_path / "seg.nii")
     with rejected("64 x 72 x 61 against 64 x 72 x 60", "label"):
         evaluated(replace(case, label=other), Oracle())
     for cases, message in (([], "no labeled case"), ([replace(case, label=None)], "has no label")):

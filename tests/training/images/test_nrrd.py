@@ -5,7 +5,7 @@ import SimpleITK as sitk
 
 from tests import synthetic
 from tests.training import rejected
-from training.images.read import count_channels, read_labelmap, read_volume
+from training.images.read import count_channels, read_volume
 
 GRID = synthetic.oblique_grid((0.9, 1.1, 3.0), (12, 10, 6), degrees=(12.0, -8.0, 20.0))
 DATA = np.arange(12 * 10 * 6, dtype=np.int16).reshape(12, 10, 6)
@@ -56,32 +56,6 @@ def test_a_nrrd_file_without_a_position_or_a_truncated_one_is_rejected_by_name(t
     path.write_bytes(content[:-200] if field == "truncated" else kept)
     with rejected(r"t1\.nrrd is cut off or damaged" if field == "truncated" else rf"t1\.nrrd.*{field}"):
         read_volume(path)
-
-
-def segments(path, data, *rows, **options):
-    """Read a ``.seg.nrrd`` file with segments of these names, layers and values."""
-    fields: dict[str, str] = {}
-    for number, (name, layer, value) in enumerate(rows):
-        facts = {"ID": f"Segment_{number}", "Name": name, "Layer": str(layer), "LabelValue": str(value)}
-        fields |= {f"Segment{number}_{key}": fact for key, fact in facts.items()}
-    return read_labelmap(write_nrrd(path, data, **options, **fields)).data
-
-
-@pytest.mark.parametrize(
-    ("names", "values"),
-    [(("enhancing tumor", "Peritumoral Edema"), (3, 2)), (("enhancing tumor", "Segment_1"), (1, 2))],
-)
-def test_slicer_segments_get_their_values_by_name_and_later_layers_lie_on_top(tmp_path, names, values):
-    data = np.zeros((12, 10, 6), np.uint8)
-    data[:4], data[4:8] = 1, 2
-    labels = segments(tmp_path / "x.seg.nrrd", data, (names[0], 0, 1), (names[1], 0, 2))
-    parts = [set(np.unique(labels[part])) for part in (slice(4), slice(4, 8), slice(8, 12))]
-    assert parts == [{values[0]}, {values[1]}, {0}]
-    layers = np.zeros((2, 12, 10, 6), np.uint8)
-    layers[0, :8] = layers[1, 4:] = 1
-    rows = ("peritumoral edema", 0, 1), ("necrotic core", 1, 1)
-    labels = segments(tmp_path / "x.seg.nrrd", layers, *rows, list_axis=0)
-    assert (set(np.unique(labels[:4])), set(np.unique(labels[4:]))) == ({2}, {1})
 
 
 @pytest.mark.parametrize("ending", [".mha", ".mhd", ".nii.gz", ".nrrd"])

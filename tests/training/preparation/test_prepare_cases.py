@@ -4,6 +4,7 @@ import pytest
 from tests import synthetic
 from tests.training import rejected
 from training.cases.find import case_from_folder, find_cases
+from training.images.write import write_labelmap
 from training.preparation.prepare import prepare
 from training.preparation.prepare_cases import prepare_case, prepare_cases
 from training.preparation.store import PreparedStore
@@ -33,7 +34,7 @@ def test_a_case_is_stored_as_prepared_and_prepared_again_only_after_a_change(cas
 
 def test_a_label_may_lie_on_the_grid_of_flair_but_on_no_other(case_folder, flair_case, store):
     assert prepare_case(case_from_folder(flair_case), store).label().any()
-    synthetic.save(synthetic.truth(synthetic.brats_grid((64, 72, 61))), case_folder / SEG)
+    write_labelmap(synthetic.truth(synthetic.brats_grid((64, 72, 61))), case_folder / SEG)
     with rejected("BraTS20_Training_001: The label lies on the grid of none", "label"):
         prepare_case(case_from_folder(case_folder), store)
 

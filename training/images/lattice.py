@@ -1,0 +1,79 @@
+"""Labelmaps on the voxels of another grid: cropped to their extent, padded, or with other axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from training.errors import InputError
+from training.images.grid import Grid, Volume, matching_name
+from training.images.resample import copy_voxels, index_map, whole_voxels
+
+
+def on_grid(label: Volume, grid: Grid) -> Volume | None:
+    """Return a labelmap on a grid whose voxels it shares, exactly; ``None`` if it lies between the voxels.
+
+    3D Slicer can crop a segmentation to its extent, and other programs reorder axes; what such a labelmap does not
+    cover is background.
+
+    Args:
+        label: The labelmap.
+        grid: For instance that of the reference volume.
+
+    Raises:
+        InputError: If labels lie outside the grid: they must not be lost.
+    """
+    if label.grid.matches(grid):
+        return Volume(label.data, grid)
+    to_label = _shared_voxels(label.grid, grid)
+    if to_label is None:
+        return None
+    moved = copy_voxels(label.data, to_label, grid.shape)
+    outside = np.count_nonzero(label.data) - np.count_nonzero(moved)
+    if outside:
+        raise InputError(
+            f"{outside:,} labeled voxels ({outside * grid.voxel_ml:.1f} mL) lie outside the reference volume. "
+            "Is it the label of this case?",
+            field="label",
+        )
+    return Volume(moved, grid)
+
+
+def _shared_voxels(label: Grid, grid: Grid) -> np.ndarray | None:
+    """Return the integer map from indices of ``grid`` to those of ``label``, by either affine of a file."""
+    for own, other in ((label.affine, grid.affine), (label.affine, grid.itk_affine)):
+        found = whole_voxels(index_map(own, other), grid.shape)
+        if found is not None:
+            return found
+    return None
+
+
+def on_one_of(label: Volume, grids: Mapping[str, Grid]) -> tuple[str, Volume] | None:
+    """Return the first grid that a labelmap has, or else the first whose voxels it shares, and the labelmap on it.
+
+    Args:
+        label: The labelmap.
+        grids: By role, the preferred one first.
+
+    Returns:
+        The role, and the labelmap on exactly that grid; ``None`` if it lies on none of them.
+
+    Raises:
+        InputError: If labels lie outside each grid whose voxels they share.
+    """
+    same = matching_name(label.grid, grids)
+    if same is not None:
+        return same, Volume(label.data, grids[same])
+    outside: InputError | None = None
+    for role, grid in grids.items():
+        try:
+            moved = on_grid(label, grid)
+        except InputError as error:
+            outside = outside or error
+            continue
+        if moved is not None:
+            return role, moved
+    if outside is not None:
+        raise outside
+    return None
