@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.errors import InputError
-from training.images.grid import Grid, Volume, matching_name
+from training.images.grid import Grid, Volume, matching_name, transform_points
 from training.images.resample import copy_voxels, index_map, whole_voxels
 
 
 def on_grid(label: Volume, grid: Grid) -> Volume | None:
-    """Return a labelmap on a grid whose voxels it shares, exactly; ``None`` if it lies between the voxels.
+    """Return a labelmap on a grid of whose voxels it is a part, exactly; ``None`` if it lies elsewhere or between them.
 
     3D Slicer can crop a segmentation to its extent, and other programs reorder axes; what such a labelmap does not
     cover is background.
@@ -41,11 +41,18 @@ def on_grid(label: Volume, grid: Grid) -> Volume | None:
 
 
 def _shared_voxels(label: Grid, grid: Grid) -> np.ndarray | None:
-    """Return the integer map from indices of ``grid`` to those of ``label``, by either affine of a file."""
-    for own, other in ((label.affine, grid.affine), (label.affine, grid.itk_affine)):
-        found = whole_voxels(index_map(own, other), grid.shape)
+    """Return the integer map from indices of ``grid`` to those of ``label``, by either affine of a file.
+
+    One grid must be a part of the other: a labelmap of the same shape that is merely shifted belongs to another image.
+    """
+    for affine in (grid.affine, grid.itk_affine):
+        found = whole_voxels(index_map(label.affine, affine), grid.shape)
         if found is not None:
-            return found
+            ends = np.sort(transform_points(found, np.array([[0, 0, 0], np.array(grid.shape) - 1])), axis=0)
+            last = np.array(label.shape) - 1
+            part = np.all(ends[0] <= 0) and np.all(ends[1] >= last)
+            larger = np.all(ends[0] >= 0) and np.all(ends[1] <= last)
+            return found if part or larger else None
     return None
 
 

@@ -77,9 +77,10 @@ def test_a_requested_search_sees_whatever_was_there_before(catalog: Catalog, stu
 
 
 def test_a_label_whose_values_are_not_certain_is_among_the_problems_until_something_says_what_they_mean(
-    studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server_app.cases.label_check._AGAIN", 0.0)
+    studies = tmp_path / "studies"
     truth = synthetic.truth(synthetic.brats_grid())
     synthetic.write_case(studies, "hospital-1", label=False)
     synthetic.save(truth, studies / "hospital-1" / "seg.nii.gz")  # 1, 2, 3, and no name

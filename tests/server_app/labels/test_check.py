@@ -125,14 +125,15 @@ def test_a_segmentation_that_slicer_cropped_to_its_extent_is_put_on_the_whole_gr
     affine = truth.grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ low
     data = truth.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    x, y, z = data.shape
     for ending in (".seg.nrrd", ".nrrd", ".nii.gz"):
-        path = write_labelmap(Volume(data, Grid(data.shape, affine)), tmp_path / f"cropped{ending}")
+        path = write_labelmap(Volume(data, Grid((x, y, z), affine)), tmp_path / f"cropped{ending}")
         checked = check_label(path, case)
         assert np.array_equal(checked.volume.data, truth.data)
         assert checked.volume.grid.matches(synthetic.brats_grid())
     affine[:3, 3] += 100.0
-    path = write_labelmap(Volume(data, Grid(data.shape, affine)), tmp_path / "elsewhere.seg.nrrd")
-    with pytest.raises(InputError, match="lie outside the reference volume"):
+    path = write_labelmap(Volume(data, Grid((x, y, z), affine)), tmp_path / "elsewhere.seg.nrrd")
+    with pytest.raises(InputError, match="not on the grid of T1 with contrast"):
         check_label(path, case)
 
 

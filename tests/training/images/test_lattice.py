@@ -13,11 +13,15 @@ GRID = synthetic.oblique_grid((0.9, 1.1, 3.0), (40, 36, 20), degrees=(12.0, -8.0
 TRUTH = synthetic.truth(GRID)
 
 
+def placed(data: np.ndarray, affine: np.ndarray) -> Volume:
+    x, y, z = data.shape
+    return Volume(data, Grid((x, y, z), affine))
+
+
 def part(box: tuple[slice, ...], label: Volume = TRUTH) -> Volume:
     affine = label.grid.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [one.start for one in box]
-    data = label.data[box]
-    return Volume(data, Grid(data.shape, affine))
+    return placed(label.data[box], affine)
 
 
 def turned(label: Volume) -> Volume:
@@ -25,8 +29,7 @@ def turned(label: Volume) -> Volume:
     affine = label.grid.affine[:, [1, 0, 2, 3]].copy()
     affine[:3, 3] += affine[:3, 2] * (label.grid.shape[2] - 1)
     affine[:3, 2] *= -1
-    data = label.data.transpose(1, 0, 2)[..., ::-1]
-    return Volume(np.ascontiguousarray(data), Grid(data.shape, affine))
+    return placed(np.ascontiguousarray(label.data.transpose(1, 0, 2)[..., ::-1]), affine)
 
 
 def extent() -> tuple[slice, ...]:
@@ -60,6 +63,9 @@ def test_between_the_voxels_it_does_not_fit_and_an_exact_grid_comes_before_a_sha
     shifted = GRID.affine.copy()
     shifted[:3, 3] += 0.5 * shifted[:3, 0]
     assert on_grid(Volume(TRUTH.data, Grid(GRID.shape, shifted)), GRID) is None
+    whole = GRID.affine.copy()
+    whole[:3, 3] += 2 * whole[:3, 0]
+    assert on_grid(Volume(TRUTH.data, Grid(GRID.shape, whole)), GRID) is None  # the same shape elsewhere
     larger = Grid((44, 36, 20), GRID.affine)
     assert on_one_of(TRUTH, {"t1ce": larger, "t2": GRID})[0] == "t2"  # type: ignore[index]
     assert on_one_of(TRUTH, {"t2": Grid(GRID.shape, shifted)}) is None

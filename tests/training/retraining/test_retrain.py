@@ -142,10 +142,10 @@ def test_retraining_without_a_usable_label_is_an_error(store, corrections, tmp_p
     for unusable, message in (([], "nothing to train on"), ([corrections[2]], "held out for validation")):
         with rejected(message):
             check_corrections(unusable)
-    truth = synthetic.truth(synthetic.brats_grid((50, 50, 50)))
+    truth = synthetic.truth(synthetic.brats_grid((51, 51, 51)))
     other_grid = replace(corrections[0], label=synthetic.save(truth, tmp_path / "wrong.nii.gz"))
     for broken, reason in (
-        ([other_grid], "50 x 50 x 50"),
+        ([other_grid], "51 x 51 x 51"),
         ([unreadable(corrections[0], tmp_path), corrections[2]], r"junk\.nii\.gz"),
     ):
         with rejected(rf"{NAMES[0]}.*{reason}"):
