@@ -36,7 +36,7 @@ def check_size(role: str, grid: Grid) -> None:
     stated = grid.position.unit if grid.position is not None else ""
     number = longest / unit_scale(stated)
     fitting = [unit for unit in _COMMON_UNITS if _SHORTEST_MM <= number * UNITS[unit] <= _LONGEST_MM]
-    claim = f"its header says {UNIT_NAMES[stated]}" if stated else "its header names no unit, which means millimeters"
+    claim = f"its header says {UNIT_NAMES[stated]}" if stated else "its header names no unit, so millimeters are meant"
     raise InputError(
         f"{TITLES[role]} ({role}) cannot be a head: {claim}, which makes it {_length(longest)} long. "
         f"{_way_out(fitting, nifti=grid.position is not None and bool(grid.position.nifti))}",
@@ -44,36 +44,58 @@ def check_size(role: str, grid: Grid) -> None:
     )
 
 
-def form_warnings(volumes: Mapping[str, Volume], reference: str) -> list[str]:
-    """Return a warning for each modality that 3D Slicer lays elsewhere on the reference than training does.
+def position_warnings(volumes: Mapping[str, Volume], reference: str) -> list[str]:
+    """Return warnings about modalities that 3D Slicer shows elsewhere on the reference than training takes them to lie.
 
-    That happens if sform and qform of a NIfTI file differ, and not in the same way as those of the reference.
+    That happens if sform and qform of a NIfTI file differ, and not in the same way as those of the reference; and if
+    the unit is one that ITK ignores.
     """
     base = volumes[reference].grid
-    found = []
+    own: list[str] = []
+    moved: dict[str, float] = {}
     for role in (role for role in ROLES if role in volumes):
-        grid = volumes[role].grid
-        last = np.array(grid.shape) - 1
-        corners = np.array([[x, y, z] for x in (0, last[0]) for y in (0, last[1]) for z in (0, last[2])])
-        used, shown = index_map(base.affine, grid.affine), index_map(base.itk_affine, grid.itk_affine)
-        moved = (corners @ (used - shown)[:3, :3].T + (used - shown)[:3, 3]) @ base.affine[:3, :3].T
-        apart = float(np.linalg.norm(moved, axis=1).max())
+        apart = _apart(volumes[role].grid, base)
         if apart > _APART_MM:
-            found.append(_form_warning(role, grid, reference, base, apart))
+            moved[role] = apart
+            if not _shown_where_used(volumes[role].grid):
+                own.append(role)
+    if moved and not own:  # it is the reference that is shown elsewhere
+        return [_warning(reference, base, sorted(moved, key=ROLES.index), reference, max(moved.values()))]
+    found = [_warning(role, volumes[role].grid, [role], reference, moved[role]) for role in own]
+    if not found and base.position is not None and not base.position.nifti:
+        unit = UNIT_NAMES[base.position.unit]
+        found.append(
+            f"The header of {TITLES[reference]} says {unit}, which 3D Slicer ignores. A result as .nrrd or .seg.nrrd "
+            "lies on it in 3D Slicer; one as NIfTI, which is in millimeters, does not."
+        )
     return found
 
 
-def _form_warning(role: str, grid: Grid, reference: str, base: Grid, apart: float) -> str:
-    own = not np.allclose(grid.affine, grid.itk_affine, rtol=0, atol=1e-3)
-    name, differing = (role, grid.position) if own else (reference, base.position)
-    assert differing is not None  # without one, both affines are the same
-    elsewhere = f"{TITLES[role]} lies up to {apart:.0f} mm elsewhere on {TITLES[reference]}"
-    if not differing.nifti:
-        unit = UNIT_NAMES[differing.unit]
-        return f"The header of {TITLES[name]} says {unit}, which 3D Slicer ignores: in it, {elsewhere}."
-    used, shown = differing.forms
+def _apart(grid: Grid, base: Grid) -> float:
+    """Return how far apart, in mm, a volume lies on the reference as training and as ITK take them to lie."""
+    last = np.array(grid.shape) - 1
+    corners = np.array([[x, y, z] for x in (0, last[0]) for y in (0, last[1]) for z in (0, last[2])])
+    change = index_map(base.affine, grid.affine) - index_map(base.itk_affine, grid.itk_affine)
+    moved = (corners @ change[:3, :3].T + change[:3, 3]) @ base.affine[:3, :3].T
+    return float(np.linalg.norm(moved, axis=1).max())
+
+
+def _shown_where_used(grid: Grid) -> bool:
+    return bool(np.allclose(grid.affine, grid.itk_affine, rtol=0, atol=1e-3))
+
+
+def _warning(role: str, grid: Grid, moved: list[str], reference: str, apart: float) -> str:
+    """Return the warning about the header of one modality, which moves others or itself on the reference."""
+    assert grid.position is not None  # without one, both affines are the same
+    names = " and ".join(", ".join(TITLES[each] for each in part) for part in (moved[:-1], moved[-1:]) if part)
+    verb = "lies" if len(moved) == 1 else "lie"
+    elsewhere = f"{names} {verb} up to {apart:.0f} mm elsewhere on {TITLES[reference]}"
+    if not grid.position.nifti:
+        unit = UNIT_NAMES[grid.position.unit]
+        return f"The header of {TITLES[role]} says {unit}, which 3D Slicer ignores: in it, {elsewhere}."
+    used, shown = grid.position.forms
     text = (
-        f"The header of {TITLES[name]} states two positions that differ, {used} and {shown}. The {used} is used, as "
+        f"The header of {TITLES[role]} states two positions that differ, {used} and {shown}. The {used} is used, as "
         f"nibabel and FSL do; 3D Slicer uses the {shown}, and with it {elsewhere}."
     )
     if {used, shown} == {"sform", "qform"}:

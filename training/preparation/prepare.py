@@ -24,7 +24,7 @@ from training.preparation.brain import MIN_COMPONENT_ML, Tissue, fill_holes, fin
 from training.preparation.grids import canonical_grid, centered, cropped, padded
 from training.preparation.input_warnings import input_warnings
 from training.preparation.normalize import zscore_channel
-from training.preparation.positions import check_size, form_warnings
+from training.preparation.positions import check_size, position_warnings
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def prepare(
         masks={role: channel.mask for role, channel in channels.items()},
         missing=missing,
     )
-    warnings = (*form_warnings(volumes, reference), *warnings)
+    warnings = (*position_warnings(volumes, reference), *warnings)
     return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings, reference, missing)
 
 

@@ -8,7 +8,7 @@ from training.images.grid import Grid, Volume
 from training.images.read import read_volume
 from training.images.write import write_volume
 from training.modalities import ROLES
-from training.preparation.positions import check_size, form_warnings
+from training.preparation.positions import check_size, position_warnings
 from training.preparation.prepare import prepare
 
 GRID = synthetic.brats_grid()
@@ -34,7 +34,7 @@ def nifti(path, affine, *, unit="mm", qform=None, codes=(2, 1)):
         (0.001, "mm", "says millimeters, which makes it 0.072 mm long. .* meters, set xyzt_units to 1"),
         (1.0, "meter", "says meters, which makes it 72 m long. .* millimeters, set xyzt_units to 2"),
         (1.0, "micron", "says micrometers, which makes it 0.072 mm long. .* millimeters, set xyzt_units to 2"),
-        (1000.0, "unknown", "names no unit, which means millimeters, .* micrometers, set xyzt_units to 3"),
+        (1000.0, "unknown", "names no unit, so millimeters are meant, .* micrometers, set xyzt_units to 3"),
         (20.0, "mm", "says millimeters, which makes it 1.44 m long. Correct the voxel size"),
         (0.1, "mm", "says millimeters, which makes it 7.2 mm long. .* centimeters, convert them"),
     ],
@@ -56,7 +56,7 @@ def test_a_head_in_any_stated_unit_is_prepared_alike_also_when_the_units_of_the_
 
 
 def test_a_nrrd_file_of_impossible_size_is_rejected_without_the_ways_of_nifti():
-    with rejected("names no unit, which means millimeters, .* If its numbers are micrometers, convert them", "t2"):
+    with rejected("names no unit, so millimeters are meant, .* If its numbers are micrometers, convert them", "t2"):
         check_size("t2", Grid(GRID.shape, scaled(1000.0)))
 
 
@@ -66,15 +66,17 @@ def test_only_forms_that_move_a_modality_against_the_reference_are_told(tmp_path
     plain = nifti(tmp_path / "a.nii", GRID.affine)
     two = nifti(tmp_path / "b.nii", GRID.affine, qform=moved)
     scanner = nifti(tmp_path / "c.nii", GRID.affine, qform=moved, codes=(1, 1))
-    assert form_warnings({"t1ce": two, "flair": two}, "t1ce") == []
-    assert form_warnings({"t1ce": plain, "flair": scanner}, "t1ce") == []
+    assert position_warnings({"t1ce": two, "flair": two}, "t1ce") == []
+    assert position_warnings({"t1ce": plain, "flair": scanner}, "t1ce") == []
     for volumes, name in (
         ({"t1ce": plain, "flair": two}, "FLAIR"),
         ({"t1ce": two, "flair": plain}, "T1 with contrast"),
     ):
-        (warning,) = form_warnings(volumes, "t1ce")
+        (warning,) = position_warnings(volumes, "t1ce")
         assert f"The header of {name} states two positions that differ, sform and qform. The sform is used" in warning
         assert "FLAIR lies up to 20 mm elsewhere on T1 with contrast" in warning
+    (warning,) = position_warnings({"t1": plain, "t1ce": two, "t2": plain, "flair": plain}, "t1ce")
+    assert "T1, T2 and FLAIR lie up to 20 mm elsewhere on T1 with contrast" in warning
     volumes = {role: Volume(volume.data, plain.grid) for role, volume in synthetic.four_volumes(GRID).items()}
     volumes["flair"] = Volume(volumes["flair"].data, two.grid)
     assert any("3D Slicer uses the qform" in warning for warning in prepare(volumes).warnings)
@@ -84,6 +86,7 @@ def test_a_unit_that_3d_slicer_ignores_is_told_if_only_one_modality_has_it(tmp_p
     path = write_volume(Volume(synthetic.head(GRID, "t2").data, Grid(GRID.shape, scaled(1000.0))), tmp_path / "t2.nrrd")
     path.write_bytes(path.read_bytes().replace(b"\nencoding", b"\nspace units: um um um\nencoding", 1))
     t2, t1ce = read_volume(path), Volume(synthetic.head(GRID, "t1ce").data, GRID)
-    (warning,) = form_warnings({"t1ce": t1ce, "t2": t2}, "t1ce")
+    (warning,) = position_warnings({"t1ce": t1ce, "t2": t2}, "t1ce")
     assert "The header of T2 says micrometers, which 3D Slicer ignores" in warning
-    assert form_warnings({"t1ce": t2, "t2": t2}, "t1ce") == []
+    (warning,) = position_warnings({"t1ce": t2, "t2": t2}, "t1ce")
+    assert "The header of T1 with contrast says micrometers, which 3D Slicer ignores. A result as .nrrd" in warning
