@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 
 from training.errors import InputError
@@ -60,6 +61,7 @@ _NOT_CONTRAST = {
 }
 
 
+@lru_cache(maxsize=8192)
 def role_of(name: str) -> str | None:
     """Recognize the modality by a file name, a series description or a node name.
 

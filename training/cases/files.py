@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def visible_images(folder: Path) -> list[Path]:
     return [file for file in files if file.is_file() and header_beside(file) is None]  # a pair is its header
 
 
+@lru_cache(maxsize=8192)
 def is_mask(name: str) -> bool:
     """Return whether a file name indicates a mask of the brain or its parts (``t1_brain_mask``, ``brain_seg``)."""
     words = words_of(name)
@@ -50,6 +52,7 @@ def is_mask(name: str) -> bool:
     )
 
 
+@lru_cache(maxsize=8192)
 def is_label(name: str) -> bool:
     """Return whether a file name indicates a tumor segmentation."""
     words = set(words_of(name))

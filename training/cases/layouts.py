@@ -14,7 +14,7 @@ from training.cases.files import common_name, is_label, is_mask, only_label, set
 from training.cases.names import slug, stem_of
 from training.errors import InputError
 from training.images.read import count_channels
-from training.modalities import ROLES, missing_message, recognized, roles_of
+from training.modalities import ROLES, missing_message, recognized, role_of, roles_of
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<number>\d{4})")
 #: Keys of the sets of files in one folder.
@@ -70,19 +70,21 @@ def cases_in(folder: Path, files: Sequence[Path], search: Search) -> Found:
         search: What is asked for.
     """
     labels = [file for file in files if is_label(file.name)]
-    images = [file for file in files if file not in labels and not is_mask(file.name)]
+    others = set(files) - set(labels)
+    images = [file for file in files if file in others and not is_mask(file.name)]
     found = Found()
-    if recognized(file.name for file in images) or any(_roles([file]) for file in images):
+    if any(role_of(file.name) for file in images) or _roles(images):
         sets = _sets(images)
-        if sets:
-            _add_sets(found, folder, sets, files, search)
+        if sets is not None:
+            _add_sets(found, folder, *sets, files, search)
         else:
             _add_folder(found, folder, images, labels, files, search)
         return found
     numbered = _numbered(images)
     if numbered:
         _add_numbered(found, folder, numbered, search)
-        images = [file for file in images if not any(file in group.values() for group in numbered.values())]
+        in_groups = {file for group in numbered.values() for file in group.values()}
+        images = [file for file in images if file not in in_groups]
     _add_4d(found, folder, images, search)
     return found
 
@@ -113,45 +115,52 @@ def with_files(case: Case, name: str, files: Sequence[Path]) -> Case:
     return replace(case, name=name, unused=tuple(file for file in files if file not in used))
 
 
-def _sets(images: Sequence[Path]) -> dict[str, list[Path]]:
-    """Group the files of one folder by case; empty if they are those of one case."""
+def _sets(images: Sequence[Path]) -> tuple[_Key, dict[str, list[Path]]] | None:
+    """Group the files of one folder by case; ``None`` if they are those of one case."""
+    if len(images) < len(ROLES) + 2:
+        return None
     for key in (common_name, set_name):
         groups: dict[str, list[Path]] = defaultdict(list)
         for file in images:
             groups[key(file)].append(file)
-        roles = {name: _roles(group) for name, group in groups.items()}
-        complete = [name for name, found in roles.items() if found == set(ROLES)]
-        others = [name for name, found in roles.items() if len(found) > 1 and not name.startswith(tuple(complete))]
+        roles = {name: found for name, group in groups.items() if (found := _roles(group))}
+        complete = tuple(name for name, found in roles.items() if found == set(ROLES))
+        others = [name for name, found in roles.items() if len(found) > 1 and not name.startswith(complete)]
         if len(complete) > 1 or (complete and others):
-            return {name: group for name, group in groups.items() if _roles(group)}
-    return {}
+            return key, {name: groups[name] for name in roles}
+    return None
 
 
 def _add_sets(
-    found: Found, folder: Path, sets: Mapping[str, list[Path]], files: Sequence[Path], search: Search
+    found: Found, folder: Path, key: _Key, sets: Mapping[str, list[Path]], files: Sequence[Path], search: Search
 ) -> None:
-    key: _Key = (
-        common_name if all(common_name(file) == name for name, group in sets.items() for file in group) else set_name
-    )
-    left = {file for file in files if not any(file in group for group in sets.values())}
+    in_sets = {file for group in sets.values() for file in group}
+    beside: dict[str, list[Path]] = defaultdict(list)
+    strange = []
+    for file in files:
+        if file not in in_sets:
+            name = key(file)
+            name = name if name in sets else _longest_start(file.name, sets)
+            (beside[name] if name in sets else strange).append(file)
     for name, images in sorted(sets.items()):
-        own = sorted(file for file in left if key(file) == name)
         try:
-            label = only_label(file for file in own if is_label(file.name))
+            label = only_label(file for file in beside[name] if key(file) == name)
             shown = name or folder.resolve().name
             case = case_from_files(
                 images, id=slug(shown), label=label, folder=folder, allow_missing=search.allow_missing
             )
-            beside = [file for file in left if file in own or (name and file.name.startswith(name))]
-            found.cases.append(with_files(case, shown, sorted([*images, *beside])))
+            found.cases.append(with_files(case, shown, sorted([*images, *beside[name]])))
         except InputError as error:
             found.fail(folder / (name or "."), error)
-    told = {file for case in found.cases for file in (*case.unused, case.label)}
-    strange = sorted(file.name for file in left - told if not is_label(file.name))
     if strange:
-        found.problems.append(
-            Problem(folder, f"Not used, as no modality is recognized: {', '.join(strange)}.", lost=False)
-        )
+        names = ", ".join(file.name for file in strange)
+        found.problems.append(Problem(folder, f"Not used, as no modality is recognized: {names}.", lost=False))
+
+
+def _longest_start(name: str, sets: Mapping[str, list[Path]]) -> str:
+    """Return the name of a set that a file's name starts with, or an empty text."""
+    starts = (name[:end] for end in range(len(name), 0, -1) if not name[end - 1 : end + 1].isalnum())
+    return next((start for start in starts if start in sets), "")
 
 
 def _numbered(images: Sequence[Path]) -> dict[str, dict[int, Path]]:

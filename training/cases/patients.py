@@ -218,7 +218,7 @@ def _siblings(names: Sequence[str]) -> dict[str, tuple[str, bool]]:
         match = _NUMBERED.fullmatch(name)
         if match and match["base"]:
             families[match["base"].lower()][name] = match["number"]
-    several = [base for base, members in families.items() if len(members) > 1]
+    several = {base for base, members in families.items() if len(members) > 1}
     numbered = [base for base in several if has_number(base)]
     for base, members in families.items():
         text = next(iter(members))[: len(base)]
