@@ -29,7 +29,15 @@ def test_a_name_has_the_same_role_on_both_sides_and_segmentations_are_told_from_
     assert all(list(expected.values()).count(role) > 10 for role in (*modalities.ROLES, None))
     assert {name: roles.role_of(name) for name in NAMES} == expected
     assert (roles.ROLES, roles.TITLES) == (modalities.ROLES, modalities.TITLES)
-    for name in ("a_seg.nii.gz", "label.nrrd", "GT.mha", "x.seg.nrrd", "t1_GlistrBoost.nii.gz", "t1.nii"):
+    for name in (
+        "a_seg.nii.gz",
+        "label.nrrd",
+        "GT.mha",
+        "x.seg.nrrd",
+        "t1_GlistrBoost.nii.gz",
+        "a_tumorMask.nii",
+        "t1.nii",
+    ):
         assert roles.is_derived(name) == is_label(name), name
 
 

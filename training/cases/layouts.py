@@ -136,7 +136,7 @@ def _add_sets(
 ) -> None:
     in_sets = {file for group in sets.values() for file in group}
     beside: dict[str, list[Path]] = defaultdict(list)
-    strange = []
+    strange: list[Path] = []
     for file in files:
         if file not in in_sets:
             name = key(file)

@@ -63,6 +63,7 @@ _NOT_CONTRAST = {
 
 # Derived from an image, but not an image of the patient.
 _DERIVED = {"seg", "segm", "segmentation", "label", "labels", "labelmap", "truth", "groundtruth", "gt", "glistrboost"}
+_DERIVED |= {"dseg", "tumormask", "tumourmask", "lesionmask", "tumorseg", "tumourseg"}
 _DERIVED |= {"manuallycorrected", "mask", "brainmask", "masks", "subtraction", "uncertainty", "probability"}
 
 
