@@ -76,6 +76,10 @@ def find_cases(
         if folder not in done:
             found = cases_in(folder, files, search)
             cases, problems = cases + found.cases, problems + found.problems
+    complete = {case.folder for case in cases if case.folder is not None and case.folder.name == case.name}
+    problems = [
+        replace(problem, lost=problem.lost and complete.isdisjoint(problem.path.parents)) for problem in problems
+    ]
     read = {*done, *(problem.path for problem in problems), *(case.folder for case in cases)}
     labels = [file for folder in listing if folder not in read for file in listing[folder] if is_label(file.name)]
     cases, orphans = _with_labels_elsewhere(cases, labels)

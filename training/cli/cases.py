@@ -18,6 +18,9 @@ from training.errors import InputError
 if TYPE_CHECKING:
     from training.cases.case import Case, Problem
 
+#: Cases whose unused images are listed one by one.
+_TOLD = 20
+
 PatientsOption = Annotated[
     Path | None,
     typer.Option(
@@ -110,6 +113,7 @@ def collect_cases(
         found.failures()
         raise InputError(f"There is no usable case in {', '.join(map(str, paths))}.", field="cases")
     found.cases = with_peers(_told_apart(roots, patients, split), label_scheme=label_scheme)
+    _tell_unused(found.cases)
     if roles is None:
         _tell_assumed_order(found.cases)
     return found
@@ -138,14 +142,6 @@ def labeled_cases(
     labeled = [case for case in found.cases if case.label is not None]
     tell_label_schemes(labeled)
     return Collected(labeled, found.problems)
-
-
-def tell_unused(cases: Iterable[Case]) -> None:
-    """Print which images beside those of the cases were not used."""
-    for case in cases:
-        if case.unused:
-            names = ", ".join(path.name for path in case.unused)
-            err.print(f"{case.id}: not used: {names}", markup=False, soft_wrap=True)
 
 
 def _absolute(path: Path) -> Path:
@@ -203,6 +199,18 @@ def _told_apart(roots: Sequence[tuple[Path, list[Case]]], patients: Path | None,
     elif split and doubts:
         warn(doubts_message(doubts))
     return named
+
+
+def _tell_unused(cases: Iterable[Case]) -> None:
+    """Print which images beside those of the cases were not used."""
+    told = [case for case in cases if case.unused]
+    for case in told[:_TOLD]:
+        names = ", ".join(path.name for path in case.unused)
+        err.print(f"{case.id}: not used: {names}", markup=False, soft_wrap=True)
+    if len(told) > _TOLD:
+        kinds = sorted({path.name.removeprefix(case.name) for case in told[_TOLD:] for path in case.unused})
+        shown = ", ".join(kinds[:_TOLD]) + (" ..." if len(kinds) > _TOLD else "")
+        err.print(f"{len(told) - _TOLD} more cases: not used: {shown}", markup=False, soft_wrap=True)
 
 
 def _tell_assumed_order(cases: Sequence[Case]) -> None:

@@ -109,7 +109,9 @@ class Failures:
         if self.entries and not done and len(self.entries) == self.total == 1:
             raise self.entries[0][1]
         if self.entries:
-            table = Table("case", "why", title=f"Not {what}: {len(self.entries)} of {self.total}")
+            table = Table(title=f"Not {what}: {len(self.entries)} of {self.total}")
+            table.add_column("case", overflow="fold")
+            table.add_column("why", overflow="fold")
             for name, error in self.entries:
                 table.add_row(escape(name), escape(error.message))
             out.print(table)

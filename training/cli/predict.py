@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from training.cli.cases import Collected, OrderOption, collect_cases, tell_unused
+from training.cli.cases import Collected, OrderOption, collect_cases
 from training.cli.common import (
     MirrorOption,
     ModelsOption,
@@ -81,9 +81,10 @@ def predict(
     found = _requested_cases(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
     targets = {case.id: _targets(case, output, format, maps) for case in found.cases}
     refuse_existing([path for paths in targets.values() for path in paths.values()], overwrite)
-    tell_unused(found.cases)
     segmenter = load_segmenter(models, version, mirror)
-    table = Table("case", *[f"{label.name} (mL)" for label in LABELS], "seconds", title=f"Model {segmenter.version.id}")
+    table = Table(title=f"Model {segmenter.version.id}")
+    for column in ("case", *(f"{label.name} (mL)" for label in LABELS), "seconds"):
+        table.add_column(column, overflow="fold")
     written: list[Path] = []
     failures = found.failures()
     with progress() as bars:

@@ -141,6 +141,14 @@ def test_images_that_were_not_used_are_listed(tmp_path):
     assert all(f"{name}.nii.gz" in problem.message for name in other if "mask" not in name and "brain" not in name)
 
 
+def test_other_images_below_a_case_do_not_count_as_another_case(tmp_path):
+    trees.cases(tmp_path, ["anna"])
+    trees.touch(tmp_path, "anna/original/t1.nii.gz", "bob/original/t1.nii.gz")
+    (case,), problems = find_cases(tmp_path)
+    assert case.id == "anna"
+    assert {problem.path.parent.name: problem.lost for problem in problems} == {"anna": False, "bob": True}
+
+
 def test_labels_in_a_folder_of_their_own_are_found_by_name_and_others_are_told(tmp_path):
     images = [
         f"images_structural/UPENN-GBM-00002_11/UPENN-GBM-00002_11_{name}.nii.gz"
