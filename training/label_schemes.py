@@ -48,6 +48,11 @@ class Scheme:
         keys = {BACKGROUND: "cavity"} | {label.value: label.key for label in LABELS}
         return ", ".join(f"{value} {keys[meant]}" for value, meant in sorted(self.values.items()))
 
+    def known_name(self) -> str:
+        """Return the name of the known scheme with these values, or ``"named values"``."""
+        same = (known.name for known in SCHEMES.values() if dict(known.values) == dict(self.values))
+        return self.name if self.name in SCHEMES else next(same, "named values")
+
     def apply(self, labelmap: np.ndarray) -> np.ndarray:
         """Return a labelmap that fits with the values of :mod:`training.labels`, ``uint8`` of the same shape."""
         result = np.zeros(labelmap.shape, np.uint8)

@@ -24,7 +24,7 @@ from training.images.lattice import on_one_of
 from training.images.nrrd import SEGMENT_NAMES
 from training.images.read import label_statement, read_grid, read_labelmap
 from training.label_names import value_of
-from training.label_schemes import BRATS_2017, SCHEMES, known_names, parse_scheme, value_counts
+from training.label_schemes import BRATS_2017, known_names, parse_scheme, value_counts
 from training.modalities import ROLES, TITLES
 
 #: Names of segments that are not labels; allowed in ``label_info`` if the file does not use them.
@@ -119,7 +119,7 @@ def from_file_values(labelmap: np.ndarray, label_scheme: str, *, where: str) -> 
             f"{where} holds the values {strange[:5]}; those of the scheme {scheme.name} are {scheme.meaning()}.",
             field="label",
         )
-    return scheme.apply(labelmap), scheme.name if scheme.name in SCHEMES else "named values"
+    return scheme.apply(labelmap), scheme.known_name()
 
 
 def map_by_name(data: np.ndarray, label_info: Any) -> np.ndarray:

@@ -134,7 +134,7 @@ def _decide(
             "without the description in its header.",
             field="label",
         )
-    return LabelReading(scheme.name if scheme.name in SCHEMES else "named values", why, scheme.values), scheme
+    return LabelReading(scheme.known_name(), why, scheme.values), scheme
 
 
 def _chosen(path: Path, context: LabelContext, own: Scheme | None) -> tuple[Scheme, str] | None:

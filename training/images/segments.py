@@ -54,11 +54,13 @@ class Segment:
     generated: bool = False
 
     def label(self) -> int | None:
-        """Return the value of its label, 0 for a cavity; ``None`` if neither name nor terminology says it."""
-        by_name, coded = value_of(self.name), self._by_code()
-        if by_name is None and coded == ET.value and not self.generated:
-            return None  # "Neoplasm" is the code of any tumor: beside a name like "whole tumor" it decides nothing
-        return by_name if by_name is not None else coded
+        """Return the value of its label, 0 for a cavity; ``None`` if neither name nor terminology says it.
+
+        Beside a name that somebody gave, terminology decides nothing: a copy of a segment keeps it when it is renamed
+        "ventricles", and "neoplasm" is the code of a "whole tumor" as well.
+        """
+        by_name = value_of(self.name)
+        return self._by_code() if by_name is None and self.generated else by_name
 
     def contradiction(self) -> bool:
         """Return whether the name is that of one label, and the terminology that of edema or necrosis instead."""

@@ -16,6 +16,8 @@ from server_app.labels.store import LabelStore
 from tests import synthetic
 from tests.server_app.conftest import CASES, Server, accepted, refused, voxels
 from training.hashes import file_sha256
+from training.images.grid import Grid, Volume
+from training.images.write import write_labelmap
 
 CASE = "provenance-1"
 #: Labels with this tag do not train: the server is shared with other tests.
@@ -116,3 +118,28 @@ def test_a_label_that_is_submitted_again_stays_one_version_and_what_is_said_of_i
     assert (found["user"], found["comment"], found["status"]) == ("dr-who", "a draft", None)
     again = [(entry["user"], entry["status"]) for entry in found["notes"]["said_again"]]
     assert again == [("dr-chief", "approved"), ("dr-chief", "withdrawn")]
+
+
+def test_a_segmentation_that_slicer_cropped_is_stored_on_the_whole_grid_and_one_that_is_no_label_is_refused_by_name(
+    server: Server, case: str, label: MakeLabel, tmp_path: Path
+) -> None:
+    truth = synthetic.truth(synthetic.brats_grid())
+    where = np.argwhere(truth.data)
+    low, high = where.min(0), where.max(0) + 1
+    affine = truth.grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
+    data = truth.data[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
+    x, y, z = data.shape
+    cropped = write_labelmap(Volume(data, Grid((x, y, z), affine)), tmp_path / "label.seg.nrrd")
+    accepted(server.send_label(case, cropped, TAG))
+    stored = LabelStore(server.workspace / "labels").versions(case, TAG)[-1]
+    assert np.array_equal(voxels(stored.path), truth.data)
+    renamed = tmp_path / "other.seg.nrrd"
+    renamed.write_bytes(cropped.read_bytes().replace(b"Name:=necrotic core", b"Name:=brain mask", 1))
+    answer = refused(server.send_label(case, renamed, TAG))
+    assert (answer["field"], "'brain mask'" in answer["message"]) == ("label", True)
+    both = refused(server.send_label(case, Path(label(1, 4, 3)), TAG))
+    assert (both["field"], "holds both 3 and 4" in both["message"]) == ("label", True)
+    accepted(server.send_label(case, Path(label(1, 4, 3)), TAG, label_scheme="brats-2024-post"))
+    stored = LabelStore(server.workspace / "labels").versions(case, TAG)[-1]
+    assert np.array_equal(voxels(stored.path), np.where(truth.data == 2, 0, truth.data))

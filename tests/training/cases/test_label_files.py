@@ -178,7 +178,7 @@ def test_a_header_that_was_copied_to_other_values_says_nothing_and_one_among_the
     exchanged[0, 0, 0] = 1
     nibabel.save(nibabel.Nifti1Image(exchanged, image.affine, image.header), path)
     assert not says_its_scheme(path)
-    assert meaning(path)[0] == "named values"
+    assert meaning(path)[0] == "decathlon"
 
 
 def test_a_label_without_enhancing_tumor_is_read_as_the_others_of_its_data_set(tmp_path):
