@@ -21,7 +21,7 @@ from server_app.common.identity import Role, require
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal, unknown
 from server_app.inference.queue import Ticket
-from server_app.inference.request import InferenceOptions, InferenceRequest, case_from_upload, wants_label
+from server_app.inference.request import InferenceOptions, InferenceRequest, case_from_upload, ignored, wants_label
 from server_app.inference.session_files import complete
 from server_app.inference.task import InferenceResult
 from server_app.labels.predictions import Predictions
@@ -51,10 +51,13 @@ def router(services: Services) -> APIRouter:
         if output == ResultType.dicom_seg:
             raise refusal(422, "output", "DICOM SEG is not offered. Use result_extension .seg.nrrd.")
         given = with_user(parsed(params))
+        with input_errors():
+            unused = ignored(given) + ["label"] * (label is not None)
         if wants_label(given):
             require(Role.ANNOTATOR, "save_label", "store labels")
         with services.jobs.tracked(given.get("job"), client_of(sent, given)) as ticket:
             result = _infer(services, given, ticket, image, session_id, file)
+        result.params["ignored"] = unused
         note(model_version=result.params["model_version"], answer_sha256=file_sha256(result.file))
         return send_response(services.datastore, result.to_monai_label(), output, background_tasks)
 

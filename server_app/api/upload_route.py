@@ -1,4 +1,4 @@
-"""Routes whose files are limited in number, and that report a full disk."""
+"""Routes whose forms are limited, are not ambiguous, and that report a full disk."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from server_app.disk import DISK_FULL, is_disk_full
 from server_app.errors import refusal
 
 if TYPE_CHECKING:
-    from starlette._utils import AwaitableOrContextManager
     from starlette.datastructures import FormData
 
 #: Maximum number of files and of other fields in one form: four modalities, a label, and what belongs to them.
 MAX_FILES, MAX_FIELDS = 16, 32
+#: The one field that may occur several times in a form.
+_LIST = "files"
 
 
 class UploadRoute(APIRoute):
@@ -38,10 +39,21 @@ class UploadRoute(APIRoute):
 
 
 class _LimitedForm(Request):
-    """A request whose form may hold a few files only: a thousand small ones would all be held in memory."""
+    """A request whose form may hold a few files only: a thousand small ones would all be held in memory.
 
-    def form(
+    Nor may it have a field twice: the route would get one of the two, and the client would not know which.
+    """
+
+    async def _get_form(
         self, *, max_files: float = MAX_FILES, max_fields: float = MAX_FIELDS, max_part_size: int = 2**20
-    ) -> AwaitableOrContextManager[FormData]:
-        """Read the form, as Starlette does."""
-        return super().form(max_files=max_files, max_fields=max_fields, max_part_size=max_part_size)
+    ) -> FormData:
+        """Read the form, as Starlette does; 422 if it has a field twice."""
+        form = await super()._get_form(
+            max_files=min(max_files, MAX_FILES), max_fields=min(max_fields, MAX_FIELDS), max_part_size=max_part_size
+        )
+        names = [name for name, _ in form.multi_items()]
+        twice = next((name for name in names if name != _LIST and names.count(name) > 1), None)
+        if twice is not None:
+            await form.close()
+            raise refusal(422, twice[:80], f"The form has {twice[:80]} twice. Send it once.")
+        return form

@@ -15,11 +15,13 @@ def strict_json(text: str | bytes) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: If it is not JSON, is nested deeper than :data:`MAX_NESTING`, or contains NaN, an infinite number,
-            one with too many digits, or a lone surrogate.
+        ValueError: If it is not JSON, is nested deeper than :data:`MAX_NESTING`, has a name twice in one object, or
+            contains NaN, an infinite number, one with too many digits, or a lone surrogate.
     """
     try:
-        content = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+        content = json.loads(
+            text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole, object_pairs_hook=_object
+        )
         _check_depth(content)
         json.dumps(content, ensure_ascii=False).encode()
     except RecursionError:
@@ -37,6 +39,16 @@ def _check_depth(content: Any) -> None:
         if not level:
             return
     raise ValueError(f"it is nested deeper than {MAX_NESTING} levels")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; Python's own reader would silently take the last one of two values."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it has {twice[:40]!r} twice")
+    return content
 
 
 def _refuse(constant: str) -> Any:

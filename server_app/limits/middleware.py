@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: No route of these methods reads a body. With a token, MONAI Label's client announces one that it never sends.
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+#: Maximum number of pieces of a file that one request may ask for.
+MAX_RANGES = 16
 _JSON = re.compile(r"application/([^;]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
@@ -84,13 +86,37 @@ class LimitsMiddleware:
         with input_errors():
             check_path(scope.get("raw_path") or b"", scope["path"])
             check_query(scope.get("query_string", b""))
+        headers = Headers(scope=scope)
+        _check_headers(headers)
         route = route_for(scope["method"], path_of(scope))
         load = route.load if route is not None else Load.QUICK
         most = self._limits.upload_bytes if load is Load.FILES else self._limits.body_bytes
-        length = Headers(scope=scope).get("content-length", "")
+        length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:30]) > most:
             raise refusal(413, "body", too_large(most))
         return load
+
+
+def _check_headers(headers: Headers) -> None:
+    """Refuse a body whose length is told in two ways (a proxy may believe the other one), or that is compressed.
+
+    Nothing here unpacks a body, so a compressed one would be refused as something else, or taken for a file's content.
+
+    Raises:
+        HTTPException: 400 or 415; 416 for a file in many pieces, which are slow to put together.
+    """
+    if headers.get("range", "").count(",") >= MAX_RANGES:
+        raise refusal(416, "Range", f"A file is sent in at most {MAX_RANGES} pieces.")
+    if "content-length" in headers and "transfer-encoding" in headers:
+        error = refusal(400, "body", "Content-Length and Transfer-Encoding exclude each other.")
+        error.headers = {"Connection": "close"}
+        raise error
+    codings = ",".join(headers.getlist("content-encoding")).lower()
+    if any(coding.strip() not in ("", "identity") for coding in codings.split(",")):
+        message = f"A body must not be compressed; Content-Encoding is {codings[:80]!r}. Files may be, as .nii.gz."
+        error = refusal(415, "Content-Encoding", message)
+        error.headers = {"Accept-Encoding": "identity"}
+        raise error
 
 
 def limits(app: ASGIApp) -> ASGIApp:

@@ -61,7 +61,10 @@ def check_query(query: bytes) -> None:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         raise InputError(f"The address has more than {_MAX_PARAMETERS} parameters.", field="query") from None
+    names = [name for name, _ in pairs]
     for name, value in pairs:
+        if names.count(name) > 1:  # no parameter here is a list, and one of the two would be ignored
+            raise InputError(f"The address has {name[:80]} twice.", field=name[:80])
         accepts, form = _FORMS.get(name, _ANY)
         if not accepts(value):
             raise InputError(f"{name} cannot be {value[:80]!r}: {form}.", field=name[:80])

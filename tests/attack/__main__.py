@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from tests.attack import access, addresses, files, report, traffic
+from tests.attack import access, addresses, answers, bodies, files, headers, report, traffic
 from tests.attack.attack import Attack, find
 from tests.attack.report import Row
 from tests.attack.targets import SHORT, Target, our_server, stock_server
@@ -22,7 +22,9 @@ from training import __version__
 
 def all_attacks() -> list[Attack]:
     """Return all attacks, in the order of the table."""
-    return [attack for part in (addresses, files, traffic, access) for attack in part.attacks()]
+    return [
+        attack for part in (addresses, files, headers, bodies, answers, traffic, access) for attack in part.attacks()
+    ]
 
 
 def run(attacks: list[Attack], ours: Target, with_tokens: Target, stock: Target | None) -> list[Row]:

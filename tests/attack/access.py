@@ -11,7 +11,7 @@ from typing import Any
 from tests.attack.attack import Attack
 from tests.attack.samples import CASE, four_volumes, label
 from tests.attack.targets import Run, Target, request
-from tests.attack.wire import Reply
+from tests.attack.wire import Reply, send_raw
 
 _GROUP = "who may do what"
 _LABEL = f"/datastore/label?image={CASE}&tag=final"
@@ -47,6 +47,17 @@ def attacks() -> Iterator[Attack]:
         ("a token in the address", "/info/?token={token}", ""),
     ):
         yield Attack(_GROUP, name, _with_token(authorization, address), tokens=True)
+    for name, target_and_host in (
+        ("a host that makes the path another one", "/info/ HTTP/1.1\r\nHost: 127.0.0.1/healthz?"),
+        ("a target without a slash", "@127.0.0.1/healthz HTTP/1.1\r\nHost: 127.0.0.1"),
+        ("a target with a host of its own", "http://127.0.0.1/info/ HTTP/1.1\r\nHost: 127.0.0.1"),
+        (
+            "a proxy's header that names this machine",
+            "/info/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 127.0.0.1",
+        ),
+        ("a header that names another path", "/info/ HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Original-URL: /healthz"),
+    ):
+        yield Attack(_GROUP, name, _raw(target_and_host), tokens=True)
     page = {"Origin": "http://elsewhere.example", "Content-Type": "text/plain"}
     run = request("POST", "/train/tumorloop", body=b"{}", headers=page, timeout=60)
     yield Attack(_GROUP, "a foreign web page that starts a training", run)
@@ -61,6 +72,11 @@ def _as(who: str, method: str, address: str, more: dict[str, Any]) -> Run:
         return target.send(method, address, headers=headers, timeout=60, **more)
 
     return run
+
+
+def _raw(target_and_host: str) -> Run:
+    content = f"GET {target_and_host}\r\nConnection: close\r\n\r\n".encode()
+    return lambda target: send_raw(target.port, [content], timeout=10)
 
 
 def _with_token(authorization: str, address: str) -> Run:

@@ -19,6 +19,8 @@ CASE = "BraTS20_Training_001"
 #: What may never come back.
 SECRET = b"the-secret-of-this-machine-7f3a\n"
 _GRID = synthetic.brats_grid((48, 56, 48))
+#: The position of its first voxel, as NRRD and MetaImage files have it.
+_LPS_ORIGIN = "(-23.5,-27.5,-23.5)"
 
 
 def write_volumes(studies: Path, name: str) -> list[Path]:
@@ -52,6 +54,15 @@ def nifti(data: np.ndarray, grid: Grid = _GRID, *, comment: bytes = b"", packed:
     return gzip.compress(content, 1) if packed else content
 
 
+def nifti2(data: np.ndarray, **fields: Any) -> bytes:
+    """Return a NIfTI-2 file, whose sizes have 64 bits; ``fields`` as for :func:`nifti`."""
+    header = nibabel.Nifti2Image(data, _GRID.affine).header.copy()
+    header["vox_offset"], header["magic"] = 544, b"n+2"
+    for name, value in fields.items():
+        header[name] = value
+    return header.binaryblock + bytes(4) + data.tobytes(order="F")
+
+
 @cache
 def four_volumes() -> bytes:
     return nifti(np.stack([synthetic.head(_GRID, role).data for role in ROLES], axis=-1))
@@ -82,9 +93,19 @@ def nrrd_bomb(megabytes: int = 512) -> bytes:
     return header + gzip.compress(bytes(megabytes * 2**20), 9)
 
 
-def meta_image(size: str = "8 8 8", file: str = "LOCAL", channels: int = 1) -> bytes:
-    """A MetaImage file that claims a size, or names another file for its voxels."""
+def nrrd(size: str = "48 56 48", *, dimension: str = "3", type: str = "uint8", more: str = "") -> bytes:
+    """The label of the case as NRRD, or one that claims another size."""
+    header = f"NRRD0005\ntype: {type}\ndimension: {dimension}\nspace: left-posterior-superior\nsizes: {size}\n"
+    header += f"space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: {_LPS_ORIGIN}\nencoding: raw\n{more}\n"
+    return header.encode() + labels().tobytes(order="F")
+
+
+def meta_image(
+    size: str = "48 56 48", file: str = "LOCAL", channels: int = 1, type: str = "MET_UCHAR", more: str = ""
+) -> bytes:
+    """The label of the case as MetaImage, or one that claims another size, or names another file for its voxels."""
+    offset = _LPS_ORIGIN.strip("()").replace(",", " ")
     return (
-        f"ObjectType = Image\nNDims = 3\nBinaryData = True\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = {size}\n"
-        f"ElementNumberOfChannels = {channels}\nElementType = MET_UCHAR\nElementDataFile = {file}\n"
-    ).encode() + bytes(512)
+        f"ObjectType = Image\nNDims = 3\nBinaryData = True\nOffset = {offset}\nElementSpacing = 1 1 1\n{more}"
+        f"DimSize = {size}\nElementNumberOfChannels = {channels}\nElementType = {type}\nElementDataFile = {file}\n"
+    ).encode() + labels().tobytes(order="F")

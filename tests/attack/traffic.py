@@ -26,6 +26,16 @@ _SMUGGLED = (
     b"Connection: close\r\n\r\nGET /info/ HTTP/1.1\r\nHost: x\r\n\r\n"
 )
 
+#: Within the limit of a header's size; merging them takes time (Starlette: CVE-2025-62727).
+_RANGES = "bytes=" + ",".join(f"{number}-{number}" for number in range(0, 20_000, 2))[:60_000].rpartition(",")[0]
+_DICOM = bytes(128) + b"DICM" + b"\x02\0\0\0UL\x04\0\0\0\0\0"
+#: A request for an association (DICOM PS3.8, 9.3.2) without presentation contexts, and a command after it whose
+#: instance UID leads out (pynetdicom: CVE-2026-56445; DCMTK: CVE-2026-50003).
+_ASSOCIATION = b"\x01\0\0\0\0\x59\0\x01\0\0" + b"ANY-SCP".ljust(16) + b"ATTACK".ljust(16) + bytes(32)
+_ASSOCIATION += b"\x10\0\0\x151.2.840.10008.3.1.1.1"
+_STORE = b"\x04\0\0\0\0\x40\0\0\0\x3c\x01\x03" + b"\0\0\0\x10\x32\0\0\0../../../elsewhere/written".ljust(58, b"\0")
+_KERAS = ("model.keras", b"PK\x03\x04" + b'{"class_name": "Lambda", "config": {"function": "os.system"}}')
+
 
 def attacks() -> Iterator[Attack]:
     """Yield the attacks on the server's time and memory."""
@@ -57,6 +67,15 @@ def attacks() -> Iterator[Attack]:
         "a batch inference of a model that does not exist": _json("/batch/infer/spleen", b"{}"),
         "a batch inference with a folder of programs": _json("/batch/infer/tumorloop", _PROGRAMS),
         "a scoring method that does not exist": _json("/scoring/spleen", b"{}"),
+        "10,000 ranges of a file": request("GET", f"/datastore/image?image={CASE}", headers={"Range": _RANGES}),
+        "the viewer, to fetch from elsewhere": request("GET", "/ohif/viewer?url=http://127.0.0.1:9/patient.json"),
+        "a model in Keras' format that runs a program": request("PUT", "/model/tumorloop", files={"file": _KERAS}),
+        "a DICOM association": lambda target: send_raw(target.port, [_ASSOCIATION], timeout=10),
+        "a DICOM file stored under a path": lambda target: send_raw(target.port, [_ASSOCIATION, _STORE], timeout=10),
+        "a DICOM file as an upload": request("PUT", "/session/", files={"files": ("t1.dcm", _DICOM)}),
+        "a DICOM file as a label": request(
+            "PUT", f"/datastore/label?image={CASE}&tag=final", files={"label": ("label.dcm", _DICOM)}
+        ),
     }.items():
         yield Attack(_GROUP, name, run)
 

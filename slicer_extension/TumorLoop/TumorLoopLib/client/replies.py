@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ from TumorLoopLib.i18n import _
 #: Endings of volume files, longest first.
 VOLUME_ENDINGS = (".seg.nrrd", ".nii.gz", ".nrrd", ".nii", ".mha", ".nhdr")
 _LONGEST_ERROR = 400
+#: Maximum number of bytes of an answer that is kept in memory, and of a file, also once it is unpacked: a server may
+#: have been replaced by one that sends without an end.
+_MAX_TEXT, _MAX_FILE = 64 << 20, 2 << 30
 #: Statuses with a special meaning on a TumorLoop server: a cancelled job, and a full disk.
 _CANCELLED, _DISK_FULL = 499, 507
 
@@ -44,9 +47,7 @@ def read_json(response: http.client.HTTPResponse) -> Any:
         RequestRejected, ServerFailed: If the status says so.
         BadReply: If it is not JSON.
     """
-    pieces: list[bytes] = []
-    read_body(response, pieces.append)
-    content = b"".join(pieces)
+    content = _read_text(response)
     raise_for_status(response, content)
     try:
         return json.loads(content)
@@ -62,9 +63,7 @@ def read_error(response: http.client.HTTPResponse) -> None:
     """Raise the error of a response; do nothing, and read nothing, if it is a success."""
     if 200 <= response.status < 300:
         return
-    pieces: list[bytes] = []
-    read_body(response, pieces.append)
-    raise_for_status(response, b"".join(pieces))
+    raise_for_status(response, _read_text(response))
 
 
 def raise_for_status(response: http.client.HTTPResponse, content: bytes) -> None:
@@ -102,7 +101,7 @@ def read_file(response: http.client.HTTPResponse, folder: Path, name: str, progr
     with temporary_folder(folder) as temporary:
         target = temporary / f"file{ending}"
         with open(target, "wb") as sink:
-            read_body(response, sink.write, progress)
+            _read(response, sink.write, _MAX_FILE, progress)
             sink.flush()
             os.fsync(sink.fileno())
         return move_into_place(target, folder / f"{name}{ending}")
@@ -120,7 +119,7 @@ def read_result(
     with temporary_folder(folder) as temporary:
         body = temporary / "body"
         with open(body, "wb") as sink:
-            read_body(response, sink.write, progress)
+            _read(response, sink.write, _MAX_FILE, progress)
         parts = multipart.parse(body, content_type)
         if "image" not in parts or "params" not in parts:
             raise BadReply(
@@ -142,7 +141,7 @@ def move_into_place(temporary: Path, target: Path) -> Path:
     """Check a received file and rename it to ``target``.
 
     Raises:
-        BadReply: If the file is empty, or damaged gzip data.
+        BadReply: If the file is empty, or gzip data that is damaged or unpacks into too much.
     """
     size = temporary.stat().st_size
     if size == 0:
@@ -152,8 +151,11 @@ def move_into_place(temporary: Path, target: Path) -> Path:
     if compressed:
         try:
             with gzip.open(temporary, "rb") as unpacked:
-                while unpacked.read(CHUNK * 16):
-                    pass
+                left = _MAX_FILE
+                while chunk := unpacked.read(CHUNK * 16):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise _too_large(_MAX_FILE)
         except (EOFError, OSError, zlib.error) as error:
             raise BadReply(_("The file the server sent is damaged or incomplete.")) from error
     os.replace(temporary, target)
@@ -179,6 +181,44 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _read_text(response: http.client.HTTPResponse) -> bytes:
+    """Return a body that is JSON or the page of an error."""
+    pieces: list[bytes] = []
+    _read(response, pieces.append, _MAX_TEXT)
+    return b"".join(pieces)
+
+
+def _read(
+    response: http.client.HTTPResponse, write: Callable[[bytes], Any], most: int, progress: Progress | None = None
+) -> None:
+    """Read a body of at most ``most`` bytes.
+
+    Raises:
+        BadReply: If it is larger, or compressed as a whole (Content-Encoding), which no request asks for.
+    """
+    coding = (response.getheader("Content-Encoding") or "identity").strip().lower()
+    if coding != "identity":
+        raise BadReply(
+            _("The answer is compressed ({coding}), perhaps by a proxy, and cannot be read.").format(coding=coding[:40])
+        )
+    left = most
+
+    def limited(chunk: bytes) -> None:
+        nonlocal left
+        left -= len(chunk)
+        if left < 0:
+            raise _too_large(most)
+        write(chunk)
+
+    if (response.length or 0) > most:
+        raise _too_large(most)
+    read_body(response, limited, progress)
+
+
+def _too_large(most: int) -> BadReply:
+    return BadReply(_("The answer is larger than {size} MiB. Is this the right server?").format(size=most >> 20))
 
 
 def volume_ending(name: str) -> str:
