@@ -40,7 +40,8 @@ def _cases(services: Services) -> APIRouter:
         store = services.datastore
         cases = [_described(services, case) for case in store.catalog.all().values()]
         doubtful = store.catalog.doubtful_patients()
-        return {"cases": cases, "problems": store.catalog.problems(), "doubtful_patients": doubtful}
+        problems = [*store.catalog.problems(), *store.labels.problems()]
+        return {"cases": cases, "problems": problems, "doubtful_patients": doubtful}
 
     @router.put("/cases/{case_id}")
     def put_case(

@@ -14,8 +14,9 @@ from server_app.api.dependencies import Params, Router, user_name, with_user
 from server_app.api.upload_route import UploadRoute
 from server_app.api.uploaded_files import parsed, received
 from server_app.common.identity import Role, require
+from server_app.common.params import ignored
 from server_app.errors import input_errors
-from server_app.labels.submission import FINAL, Submission
+from server_app.labels.submission import CHOICES, FINAL, OTHERS, Submission
 from server_app.services import Services
 
 logger = logging.getLogger(__name__)
@@ -45,13 +46,15 @@ def router(services: Services) -> APIRouter:
         about = with_user(parsed(params))
         case = store.case(image)
         with input_errors():
+            unused = ignored(about, CHOICES, OTHERS)
             submission = Submission.parse(tag or FINAL, about)
         with received([label], incoming, "label") as (path,):
             version, new = store.labels.submit(case, path, submission)
         logger.info("Label %s of case %s was submitted.", version.version, case.id)
         record = {name: version.record.get(name) for name in ("sha256", "split", "reference", "dice_against_model")}
         claimed_by = store.submitted(case.id, version.tag, submission.user)
-        return {"image": case.id, "label": case.id, "version": version.version, "new": new, **record, **claimed_by}
+        stored = {"image": case.id, "label": case.id, "version": version.version, "new": new, "ignored": unused}
+        return {**stored, **record, **claimed_by}
 
     @router.get("/datastore/image")
     def download_image(image: str) -> Any:

@@ -18,16 +18,23 @@ from server_app.api.dependencies import Params, Router, client_of, with_user
 from server_app.api.upload_route import UploadRoute
 from server_app.api.uploaded_files import check_endings, parsed, received
 from server_app.common.identity import Role, require
+from server_app.common.params import ignored
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal, unknown
 from server_app.inference.queue import Ticket
-from server_app.inference.request import InferenceOptions, InferenceRequest, case_from_upload, ignored, wants_label
+from server_app.inference.request import (
+    CHOICES,
+    OTHERS,
+    InferenceOptions,
+    InferenceRequest,
+    case_from_upload,
+    wants_label,
+)
 from server_app.inference.session_files import complete
 from server_app.inference.task import InferenceResult
 from server_app.labels.predictions import Predictions
 from server_app.services import Services
 from training.hashes import file_sha256
-from training.images.read import read_header
 
 
 def router(services: Services) -> APIRouter:
@@ -52,7 +59,7 @@ def router(services: Services) -> APIRouter:
             raise refusal(422, "output", "DICOM SEG is not offered. Use result_extension .seg.nrrd.")
         given = with_user(parsed(params))
         with input_errors():
-            unused = ignored(given) + ["label"] * (label is not None)
+            unused = ignored(given, CHOICES, OTHERS) + ["label"] * (label is not None)
         if wants_label(given):
             require(Role.ANNOTATOR, "save_label", "store labels")
         with services.jobs.tracked(given.get("job"), client_of(sent, given)) as ticket:
@@ -82,8 +89,7 @@ def router(services: Services) -> APIRouter:
             if base:
                 complete(folder, paths, sessions.image(base, "base"))
             image = folder if base or len(paths) > 1 else paths[0]
-            for source in case_from_upload(image, allow_missing=allow_missing).sources.values():
-                read_header(source.path)
+            case_from_upload(image, allow_missing=allow_missing).read_headers()
             session_id, about = sessions.add_session(str(image), max(0, expiry))
         return {"session_id": session_id, "session_info": about.to_json()}
 

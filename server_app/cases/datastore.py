@@ -265,8 +265,11 @@ class CaseDatastore(Datastore):
         return self.get_labels_by_image_id(image_id).get(tag, "")
 
     def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
-        """Return the cases with a final label (or one with another tag)."""
-        return [case.id for case in self.catalog.all().values() if self.labels.is_labeled(case, label_tag)]
+        """Return the cases with a final label (or one with another tag) of the images that they have now."""
+        cases = self.catalog.all().values()
+        return [
+            case.id for case in cases if self.labels.is_labeled(case, label_tag) and not self.labels.is_outdated(case)
+        ]
 
     def get_unlabeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
         """Return the cases without a final label (or one with another tag)."""

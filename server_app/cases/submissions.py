@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from server_app.cases.case_ids import images_digest
 from server_app.cases.catalog import Catalog
+from server_app.cases.image_changes import ImageChanges
 from server_app.common.read_limit import reading
 from server_app.common.removal_lock import Stamp, stamp_of, while_present
 from server_app.common.request_notes import note
-from server_app.errors import input_errors, unknown
+from server_app.errors import input_errors, refusal, unknown
 from server_app.labels.check import CheckedLabel, check_label
+from server_app.labels.position import check_position
 from server_app.labels.predictions import Predictions
 from server_app.labels.split import Split
 from server_app.labels.store import LabelStore, LabelVersion
@@ -25,6 +28,8 @@ from training.retraining.corrections import Correction
 
 #: Maximum number of repeated submissions of a label that are recorded.
 _MAX_REPEATS = 50
+
+logger = logging.getLogger(__name__)
 
 
 class Submissions:
@@ -45,6 +50,7 @@ class Submissions:
         self._workspace = workspace
         self._cache = workspace.cache / "source"
         self._source_labels = source_labels
+        self._changes = ImageChanges()
 
     def submit(
         self, case: Case, file: Path, submission: Submission, stamp: Stamp | None = None
@@ -61,7 +67,8 @@ class Submissions:
             The version, and whether it is new (the same label twice is one version).
 
         Raises:
-            HTTPException: 422 for a label that cannot be used, 404 if the case was removed in the meantime.
+            HTTPException: 422 for a label that cannot be used, 404 if the case was removed in the meantime, 409 if it
+                corrects a segmentation of images that have changed since.
         """
         stamp = stamp or stamp_of(self._workspace, case)
         with input_errors():
@@ -74,6 +81,8 @@ class Submissions:
                     allow_empty=submission.allow_empty,
                     label_scheme=submission.label_scheme,
                 )
+                if not submission.allow_outside:
+                    check_position(checked, case)
             record = {**submission.record(), **self._origin(case, checked, submission)}
             with while_present(self._workspace, case, stamp):
                 if submission.tag == FINAL:
@@ -87,18 +96,23 @@ class Submissions:
 
     def _origin(self, case: Case, checked: CheckedLabel, submission: Submission) -> dict[str, Any]:
         """Return what a label was drawn on, and how it relates to the model's segmentation."""
-        against = self.predictions.compare(case.id, checked.volume)
+        images = images_digest(case)
+        version = submission.model_version
+        if version is not None and self.predictions.is_of_other_images(case.id, version, images):
+            message = f"The images of case {case.id} have changed since {version} segmented them. Segment them again."
+            raise refusal(409, "image", message)
+        against = self.predictions.compare(case.id, checked.volume, images)
         # The segmentation that the client corrected counts; a newer one says nothing about the correction.
-        if submission.model_version not in (None, against.get("model_version")):
+        if version not in (None, against.get("model_version")):
             against = {}
-        corrects = submission.model_version is not None or bool(against)
+        corrects = version is not None or bool(against)
         return {
             "source": submission.source or ("correction" if corrects else "manual"),
             "reference": checked.reference,
             "values": checked.scheme,
             "patient": case.patient,
             "place": self._catalog.place(case),
-            "images": images_digest(case),
+            "images": images,
             **against,
         }
 
@@ -158,12 +172,22 @@ class Submissions:
             return self.store.newest(case.id, str(tag)) is not None
         return self.store.newest(case.id, FINAL) is not None or (self._source_labels and case.label is not None)
 
+    def is_outdated(self, case: Case) -> bool:
+        """Return whether a case's images have changed since its newest final label was submitted."""
+        label = self.store.newest(case.id, FINAL)
+        return label is not None and self._changes.since(case, label)
+
     def corrections(self) -> list[Correction]:
-        """Return the newest final label of each case in the order of arrival, with the patient's split."""
+        """Return the newest final label of each case in the order of arrival, with the patient's split.
+
+        Labels of images that have changed since are left out; :meth:`problems` names them.
+        """
         found: list[tuple[str, Correction]] = []
         for case in self._catalog.all().values():
             label = self.store.newest(case.id, FINAL)
-            if label is not None:
+            if label is not None and self.is_outdated(case):
+                logger.warning("The images of case %s have changed; its label is left out.", case.id)
+            elif label is not None:
                 correction = Correction(case, label.path, label_sha256=str(label.record.get("sha256") or ""))
                 found.append((str(label.record.get("time")), correction))
             elif self._source_labels and case.label is not None:
@@ -171,6 +195,18 @@ class Submissions:
         found.sort(key=lambda item: (item[0], item[1].case.id))
         split = self.split.assign(correction.case.patient for _, correction in found)
         return [correction.with_split(split[correction.case.patient]) for _, correction in found]
+
+    def problems(self) -> list[dict[str, str]]:
+        """Return the labels that cannot be used, by the location of their cases, and why."""
+        found = []
+        for case in self._catalog.all().values():
+            if self.is_outdated(case):
+                message = (
+                    f"The images of case {case.id} have changed since its label was submitted, so it is not used for "
+                    "training. Submit it again if it fits the new images."
+                )
+                found.append({"path": self._catalog.place(case) or case.id, "message": message})
+        return found
 
     def _converted_source(self, case: Case) -> Path:
         """Return the label that came with a case, with TumorLoop's values."""

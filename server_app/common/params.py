@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from training.errors import InputError
@@ -19,6 +20,25 @@ def flag(params: Mapping[str, Any], name: str) -> bool:
     if value is not None and not isinstance(value, bool):
         raise InputError(f"{name} must be true or false, not {str(value)[:40]!r}.", field=name)
     return bool(value)
+
+
+def ignored(params: Mapping[str, Any], choices: Collection[str], others: Collection[str]) -> list[str]:
+    """Return the names of the parameters that mean nothing here, sorted; MONAI Label's clients send some to any model.
+
+    Args:
+        params: A request's parameters.
+        choices: The names of those that change what is done.
+        others: The names of the others that are read.
+
+    Raises:
+        InputError: For a misspelt choice, which would be ignored although something else was meant.
+    """
+    names = sorted(set(params) - {*choices, *others})
+    for name in names:
+        meant = difflib.get_close_matches(name.lower().replace("-", "_"), choices, n=1, cutoff=0.85)
+        if meant:
+            raise InputError(f"There is no parameter {name[:80]!r}. {meant[0]} is probably meant.", field=name[:80])
+    return names
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

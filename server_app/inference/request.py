@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,9 @@ from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
 from training.modalities import REFERENCE_ORDER
 
 #: The parameters that say what a client chooses, and all others that an inference has.
-_CHOICES = ("result_extension", "result_dtype", "result_compress", "reference", "allow_missing", "output_maps")
-_CHOICES += ("save_label", "label_tag", "order")
-_OTHERS = ("job", "client_id", "user", "model")
+CHOICES: tuple[str, ...] = ("result_extension", "result_dtype", "result_compress", "reference", "allow_missing")
+CHOICES += ("output_maps", "save_label", "label_tag", "order")
+OTHERS = ("job", "client_id", "user", "model")
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,6 @@ class InferenceOptions:
             label_tag=str(params.get("label_tag") or DefaultLabelTag.ORIGINAL.value),
             user=user_of(params),
         )
-
-
-def ignored(params: Mapping[str, Any]) -> list[str]:
-    """Return the names of the parameters that mean nothing here, sorted; MONAI Label's clients send some to any model.
-
-    Raises:
-        InputError: For a misspelt parameter, which would be ignored although something else was meant.
-    """
-    names = sorted(set(params) - {*_CHOICES, *_OTHERS})
-    for name in names:
-        meant = difflib.get_close_matches(name.lower().replace("-", "_"), _CHOICES, n=1, cutoff=0.85)
-        if meant:
-            raise InputError(f"There is no parameter {name[:80]!r}. {meant[0]} is probably meant.", field=name[:80])
-    return names
 
 
 def wants_label(params: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
+from server_app.cases.case_ids import images_digest
 from server_app.cases.submissions import Submissions
 from server_app.common.removal_lock import Stamp, stamp_of, while_present
 from server_app.errors import input_errors
@@ -102,6 +103,7 @@ class GliomaSegmentation(InferTask):
         """
         with input_errors(), self._scratch() as scratch:
             stamp = stamp_of(self._workspace, request.case)
+            images = images_digest(request.case) if request.predictions is not None else None
             result = scratch / f"{request.case.id}-{uuid.uuid4().hex[:8]}{request.options.ending}"
             answer = request.predictions.path(request.prediction_name) if request.predictions is not None else None
             with self._maps.new_folder() if request.options.output_maps else nullcontext() as folder:
@@ -126,7 +128,7 @@ class GliomaSegmentation(InferTask):
             os.replace(result, file)
         maps = self._maps.addresses(folder, facts["maps"]) if folder is not None else {}
         try:
-            label = self._keep(request, file, facts, stamp)
+            label = self._keep(request, file, facts, stamp, images)
         except BaseException:
             file.unlink(missing_ok=True)
             raise
@@ -146,17 +148,20 @@ class GliomaSegmentation(InferTask):
             keep=lambda computed: self._results.keep(key, job, computed),
         )
 
-    def _keep(self, request: InferenceRequest, file: Path, facts: dict[str, Any], stamp: Stamp | None) -> str | None:
+    def _keep(
+        self, request: InferenceRequest, file: Path, facts: dict[str, Any], stamp: Stamp | None, images: str | None
+    ) -> str | None:
         """Record which version made the prediction, and store it as a label if requested; return the label's id."""
         version = facts["model_version"]
         if request.predictions is not None:
             request.predictions.remember(
-                request.prediction_name, version, facts["uncertainty"], facts["weights_sha256"]
+                request.prediction_name, version, facts["uncertainty"], facts["weights_sha256"], images
             )
         if not request.save_label:
             return None
         comment = "the model's segmentation"
-        about = {"model_version": version, "source": "model", "comment": comment, "allow_empty": True}
+        about = {"model_version": version, "source": "model", "comment": comment}
+        about |= {"allow_empty": True, "allow_outside": True}
         with input_errors():
             submission = Submission.parse(request.options.label_tag, {**about, "client_id": request.options.user})
         return self._labels.submit(request.case, file, submission, stamp)[0].case

@@ -36,7 +36,14 @@ class Predictions:
         """Return the path of the labelmap of a case's prediction."""
         return self._root / case / "answer.nii.gz"
 
-    def remember(self, case: str, model_version: str, uncertainty: float | None = None, weights: str = "") -> None:
+    def remember(
+        self,
+        case: str,
+        model_version: str,
+        uncertainty: float | None = None,
+        weights: str = "",
+        images: str | None = None,
+    ) -> None:
         """Record which version made the prediction at :meth:`path`, with its hash.
 
         Args:
@@ -44,6 +51,7 @@ class Predictions:
             model_version: Its id.
             uncertainty: 0 (certain) to 1; ``None`` if it is not known.
             weights: SHA-256 of the version's weights: another release may have another model with the same id.
+            images: SHA-256 over the images it was computed from.
         """
         with REMOVAL_LOCK:
             if not self.path(case).exists():
@@ -51,6 +59,8 @@ class Predictions:
             facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
             if uncertainty is not None:
                 facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
+            if images is not None:
+                facts["images"] = images
             write_json(self._root / case / "answer.json", facts)
 
     def uncertainty(self, case: str, model_version: str, weights: str) -> float | None:
@@ -71,14 +81,27 @@ class Predictions:
         except (FileNotFoundError, ValueError):
             return
         weights = str(facts.get("weights_sha256") or "")
-        self.remember(case, str(facts["model_version"]), facts.get("uncertainty"), weights)
+        self.remember(case, str(facts["model_version"]), facts.get("uncertainty"), weights, facts.get("images"))
 
-    def compare(self, case: str, label: Volume) -> dict[str, Any]:
+    def is_of_other_images(self, case: str, model_version: str, images: str) -> bool:
+        """Return whether the prediction is by this version, and of other images than those (SHA-256 over them)."""
+        try:
+            facts = self._facts(case)
+        except (OSError, ValueError):
+            return False
+        return facts.get("model_version") == model_version and facts.get("images") not in (None, images)
+
+    def compare(self, case: str, label: Volume, images: str | None = None) -> dict[str, Any]:
         """Compare a label with the prediction.
 
+        Args:
+            case: Whose prediction it is.
+            label: The label.
+            images: SHA-256 over the images as they are now.
+
         Returns:
-            ``model_version`` and ``dice_against_model`` by region; empty if there is no prediction on the same grid, or
-            it is not known which version made it, as when the server died before recording it.
+            ``model_version`` and ``dice_against_model`` by region; empty if there is no prediction of these images on
+            the same grid, or it is not known which version made it, as when the server died before recording it.
         """
         try:
             predicted = read_labelmap(self.path(case))
@@ -86,7 +109,8 @@ class Predictions:
             known = facts.get("sha256") in (None, file_sha256(self.path(case)))
         except (InputError, OSError, ValueError, AttributeError):
             return {}
-        if not known or not predicted.grid.matches(label.grid):
+        other = images is not None and facts.get("images") not in (None, images)
+        if not known or other or not predicted.grid.matches(label.grid):
             return {}
         dice = {region: round(value, 4) for region, value in region_dice(predicted.data, label.data).items()}
         return {"model_version": facts["model_version"], "dice_against_model": dice}

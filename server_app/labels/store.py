@@ -122,7 +122,7 @@ class LabelStore:
         return found
 
     def add(self, case: str, label: Volume, record: dict[str, Any]) -> tuple[LabelVersion, bool]:
-        """Store a label as the next version, unless it is the same as the newest with its tag.
+        """Store a label as the next version, unless it is the same, on the same images, as the newest with its tag.
 
         Args:
             case: The case's id.
@@ -137,7 +137,9 @@ class LabelStore:
         with self._writing:
             earlier = self.newest(case, str(record["tag"]))
             if earlier is not None and earlier.record.get("sha256") == digest:
-                return earlier, False
+                drawn_on = earlier.record.get("images")
+                if drawn_on is None or drawn_on == record.get("images", drawn_on):
+                    return earlier, False
             record = {**record, "sha256": digest, "time": now()}
             return self._write(case, label, record), True
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server_app.common.params import user_of
+from server_app.common.params import flag, user_of
 from training.errors import InputError
 
 #: The tag of labels used for training.
@@ -17,6 +17,9 @@ SOURCE = "source"
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MODEL_VERSION = re.compile(r"v\d{4,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+#: The parameters that change how a label is read, and the others that are read.
+CHOICES = ("label_info", "label_scheme", "reference", "allow_empty", "allow_outside", "model_version")
+OTHERS = ("comment", "status", "source", "client_id", "user")
 #: Maximum number of characters in each text.
 _LONGEST = {"comment": 4000, "status": 100, "source": 100, "label_scheme": 200}
 
@@ -36,6 +39,7 @@ class Submission:
         reference: The role of the volume it was drawn on.
         allow_empty: Whether a label without any tumor is intended.
         label_scheme: What the values of the file mean, if they are not those of ``/info``.
+        allow_outside: Whether one that lies outside the head is.
     """
 
     tag: str = FINAL
@@ -48,6 +52,7 @@ class Submission:
     reference: str | None = None
     allow_empty: bool = False
     label_scheme: str | None = None
+    allow_outside: bool = False
 
     @classmethod
     def parse(cls, tag: str, params: Mapping[str, Any]) -> Submission:
@@ -71,7 +76,8 @@ class Submission:
             model_version=version,
             label_info=params.get("label_info"),
             reference=params.get("reference"),
-            allow_empty=params.get("allow_empty") is True,
+            allow_empty=flag(params, "allow_empty"),
+            allow_outside=flag(params, "allow_outside"),
             **texts,
         )
 

@@ -57,6 +57,7 @@ class LimitedConnection(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._received = self._discarded = 0
         self._client = ""
 
@@ -75,6 +76,7 @@ class LimitedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._stop_timer()
+        self._stop_watching()
         self.open_by_client[self._client] -= 1
         if not self.open_by_client[self._client]:
             del self.open_by_client[self._client]
@@ -89,20 +91,40 @@ class LimitedConnection(H11Protocol):
         else:
             self._start_timer()
 
+    def pause_writing(self) -> None:
+        """Stop the response, which is sent faster than the client reads it, and watch whether it reads on."""
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """Go on with the response."""
+        self._stop_watching()
+        super().resume_writing()
+
     def on_response_complete(self) -> None:
         """Wait for the next request (with uvicorn's own timeout), or for the rest of this one."""
         super().on_response_complete()
         if self._is_answering():  # the next request has arrived already
             self._stop_timer()
-        self._check_writing(0)
+        self._watch_writing()
+
+    def _watch_writing(self) -> None:
+        """Close the connection unless the client goes on reading what waits in memory; nothing is added to it now."""
+        self._stop_watching()
+        left = self.transport.get_write_buffer_size()
+        if left:
+            self._watch = self.loop.call_later(self.limits.reply_seconds, self._check_writing, left)
 
     def _check_writing(self, before: int) -> None:
-        """Close the connection if the client does not read the rest of a response, which is held in memory."""
-        left = self.transport.get_write_buffer_size()
-        if left and left == before:
+        if self.transport.get_write_buffer_size() == before:
             self.transport.abort()
-        elif left:
-            self.loop.call_later(self.limits.reply_seconds, self._check_writing, left)
+        else:
+            self._watch_writing()
+
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

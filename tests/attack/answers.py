@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.attack.attack import Attack
+from tests.attack.samples import packed_zeros
 from tests.attack.targets import Run, Target
 from tests.attack.wire import CLOSED, SILENT, Reply
 
@@ -64,9 +65,9 @@ def attacks() -> Iterator[Attack]:
     text, form = "application/json", "multipart/form-data; boundary=x"
     for what, run in {
         "JSON of 1.5 GB": _answer("info", text, lambda: (b" " * _MEGABYTE for _ in range(1536))),
-        "JSON coded as gzip: 512 MiB": _answer("info", text, lambda: [_nothing()], {"Content-Encoding": "gzip"}),
+        "JSON coded as gzip: 512 MiB": _answer("info", text, lambda: [packed_zeros()], {"Content-Encoding": "gzip"}),
         "JSON coded as gzip twice": _answer(
-            "info", text, lambda: [gzip.compress(_nothing())], {"Content-Encoding": "gzip, gzip"}
+            "info", text, lambda: [gzip.compress(packed_zeros())], {"Content-Encoding": "gzip, gzip"}
         ),
         "JSON of 4 GB, of which nothing comes": _answer("info", text, lambda: [b"{}"], {"Content-Length": str(2**32)}),
         "a labelmap that unpacks into 3 GB": _answer("infer", form, lambda: [_labelmap()]),
@@ -78,17 +79,12 @@ def attacks() -> Iterator[Attack]:
 
 
 @cache
-def _nothing() -> bytes:
-    return gzip.compress(bytes(512 * _MEGABYTE), 9)
-
-
-@cache
 def _labelmap() -> bytes:
     """An inference's reply with a labelmap of six gzip members, each of 512 MiB."""
     head = b"--x\r\nContent-Disposition: form-data; name="
     params = head + b'"params"\r\nContent-Type: application/json\r\n\r\n{}\r\n'
     image = head + b'"image"; filename="label.nii.gz"\r\nContent-Type: application/octet-stream\r\n\r\n'
-    return params + image + _nothing() * 6 + b"\r\n--x--\r\n"
+    return params + image + packed_zeros() * 6 + b"\r\n--x--\r\n"
 
 
 def _answer(what: str, kind: str, content: Any, headers: dict[str, str] | None = None) -> Run:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from tests.attack.attack import Attack
-from tests.attack.samples import CASE, label
+from tests.attack.samples import CASE, label, packed_zeros
 from tests.attack.targets import Run, Target, request
 from tests.attack.wire import Reply, send_raw
 
@@ -55,23 +55,27 @@ def attacks() -> Iterator[Attack]:
 
 def _coded() -> dict[str, Run]:
     """Bodies that a server would have to unpack (Orthanc: CVE-2026-5438)."""
-    nothing = bytes(512 * _MEGABYTE)
+
+    def form() -> bytes:
+        return gzip.compress(_PART) + packed_zeros() + gzip.compress(_END)
+
     bombs: dict[str, tuple[str, Callable[[], bytes]]] = {
-        "gzip": ("gzip", lambda: gzip.compress(_PART + nothing + _END, 9)),
-        "deflate": ("deflate", lambda: zlib.compress(_PART + nothing + _END, 9)),
+        "gzip": ("gzip", form),
+        "deflate": ("deflate", lambda: zlib.compress(_PART + bytes(512 * _MEGABYTE) + _END, 1)),
         "zstd": ("zstd", _zstd_bomb),
-        "gzip within gzip": ("gzip, gzip", lambda: gzip.compress(gzip.compress(_PART + nothing + _END, 9), 9)),
+        "gzip within gzip": ("gzip, gzip", lambda: gzip.compress(form(), 9)),
     }
     runs: dict[str, Run] = {}
     for what, (coding, content) in bombs.items():
         runs[f"an upload coded as {what}: 512 MiB"] = _send("PUT", "/session/", content, _FORM, coding)
-    json_bomb = _send("POST", _TRAIN, lambda: gzip.compress(b'"' + nothing + b'"', 9), "application/json", "gzip")
-    runs["JSON coded as gzip: 512 MiB"] = json_bomb
+    quote = gzip.compress(b'"')
+    text = _send("POST", _TRAIN, lambda: quote + packed_zeros() + quote, "application/json", "gzip")
+    runs["JSON coded as gzip: 512 MiB"] = text
     for coding in ("x-gzip", "br", "identity, gzip", "unheard-of"):
         run = _send("POST", _TRAIN, lambda: gzip.compress(b"{}"), "application/json", coding)
         runs[f"JSON of two bytes coded as {coding}"] = run
-    part = _PART.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + gzip.compress(nothing) + _END
-    runs["a part of a form coded as gzip"] = _send("PUT", "/session/", lambda: part, _FORM)
+    part = _PART.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    runs["a part of a form coded as gzip"] = _send("PUT", "/session/", lambda: part + packed_zeros() + _END, _FORM)
     return runs
 
 

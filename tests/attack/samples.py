@@ -86,11 +86,17 @@ def bomb(megabytes: int = 512) -> bytes:
 
 
 @cache
+def packed_zeros(megabytes: int = 512) -> bytes:
+    """512 MiB of nothing as one gzip member, which may stand between others."""
+    return gzip.compress(bytes(megabytes * 2**20), 9)
+
+
+@cache
 def nrrd_bomb(megabytes: int = 512) -> bytes:
     """A small NRRD file that speaks of 8 x 8 x 8 voxels and holds 512 MiB."""
     header = b"NRRD0005\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 8 8 8\nencoding: gzip\n"
     header += b"space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n\n"
-    return header + gzip.compress(bytes(megabytes * 2**20), 9)
+    return header + packed_zeros(megabytes)
 
 
 def nrrd(size: str = "48 56 48", *, dimension: str = "3", type: str = "uint8", more: str = "") -> bytes:

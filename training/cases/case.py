@@ -19,7 +19,7 @@ from training.errors import InputError
 from training.hashes import file_sha256
 from training.images.grid import Grid, Volume
 from training.images.lattice import on_one_of
-from training.images.read import count_channels, image_files, read_grid, read_volume, read_volumes
+from training.images.read import count_channels, image_files, read_grid, read_header, read_volume, read_volumes
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, display_name, missing_message, role_of, roles_of
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
@@ -89,6 +89,14 @@ class Case:
             return read_volume(source.path, source.channel)
         except InputError as error:
             raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
+
+    def read_headers(self) -> None:
+        """Read the headers of all modalities; raises InputError as :meth:`read`, but truncated data is not detected."""
+        for role, source in self.sources.items():
+            try:
+                read_header(source.path)
+            except InputError as error:
+                raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
 
     def read_all(self) -> dict[str, Volume]:
         """Read all modalities in parallel; a 4D file is read once.

@@ -67,9 +67,9 @@ def test_a_file_that_is_not_a_volume_is_refused(server: Server, name: str) -> No
     assert (found["field"], found["message"].split(" ")[0]) == ("files", name)
 
 
-@pytest.mark.parametrize(("path", "field"), [("/session/", ""), ("/cases/refused", "t2")])
-def test_text_named_like_a_volume_is_refused(server: Server, path: str, field: str) -> None:
-    says(server.send(path, {**server.contents(CASE), "t2.nii.gz": b"this is no image"}), field, "t2.nii.gz")
+@pytest.mark.parametrize("path", ["/session/", "/cases/refused"])
+def test_text_named_like_a_volume_is_refused_by_its_modality(server: Server, path: str) -> None:
+    says(server.send(path, {**server.contents(CASE), "t2.nii.gz": b"this is no image"}), "t2", "T2 (t2): t2.nii.gz")
 
 
 def test_truncated_files_and_bodies_are_refused(server: Server, tmp_path: Path) -> None:
@@ -124,7 +124,38 @@ def test_parameters_cannot_replace_the_image_or_what_the_server_sets(server: Ser
     assert np.array_equal(infer(CASE, params=params)[0], infer(CASE)[0])
 
 
+def test_what_is_given_twice_is_refused(server: Server) -> None:
+    where, label = {"image": CASE, "tag": "trial"}, (server.studies / CASE / f"{CASE}_seg.nii.gz").read_bytes()
+    labels = [("label", (name, label)) for name in ("one.nii.gz", "two.nii.gz")]
+    says(server.request("PUT", "/datastore/label", params=where, files=labels), "label", "twice")
+    params = [("params", (None, text)) for text in ("{}", '{"reference": "t2"}')]
+    says(server.request("POST", "/infer/tumorloop", params=where, files=params), "params", "twice")
+    says(server.request("POST", f"/infer/tumorloop?image={CASE}&image={CASES[1]}"), "image", "twice")
+    for text in ('{"reference": "t1", "reference": "t2"}', '{"a": [{"b": 1, "b": 1}]}'):
+        found = server.request("POST", "/infer/tumorloop", params=where, data={"params": text})
+        says(found, "params", "twice")
+    headers = {"Content-Type": "application/json"}
+    says(server.request("POST", "/train/tumorloop", data='{"run": "a", "run": "b"}', headers=headers), "body", "twice")
+
+
+def test_a_misspelt_parameter_is_refused_and_one_that_means_nothing_here_is_listed(server: Server) -> None:
+    for name, meant in (
+        ("refrence", "reference"),
+        ("Result_Dtype", "result_dtype"),
+        ("allow-missing", "allow_missing"),
+    ):
+        says(server.infer({name: "t2"}, image=CASE), name, meant)
+    label = server.studies / CASE / f"{CASE}_seg.nii.gz"
+    says(server.send_label(CASE, label, tag="trial", lable_info=[]), "lable_info", "label_info")
+    stock = {"device": "cpu", "restore_label_idx": False, "label_prompt": [1], "result_write_to_file": True}
+    assert accepted(server.infer({**stock, "client_id": "ann", "user": "ann"}, image=CASE))["ignored"] == sorted(stock)
+    where, file = {"image": CASE, "output": "json"}, {"label": ("label.nii.gz", label.read_bytes())}
+    answer = server.request("POST", "/infer/tumorloop", params=where, data={"params": "{}"}, files=file)
+    assert accepted(answer)["ignored"] == ["label"]
+
+
 NOT_A_FLAG: tuple[Any, ...] = ("yes", "true", 1, [True], {})
+NO_ROLE: tuple[Any, ...] = (["t2"], 0, False, {}, "T2")
 NOT_A_JOB: tuple[Any, ...] = ("short", "UPPERCASE", "a" * 65, "../../etc/passwd", "with space", "", 12345678, ["a"])
 
 
@@ -135,6 +166,7 @@ NOT_A_JOB: tuple[Any, ...] = ("short", "UPPERCASE", "a" * 65, "../../etc/passwd"
         ("reference", "t3"),
         *(("allow_missing", value) for value in NOT_A_FLAG),
         *(("output_maps", value) for value in NOT_A_FLAG),
+        *(("reference", value) for value in NO_ROLE),
         *(("job", value) for value in NOT_A_JOB),
     ],
 )
@@ -181,6 +213,21 @@ def test_labels_that_cannot_be_used_are_refused_with_the_reason(server: Server, 
     empty = tmp_path / "label.nii.gz"
     accepted(server.send_label(CASES[1], empty, tag="check", allow_empty=True))
     says(server.send_label(CASE, empty, tag="source", allow_empty=True), "tag")
+    for name in ("allow_empty", "allow_outside"):
+        says(server.send_label(CASE, empty, **{name: "true"}), name)
+
+
+def test_a_label_outside_the_head_is_refused_unless_it_is_meant_so(server: Server, tmp_path: Path) -> None:
+    truth = load(server.studies / CASES[1] / f"{CASES[1]}_seg.nii.gz")
+    data, corner = np.asarray(truth.dataobj), np.zeros(truth.shape, np.uint8)
+    corner[:8, :8, :8] = 2
+    for wrong in (corner, np.full(truth.shape, 2, np.uint8)):
+        label = save(wrong, truth.affine, tmp_path / "label.nii.gz")
+        says(server.send_label(CASES[1], label, tag="place"), "label", "outside the head", "allow_outside")
+    accepted(server.send_label(CASES[1], save(corner, truth.affine, label), tag="place", allow_outside=True))
+    crossing = data.copy()
+    crossing[:3, :3, :3] = 2  # a few voxels beside it
+    accepted(server.send_label(CASES[1], save(crossing, truth.affine, label), tag="place"))
 
 
 def test_only_the_servers_own_pages_may_read_its_replies(server: Server) -> None:

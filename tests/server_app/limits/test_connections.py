@@ -105,5 +105,17 @@ def test_a_client_that_does_not_read_its_answer_is_given_up(serve: Callable[...,
     server = serve(reply_seconds=0.5)
     with server.connect() as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        time.sleep(1.5)
+        eventually(lambda: server.connections() == 0, seconds=5)
         assert len(read_all(connection)) < 64 * 2**20
+
+
+@pytest.mark.parametrize("path", ["/much", "/bit_by_bit"])
+def test_a_client_that_reads_its_answer_slowly_gets_all_of_it(serve: Callable[..., Small], path: str) -> None:
+    server = serve(reply_seconds=0.5)
+    with server.connect() as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        size = 0
+        while part := connection.recv(2**21):
+            size += len(part)
+            time.sleep(0.05)
+        assert size > 64 * 2**20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from server_app.limits.middleware import LimitsMiddleware
+from server_app.limits.middleware import MAX_RANGES, LimitsMiddleware
 from server_app.settings import Limits, ServerSettings
 from tests.server_app.conftest import eventually, refused
 from tests.server_app.limits.conftest import SMALL, Small, read_all
@@ -58,6 +59,38 @@ def test_only_routes_that_take_files_take_large_bodies(small: Small) -> None:
     for method, path in (("POST", "/train/m"), ("PUT", "/datastore/label/info"), ("GET", "/info/"), ("POST", "/x")):
         assert refused(requests.request(method, small.url + path, data=bytes(9000), timeout=10), 413)["field"] == "body"
         assert requests.request(method, small.url + path, data=bytes(8000), timeout=10).status_code != 413
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "x-gzip", "gzip, gzip", "identity, gzip", "new"])
+def test_a_compressed_body_is_refused_and_not_taken_for_a_file(small: Small, coding: str) -> None:
+    headers = {**JSON, "Content-Encoding": coding}
+    for method, path in (("PUT", "/session/"), ("POST", "/train/m")):
+        with reaches_no_route(small):
+            answer = requests.request(method, small.url + path, data=gzip.compress(b"{}"), headers=headers, timeout=10)
+            assert refused(answer, 415)["field"] == "Content-Encoding"
+        assert answer.headers["accept-encoding"] == "identity"
+    head = f"PUT /session/ HTTP/1.1\nHost: x\nContent-Length: 1\nContent-Encoding: identity\nContent-Encoding: {coding}"
+    assert small.ask(f"{head}\nConnection: close", b"a").startswith(b"HTTP/1.1 415")
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity", "identity, identity"])
+def test_a_body_that_is_said_not_to_be_compressed_is_taken(small: Small, coding: str) -> None:
+    headers = {"Content-Encoding": coding}
+    assert requests.put(small.url + "/session/", data=b"abc", headers=headers, timeout=10).content == b"abc"
+
+
+def test_a_body_with_two_lengths_is_refused_and_hides_no_request(small: Small) -> None:
+    head = "PUT /session/ HTTP/1.1\nHost: x\nContent-Length: 4\nTransfer-Encoding: chunked"
+    with reaches_no_route(small):
+        answer = small.ask(head, b"0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_file_is_not_cut_into_many_pieces(small: Small) -> None:
+    for pieces, status in ((MAX_RANGES, 200), (MAX_RANGES + 1, 416)):
+        headers = {"Range": "bytes=" + ",".join(f"{number}-{number}" for number in range(pieces))}
+        assert requests.get(small.url + "/info/", headers=headers, timeout=10).status_code == status
 
 
 @pytest.mark.parametrize("head", ["PUT /session/ HTTP/1.1", "POST /train/m HTTP/1.1"])

@@ -58,8 +58,15 @@ def test_an_address_is_limited_in_length_and_parameters_and_holds_no_path() -> N
         assert field_refused(check_path, raw.encode(), path) == "path", raw
 
 
+def test_a_parameter_that_is_given_twice_is_refused_whatever_its_values() -> None:
+    for query in (b"image=a&image=b", b"image=a&tag=x&image=a", b"image&image=", b"%69mage=a&image=a"):
+        assert field_refused(check_query, query) == "image"
+    check_query(b"image=a&Image=b&id=a")
+
+
 def test_json_is_read_up_to_a_depth_and_only_if_others_could_read_it() -> None:
     for text in (
+        '{"a": 1, "a": 1}', '[{"a": {"b": 1, "c": 2, "b": 3}}]',
         "NaN", "[Infinity]", '{"a": -Infinity}', "1e999", '"\\ud800"', '{"\\udc00": 1}', "9" * 500, "", "{", "{'a': 1}"
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"\w"):
