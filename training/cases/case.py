@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from training.cases.files import check_one_head
 from training.cases.label_files import LabelContext, LabelReading, label_reading, read_label
 from training.cases.names import patient_of, slug, stem_of
 from training.errors import InputError
@@ -195,13 +196,15 @@ def case_from_files(
     """Make a case of files whose modalities are recognized by name.
 
     Raises:
-        InputError: If a modality is missing (and not allowed to be) or has two files; names the files.
+        InputError: If a modality is missing (and not allowed to be) or has two files, or they are of several patients;
+            names the files.
     """
     by_name: dict[str, Path] = {}
     for path in map(Path, paths):
         if path.name in by_name:
             raise InputError(f"{by_name[path.name]} and {path} have the same name; say which one is which modality.")
         by_name[path.name] = path
+    check_one_head(by_name.values())
     sources = {role: Source(by_name[name]) for role, name in roles_of(by_name, allow_missing=allow_missing).items()}
     return Case(id, sources, label, folder=folder, allow_missing=allow_missing)
 

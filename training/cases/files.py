@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from training.cases.names import slug, stem_of
+from training.cases.names import known_patient, slug, stem_of
 from training.cases.visits import is_generic, is_transparent, is_visit
 from training.errors import InputError
 from training.images.read import header_beside, image_ending
@@ -28,6 +28,13 @@ _DESCRIPTION = re.compile(
     r"|cube|vista|bravo|vibe|propeller|blade|tirm|stir|ir|fs|fatsat|w|wi|weighted|image|img|volume|vol|reg|registered|brain|n4"
     r"|biascorrected|corrected|stripped|bet|norm|normalized|ce|gd|gad|gado|gadolinium|km|c|post|pre|contrast|postcontrast"
     r"|precontrast|enhanced|native|nativ|without|with|wo|non|no|dark|fluid|mri|mr"
+)
+
+#: What names a head without doubt: a BraTS id with its visit, or a number that is said to be that of a patient or case.
+_HEAD = re.compile(
+    r"brats-[a-z]+(?:-[a-z]+)?-\d+-\d+"
+    r"|(?<![a-z])(?:training|validation|testing|sub|subj|subject|patient|pat|case)[ _-]?\d+",
+    re.IGNORECASE,
 )
 
 
@@ -79,6 +86,33 @@ def only_label(files: Iterable[Path]) -> Path | None:
         names = ", ".join(file.name for file in labels)
         raise InputError(f"Several files look like the label: {names}. Keep one.", field="label")
     return labels[0] if labels else None
+
+
+def check_one_head(files: Iterable[Path]) -> None:
+    """Refuse files whose names are those of several patients or visits.
+
+    Names that say less than that, such as the numbers of series, are not judged.
+
+    Raises:
+        InputError: With a file of each.
+
+    Examples:
+        >>> check_one_head([Path("BraTS20_Training_001_t1.nii.gz"), Path("BraTS20_Training_001_t2.nii.gz")])
+        >>> check_one_head([Path("3_t1.nii.gz"), Path("5_t2.nii.gz")])
+    """
+    heads: dict[str, str] = {}
+    for file in files:
+        name = common_name(file)
+        found = _HEAD.search(name)
+        head = found.group() if found else known_patient(name)
+        if head is not None:
+            heads.setdefault(re.sub(r"[ _-]?0*(?=\d)", "-", head.lower()), file.name)
+    if len(heads) > 1:
+        raise InputError(
+            f"By name these files are of {len(heads)} patients or visits: {', '.join(heads.values())}. Take those"
+            " of one, or rename them if they are of one.",
+            field="files",
+        )
 
 
 def common_name(file: Path) -> str:

@@ -44,6 +44,14 @@ def sent(server: Server, *roles: str, base: str, **query: str) -> requests.Respo
     return server.send("/session/", server.contents(CASE, *roles), base=base, **query)
 
 
+@pytest.mark.parametrize("path", ["/session/", "/cases/mixed"])
+def test_the_files_of_two_patients_are_no_case(server: Server, path: str) -> None:
+    files = {f"{CASE}_{name}": content for name, content in server.contents(CASE).items()}
+    files[f"{CASES[1]}_flair.nii.gz"] = files.pop(f"{CASE}_flair.nii.gz")
+    found = refused(server.send(path, files))
+    assert (found["field"], CASES[1] in found["message"]) == ("files", True)
+
+
 def case_of(server: Server, name: str, session: str, **query: str) -> requests.Response:
     return server.request("PUT", f"/cases/{name}", params={"session_id": session, **query})
 
