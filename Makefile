@@ -37,7 +37,7 @@ help:
 	@echo "make test-mrml            the panel's logic on the MRML classes of Slicer 5.12 (part of make test)"
 	@echo "make faults               seeded faults in the panel: does a test notice each of them?"
 	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
-	@echo "make attack               attacks on stock MONAI Label and our server; writes $(ATTACK)/attacks.html"
+	@echo "make attack               attacks on stock MONAI Label and our server; writes $(ATTACK) and docs/attacks.md"
 	@echo "make fuzz                 5,000 generated requests to our server"
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make soak                 eight clients for five minutes: errors, response times, memory"
@@ -96,6 +96,7 @@ panel-screenshots: setup
 
 attack: setup
 	@$(BIN)/python -m tests.attack --out "$(ATTACK)"
+	@cp "$(ATTACK)/attacks.md" docs/attacks.md
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz

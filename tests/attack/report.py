@@ -21,6 +21,7 @@ class Row:
     ours: Finding
 
 
+_NOT_ASKED = "not asked"
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Attacks: MONAI Label and TumorLoop</title>
 <style>
@@ -50,19 +51,33 @@ def write(rows: Sequence[Row], folder: Path, versions: dict[str, str], about: st
     page = Environment(autoescape=True).from_string(_PAGE)
     content = page.render(groups=groups.items(), summary=text, versions=versions)
     (folder / "attacks.html").write_text(content, encoding="utf-8")
-    lines = [f"# Attacks: MONAI Label {versions['stock']} and TumorLoop {versions['ours']}", "", text]
+    lines = [f"# Attacks: MONAI Label {versions['stock']} and TumorLoop {versions['ours']}", "", text, ""]
+    lines += ["Written by `make attack`; how to read it is in [security.md](security.md).", ""]
+    lines += ["| Attacks | | MONAI Label | TumorLoop |", "|---|---|---|---|"]
+    lines += [
+        f"| {_titled(group)} | {len(members)} | {' | '.join(_tallies(members))} |" for group, members in groups.items()
+    ]
     for group, members in groups.items():
-        lines += ["", f"## {group[0].upper()}{group[1:]}", "", "| Attack | MONAI Label | TumorLoop |", "|---|---|---|"]
+        lines += ["", f"## {_titled(group)}", "", "| Attack | MONAI Label | TumorLoop |", "|---|---|---|"]
         lines += [f"| {_cell(row.attack.name)} | {_described(row.stock)} | {_described(row.ours)} |" for row in members]
     (folder / "attacks.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def summary(rows: Sequence[Row]) -> str:
     """Say in two sentences what became of all attacks."""
-    ours = Counter(row.ours.verdict for row in rows)
+    stock, ours = _tallies(rows)
+    said = f"{len(rows)} attacks. TumorLoop: {ours}."
+    return f"{said} Stock MONAI Label: {stock}." if stock != _NOT_ASKED else said
+
+
+def _tallies(rows: Sequence[Row]) -> tuple[str, str]:
+    """Return how often each verdict was given on a stock server, and on ours."""
     stock = Counter(row.stock.verdict for row in rows if row.stock is not None)
-    said = f"{len(rows)} attacks. TumorLoop: {_counts(ours)}."
-    return f"{said} Stock MONAI Label: {_counts(stock)}." if stock else said
+    return _counts(stock) or _NOT_ASKED, _counts(Counter(row.ours.verdict for row in rows))
+
+
+def _titled(group: str) -> str:
+    return f"{group[0].upper()}{group[1:]}"
 
 
 def _counts(found: Counter[Verdict]) -> str:
@@ -71,7 +86,7 @@ def _counts(found: Counter[Verdict]) -> str:
 
 def _described(finding: Finding | None) -> str:
     if finding is None:
-        return "not asked"
+        return _NOT_ASKED
     verdict = finding.verdict.value if finding.good else f"**{finding.verdict.value}**"
     return f"{verdict} ({_cell(finding.detail)})"
 

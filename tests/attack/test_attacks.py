@@ -94,4 +94,5 @@ def test_the_table_names_each_attack_with_what_became_of_it(tmp_path: Path) -> N
     assert "| an <attack> \\| with signs | **wrote outside** (200; a\\|b) | refused (422) |" in text
     assert "| not asked | **server down** (closed) |" in text
     assert "2 attacks. TumorLoop: 1 refused, 1 server down. Stock MONAI Label: 1 wrote outside." in text
+    assert "| A group | 2 | 1 wrote outside | 1 refused, 1 server down |" in text
     assert "an &lt;attack&gt;" in (tmp_path / "attacks.html").read_text()
