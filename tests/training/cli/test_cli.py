@@ -189,7 +189,7 @@ def test_labels_are_read_in_the_scheme_that_is_named_and_every_command_says_whic
         assert "seg.nii.gz holds the values 1 (3.4 mL), 2 (0.3 mL), 3 (1.9 mL), and nothing says" in stderr
         assert "no label scheme 'x'" in run(*command, "--label-scheme", "x")[2]
     for options in (["--label-scheme", "decathlon"], ["--label-scheme", "1=edema,2=necrosis,3=ET"]):
-        code, _, stderr = run("export", path, tmp_path / "x.nii.gz", *options)
+        code, _, stderr = run("export", path, tmp_path / "x.nii.gz", *options, "--overwrite")
         assert "is read as" in stderr
         assert np.array_equal(read_labelmap(tmp_path / "x.nii.gz").data, truth.data)
     code, _, stderr = run(*evaluate, "--label-scheme", "decathlon")
