@@ -21,7 +21,7 @@ from training.cases.layouts import Search, cases_in, with_files
 from training.cases.modality_folders import cases_of, modality_folders
 from training.cases.names import slug, stem_of
 from training.cases.patients import with_patients
-from training.cases.visits import is_visit, may_be_visit
+from training.cases.visits import is_transparent, is_visit, may_be_visit
 from training.errors import InputError
 from training.images.read import count_channels
 from training.modalities import role_of
@@ -155,25 +155,24 @@ def with_unique_ids(cases: Sequence[Case], root: Path) -> list[Case]:
     A case that is only named after a visit gets the patient's name as well; the ids of cases that share one are derived
     from their paths below ``root``.
     """
-    named = [_with_patient_in_id(case) for case in cases]
     by_id: dict[str, list[Case]] = defaultdict(list)
-    for case in named:
-        by_id[case.id].append(case)
+    for case in cases:
+        by_id[_id_with_patient(case)].append(case)
     unique = []
-    for same in by_id.values():
+    for name, same in by_id.items():
         for case in same:
             if len(same) > 1:
                 where = (case.folder or root).relative_to(root).as_posix().replace("/", "-")
-                name = where if where.endswith(case.id) else f"{where}-{case.id}"
-                case = replace(case, id=slug(name))
-            unique.append(case)
+                name = slug(where if where.endswith(case.id) else f"{where}-{case.id}")
+            unique.append(replace(case, id=name))
     return sorted(unique, key=lambda case: case.id)
 
 
-def _with_patient_in_id(case: Case) -> Case:
-    if not (is_visit(case.id) or may_be_visit(case.id)) or case.patient.lower().endswith(case.id.lower()):
-        return case
-    return replace(case, id=slug(f"{case.patient}-{case.id}"))
+def _id_with_patient(case: Case) -> str:
+    says_nothing = is_visit(case.id) or may_be_visit(case.id) or is_transparent(case.id)
+    if not says_nothing or case.patient.lower().endswith(case.id.lower()):
+        return case.id
+    return slug(f"{case.patient}-{case.id}")
 
 
 def case_from_folder(

@@ -149,7 +149,7 @@ def _label(labels: Sequence[Path], found: Found, where: Path) -> Path | None:
 
 def _refuse_two_patients(folder: Path, files: Sequence[Path]) -> None:
     """Refuse files whose names point to different patients: ``T1/anna.nii`` and ``T2/bob.nii``."""
-    names = [_identity(file) for file in files]
+    names = [_identity(folder, file) for file in files]
     folders = [_folder_identity(folder, file) for file in files]
     if len({name for name in names if name}) > 1 or (all(folders) and len(set(folders)) > 1):
         listed = " and ".join(str(file.relative_to(folder)) for file in files)
@@ -166,9 +166,14 @@ def _folder_identity(folder: Path, file: Path) -> tuple[str, ...]:
     return tuple(word.lower() for word in words if not re.fullmatch(r"(?:series|scan|s|se)?\d*", word, re.IGNORECASE))
 
 
-def _identity(file: Path) -> tuple[str, ...]:
-    """Return the words of a name that identify a patient, without the number of the image (four digits or more)."""
-    words = [word.lower() for word in re.findall(r"[A-Za-z0-9]+", set_name(file))]
+def _identity(folder: Path, file: Path) -> tuple[str, ...]:
+    """Return the words of a name that identify a patient, without the number of the image.
+
+    It has four digits or more, or is in the name of the modality's folder as well ("3_AX_T1/3_AX_T1.nii").
+    """
+    above = set(re.findall(r"[A-Za-z0-9]+", "/".join(file.parent.relative_to(folder).parts)))
+    words = [word for word in re.findall(r"[A-Za-z0-9]+", set_name(file)) if not (word.isdigit() and word in above)]
+    words = [word.lower() for word in words]
     kept = [word for word in words if not word.isdigit()]
     generic = all(is_generic(word) or len(word) < 3 for word in kept)
     return tuple(kept) if not generic else tuple(word for word in words if not (word.isdigit() and len(word) > 3))

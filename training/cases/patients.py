@@ -27,6 +27,7 @@ from training.cases.visits import (
     may_be_visit,
     numbers_a_case,
     numbers_a_patient,
+    starts_with_date,
     without_visit,
 )
 
@@ -162,7 +163,8 @@ def _nested(chain: _Chain, others: Sequence[_Chain]) -> _Reading | None:
         known = known_patient(name)
         if known is not None:
             return _Reading(known)
-    names = [name for name in chain.names if not is_visit(name)]
+    dated = [name for name in chain.names[1:] if starts_with_date(name)]
+    names = [name for name in chain.names if not is_visit(name) and name not in dated]
     if not names:
         known = known_patient(chain.above)
         return _Reading(known or chain.above or chain.names[-1], chain.context, sure=numbers_a_patient(chain.above))
@@ -170,7 +172,7 @@ def _nested(chain: _Chain, others: Sequence[_Chain]) -> _Reading | None:
         base = without_visit(names[0])
         if len(chain.names) == 1 and base == names[0]:
             return None
-        return _Reading(base, chain.context, sure=not is_generic(base))
+        return _Reading(base, chain.context, sure=not is_generic(base) and (not dated or has_number(base)))
     if is_visit(chain.names[chain.names.index(names[0]) + 1]):  # "anna/week-000/native"
         return _Reading(without_visit(names[0]), chain.context)
     return _parent_or_child(chain, names[0], names[1], others)

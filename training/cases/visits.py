@@ -26,14 +26,16 @@ _NAMED = (
 _NUMBER = rf"{_SEP}?\d{{1,4}}[a-z]?(?:{_SEP}\d{{1,2}})?"
 _VISIT = rf"(?:{_DATE}|{_COUNTED}{_NUMBER}|{_NAMED})"
 
-_ALONE = re.compile(rf"{_VISIT}|t\d|{_DATE}{_SEP}.*", re.IGNORECASE)
+_TIME = rf"(?:{_SEP}\d\d){{2,3}}(?:\.\d+)?"  # "2006-04-18_08_20_30.0"
+_ALONE = re.compile(rf"{_VISIT}|t\d|{_DATE}{_TIME}", re.IGNORECASE)
+_DATED = re.compile(rf"{_DATE}{_SEP}.*")
 _WEAK = re.compile(
     rf"(?:(?:[vwmdyt]|scan|exam|study|mri|mr|image|img|series|acq|run|nr|no){_SEP}?)?\d{{1,4}}", re.IGNORECASE
 )
 _SUFFIXES = (
     re.compile(rf"(?P<base>.+?){_SEP}+{_VISIT}", re.IGNORECASE),
     re.compile(rf"(?P<base>.*\d)(?:{_COUNTED}{_NUMBER}|{_NAMED})", re.IGNORECASE),  # "P01tp2", "P01pre"
-    re.compile(rf"(?P<base>.*\d.*?){_SEP}+[vwmdy]\d{{1,4}}", re.IGNORECASE),  # "P01_w12"
+    re.compile(rf"(?P<base>.*\d.*?){_SEP}+[vwmdyt]\d{{1,4}}", re.IGNORECASE),  # "P01_w12"
 )
 _PREFIX = re.compile(rf"{_VISIT}{_SEP}+(?P<base>.+)", re.IGNORECASE)
 
@@ -93,6 +95,11 @@ def without_visit(name: str) -> str:
 def is_visit(name: str) -> bool:
     """Return whether a name says only when the scan was made."""
     return bool(_ALONE.fullmatch(name))
+
+
+def starts_with_date(name: str) -> bool:
+    """Return whether a date and something else make up a name: "04-02-1992-NA-HEAD" (TCIA), "2019-03-01_anna"."""
+    return bool(_DATED.fullmatch(name)) and not is_visit(name)
 
 
 def may_be_visit(name: str) -> bool:

@@ -50,8 +50,12 @@ def test_one_folder_per_modality_holds_one_case_or_one_file_of_each_case(tmp_pat
     ]
     over_all = [f"all/{role}/{patient}.nii.gz" for role in (*ROLES, "seg") for patient in ("pat01", "pat02")]
     trees.touch(tmp_path, *per_case, *egd, "EGD-0001/SEGMENTATION/NIFTI/MASK.nii.gz", *over_all)
+    series = dict(zip(ROLES, ("3_AX T1", "5_AX T1 GD", "7_AX T2", "9_AX FLAIR"), strict=True))
+    trees.touch(tmp_path, *(f"anna/{name}/{name}.nii.gz" for name in series.values()))
     files, labels, problems = found(tmp_path)
     assert problems == []
+    assert labels.pop("anna") is None
+    assert files["anna"] == {role: f"anna/{name}/{name}.nii.gz" for role, name in series.items()}
     assert files["pat02"] == {role: f"all/{role}/pat02.nii.gz" for role in ROLES}
     assert files["EGD-0001"]["t1ce"] == "EGD-0001/2_T1GD/NIFTI/T1GD.nii.gz"
     assert labels == {

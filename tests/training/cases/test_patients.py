@@ -54,6 +54,12 @@ CLEAR = {
     "words": "Subject 1/Visit 1 + Subject 1/Visit 2, Subject 2/Visit 1",
     "visit number": "pat01_1 + pat01_2, pat02_1 + pat02_2, pat03_1",
     "visits above": "baseline/P01 + followup/P01, baseline/P02",
+    "dates first": "2019-01-01_anna + 2019-03-01_anna, 2019-01-01_bob",
+    "dates and times": "002_S_0295/2006-04-18_08_20_30.0 + 002_S_0295/2007-05-25_07_12, 002_S_0413/2006-05-02_12_31",
+    "ACRIN": "ACRIN-DSC-001/11-01-1960-MR-BRAIN + ACRIN-DSC-001/12-01-1960-MR-BRAIN, ACRIN-DSC-002/11-01-1960-MR-BRAIN",
+    "nested classes": "IDH_mut/HGG/pt3/visit1 + IDH_mut/HGG/pt3/visit2, IDH_wt/LGG/pt3/visit1",
+    "record numbers": "1234567/20190301 + 1234567/20190501, 7654321/20190301",
+    "time points of trials": "LUM-P01-T0 + LUM-P01-T1, LUM-P02-T0",
     "variants": "001 + 001_native, 002",
     "letter case": "Pat01_pre + pat01_post, pat02_pre",
     "same patient in two classes": "HGG/Patient_01/preop + HGG/Patient_01/postop, LGG/Patient_01/preop",
@@ -111,6 +117,18 @@ def test_all_visits_of_a_longitudinal_study_are_on_one_side_of_the_split(tmp_pat
     assert (len(cases), patients) == (30, {f"Patient-{p:03d}" for p in range(1, 11)})
     assert 0 < sum(map(is_validation, patients)) < 10
     assert cases[0].id == "Patient-001-week-000"
+
+
+def test_a_case_that_is_named_after_a_visit_or_a_format_has_the_patient_in_its_id(tmp_path):
+    for folders, ids in {
+        "sub-01/anat": ["sub-01-anat"],
+        "sub-01/ses-01/anat, sub-01/ses-02/anat": ["sub-01-ses-01-anat", "sub-01-ses-02-anat"],
+        "anna/1, anna/2": ["anna-1", "anna-2"],
+        "anna/preop": ["anna-preop"],
+        "001, 002": ["001", "002"],
+    }.items():
+        root = trees.cases(tmp_path / str(len(folders)), folders.split(", "))
+        assert [case.id for case in find_cases(root)[0]] == ids
 
 
 def test_a_folder_of_visits_alone_is_one_patients_and_told(tmp_path):
