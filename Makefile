@@ -21,7 +21,7 @@ SCREENSHOTS := build/panel-screenshots
 # make attack
 ATTACK := build/attack
 
-.PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-screenshots attack fuzz crash soak \
+.PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-day panel-screenshots attack fuzz crash soak \
 	invariance audit clean
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo "make lint                 ruff, mypy, and the direction of imports"
 	@echo "make test-mrml            the panel's logic on the MRML classes of Slicer 5.12 (part of make test)"
 	@echo "make faults               seeded faults in the panel: does a test notice each of them?"
+	@echo "make panel-day            200 cases opened and closed in the panel: has anything grown?"
 	@echo "make panel-screenshots    pictures of the panel's states in $(SCREENSHOTS)"
 	@echo "make attack               attacks on stock MONAI Label and our server; writes $(ATTACK) and docs/attacks.md"
 	@echo "make fuzz                 5,000 generated requests to our server"
@@ -90,6 +91,9 @@ test-mrml: setup-slicer512
 
 faults: setup
 	@$(BIN)/python -m tests.slicer_extension.mutation
+
+panel-day: setup
+	@$(BIN)/python -m tests.slicer_extension.panel.day
 
 panel-screenshots: setup
 	@$(BIN)/python -m tests.slicer_extension.panel.screenshots "$(SCREENSHOTS)"
