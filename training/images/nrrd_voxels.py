@@ -11,6 +11,7 @@ import bz2
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,7 @@ _READ_FIELDS |= {
 _READ_FIELDS |= {"byteskip"}
 _GZIP = ("gzip", "gz")
 _BZIP2 = ("bzip2", "bz2")
+_ENCODINGS = ("raw", "txt", "text", "ascii", *_GZIP, *_BZIP2)
 #: Errors of pynrrd for an invalid header.
 _NO_HEADER = (OSError, ValueError, LookupError, StopIteration, TypeError, AttributeError, ArithmeticError)
 
@@ -78,8 +80,11 @@ def parse_header(path: Path) -> tuple[dict[str, Any], int]:
             raise InputError(f"{path} is not a NRRD file: the field '{field}' is missing.")
     # Otherwise an uploaded header could have any file of the machine read as voxels.
     detached = _detached(header)
-    if detached is not None and (path.suffix.lower() != ".nhdr" or Path(detached).name != detached):
+    foreign = detached is not None and (re.search(r"[/\\%:\0]", detached) or detached.startswith(("LIST", ".")))
+    if foreign or (detached is not None and path.suffix.lower() != ".nhdr"):
         raise InputError(f"{path} points to another file for its voxels ({detached}). Save it as one file.")
+    if header["encoding"] not in _ENCODINGS:
+        raise InputError(f"{path} has the encoding {str(header['encoding'])[:40]!r}; save it with raw or gzip.")
     return header, begin
 
 
@@ -112,6 +117,8 @@ def _header_lines(start: bytes) -> tuple[list[str], int]:
         key, is_key, _ = text.partition(":=")
         if not (is_key and key.strip().lower() in _READ_FIELDS):
             lines.append(text)
+        if text.startswith("data file: LIST"):
+            break  # the names of the files follow
     return lines, begin
 
 
@@ -131,6 +138,8 @@ def read_voxels(path: Path, header: Mapping[str, Any], begin: int) -> np.ndarray
     lines, skipped = _skip(header, "line", path), _skip(header, "byte", path)
     detached = _detached(header)
     place = path if detached is None else path.parent / detached
+    if not place.is_file():
+        raise InputError(f"{path} is not complete: the file of its voxels, {detached}, is missing.")
     plain = {name: value for name, value in header.items() if name.replace(" ", "") not in ("lineskip", "datafile")}
     try:
         with open(place, "rb") as handle:

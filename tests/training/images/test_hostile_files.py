@@ -168,7 +168,7 @@ def test_no_header_may_point_to_another_file(tmp_path: Path, file: str) -> None:
     (tmp_path / "x.raw").write_bytes(bytes(512))
     paths = [mha(tmp_path / "in" / f"t1{ending}", b"/etc/passwd\n" * 8, file=file) for ending in (".mha", ".mhd")]
     paths += [nrrd(tmp_path / "in" / f"t1{ending}", b"", data_file=file) for ending in (".nrrd", ".nhdr")]
-    for path in paths[:3] if "/" not in file else paths:
+    for path in paths:
         with rejected("points to another file"):
             read_volume(path)
 

@@ -69,3 +69,27 @@ def test_files_written_by_itk_are_read_in_the_same_position(tmp_path, ending):
     volume = read_volume(tmp_path / f"t1{ending}")
     assert np.array_equal(volume.data, DATA)
     assert volume.grid.matches(GRID)
+
+
+def test_an_encoding_that_is_not_read_and_a_missing_file_of_voxels_are_named(tmp_path):
+    path = write_nrrd(tmp_path / "t1.nrrd", DATA)
+    path.write_bytes(path.read_bytes().replace(b"encoding: gzip", b"encoding: hex"))
+    with rejected(r"t1\.nrrd has the encoding 'hex'; save it with raw or gzip"):
+        read_volume(path)
+    detached = write_nrrd(tmp_path / "t2.nhdr", DATA)
+    assert np.array_equal(read_volume(detached).data, DATA)
+    (voxels,) = set(tmp_path.iterdir()) - {path, detached}
+    voxels.unlink()
+    with rejected(rf"t2\.nhdr is not complete: the file of its voxels, {voxels.name}, is missing"):
+        read_volume(detached)
+
+
+def test_metadata_that_itk_writes_are_not_taken_for_fields(tmp_path):
+    image = sitk.GetImageFromArray(np.ascontiguousarray(DATA.T))
+    texts = {"dim[0]": "3", "0010|0010": "M\xfcller", "type": "uint8", "space units": "um", "sizes": "1 1 1"}
+    for key, text in {**texts, "descrip": ""}.items():
+        image.SetMetaData(key, text)
+    sitk.WriteImage(image, str(tmp_path / "t1.nrrd"))
+    volume = read_volume(tmp_path / "t1.nrrd")
+    assert np.array_equal(volume.data, DATA)
+    assert volume.grid.spacing == (1.0, 1.0, 1.0)
