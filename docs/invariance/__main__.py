@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ import typer
 from docs.invariance.alteration import Alteration
 from docs.invariance.catalog import alterations
 from docs.invariance.measure import Outcome, RememberingSegmenter, measure, unaltered
-from docs.invariance.table import machine, markdown, verdict
+from docs.invariance.table import commit, machine, markdown, verdict
 from training import __version__, atomic
 from training.cases.case import Case
 from training.cases.find import case_from_folder
@@ -76,33 +77,42 @@ def main(
     """
     chosen = _chosen(only)
     patients, notes = _patients([name for name in cases.split(",") if name])
+    synthetic = [f"phantom_{seed}" for seed in FIXED_SEEDS[:phantoms]]
+    heads = {name: partial(_phantom, name, work / "phantoms") for name in synthetic}
+    heads |= {name: partial(case_from_folder, folder) for name, folder in patients.items()}
     # an empty folder of versions: the bundled model, whatever the user has trained
     with tempfile.TemporaryDirectory() as empty:
         segmenter = RememberingSegmenter(ModelStore(Path(empty), BUNDLED_MODEL).current())
         record = Record(work / "outcomes.json", _code_hash(segmenter.version.id))
         record.load()
-        synthetic = [f"phantom_{seed}" for seed in FIXED_SEEDS[:phantoms]]
-        with progress(steps=True, over_seconds=300) as bars:
-            task = bars.add_task("", total=(len(synthetic) + len(patients)) * len(chosen))
-            for name in (*synthetic, *patients):
-                todo = [one for one in chosen if one.key not in record.results.get(name, {})]
-                bars.advance(task, len(chosen) - len(todo))
-                if not todo:
-                    continue
-                bars.update(task, description=name)
-                before = unaltered(patients.get(name) or _phantom(name, work / "phantoms"), segmenter)
-                for alteration in todo:
-                    bars.update(task, description=f"{name}: {alteration.key}")
-                    record.add(name, alteration.key, measure(alteration, before, segmenter))
-                    bars.advance(task)
-    names, keys = [*synthetic, *patients], [one.key for one in chosen]
-    results = {name: {key: record.results[name][key] for key in keys} for name in names}
-    about = (
-        f"Written by `make invariance`. TumorLoop {__version__}, model {segmenter.version.id}, {now()}; {machine()}."
-    )
+        _measure_all(heads, chosen, segmenter, record)
+    results = {name: {one.key: record.results[name][one.key] for one in chosen} for name in heads}
+    version = " ".join(filter(None, [__version__, commit(_ROOT)]))
+    about = f"Written by `make invariance`. TumorLoop {version}, model {segmenter.version.id}, {now()}; {machine()}."
     atomic.write_text(output, markdown(results, chosen, synthetic, notes, about))
     _print(results, notes, output)
     raise typer.Exit(0 if all(outcome.good for row in results.values() for outcome in row.values()) else 1)
+
+
+def _measure_all(
+    heads: Mapping[str, Callable[[], Case]],
+    chosen: Sequence[Alteration],
+    segmenter: RememberingSegmenter,
+    record: Record,
+) -> None:
+    """Measure what is not yet in the record."""
+    with progress(steps=True, over_seconds=300) as bars:
+        task = bars.add_task("", total=len(heads) * len(chosen))
+        for name, open_case in heads.items():
+            todo = [one for one in chosen if one.key not in record.results.get(name, {})]
+            bars.update(task, advance=len(chosen) - len(todo), description=name)
+            if not todo:
+                continue
+            before = unaltered(open_case(), segmenter)
+            for alteration in todo:
+                bars.update(task, description=f"{name}: {alteration.key}")
+                record.add(name, alteration.key, measure(alteration, before, segmenter))
+                bars.advance(task)
 
 
 def _chosen(only: str) -> list[Alteration]:
@@ -115,14 +125,14 @@ def _chosen(only: str) -> list[Alteration]:
     return [known[key] for key in keys]
 
 
-def _patients(names: Sequence[str]) -> tuple[dict[str, Case], list[str]]:
-    """Return the patients that are there, and a sentence for each that is not."""
+def _patients(names: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
+    """Return the folders of the patients that are there, and a sentence for each that is not."""
     folder = Path(os.environ.get("TUMORLOOP_CASES") or _DEFAULT_CASES).resolve()
-    found: dict[str, Case] = {}
+    found: dict[str, Path] = {}
     notes: list[str] = []
     for name in names:
         if (folder / name).is_dir():
-            found[Path(name).name] = case_from_folder(folder / name)
+            found[Path(name).name] = folder / name
         else:
             notes.append(f"{Path(name).name} was left out: it is not in the folder of real cases ($TUMORLOOP_CASES).")
     return found, notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,15 @@ def machine() -> str:
     except (OSError, ValueError, AttributeError):
         memory = ""
     return f"{name}, {os.cpu_count()} cores{memory}, Python {platform.python_version()}"
+
+
+def commit(root: Path) -> str:
+    """Name the commit of a checkout; says so if files differ from it, and is empty if this is no checkout."""
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty= with changes"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _row(alteration: Alteration, results: Results, phantoms: Sequence[str], patients: Sequence[str]) -> str:
