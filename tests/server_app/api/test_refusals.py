@@ -196,11 +196,12 @@ def test_an_invalid_training_setting_is_named(server: Server, settings: dict[str
 
 def test_labels_that_cannot_be_used_are_refused_with_the_reason(server: Server, tmp_path: Path) -> None:
     truth = load(server.studies / CASE / f"{CASE}_seg.nii.gz")
-    data, shifted = np.asarray(truth.dataobj), truth.affine.copy()
+    data, shifted, between = np.asarray(truth.dataobj), truth.affine.copy(), truth.affine.copy()
     shifted[0, 3] += 3.0
+    between[0, 3] += 0.4  # a part of the grid would be accepted
     labels: dict[str, tuple[np.ndarray, np.ndarray]] = {
         "3.00 mm": (data, shifted),
-        "63 x 72 x 60": (data[1:], truth.affine),
+        "63 x 72 x 60": (data[1:], between),
         "8": (data.astype(np.uint8) * 2, truth.affine),
         "whole numbers": (data.astype(np.float32) / 2, truth.affine),
         "empty": (np.zeros_like(data), truth.affine),
