@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tests import synthetic
 from tests.attack.attack import Attack
 from tests.attack.samples import CASE, bomb, four_volumes, label, labels, meta_image, nifti, nrrd_bomb
 from tests.attack.targets import Run, request
@@ -37,7 +38,7 @@ LABELS: dict[str, tuple[str, Content]] = {
     "values that nobody knows": ("label.nii.gz", lambda: nifti(labels() * 40)),
     "not a number": ("label.nii.gz", lambda: nifti(np.full(labels().shape, np.nan, np.float32))),
     "a value that turns into 1 in 32 bits": ("label.nii.gz", lambda: nifti(np.where(labels(), 2.0**32 + 1, 0.0))),
-    "another grid": ("label.nii.gz", lambda: nifti(labels()[1:])),
+    "another grid": ("label.nii.gz", lambda: nifti(labels()[1:], synthetic.brats_grid((47, 56, 48)))),
     "NaN in the affine": ("label.nii.gz", _affine(srow_x=[np.nan, 0, 0, 0])),
     "infinity in the affine": ("label.nii.gz", _affine(srow_y=[0, np.inf, 0, 0])),
     "an affine without volume": ("label.nii.gz", _affine(srow_z=[0, 0, 0, 0])),
