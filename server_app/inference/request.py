@@ -116,7 +116,7 @@ def case_from_upload(path: Path, *, allow_missing: bool, params: Mapping[str, An
     Args:
         path: The folder or file.
         allow_missing: Whether modalities may be missing.
-        params: May contain the ``order`` of a 4D file's volumes.
+        params: May contain the ``order`` of a 4D file's volumes, or of numbered channels.
 
     Raises:
         InputError: If a modality is missing (and must not be) or claimed twice; names the files.
@@ -124,7 +124,7 @@ def case_from_upload(path: Path, *, allow_missing: bool, params: Mapping[str, An
     if not path.is_dir():
         return whole_case(path, order_of(params or {}), allow_missing=allow_missing)
     try:
-        return case_from_folder(path, allow_missing=allow_missing)
+        return case_from_folder(path, allow_missing=allow_missing, order=order_of(params or {}))
     except InputError as error:  # the folder's name is the server's own and means nothing to a client
         raise InputError(error.message.removeprefix(f"{path}: "), field=error.field) from error
 

@@ -207,6 +207,9 @@ def case_from_folder(
             found = cases_in(folder, files, search)
             if len(found.cases) == 1:
                 return replace(found.cases[0], id=name)
+            for problem in found.problems:
+                if problem.field == "order":
+                    raise InputError(problem.message, field="order")
         case = case_from_files(images, id=name, label=label, folder=folder, allow_missing=allow_missing)
         return with_files(case, folder.resolve().name, files)
     except InputError as error:

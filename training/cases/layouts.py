@@ -209,7 +209,7 @@ def _numbered_order(folder: Path, groups: Mapping[str, Mapping[int, Path]], sear
     if named is None:
         raise InputError(
             f"{files}: these are numbered channels (nnU-Net), and the numbers do not say which modality each is. State "
-            "the order: --order t1,t1ce,t2,flair, or a dataset.json beside the folder with "
+            "the order: --order t1,t1ce,t2,flair (over HTTP: order), or a dataset.json beside the folder with "
             '"channel_names": {"0": "T1", "1": "T1ce", "2": "T2", "3": "FLAIR"}.',
             field="order",
         )

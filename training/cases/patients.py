@@ -100,7 +100,7 @@ def with_patients(cases: Sequence[Case], root: Path) -> tuple[list[Case], list[D
     flat: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for place, (chain, reading) in enumerate(zip(chains, readings, strict=True)):
         if reading is None:
-            flat[chain.parent].append(place)
+            flat[chain.context].append(place)  # neighbors also across "train" and "test"
     for places in flat.values():
         found = _siblings([chains[place].names[-1] for place in places])
         for place in places:

@@ -69,6 +69,7 @@ CLEAR = {
 DOUBTFUL = {
     "letters": "A1 + A2, B1 + B2",
     "letters of one kind": "A1 + A2 + A3",
+    "letters, split": "train/A1 + train/A2 + test/A3",
     "folders": "anna/1 + anna/2, bob/1 + bob/2",
     "numbers": "anna_1 + anna_2, bob",
     "scans": "anna/scan1 + anna/scan2, bob/scan1",
