@@ -121,6 +121,8 @@ def nifti_position(header: Any, affine: np.ndarray) -> FilePosition:
     itk_affine = _with_sizes(forms[by_itk], header)
     same_sizes = np.allclose(itk_affine, forms[by_itk], rtol=0, atol=1e-3)
     shown = by_itk if same_sizes else f"{by_itk} with the voxel sizes of pixdim"
+    if np.allclose(itk_affine, affine, rtol=0, atol=1e-5):  # the float32 numbers of the header, rounded otherwise
+        itk_affine = affine
     return FilePosition(itk_affine, (affine, *forms.values()), nifti_unit(header), kept, (own, shown))
 
 
