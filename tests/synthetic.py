@@ -58,7 +58,7 @@ def oblique_grid(
 
 def head(grid: Grid, role: str) -> Volume:
     """The intensities of the head on a grid, int16; background 0, some voxels inside the brain negative."""
-    points = _positions(grid)
+    points = positions(grid)
     values = np.array(_BRIGHTNESS[role])[labels_at(points)]
     values = values + 40.0 * np.sin(points[..., 0] / 5.0) * np.cos(points[..., 1] / 7.0)
     values = np.where(np.linalg.norm(points - [-10.0, -8.0, 0.0], axis=-1) < 5.0, -20.0, values)
@@ -67,12 +67,12 @@ def head(grid: Grid, role: str) -> Volume:
 
 def truth(grid: Grid) -> Volume:
     """The labels of the head on a grid, uint8, values of ``training.labels``."""
-    return Volume(labels_at(_positions(grid)), grid)
+    return Volume(labels_at(positions(grid)), grid)
 
 
 def brain(grid: Grid) -> np.ndarray:
     """The brain mask on a grid, bool."""
-    return in_brain(_positions(grid))
+    return in_brain(positions(grid))
 
 
 def in_brain(points: np.ndarray) -> np.ndarray:
@@ -95,6 +95,29 @@ def four_volumes(grids: Grids) -> dict[str, Volume]:
     """The four modalities, on one grid or each on its own, as float32 like ``training.images.read.read_volume``."""
     heads = {role: head(grids if isinstance(grids, Grid) else grids[role], role) for role in ROLES}
     return {role: Volume(volume.data.astype(np.float32), volume.grid) for role, volume in heads.items()}
+
+
+def whole_head(*, noise: float = 12.0, spacing: float = 4.0) -> dict[str, Volume]:
+    """The four modalities of a whole head of 3.1 L: a brain of 1.3 L in dark bone and bright scalp.
+
+    Args:
+        noise: Scale of the Rician noise, which is everywhere; 0 for air that is exactly 0.
+        spacing: Voxel size in mm.
+    """
+    shape = (round(220 / spacing), round(256 / spacing), round(216 / spacing))
+    affine = np.diag([-spacing, -spacing, spacing, 1.0])
+    affine[:3, 3] = (np.array(shape) - 1) / 2 * spacing * [1, 1, -1]
+    grid = Grid(shape, affine)
+    points = positions(grid)
+    inside = [np.linalg.norm(points / radii, axis=-1) < 1.0 for radii in ((65, 80, 60), (76, 93, 72), (86, 104, 82))]
+    rng = np.random.default_rng(0)
+    volumes = {}
+    for role in ROLES:
+        tissue = np.array(_BRIGHTNESS[role])[labels_at(points / 2.5)] * (1 + 0.1 * np.sin(points[..., 0] / 12.0))
+        values = np.select(inside, [tissue, 15.0, 450.0], 0.0)
+        noisy = np.hypot(values + noise * rng.standard_normal(grid.shape), noise * rng.standard_normal(grid.shape))
+        volumes[role] = Volume(np.round(noisy).astype(np.float32), grid)
+    return volumes
 
 
 def save(volume: Volume, path: Path, *, sform: int = 1, qform: int = 1) -> Path:
@@ -126,6 +149,7 @@ def write_case(
     return root / name
 
 
-def _positions(grid: Grid) -> np.ndarray:
+def positions(grid: Grid) -> np.ndarray:
+    """The positions of the voxels of a grid, ``(x, y, z, 3)`` in RAS millimeters."""
     indices = np.stack(np.meshgrid(*[np.arange(side) for side in grid.shape], indexing="ij"), axis=-1)
     return transform_points(grid.affine, indices)

@@ -28,7 +28,18 @@ from training.errors import InputError
 #: Maximum number of log lines in one response.
 MAX_LINES = 10_000
 #: The parameters of a batch. MONAI Label passes its request on to a subprocess's environment, so nothing else gets in.
-_BATCH = frozenset({"images", "max_batch_size", "label_tag", "save_label", "reference", "allow_missing", "client_id"})
+_BATCH = frozenset(
+    {
+        "images",
+        "max_batch_size",
+        "label_tag",
+        "save_label",
+        "reference",
+        "allow_missing",
+        "allow_whole_head",
+        "client_id",
+    }
+)
 #: What MONAI Label's clients send along; ignored. The form of results does not matter: a batch stores labels, all of
 #: which have one form, and sends none.
 _DROPPED = frozenset(

@@ -37,6 +37,7 @@ class InferenceOptions:
         compress: Whether its voxels are compressed.
         reference: The role on whose grid the labelmap lies; ``None`` takes T1ce, or what there is instead.
         allow_missing: Whether modalities may be missing.
+        allow_whole_head: Whether the volumes may show more than the brain.
         output_maps: Whether to make maps of how certain the model was.
         save_label: Whether to store the labelmap as a label of the case.
         label_tag: The tag of that label.
@@ -48,6 +49,7 @@ class InferenceOptions:
     compress: bool = True
     reference: str | None = None
     allow_missing: bool = False
+    allow_whole_head: bool = False
     output_maps: bool = False
     save_label: bool = False
     label_tag: str = DefaultLabelTag.ORIGINAL.value
@@ -63,6 +65,7 @@ class InferenceOptions:
             compress=params.get("result_compress") is None or flag(params, "result_compress"),
             reference=_choice(params, "reference", REFERENCE_ORDER),
             allow_missing=allow_missing,
+            allow_whole_head=flag(params, "allow_whole_head"),
             output_maps=flag(params, "output_maps"),
             save_label=wants_label(params),
             label_tag=str(params.get("label_tag") or DefaultLabelTag.ORIGINAL.value),

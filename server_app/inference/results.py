@@ -117,6 +117,7 @@ def _key(job: SegmentJob, version: str, weights: str) -> str:
         "dtype": job.dtype,
         "compress": job.compress,
         "allow_missing": job.allow_missing,
+        "allow_whole_head": job.allow_whole_head,
         "maps": job.maps is not None,
         "answer": job.answer is not None,
         "facts": 3,  # increase it when more facts are kept

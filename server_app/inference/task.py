@@ -80,6 +80,7 @@ class GliomaSegmentation(InferTask):
                 "result_compress": True,
                 "reference": list(REFERENCE_ORDER),
                 "allow_missing": False,
+                "allow_whole_head": False,
                 "output_maps": False,
             },
         )
@@ -117,6 +118,7 @@ class GliomaSegmentation(InferTask):
                     compress=request.options.compress,
                     answer=scratch / answer.name if answer is not None else None,
                     allow_missing=request.options.allow_missing,
+                    allow_whole_head=request.options.allow_whole_head,
                     maps=folder,
                 )
                 facts = self._segment(job, request.ticket)

@@ -38,6 +38,7 @@ class SegmentJob:
         compress: Whether they are compressed.
         answer: A second file for the result (``.nii.gz``), or ``None``.
         allow_missing: Whether modalities may be missing.
+        allow_whole_head: Whether the volumes may show more than the brain.
         maps: Folder for the maps, or ``None`` for none.
     """
 
@@ -50,6 +51,7 @@ class SegmentJob:
     compress: bool = True
     answer: Path | None = None
     allow_missing: bool = False
+    allow_whole_head: bool = False
     maps: Path | None = None
 
 
@@ -92,6 +94,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
         volumes,
         reference=job.reference,
         allow_missing=job.allow_missing,
+        allow_whole_head=job.allow_whole_head,
         maps=job.maps is not None,
         on_progress=lambda share, stage: _report(_BEGIN + (_END - _BEGIN) * share, stage),
     )

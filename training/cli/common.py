@@ -52,6 +52,9 @@ MirrorOption = Annotated[
         help="Average the predictions for the head and its left-right mirror image; takes twice the time.",
     ),
 ]
+WholeHeadOption = Annotated[
+    bool, typer.Option("--allow-whole-head", help="Also segment volumes that do not look skull-stripped.")
+]
 VersionOption = Annotated[
     str | None, typer.Option("--version", help="Model version to use, for instance v0002. Default: the current one.")
 ]

@@ -14,6 +14,7 @@ from training.cli.common import (
     MirrorOption,
     ModelsOption,
     VersionOption,
+    WholeHeadOption,
     load_segmenter,
     out,
     progress,
@@ -42,6 +43,7 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the reports.")] = Path("evaluation"),
     limit: Annotated[int, typer.Option(min=0, help="Evaluate only this many cases; 0 for all.")] = 0,
     pictures: Annotated[bool, typer.Option(help="Draw the best, the worst, and all poorly segmented cases.")] = True,
+    allow_whole_head: WholeHeadOption = False,
     mirror: MirrorOption = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
     patients: PatientsOption = None,
@@ -92,6 +94,7 @@ def evaluate(
             phantoms=FIXED_SEEDS[:phantoms],
             pictures=pictures,
             workers=workers or None,
+            allow_whole_head=allow_whole_head,
             on_result=extremes.add if pictures else None,
         )
     for name, message in report.failures.items():

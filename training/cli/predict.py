@@ -14,6 +14,7 @@ from training.cli.common import (
     MirrorOption,
     ModelsOption,
     VersionOption,
+    WholeHeadOption,
     load_segmenter,
     out,
     progress,
@@ -50,6 +51,7 @@ def predict(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Also segment cases with missing modalities.")
     ] = False,
+    allow_whole_head: WholeHeadOption = False,
     maps: Annotated[
         bool,
         typer.Option("--maps", help="Also write region probabilities and entropy (CASE_probability_wt.nii.gz ...)."),
@@ -95,6 +97,7 @@ def predict(
                 case.read_all(),
                 reference=reference,
                 allow_missing=allow_missing,
+                allow_whole_head=allow_whole_head,
                 maps=maps,
                 on_progress=_progress_callback(bars, task, case, number),
             )

@@ -32,7 +32,7 @@ from training.preparation.prepare import matching_role
 class SegmenterLike(Protocol):
     """The model under evaluation: :class:`training.prediction.segmenter.Segmenter`, or anything with its interface."""
 
-    def segment(self, volumes: Mapping[str, Volume], *, reference: str) -> Segmentation:
+    def segment(self, volumes: Mapping[str, Volume], *, reference: str, allow_whole_head: bool = False) -> Segmentation:
         """Segment one case; see :meth:`training.prediction.segmenter.Segmenter.segment`."""
         ...
 
@@ -46,6 +46,7 @@ def evaluate_cases(
     phantoms: Sequence[int] = (),
     pictures: bool = True,
     workers: int | None = None,
+    allow_whole_head: bool = False,
     on_result: Callable[[Subject, Segmentation, CaseResult], None] | None = None,
 ) -> EvaluationReport:
     """Segment labeled cases and phantoms, and compare with their labels.
@@ -62,6 +63,7 @@ def evaluate_cases(
         phantoms: Seeds of whole heads, generated on all cores.
         pictures: Whether to draw the poorly segmented cases.
         workers: Processes that generate phantoms; ``None`` for one per core.
+        allow_whole_head: Whether to segment cases that do not look skull-stripped; otherwise they are failures.
         on_result: Called with each subject, its segmentation and the result.
 
     Raises:
@@ -76,7 +78,7 @@ def evaluate_cases(
     report_progress = on_progress or (lambda done, total, name: None)
     stopped: KeyboardInterrupt | None = None
     try:
-        for done, (name, evaluate) in enumerate(_evaluations(cases, segmenter, phantoms, workers)):
+        for done, (name, evaluate) in enumerate(_evaluations(cases, segmenter, phantoms, workers, allow_whole_head)):
             report_progress(done, total, name)
             try:
                 subject, segmentation, result = evaluate()
@@ -107,19 +109,23 @@ _Evaluation = tuple[Subject, Segmentation, CaseResult]
 
 
 def _evaluations(
-    cases: Sequence[Case], segmenter: SegmenterLike, phantoms: Sequence[int], workers: int | None
+    cases: Sequence[Case],
+    segmenter: SegmenterLike,
+    phantoms: Sequence[int],
+    workers: int | None,
+    allow_whole_head: bool,
 ) -> Iterator[tuple[str, Callable[[], _Evaluation]]]:
     """Yield the id of each case and phantom, and the function that evaluates it."""
     for case in cases:
-        yield case.id, partial(_evaluate_case, case, segmenter)
+        yield case.id, partial(_evaluate_case, case, segmenter, allow_whole_head)
     for subject in phantom_subjects(phantoms, workers=workers) if phantoms else ():
         yield subject.id, partial(_evaluate_phantom, subject, segmenter)
 
 
-def _evaluate_case(case: Case, segmenter: SegmenterLike) -> _Evaluation:
+def _evaluate_case(case: Case, segmenter: SegmenterLike, allow_whole_head: bool) -> _Evaluation:
     started = time.perf_counter()
     subject = subject_of_case(case)
-    return subject, *evaluate_subject(subject, segmenter, started)
+    return subject, *evaluate_subject(subject, segmenter, started, allow_whole_head=allow_whole_head)
 
 
 def _evaluate_phantom(subject: Subject, segmenter: SegmenterLike) -> _Evaluation:
@@ -127,7 +133,7 @@ def _evaluate_phantom(subject: Subject, segmenter: SegmenterLike) -> _Evaluation
 
 
 def evaluate_subject(
-    subject: Subject, segmenter: SegmenterLike, started: float | None = None
+    subject: Subject, segmenter: SegmenterLike, started: float | None = None, *, allow_whole_head: bool = False
 ) -> tuple[Segmentation, CaseResult]:
     """Segment one head on the grid of its truth and compare the two.
 
@@ -135,13 +141,14 @@ def evaluate_subject(
         subject: The head.
         segmenter: The model.
         started: Start of the time measurement (``time.perf_counter``), if before this call.
+        allow_whole_head: Whether to segment volumes that do not look skull-stripped.
 
     Raises:
         InputError: If a volume cannot be used, or the truth lies on none of the volumes' grids.
     """
     started = time.perf_counter() if started is None else started
     reference = matching_role(subject.truth.grid, subject.volumes)
-    segmentation = segmenter.segment(subject.volumes, reference=reference)
+    segmentation = segmenter.segment(subject.volumes, reference=reference, allow_whole_head=allow_whole_head)
     return segmentation, compare(subject, segmentation, reference=reference, seconds=time.perf_counter() - started)
 
 

@@ -111,7 +111,8 @@ def window(volume: Volume) -> tuple[float, float]:
     """Return the intensities shown as black and as white."""
     sample = volume.data[::2, ::2, ::2]
     background = _background(volume.data)
-    inside = sample[np.abs(sample - background) > 1e-3 * (float(np.ptp(sample)) or 1.0)]
+    away = np.abs(sample - background)
+    inside = sample[away > 1e-3 * (float(np.percentile(away, 99.9)) or 1.0)]  # not of its maximum: outliers
     if inside.size == 0:
         return float(background), float(background) + 1.0
     low, middle, high = np.percentile(inside, (0.5, 50, 99.7))

@@ -127,6 +127,7 @@ class Segmenter:
         *,
         reference: str | None = None,
         allow_missing: bool = False,
+        allow_whole_head: bool = False,
         maps: bool = False,
         on_progress: ProgressCallback | None = None,
         on_probabilities: Callable[[np.ndarray, Prepared], None] | None = None,
@@ -137,6 +138,7 @@ class Segmenter:
             volumes: The four modalities by role, each on its own grid.
             reference: The role whose grid the result uses; ``None`` for T1ce, or the first one present.
             allow_missing: Accept missing modalities (at least one is needed); a warning names them.
+            allow_whole_head: Accept volumes that do not look skull-stripped; a warning says so.
             maps: Whether to compute the maps of :data:`MAP_NAMES`.
             on_progress: Called with the fraction done and the stage: preparing, computing, restoring.
             on_probabilities: Called with the class probabilities ``(x, y, z, class)`` on the working grid and the
@@ -148,7 +150,13 @@ class Segmenter:
         report = on_progress or (lambda share, stage: None)
         started = time.perf_counter()
         report(0.0, "preparing")
-        prepared = prepare(volumes, reference=reference, stride=self.stride, allow_missing=allow_missing)
+        prepared = prepare(
+            volumes,
+            reference=reference,
+            stride=self.stride,
+            allow_missing=allow_missing,
+            allow_whole_head=allow_whole_head,
+        )
         at_network = time.perf_counter()
         report(0.2, "computing")
         probabilities = self.probabilities(prepared.image, lambda share, stage: report(0.2 + 0.7 * share, stage))

@@ -20,10 +20,10 @@ from training.images.lattice import on_grid
 from training.images.masks import bounding_box, large_components
 from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
-from training.preparation.brain import MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
+from training.preparation.brain import LARGEST_BRAIN_ML, MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
 from training.preparation.grids import canonical_grid, centered, cropped, padded
-from training.preparation.input_warnings import input_warnings
-from training.preparation.normalize import zscore_channel
+from training.preparation.input_warnings import input_warnings, whole_head_message
+from training.preparation.normalize import plausible_range, without_outliers, zscore_channel
 from training.preparation.positions import check_size, position_warnings
 
 
@@ -117,6 +117,15 @@ class Prepared:
 
 
 @dataclass(frozen=True, eq=False)
+class _Modality:
+    """One modality on its own grid, without outliers: the volume, its tissue, and the number of outliers in that."""
+
+    volume: Volume
+    tissue: Tissue
+    outliers: int
+
+
+@dataclass(frozen=True, eq=False)
 class _Channel:
     """One modality on the common grid: its values and its tissue mask."""
 
@@ -131,6 +140,7 @@ def prepare(
     stride: int = 16,
     spacing_mm: float = 1.0,
     allow_missing: bool = False,
+    allow_whole_head: bool = False,
 ) -> Prepared:
     """Prepare the volumes of one case for the network.
 
@@ -144,10 +154,12 @@ def prepare(
         spacing_mm: Voxel size of the result.
         allow_missing: Accept missing modalities (at least one is needed). Their channels are 0 throughout, as in the
             modality dropout of training (:mod:`training.fitting.augment`); a warning names them.
+        allow_whole_head: Accept volumes that do not look skull-stripped; a warning says so.
 
     Raises:
         InputError: If a modality is missing (and not allowed to be), empty or constant, the volumes do not overlap,
-            or the requested reference is missing (``field`` is ``"reference"``).
+            the requested reference is missing (``field`` is ``"reference"``), or the volumes do not look
+            skull-stripped (and are not allowed to; ``field`` is ``"allow_whole_head"``).
     """
     reference = _checked_reference(volumes, reference, allow_missing)
     present = [role for role in ROLES if role in volumes]
@@ -155,11 +167,15 @@ def prepare(
         check_size(role, volumes[role].grid)
     full = canonical_grid(volumes[reference].grid, spacing_mm)
     with ThreadPoolExecutor(len(ROLES)) as pool:
-        tissues = dict(zip(present, pool.map(lambda role: _tissue(volumes[role], role), present), strict=True))
-        rough = cropped(full, _common_box(full, volumes, tissues))
-        found = pool.map(lambda role: _on_grid(volumes[role], tissues[role], rough), present)
+        read = pool.map(lambda role: _modality(volumes[role], role), present)
+        modalities = dict(zip(present, read, strict=True))
+        rough = cropped(full, _common_box(full, modalities))
+        found = pool.map(lambda role: _on_grid(modalities[role], rough), present)
         channels = dict(zip(present, found, strict=True))
         brain = _brain(list(channels.values()), rough)
+        brain_ml = float(np.count_nonzero(brain)) * rough.voxel_ml
+        if brain_ml > LARGEST_BRAIN_ML and not allow_whole_head:
+            raise InputError(whole_head_message(brain_ml), field="allow_whole_head")
         box = bounding_box(brain)
         assert box is not None
         working = padded(cropped(rough, box), stride)
@@ -177,9 +193,11 @@ def prepare(
     warnings = input_warnings(
         volumes[reference].grid,
         reference,
-        noisy=[role for role in present if tissues[role].background is None],
-        brain_ml=float(np.count_nonzero(brain)) * working.voxel_ml,
+        noisy=[role for role in present if modalities[role].tissue.noisy],
+        brain_ml=brain_ml,
         masks={role: channel.mask for role, channel in channels.items()},
+        voxel_ml=rough.voxel_ml,
+        outliers={role: modality.outliers for role, modality in modalities.items() if modality.outliers},
         missing=missing,
     )
     warnings = (*position_warnings(volumes, reference), *warnings)
@@ -230,22 +248,35 @@ def _checked_reference(volumes: Mapping[str, Volume], reference: str | None, all
     return reference
 
 
-def _tissue(volume: Volume, role: str) -> Tissue:
-    if volume.data.min() == volume.data.max():
+def _modality(volume: Volume, role: str) -> _Modality:
+    """Find the tissue of one volume and remove its outliers, before resampling spreads them."""
+    data = volume.data
+    if data.min() == data.max():
         raise InputError(f"{TITLES[role]} ({role}) holds one value everywhere; there is no brain in it.", field=role)
-    return find_tissue(volume.data)
+    tissue = find_tissue(data, volume.grid.voxel_ml)
+    data, outliers = without_outliers(data, tissue.mask)
+    count = 0
+    if outliers is not None:
+        tissue = find_tissue(data, volume.grid.voxel_ml)  # those outside the brain counted as tissue
+        count = int(np.count_nonzero(outliers & tissue.mask))
+    low, high = plausible_range(data, tissue.mask)
+    if data.min() < low or data.max() > high:  # a fill such as -1024, which must not be mixed into the brain's rim
+        background = float(np.clip(tissue.background, low, high))
+        data = np.where(tissue.mask, data, np.float32(background))
+        tissue = Tissue(tissue.mask, background, tissue.noisy)
+    return _Modality(Volume(data, volume.grid), tissue, count)
 
 
-def _common_box(full: Grid, volumes: Mapping[str, Volume], tissues: Mapping[str, Tissue]) -> tuple[slice, ...]:
+def _common_box(full: Grid, modalities: Mapping[str, _Modality]) -> tuple[slice, ...]:
     """Return the bounding box on ``full`` of the tissue of all modalities."""
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
-    for role, tissue in tissues.items():
-        box = bounding_box(tissue.mask)
+    for role, modality in modalities.items():
+        box = bounding_box(modality.tissue.mask)
         if box is None:
             raise InputError(f"{TITLES[role]} ({role}) shows no tissue.", field=role)
         ends = [(part.start - 0.5, part.stop - 0.5) for part in box]
         corners = np.array([[x, y, z] for x in ends[0] for y in ends[1] for z in ends[2]])
-        moved = transform_points(index_map(full.affine, volumes[role].grid.affine), corners)
+        moved = transform_points(index_map(full.affine, modality.volume.grid.affine), corners)
         low, high = np.minimum(low, moved.min(axis=0)), np.maximum(high, moved.max(axis=0))
     first = np.maximum(np.round(low + 0.5 - 0.25), 0).astype(int)
     last = np.minimum(np.round(high + 0.5 + 0.25), full.shape).astype(int)
@@ -254,11 +285,11 @@ def _common_box(full: Grid, volumes: Mapping[str, Volume], tissues: Mapping[str,
     return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
 
 
-def _on_grid(volume: Volume, tissue: Tissue, grid: Grid) -> _Channel:
+def _on_grid(modality: _Modality, grid: Grid) -> _Channel:
+    volume, tissue = modality.volume, modality.tissue
     to_input = index_map(volume.grid.affine, grid.affine)
     mask = fill_holes(resample_mask(tissue.mask, to_input, grid.shape))
-    fill = float(volume.data.min()) if tissue.background is None else tissue.background
-    return _Channel(resample_linear(volume.data, to_input, grid.shape, fill), mask)
+    return _Channel(resample_linear(volume.data, to_input, grid.shape, tissue.background), mask)
 
 
 def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:

@@ -10,7 +10,7 @@ from training.preparation.prepare import matching_role, prepare
 from training.preparation.store import PreparedCase, PreparedStore
 
 #: Increment when preparation gives different arrays for the same files, so that stored ones are replaced.
-PREPARATION_VERSION = 1
+PREPARATION_VERSION = 2
 
 
 def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> PreparedCase:

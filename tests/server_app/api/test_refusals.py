@@ -165,6 +165,7 @@ NOT_A_JOB: tuple[Any, ...] = ("short", "UPPERCASE", "a" * 65, "../../etc/passwd"
         ("result_extension", ".png"),
         ("reference", "t3"),
         *(("allow_missing", value) for value in NOT_A_FLAG),
+        *(("allow_whole_head", value) for value in NOT_A_FLAG),
         *(("output_maps", value) for value in NOT_A_FLAG),
         *(("reference", value) for value in NO_ROLE),
         *(("job", value) for value in NOT_A_JOB),

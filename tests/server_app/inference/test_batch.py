@@ -21,7 +21,7 @@ CASES = ("BraTS20_Training_001", "BraTS20_Training_002")
 STOCK = {"device": "cuda", "multi_gpu": True, "gpus": "all", "logging": "WARNING", "save_label": True}
 STOCK |= {"label_tag": "original", "max_workers": 1, "max_batch_size": 0}
 OURS: dict[str, Any] = {"images": ["a"], "max_batch_size": 2, "label_tag": "original", "save_label": False}
-OURS |= {"reference": "t1ce", "allow_missing": True, "client_id": "anna"}
+OURS |= {"reference": "t1ce", "allow_missing": True, "allow_whole_head": True, "client_id": "anna"}
 
 
 def test_a_batch_keeps_its_own_parameters_and_drops_those_of_stock_clients() -> None:

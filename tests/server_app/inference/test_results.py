@@ -91,7 +91,8 @@ def test_other_parameters_images_or_weights_are_another_question(
     key = keep(results, first)
     other = untrained_model(tmp_path / "other", base_filters=8, max_filters=16, levels=2)  # also called v0000
     for more in (
-        {"reference": "flair"}, {"allow_missing": True}, {"result": tmp_path / "case-2.nrrd"},
+        {"reference": "flair"}, {"allow_missing": True}, {"allow_whole_head": True},
+        {"result": tmp_path / "case-2.nrrd"},
         {"maps": tmp_path / "maps"}, {"bundled": other},
     ):  # fmt: skip
         assert results.key(job(**more)) != key

@@ -100,6 +100,22 @@ def test_a_case_or_4d_file_with_missing_modalities_is_segmented_only_if_allowed(
     assert "must name t1 once" in predict(tmp_path / "two.nii.gz", "--order", "t2,flair")[2]
 
 
+def test_a_whole_head_is_segmented_only_if_allowed(predict, case_folder, tmp_path, monkeypatch):
+    for module in (
+        "prepare",
+        "input_warnings",
+    ):  # a real head takes minutes on a CPU
+        monkeypatch.setattr(f"training.preparation.{module}.LARGEST_BRAIN_ML", 50.0)
+    code, _, stderr = predict(case_folder)
+    assert code != 0
+    assert "do not look skull-stripped" in stderr
+    assert "--allow-whole-head" in stderr
+    assert not list((tmp_path / "results").glob("*"))
+    code, _, stderr = predict(case_folder, "--allow-whole-head")
+    assert (code, results(tmp_path)) == (0, [f"{NAME}_seg.nii.gz"])
+    assert f"Warning: {NAME}: The volumes do not look skull-stripped" in stderr
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

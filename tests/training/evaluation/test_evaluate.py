@@ -25,7 +25,7 @@ class Oracle:
     def __init__(self, shift: int = 0, empty: bool = False, more: int = 0) -> None:
         self.shift, self.empty, self.more = shift, empty, more
 
-    def segment(self, volumes, *, reference="t1ce", on_progress=None):
+    def segment(self, volumes, *, reference="t1ce", allow_whole_head=False, on_progress=None):
         grid = volumes[reference].grid
         self.shift += self.more
         data = np.roll(synthetic.truth(grid).data, self.shift, axis=0)

@@ -202,3 +202,74 @@ def test_a_spacing_of_nearly_1_mm_is_kept_t1ce_is_the_default_reference_and_a_la
     assert matching_role(synthetic.brats_grid(), head(without=["t1ce"])) == "t1"
     with rejected(r"none of the 3 volumes; against T1, .*64 x 72 x 61 against 64 x 72 x 60", "label"):
         matching_role(other.grid, head(without=["t1ce"]))
+
+
+@pytest.fixture(scope="module")
+def heads():
+    return {noise: synthetic.whole_head(noise=noise) for noise in (0.0, 12.0)}
+
+
+@pytest.mark.parametrize("noise", [0.0, 12.0])
+def test_a_whole_head_is_refused_unless_it_is_allowed_and_is_not_called_unregistered(heads, noise):
+    with rejected(
+        r"not look skull-stripped: they show 3\d\d\d mL .*HD-BET.*SynthStrip.*--allow-whole", "allow_whole_head"
+    ):
+        prepare(heads[noise], spacing_mm=4.0)
+    result = prepare(heads[noise], spacing_mm=4.0, allow_whole_head=True)
+    assert result.brain.sum() * result.frame.working.voxel_ml == pytest.approx(3070, rel=0.06)
+    assert [warning[:36] for warning in result.warnings if "slices" not in warning] == [
+        "The volumes do not look skull-stripped"[:36]
+    ]
+
+
+def test_a_volume_that_is_not_stripped_like_the_others_is_named_and_noise_alone_refuses_nothing(heads):
+    head = heads[12.0]
+    grid = head["t1"].grid
+    brain = np.linalg.norm(synthetic.positions(grid) / (65, 80, 60), axis=-1) < 1.0
+    stripped = {role: Volume(np.where(brain, volume.data, 0), grid) for role, volume in head.items()}
+    result = prepare({**stripped, "t2": head["t2"]}, spacing_mm=4.0)
+    assert any("T2 shows 3" in warning and "not skull-stripped" in warning for warning in result.warnings)
+    assert not any("do not lie on each other" in warning for warning in result.warnings)
+    rng = np.random.default_rng(1)
+    noisy = {
+        role: Volume(volume.data + rng.normal(0, 4, grid.shape).astype(np.float32), grid)
+        for role, volume in stripped.items()
+    }
+    result = prepare(noisy, spacing_mm=4.0)
+    assert dice(result.brain, prepare(stripped, spacing_mm=4.0).brain) > 0.99
+    assert any("background of T1, T1 with contrast, T2, FLAIR is noise" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("value", [1e6, -1e6, 32767.0])
+def test_outliers_move_nothing_and_are_told_with_modality_and_number(prepared, value):
+    hot = HEAD["flair"].data.copy()
+    spots = np.argwhere(synthetic.brain(HEAD["flair"].grid))[::9000]
+    hot[tuple(spots.T)] = value
+    hot[1, 1, 1] = value
+    result = prepare(head(flair=hot))
+    assert np.array_equal(result.brain, prepared.brain)
+    assert np.quantile(np.abs(result.image - prepared.image), 0.999) < 0.02
+    assert np.abs(result.image).max() < 1.1 * np.abs(prepared.image).max()
+    assert [warning for warning in result.warnings if warning not in prepared.warnings] == [
+        f"FLAIR holds {len(spots)} voxels with values far outside those of all other tissue; they were replaced by "
+        "those around them. Check the image there."
+    ]
+
+
+def test_outliers_are_removed_before_resampling_spreads_them(four_grids):
+    volumes = synthetic.four_volumes(FOUR_GRIDS)
+    volumes["flair"].data[10, 45, 40] = 1e6
+    result = prepare(volumes)
+    assert np.array_equal(result.brain, four_grids.brain)
+    assert np.quantile(np.abs(result.image - four_grids.image), 0.9999) < 0.02
+
+
+def test_a_fill_far_from_the_tissue_is_not_mixed_into_the_rim_of_the_brain(four_grids):
+    volumes = synthetic.four_volumes(FOUR_GRIDS)
+    filled = {
+        role: Volume(np.where(volume.data == 0, np.float32(-30000), volume.data), volume.grid)
+        for role, volume in volumes.items()
+    }
+    result = prepare(filled)
+    assert dice(result.brain, four_grids.brain) > 0.99
+    assert np.abs(result.image).max() < 3 * np.abs(four_grids.image).max()

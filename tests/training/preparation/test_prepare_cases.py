@@ -4,6 +4,7 @@ import pytest
 from tests import synthetic
 from tests.training import rejected
 from training.cases.find import case_from_folder, find_cases
+from training.images.grid import Volume
 from training.images.write import write_labelmap
 from training.preparation.prepare import prepare
 from training.preparation.prepare_cases import prepare_case, prepare_cases
@@ -47,3 +48,16 @@ def test_an_unreadable_case_does_not_stop_the_others(studies, store):
     assert [case.id for case in ready] == ["BraTS20_Training_002"]
     assert "is not a NIfTI file" in failures["BraTS20_Training_001"]
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_whole_head_is_not_trained_on_and_the_reason_is_told(store, tmp_path):
+    folder = tmp_path / "cohort" / "head"
+    volumes = synthetic.whole_head()
+    for role, volume in volumes.items():
+        synthetic.save(volume, folder / f"head_{role}.nii.gz")
+    label = Volume(np.zeros(volumes["t1"].grid.shape, np.uint8), volumes["t1"].grid)
+    label.data[20:24, 30:34, 25:28] = [1, 2, 4]
+    synthetic.save(label, folder / "head_seg.nii.gz")
+    ready, failures = prepare_cases([case_from_folder(folder)], store)
+    assert (ready, store.ids()) == ([], [])
+    assert "head: The volumes do not look skull-stripped: they show 3" in failures["head"]
