@@ -26,11 +26,12 @@ def check_position(label: CheckedLabel, case: Case) -> None:
     if not labeled.any():
         return
     try:
-        tissue = find_tissue(case.read(label.reference).data)
+        image = case.read(label.reference)
+        tissue = find_tissue(image.data, image.grid.voxel_ml)
     except InputError:
         return
     outside = 1.0 - float(np.mean(tissue.mask[labeled]))
-    if tissue.background is not None and outside > _MOST_OUTSIDE:
+    if not tissue.noisy and outside > _MOST_OUTSIDE:
         raise InputError(
             f"{outside:.0%} of the label lie outside the head, in the background of {TITLES[label.reference]} of case "
             f"{case.id}. Is it the label of another case, or is an axis flipped? If it is meant so, send "
