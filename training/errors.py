@@ -14,12 +14,14 @@ class InputError(ValueError):
     Args:
         message: One or two sentences for the user.
         field: The argument, modality or file role concerned (``"t2"``, ``"label"``, ``"max_epochs"`` ...).
+        roles: The modalities concerned if they are several; whoever knows their files may name them.
     """
 
-    def __init__(self, message: str, *, field: str = "") -> None:
+    def __init__(self, message: str, *, field: str = "", roles: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
+        self.roles = roles
 
 
 def with_causes(error: BaseException | None) -> Iterator[BaseException]:

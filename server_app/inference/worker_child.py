@@ -90,14 +90,15 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     _report(0.0, "reading")
     volumes = job.case.read_all()
     read = time.perf_counter() - at_read
-    found = segmenter.segment(
-        volumes,
-        reference=job.reference,
-        allow_missing=job.allow_missing,
-        allow_whole_head=job.allow_whole_head,
-        maps=job.maps is not None,
-        on_progress=lambda share, stage: _report(_BEGIN + (_END - _BEGIN) * share, stage),
-    )
+    with job.case.naming_files():
+        found = segmenter.segment(
+            volumes,
+            reference=job.reference,
+            allow_missing=job.allow_missing,
+            allow_whole_head=job.allow_whole_head,
+            maps=job.maps is not None,
+            on_progress=lambda share, stage: _report(_BEGIN + (_END - _BEGIN) * share, stage),
+        )
     _report(_END, "writing")
     at_write = time.perf_counter()
     write_labelmap(found.labelmap, job.result, dtype=job.dtype, compress=job.compress)

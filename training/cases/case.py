@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +155,17 @@ class Case:
                 grids[role] = read_grid(self.sources[role].path)
         found = on_one_of(label, grids)
         return label if found is None else found[1]
+
+    @contextlib.contextmanager
+    def naming_files(self) -> Iterator[None]:
+        """Add the names of the files to an error that concerns several modalities."""
+        try:
+            yield
+        except InputError as error:
+            files = [f"{self.sources[role].path.name} ({role})" for role in error.roles if role in self.sources]
+            if not files:
+                raise
+            raise InputError(f"{error.message} The files are {' and '.join(files)}.", field=error.field) from error
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files, their channel indices, and the label if there is one."""

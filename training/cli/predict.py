@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,19 +94,21 @@ def predict(
         task = bars.add_task("", total=len(found.cases))
 
         def segment(number: int, case: Case) -> None:
-            segmentation = segmenter.segment(
-                case.read_all(),
-                reference=reference,
-                allow_missing=allow_missing,
-                allow_whole_head=allow_whole_head,
-                maps=maps,
-                on_progress=_progress_callback(bars, task, case, number),
-            )
+            tell = _warning_callback(case)
+            with case.naming_files():
+                segmentation = segmenter.segment(
+                    case.read_all(),
+                    reference=reference,
+                    allow_missing=allow_missing,
+                    allow_whole_head=allow_whole_head,
+                    maps=maps,
+                    on_progress=_progress_callback(bars, task, case, number),
+                    on_prepared=lambda prepared: tell(prepared.warnings),
+                )
             paths = targets[case.id]
             written.append(write_labelmap(segmentation.labelmap, paths["label"], brats_values=brats_values))
             written.extend(write_volume(volume, paths[name]) for name, volume in segmentation.maps.items())
-            for sentence in segmentation.warnings:
-                warn(f"{case.id}: {sentence}")
+            tell(segmentation.warnings)
             table.add_row(*_row(case, segmentation))
 
         done, stopped = failures.each(found.cases, segment)
@@ -151,6 +154,19 @@ def _progress_callback(bars: Progress, task: TaskID, case: Case, number: int) ->
         bars.update(task, completed=number + share, description=f"{case.id}: {stage}")
 
     return report
+
+
+def _warning_callback(case: Case) -> Callable[[Iterable[str]], None]:
+    """Return a function that prints the warnings about a case that it has not printed yet."""
+    told: set[str] = set()
+
+    def tell(sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            if sentence not in told:
+                told.add(sentence)
+                warn(f"{case.id}: {sentence}")
+
+    return tell
 
 
 def _row(case: Case, segmentation: Segmentation) -> list[str]:

@@ -130,6 +130,7 @@ class Segmenter:
         allow_whole_head: bool = False,
         maps: bool = False,
         on_progress: ProgressCallback | None = None,
+        on_prepared: Callable[[Prepared], None] | None = None,
         on_probabilities: Callable[[np.ndarray, Prepared], None] | None = None,
     ) -> Segmentation:
         """Segment one case.
@@ -141,6 +142,7 @@ class Segmenter:
             allow_whole_head: Accept volumes that do not look skull-stripped; a warning says so.
             maps: Whether to compute the maps of :data:`MAP_NAMES`.
             on_progress: Called with the fraction done and the stage: preparing, computing, restoring.
+            on_prepared: Called with the prepared case, and so its warnings, before the network runs.
             on_probabilities: Called with the class probabilities ``(x, y, z, class)`` on the working grid and the
                 prepared case.
 
@@ -157,6 +159,8 @@ class Segmenter:
             allow_missing=allow_missing,
             allow_whole_head=allow_whole_head,
         )
+        if on_prepared is not None:
+            on_prepared(prepared)
         at_network = time.perf_counter()
         report(0.2, "computing")
         probabilities = self.probabilities(prepared.image, lambda share, stage: report(0.2 + 0.7 * share, stage))

@@ -23,6 +23,7 @@ from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
 from training.preparation.brain import LARGEST_BRAIN_ML, MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
 from training.preparation.grids import canonical_grid, centered, cropped, padded
 from training.preparation.input_warnings import input_warnings, whole_head_message
+from training.preparation.modality_contrast import check_modalities
 from training.preparation.normalize import plausible_range, without_outliers, zscore_channel
 from training.preparation.positions import check_size, position_warnings
 
@@ -157,9 +158,9 @@ def prepare(
         allow_whole_head: Accept volumes that do not look skull-stripped; a warning says so.
 
     Raises:
-        InputError: If a modality is missing (and not allowed to be), empty or constant, the volumes do not overlap,
-            the requested reference is missing (``field`` is ``"reference"``), or the volumes do not look
-            skull-stripped (and are not allowed to; ``field`` is ``"allow_whole_head"``).
+        InputError: If a modality is missing (and not allowed to be), empty or constant, two hold the same voxels, the
+            volumes do not overlap, the requested reference is missing (``field`` is ``"reference"``), or the volumes do
+            not look skull-stripped (and are not allowed to; ``field`` is ``"allow_whole_head"``).
     """
     reference = _checked_reference(volumes, reference, allow_missing)
     present = [role for role in ROLES if role in volumes]
@@ -178,6 +179,12 @@ def prepare(
             raise InputError(whole_head_message(brain_ml), field="allow_whole_head")
         box = bounding_box(brain)
         assert box is not None
+        contrast = check_modalities(
+            {role: channel.values[box] for role, channel in channels.items()},
+            {role: channel.mask[box] for role, channel in channels.items()},
+            brain[box],
+            spacing_mm,
+        )
         working = padded(cropped(rough, box), stride)
         image = np.zeros((*working.shape, len(ROLES)), np.float32)
         inner = centered(working.shape, tuple(part.stop - part.start for part in box))
@@ -200,7 +207,7 @@ def prepare(
         outliers={role: modality.outliers for role, modality in modalities.items() if modality.outliers},
         missing=missing,
     )
-    warnings = (*position_warnings(volumes, reference), *warnings)
+    warnings = (*contrast, *position_warnings(volumes, reference), *warnings)
     return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings, reference, missing)
 
 

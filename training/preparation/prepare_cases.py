@@ -34,7 +34,8 @@ def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> Prepa
             return store.get(case.id)
         volumes = case.read_all()
         label = case.read_label()
-        prepared = prepare(volumes, reference=matching_role(label.grid, volumes), stride=stride)
+        with case.naming_files():
+            prepared = prepare(volumes, reference=matching_role(label.grid, volumes), stride=stride)
         labels = prepared.frame.to_working(label)
     except InputError as error:
         raise InputError(f"{case.id}: {error.message}", field=error.field) from error

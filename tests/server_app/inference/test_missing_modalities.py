@@ -45,6 +45,18 @@ def test_an_incomplete_session_is_segmented_if_the_request_allows_it(server: Ser
     assert refused(server.infer(session_id=session))["field"] in found["missing"]
 
 
+def test_a_series_given_twice_is_refused_with_both_files_and_segmented_without_the_wrong_one(server: Server) -> None:
+    files = server.contents(CASE)
+    files["t1ce.nii.gz"] = files["t1.nii.gz"]
+    found = refused(server.infer(session_id=accepted(server.send("/session/", files))["session_id"]))
+    assert found["field"] == "t1ce"
+    assert "hold the same voxels" in found["message"]
+    assert "t1.nii.gz (t1) and t1ce.nii.gz (t1ce)" in found["message"]
+    del files["t1ce.nii.gz"]
+    session = accepted(server.send("/session/", files, allow_missing="true"))["session_id"]
+    assert accepted(server.infer(ALLOWED, session_id=session))["missing"] == ["t1ce"]
+
+
 def test_a_file_within_the_request_may_lack_modalities_but_must_name_one(server: Server, tmp_path: Path) -> None:
     images = [load(server.volumes(CASE)[role]) for role in ("flair", "t1")]
     stacked = np.stack([np.asarray(image.dataobj) for image in images], axis=-1)

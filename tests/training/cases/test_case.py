@@ -9,6 +9,7 @@ from tests import synthetic
 from tests.training import rejected
 from training.cases.case import Case, Source, case_from_4d, case_from_files, case_from_roles
 from training.cases.find import case_from_folder
+from training.errors import InputError
 from training.modalities import ROLES
 
 NAME = "BraTS20_Training_001"
@@ -107,3 +108,12 @@ def test_missing_conflicting_and_unreadable_files_are_named_with_their_role(case
         with rejected(message, field):
             case_from_folder(case_folder)
         other.unlink()
+
+
+def test_an_error_about_several_modalities_names_their_files(written_studies):
+    case = case_from_folder(written_studies / NAME)
+    files = rf"alike\. The files are {NAME}_t1\.nii\.gz \(t1\) and {NAME}_t2\.nii\.gz \(t2\)\."
+    with rejected(files, "t2"), case.naming_files():
+        raise InputError("They are alike.", field="t2", roles=("t1", "t2"))
+    with rejected("^It is dark.$", "t2"), case.naming_files():
+        raise InputError("It is dark.", field="t2")

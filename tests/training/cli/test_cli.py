@@ -77,6 +77,24 @@ def test_four_files_are_segmented_on_the_chosen_reference_and_a_folder_whole(
     assert results(tmp_path) == ["BraTS20_Training_001.seg.nrrd", "BraTS20_Training_002.seg.nrrd"]
 
 
+def test_warnings_are_printed_once_and_before_the_case_is_segmented(predict, written_studies, monkeypatch):
+    code, _, stderr = predict(written_studies / NAME)
+    assert (code, stderr.count("The brain mask has only")) == (0, 1)
+    monkeypatch.setattr("training.prediction.segmenter.Segmenter.probabilities", lambda *_: 1 / 0)
+    code, _, stderr = predict(written_studies / NAME, "--overwrite")
+    assert (code, stderr.count("The brain mask has only")) == (1, 1)
+
+
+def test_a_series_that_was_given_twice_ends_with_2_and_names_both_files(predict, case_folder):
+    shutil.copy(case_folder / f"{NAME}_t1.nii.gz", case_folder / f"{NAME}_t1ce.nii.gz")
+    code, _, stderr = predict(case_folder)
+    assert code == 2
+    for words in ("(t1ce)", "hold the same voxels", f"{NAME}_t1.nii.gz", f"{NAME}_t1ce.nii.gz", "--allow-missing"):
+        assert words in stderr
+    (case_folder / f"{NAME}_t1ce.nii.gz").unlink()
+    assert predict(case_folder, "--allow-missing")[0] == 0
+
+
 def test_a_case_or_4d_file_with_missing_modalities_is_segmented_only_if_allowed(predict, case_folder, tmp_path):
     (case_folder / f"{NAME}_t1ce.nii.gz").unlink()
     code, _, stderr = predict(case_folder)

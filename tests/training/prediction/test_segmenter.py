@@ -67,6 +67,19 @@ def test_labelmap_and_maps_lie_on_the_reference_grid_and_are_0_outside_the_brain
     assert result.maps["entropy"].data[BRAIN].max() < 0.2  # the network is certain of edema
 
 
+def test_warnings_about_the_input_are_known_before_the_network_runs(segmenter):
+    def stop(prepared: Prepared) -> None:
+        seen.append(prepared.warnings)
+        raise KeyboardInterrupt
+
+    seen: list[tuple[str, ...]] = []
+    ran: list[Prepared] = []
+    with pytest.raises(KeyboardInterrupt):
+        segmenter.segment(HEAD, on_prepared=stop, on_probabilities=lambda _, prepared: ran.append(prepared))
+    assert ran == []
+    assert any("has only" in warning for warning in seen[0])
+
+
 def test_a_callback_that_raises_stops_the_work_and_an_empty_answer_carries_a_warning(segmenter, a_version, tmp_path):
     def stop(share: float, stage: str) -> None:
         if stage == "computing":

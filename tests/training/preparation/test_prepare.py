@@ -5,6 +5,7 @@ import pytest
 
 from tests import synthetic
 from tests.training import rejected
+from tests.training.preparation.test_modality_contrast import SCANS
 from training.images.grid import Grid, Volume, transform_points
 from training.images.masks import dice
 from training.modalities import ROLES
@@ -170,6 +171,26 @@ APART = {
 def test_unusable_volumes_are_rejected_with_the_field(volumes, options, message, field):
     with rejected(message, field):
         prepare(volumes, allow_missing=field != "t2", **options)
+
+
+def test_a_copy_on_another_grid_of_the_same_voxels_is_rejected():
+    t1 = HEAD["t1"]
+    turned = np.pad(np.flip(t1.data, axis=0).transpose(2, 0, 1), 4).astype(np.float32)
+    axes = t1.grid.affine @ np.array([[0, -1, 0, t1.grid.shape[0] - 1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+    axes[:3, 3] -= axes[:3, :3] @ [4, 4, 4]
+    copy = Volume(0.01 * np.where(turned == 0, 0, turned + 900), Grid((68, 72, 80), axes))
+    with rejected("T1 .t1. and FLAIR .flair. hold the same voxels", "flair"):
+        prepare({**HEAD, "flair": copy})
+
+
+def test_exchanged_modalities_are_the_first_warning():
+    images = {**SCANS, "t2": SCANS["flair"], "flair": SCANS["t2"]}
+    grid = synthetic.brats_grid((88, 92, 88))
+    result = prepare(
+        {role: Volume(np.pad(scan + 500, 4), grid) for role, scan in images.items() if role != "t1"}, allow_missing=True
+    )
+    assert result.warnings[0].startswith("T2 (t2) looks like FLAIR and FLAIR (flair) like T2: were they exchanged?")
+    assert "T1 (t1) was missing" in result.warnings[1]
 
 
 @pytest.mark.parametrize("missing", [(), *((role,) for role in ROLES), ("t1", "t1ce", "t2")], ids=str)
