@@ -18,6 +18,7 @@ import numpy as np
 
 from training.images.masks import dice
 from training.modalities import ROLES, TITLES, display_name
+from training.preparation.brain import LARGEST_BRAIN_ML
 from training.preparation.ranks import ranks
 from training.preparation.same_voxels import check_same_voxels
 
@@ -25,8 +26,8 @@ from training.preparation.same_voxels import check_same_voxels
 _STEP_MM = 2.0
 #: Contrast is measured this far below the surface of the brain, where voxels are mixed with the background.
 _DEPTH_MM = 6.0
-#: Volume of a skull-stripped brain. A whole head has other tissues, and a piece of a brain may lack some.
-_BRAIN_ML = (400.0, 2200.0)
+#: Below the volume of any whole brain but an infant's.
+_SMALLEST_BRAIN_ML = 400.0
 #: Tissue that overlaps less with the brain (Dice) is not registered to it, not stripped, or not covered.
 _OVERLAPPING = 0.9
 #: Number of samples that a comparison needs; an adult brain gives more than 90,000.
@@ -128,7 +129,9 @@ def check_modalities(
     inside = np.logical_and.reduce([brain, *(masks[role] for role in roles)])
     copies = check_same_voxels(values, inside, spacing_mm)
     brain_ml = np.count_nonzero(brain) * spacing_mm**3 / 1000
-    if not _BRAIN_ML[0] <= brain_ml <= _BRAIN_ML[1] or any(dice(masks[role], brain) < _OVERLAPPING for role in roles):
+    if not _SMALLEST_BRAIN_ML <= brain_ml <= LARGEST_BRAIN_ML:  # a piece may lack a tissue, a whole head has more
+        return ()
+    if any(dice(masks[role], brain) < _OVERLAPPING for role in roles):
         return copies
     step = max(1, round(_STEP_MM / spacing_mm))
     every = (slice(None, None, step),) * 3
