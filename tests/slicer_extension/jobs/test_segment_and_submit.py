@@ -170,3 +170,19 @@ def test_no_images_are_uploaded_for_a_case_of_the_server_which_is_recognized_by_
     assert panel.uploads == []
     with pytest.raises(RequestRejected):  # a case of that name, but of another patient
         panel.submit(CASES[2], snapshots(seed=15), panel.server.url)
+
+
+def test_whole_heads_are_refused_with_a_reason_and_segmented_if_the_user_insists(panel, tmp_path):
+    larger = np.diag([3.2, 3.2, 3.2, 1.0])  # more tissue than any brain
+    volumes = {
+        role: dataclasses.replace(volume, ijk_to_ras=volume.ijk_to_ras @ larger) for role, volume in snapshots().items()
+    }
+
+    def segment(**options):
+        request, reporter = SegmentationRequest(volumes, **options), Reporter()
+        return segment_and_submit.segment_if_stripped(panel.client, request, panel.uploaded, reporter, tmp_path)
+
+    refused, forced = segment(), segment(allow_whole_head=True)
+    assert refused.reason.startswith("The volumes do not look skull-stripped")
+    assert any(one.startswith("The volumes do not look skull-stripped") for one in forced.warnings)
+    assert len(panel.proxy.requests_to("PUT /session/*")) == 1
