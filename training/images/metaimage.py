@@ -23,7 +23,7 @@ from training.images.position import FilePosition, unit_named, unit_scale
 #: From left-posterior-superior (the convention of ITK) to right-anterior-superior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADER_BYTES = 1 << 20
-_LINE = re.compile(r"\s*([^=:]*?)\s*[=:]\s*(.*?)\s*", re.DOTALL)
+_SEPARATOR = re.compile("[=:]")
 _LAST = "ElementDataFile"
 _POSITION, _DIRECTION = ("Offset", "Position", "Origin"), ("TransformMatrix", "Orientation", "Rotation")
 _BYTE_ORDER = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
@@ -149,9 +149,10 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
     while _LAST not in fields:
         line, newline, _ = content[begin:].partition(b"\n") if begin < len(content) else (b"", b"", b"")
         begin += len(line) + len(newline)
-        found = _LINE.fullmatch(line.decode("latin-1"))
-        if found is not None and found[1] in _FIELDS and fields.setdefault(found[1], found[2]) != found[2]:
-            raise InputError(f"{path} is not a readable image: its header says {found[1]} twice, and differently.")
+        # not one expression for the whole line: it would take minutes for a line of a thousand spaces
+        name, *rest = [part.strip() for part in _SEPARATOR.split(line.decode("latin-1"), maxsplit=1)]
+        if rest and name in _FIELDS and fields.setdefault(name, rest[0]) != rest[0]:
+            raise InputError(f"{path} is not a readable image: its header says {name} twice, and differently.")
         if not newline and _LAST not in fields:
             raise InputError(f"{path} is not a readable image: its header is not that of a MetaImage file.")
     return fields, begin

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import tracemalloc
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -186,6 +187,13 @@ def test_no_metaimage_header_smuggles_another_file_past_the_check(tmp_path: Path
 def test_lines_that_itk_would_misread_change_nothing(tmp_path: Path, line: str) -> None:
     path = mha(tmp_path / "t1.mha", VOXELS.tobytes(), more=f"{line}\n")
     assert np.array_equal(read_volume(path).data, VOXELS.reshape(8, 8, 8, order="F"))
+
+
+def test_a_metaimage_line_of_a_hundred_thousand_spaces_takes_no_time(tmp_path: Path) -> None:
+    path = mha(tmp_path / "t1.mha", VOXELS.tobytes(), more=f"{' ' * 100_000}\nFoo = {' ' * 100_000}x\n")
+    started = time.perf_counter()
+    assert np.array_equal(read_volume(path).data, VOXELS.reshape(8, 8, 8, order="F"))
+    assert time.perf_counter() - started < 5
 
 
 def test_a_compressed_metaimage_file_is_not_decompressed_beyond_its_voxels(tmp_path: Path, zeros: bytes) -> None:
