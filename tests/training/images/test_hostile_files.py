@@ -2,8 +2,8 @@
 
 import bz2
 import gzip
-import tracemalloc
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
