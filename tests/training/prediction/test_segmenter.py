@@ -35,6 +35,7 @@ def a_version(tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
     folder: Path = tmp_path_factory.mktemp("model") / "v0001"
     weights = get_weights(build_unet(NETWORK))
     weights["logits/bias"] = np.array([0, 0, 5, 0], np.float32)
+    weights["logits/kernel"] = weights["logits/kernel"] / 10  # whatever the random weights, the bias decides
     return write_version(folder, weights, ModelCard(version="v0001", network=NETWORK))
 
 
