@@ -23,7 +23,7 @@ from training.modalities import REFERENCE_ORDER
 
 #: The parameters that say what a client chooses, and all others that an inference has.
 CHOICES: tuple[str, ...] = ("result_extension", "result_dtype", "result_compress", "reference", "allow_missing")
-CHOICES += ("output_maps", "save_label", "label_tag", "order")
+CHOICES += ("allow_whole_head", "output_maps", "save_label", "label_tag", "order")
 OTHERS = ("job", "client_id", "user", "model")
 
 

@@ -149,6 +149,8 @@ def test_a_misspelt_parameter_is_refused_and_one_that_means_nothing_here_is_list
     says(server.send_label(CASE, label, tag="trial", lable_info=[]), "lable_info", "label_info")
     stock = {"device": "cpu", "restore_label_idx": False, "label_prompt": [1], "result_write_to_file": True}
     assert accepted(server.infer({**stock, "client_id": "ann", "user": "ann"}, image=CASE))["ignored"] == sorted(stock)
+    offered = accepted(server.request("GET", "/info/"))["models"]["tumorloop"]["config"]
+    assert accepted(server.infer(offered, image=CASE))["ignored"] == []  # as MONAI Label's panel sends them back
     where, file = {"image": CASE, "output": "json"}, {"label": ("label.nii.gz", label.read_bytes())}
     answer = server.request("POST", "/infer/tumorloop", params=where, data={"params": "{}"}, files=file)
     assert accepted(answer)["ignored"] == ["label"]
