@@ -36,6 +36,8 @@ _FAINT = (0.04, 0.01)
 #: ... if they are at least this fraction of what differs from the background, and so many times as frequent as those
 #: up to twice as far from it; tissue is not, not even where it is as dark as the background.
 _HALO, _STEEP = 0.03, 3
+#: Fraction of the tissue on either side of the background's value from which that value is one of tissue as well.
+_WITHIN = 0.2
 #: Voxels next to a constant region that interpolation may have mixed with another.
 _SEAM = 3
 #: Noise is what lies within this many median absolute deviations of its median: 4.7 standard deviations of normal
@@ -88,7 +90,9 @@ def find_tissue(data: np.ndarray, voxel_ml: float = 0.001) -> Tissue:
         mask = _none_of(regions)
     mask = _without_halos(data, mask, regions, contrast)
     tissue = Tissue(mask, max(regions, key=lambda value: np.count_nonzero(regions[value])))
-    if np.count_nonzero(mask) * voxel_ml <= LARGEST_BRAIN_ML:
+    box = bounding_box(mask)
+    # a head in air of one value is no image of noise that was padded: that one fills its bounding box
+    if box is None or np.count_nonzero(mask) < max(_BOX * mask[box].size, LARGEST_BRAIN_ML / voxel_ml):
         return tissue
     return _above_noise(data, mask) or tissue
 
@@ -174,6 +178,9 @@ def _without_halos(
 
     inside = data[::3, ::3, ::3][mask[::3, ::3, ::3]]
     for value, region in regions.items():
+        far = inside[_near(inside, value, contrast) & ~_near(inside, value, 2 * _FAINT[0] * contrast)]
+        if far.size and _WITHIN < np.mean(far < value) < 1 - _WITHIN:  # as z-scoring within the brain leaves it
+            continue
         for faint in (share * contrast for share in _FAINT):
             near, twice = (np.count_nonzero(_near(inside, value, each)) for each in (faint, 2 * faint))
             if near > _HALO * inside.size and near > _STEEP * (twice - near):

@@ -132,3 +132,19 @@ def test_a_whole_head_has_its_volume_with_noise_around_it_with_air_of_0_and_part
             tissue = find_tissue(volume.data, volume.grid.voxel_ml)
             assert fill_holes(tissue.mask).sum() * volume.grid.voxel_ml == pytest.approx(3070, rel=0.06)
             assert tissue.noisy is (noise > 0)
+
+
+def test_dark_bone_in_air_of_0_is_not_taken_for_noise():
+    volume = synthetic.whole_head(noise=0.0)["t1"]
+    bone = volume.data == 15.0
+    volume.data[bone] = np.random.default_rng(0).normal(60.0, 6.0, np.count_nonzero(bone))
+    tissue = find_tissue(volume.data, volume.grid.voxel_ml)
+    assert (tissue.background, tissue.noisy) == (0.0, False)
+    assert fill_holes(tissue.mask).sum() * volume.grid.voxel_ml == pytest.approx(3070, rel=0.06)
+
+
+def test_values_near_the_background_of_0_are_tissue_where_only_the_brain_was_z_scored():
+    rng = np.random.default_rng(0)  # most of the brain lies near its mean, as in T1
+    values = rng.normal(0.0, np.where(rng.random(SCAN.shape) < 0.8, 0.15, 3.0))
+    data = np.where(BRAIN, values, 0.0).astype(np.float32)
+    assert dice(fill_holes(find_tissue(data).mask), BRAIN) > 0.99
