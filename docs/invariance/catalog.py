@@ -88,6 +88,7 @@ def _intensities() -> list[Alteration]:
         Alteration("plus-500", group, "500 added, background too", each(changes.offset(500))),
         Alteration("minus-2000", group, "2000 subtracted, background too", each(changes.offset(-2000))),
         Alteration("zscored", group, "z-scored as a whole (background below 0)", each(changes.zscored_whole)),
+        Alteration("zscored-brain", group, "z-scored in the brain, background 0", each(changes.zscored_brain)),
         Alteration("nan", group, "background not a number", each(changes.nan_background)),
     ]
 

@@ -65,6 +65,17 @@ def zscored_whole(volume: Volume) -> Volume:
     return intensities(lambda data: (data - data.mean(dtype=np.float64)) / data.std(dtype=np.float64))(volume)
 
 
+def zscored_brain(volume: Volume) -> Volume:
+    """Give the brain mean 0 and deviation 1 and leave the background at 0, in the middle of the brain's values."""
+
+    def normalized(data: np.ndarray) -> np.ndarray:
+        inside = data != 0
+        values = data[inside].astype(np.float64)
+        return np.where(inside, (data - values.mean()) / values.std(), 0)
+
+    return intensities(normalized)(volume)
+
+
 def from_zero(volume: Volume) -> Volume:
     """Shift whole numbers so that the lowest is 0, for a data type without sign."""
     return Volume(volume.data.astype(np.int32) - int(volume.data.min()), volume.grid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -113,7 +114,7 @@ def _shown(dice: float) -> str:
 
 
 def _sentences(results: Results, alterations: Sequence[Alteration]) -> list[str]:
-    """List refusals, faults and new warnings, each sentence once per alteration."""
+    """List refusals, faults and new warnings (without their numbers), each sentence once per alteration."""
     lines: list[str] = []
     for title, kind in (
         ("Refusals", "refusal"),
@@ -125,7 +126,8 @@ def _sentences(results: Results, alterations: Sequence[Alteration]) -> list[str]
             said: Counter[str] = Counter()
             for row in results.values():
                 outcome = row.get(alteration.key, Outcome())
-                said.update([getattr(outcome, kind)] if kind else outcome.warnings)
+                without_numbers = {re.sub(r"\d+", "…", one) for one in outcome.warnings}
+                said.update([getattr(outcome, kind)] if kind else without_numbers)
             found += [f"- {alteration.title} ({n}): {_plain(text)}" for text, n in said.items() if text]
         lines += ["", f"## {title}", "", *found] if found else []
     return lines
