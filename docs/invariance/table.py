@@ -126,7 +126,7 @@ def _sentences(results: Results, alterations: Sequence[Alteration]) -> list[str]
             said: Counter[str] = Counter()
             for row in results.values():
                 outcome = row.get(alteration.key, Outcome())
-                without_numbers = {re.sub(r"\d+", "…", one) for one in outcome.warnings}
+                without_numbers = {re.sub(r"\b\d+", "…", one) for one in outcome.warnings}
                 said.update([getattr(outcome, kind)] if kind else without_numbers)
             found += [f"- {alteration.title} ({n}): {_plain(text)}" for text, n in said.items() if text]
         lines += ["", f"## {title}", "", *found] if found else []

@@ -146,7 +146,7 @@ def test_the_table_shows_the_worst_dice_refusals_and_warnings():
     good = {"WT": 1.0, "TC": 0.99, "ET": 1.0}
     results = {
         "phantom_1": {
-            "nii": Outcome(dice=good, same_input=True, warnings=["Look twice."]),
+            "nii": Outcome(dice=good, same_input=True, warnings=["T1 holds 12 voxels."]),
             "micron": Outcome(refusal="In micrometers."),
         },
         "patient": {"nii": Outcome(dice={**good, "ET": 0.97999}), "micron": Outcome(dice=good)},
@@ -156,7 +156,7 @@ def test_the_table_shows_the_worst_dice_refusals_and_warnings():
     assert "| .nii | 1.0000 / 0.9900 / 1.0000 | 1.0000 / 0.9900 / **0.9799** | **0.9799** | **changed** |" in page
     assert "| micrometers | refused: 1 of 1 | 1.0000 / 0.9900 / 1.0000 | 0.9900 |  |" in page
     assert "- micrometers (1): In micrometers." in page
-    assert "- .nii (1): Look twice." in page
+    assert "- .nii (1): T1 holds … voxels." in page
     assert "someone was left out." in page
 
 
