@@ -118,7 +118,7 @@ def _read(user: PlainUser) -> Reading:
         milliseconds=1000 * median(times),
         nodes=len(nodes),
         observers=sum(observers_of(one) for one in (scene, *nodes)),
-        objects=sum(isinstance(one, vtk.vtkObjectBase) for one in gc.get_objects()),
+        objects=sum(issubclass(type(one), vtk.vtkObjectBase) for one in gc.get_objects()),
     )
 
 

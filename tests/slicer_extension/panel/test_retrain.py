@@ -34,6 +34,7 @@ def test_the_model_in_use_is_changed_when_the_user_confirms(connected, server, t
     server.versions[:] = two_versions
     connected.wait(lambda: connected.ui.rollbackButton.enabled)
     connected.select("versionsTable", 1)
+    connected.wait(lambda: getattr(connected.ui, button).enabled)
     connected.services.answers.extend([False, True])
     connected.click(button)
     connected.run(0.5)

@@ -112,5 +112,7 @@ def test_the_command_measures_prints_and_writes_and_then_agrees_with_itself(run,
     (folder / "model-card.md").write_text("something else")
     code, _, stderr = run("card", "--model", folder, "--check")
     assert (code, "does not match" in stderr) == (1, True)
-    assert run("card", "--model", folder, "--render")[0] == 0
+    code, _, stderr = run("card", "--model", folder, "--render")
+    assert (code, "--overwrite" in stderr) == (2, True)  # it is not the document that the command wrote
+    assert run("card", "--model", folder, "--render", "--overwrite")[0] == 0
     assert run("card", "--model", folder, "--check")[0] == 0
