@@ -24,7 +24,7 @@ LabelSchemeOption = Annotated[
     ),
 ]
 #: Labels that are listed one by one with their scheme.
-_SHOWN = 20
+_SHOWN = 3
 
 
 def tell_label_schemes(cases: Iterable[Case]) -> None:
