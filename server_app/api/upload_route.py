@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from server_app.disk import DISK_FULL, is_disk_full
 from server_app.errors import refusal
+from training.repeated import first_repeated
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -51,8 +52,7 @@ class _LimitedForm(Request):
         form = await super()._get_form(
             max_files=min(max_files, MAX_FILES), max_fields=min(max_fields, MAX_FIELDS), max_part_size=max_part_size
         )
-        names = [name for name, _ in form.multi_items()]
-        twice = next((name for name in names if name != _LIST and names.count(name) > 1), None)
+        twice = first_repeated(name for name, _ in form.multi_items() if name != _LIST)
         if twice is not None:
             await form.close()
             raise refusal(422, twice[:80], f"The form has {twice[:80]} twice. Send it once.")

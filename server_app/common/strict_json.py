@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from training.repeated import first_repeated
+
 #: Maximum number of levels of nested lists and objects.
 MAX_NESTING = 50
 #: Maximum number of digits in a number; Python's own limit for integers, 4,300, allows slow ones.
@@ -43,12 +45,10 @@ def _check_depth(content: Any) -> None:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object; Python's own reader would silently take the last one of two values."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = first_repeated(name for name, _ in pairs)
+    if twice is not None:
         raise ValueError(f"it has {twice[:40]!r} twice")
-    return content
+    return dict(pairs)
 
 
 def _refuse(constant: str) -> Any:

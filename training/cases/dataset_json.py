@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import InputError
+from training.repeated import first_repeated
 
 NAME = "dataset.json"
 #: Folders searched: that of the image and those above it.
@@ -150,12 +151,10 @@ def _channels(content: Mapping[str, Any], path: Path) -> tuple[str, ...]:
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+    repeated = first_repeated(name for name, _ in pairs)
+    if repeated is not None:
         raise ValueError(f"it says {repeated[:_LONGEST_NAME]!r} twice")
-    return found
+    return dict(pairs)
 
 
 def _whole(entry: Any) -> int | None:
