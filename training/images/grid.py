@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from training.errors import InputError
-from training.images.position import FilePosition
+from training.images.position import FilePosition, unit_scale
 
 #: Maximum number of voxels in a file (1 GiB as float32); checked against the header before the voxels are read.
 MAX_VOXELS = 2**28
@@ -171,6 +171,26 @@ def checked_grid(
         what = f"{_dimensions(shape)} voxels" + (f" in {volumes} volumes" if volumes > 1 else "")
         raise InputError(f"{path} is too large: {what}; the maximum is {MAX_VOXELS:,} voxels.")
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, position)
+
+
+def grid_in_unit(shape: tuple[int, ...], affine: np.ndarray, unit: str, path: Path, volumes: int = 1) -> Grid:
+    """Build a grid from a header whose numbers are in a unit that ITK ignores (NRRD, MetaImage), or reject it.
+
+    Args:
+        shape: As for :func:`checked_grid`.
+        affine: Voxel to RAS, in the unit.
+        unit: One of :data:`training.images.position.UNITS`; empty for millimeters.
+        path: As for :func:`checked_grid`.
+        volumes: As for :func:`checked_grid`.
+
+    Raises:
+        InputError: As :func:`checked_grid`.
+    """
+    if unit_scale(unit) == 1.0:
+        return checked_grid(shape, affine, path, volumes)
+    scaled = affine.copy()
+    scaled[:3] *= unit_scale(unit)
+    return checked_grid(shape, scaled, path, volumes, FilePosition(affine, (affine,), unit))
 
 
 def _dimensions(shape: tuple[int, ...]) -> str:

@@ -17,8 +17,9 @@ from typing import IO
 import numpy as np
 
 from training.errors import InputError
-from training.images.grid import Grid, checked_grid
-from training.images.position import FilePosition, unit_named, unit_scale
+from training.images.detached import points_elsewhere
+from training.images.grid import Grid, grid_in_unit
+from training.images.position import unit_named
 
 #: From left-posterior-superior (the convention of ITK) to right-anterior-superior.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -159,15 +160,11 @@ def _header(path: Path) -> tuple[dict[str, str], int]:
 
 
 def _place(fields: dict[str, str], path: Path) -> Path:
-    """Return the file of the voxels.
-
-    An uploaded header that names another file, a list of files or a pattern could have any file of the machine read.
-    """
+    """Return the file of the voxels; raises InputError if it is not one beside the header."""
     name = fields[_LAST]
     if name == "LOCAL":
         return path
-    foreign = not name or re.search(r"[/\\%:\0]", name) or name.startswith(("LIST", "."))
-    if path.suffix.lower() != ".mhd" or foreign:
+    if path.suffix.lower() != ".mhd" or not name or points_elsewhere(name):
         raise InputError(f"{path} points to another file for its voxels ({name[:80]}). Save it as one file.")
     if not path.with_name(name).is_file():
         raise InputError(f"{path} is not complete: the file of its voxels, {name[:80]}, is missing.")
@@ -185,11 +182,7 @@ def _grid(fields: dict[str, str], axes: int, size: list[int], volumes: int, path
     affine[:3, 3] = _one_of(fields, _POSITION, "0 " * axes, axes, path)[:3]
     affine = LPS_TO_RAS @ affine
     unit = unit_named(fields.get("DistanceUnits", ""), path, "DistanceUnits")
-    if unit_scale(unit) == 1.0:
-        return checked_grid(tuple(size[:3]), affine, path, volumes)
-    scaled = affine.copy()
-    scaled[:3] *= unit_scale(unit)
-    return checked_grid(tuple(size[:3]), scaled, path, volumes, FilePosition(affine, (affine,), unit))
+    return grid_in_unit(tuple(size[:3]), affine, unit, path, volumes)
 
 
 def _one_of(fields: dict[str, str], names: tuple[str, ...], default: str, count: int, path: Path) -> list[float]:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from training.errors import InputError
-from training.images.grid import Grid, checked_grid
+from training.images.grid import Grid, grid_in_unit
 from training.images.nrrd_voxels import files as files
 from training.images.nrrd_voxels import parse_header, read_voxels
-from training.images.position import FilePosition, unit_named, unit_scale
+from training.images.position import unit_named
 from training.images.segments import merge_segments, segments_of
 
 #: Signs of x, y, z from a NRRD space to RAS.
@@ -140,12 +140,7 @@ def _grid(header: Mapping[str, Any], spatial: list[int], path: Path) -> Grid:
     shape = tuple(sizes[axis] for axis in spatial)
     volumes = math.prod(size for axis, size in enumerate(sizes) if axis not in spatial)
     affine = np.diag([*_SPACES[space], 1.0]) @ affine
-    unit = _unit(header, spatial, path)
-    if unit_scale(unit) == 1.0:
-        return checked_grid(shape, affine, path, volumes)
-    scaled = affine.copy()
-    scaled[:3] *= unit_scale(unit)
-    return checked_grid(shape, scaled, path, volumes, FilePosition(affine, (affine,), unit))
+    return grid_in_unit(shape, affine, _unit(header, spatial, path), path, volumes)
 
 
 def _unit(header: Mapping[str, Any], spatial: list[int], path: Path) -> str:

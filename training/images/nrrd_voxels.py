@@ -11,7 +11,6 @@ import bz2
 import gzip
 import io
 import math
-import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from training.errors import InputError
+from training.images.detached import points_elsewhere
 
 #: Maximum size of a header; those of segmentations with many segments have tens of kilobytes.
 _HEADER_BYTES = 2**20
@@ -78,10 +78,8 @@ def parse_header(path: Path) -> tuple[dict[str, Any], int]:
     for field in ("sizes", "type", "dimension", "encoding"):
         if field not in header:
             raise InputError(f"{path} is not a NRRD file: the field '{field}' is missing.")
-    # Otherwise an uploaded header could have any file of the machine read as voxels.
     detached = _detached(header)
-    foreign = detached is not None and (re.search(r"[/\\%:\0]", detached) or detached.startswith(("LIST", ".")))
-    if foreign or (detached is not None and path.suffix.lower() != ".nhdr"):
+    if detached is not None and (path.suffix.lower() != ".nhdr" or points_elsewhere(detached)):
         raise InputError(f"{path} points to another file for its voxels ({detached}). Save it as one file.")
     if header["encoding"] not in _ENCODINGS:
         raise InputError(f"{path} has the encoding {str(header['encoding'])[:40]!r}; save it with raw or gzip.")
