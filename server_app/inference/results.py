@@ -12,10 +12,10 @@ import json
 import shutil
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from server_app.cases.case_ids import images_digest
 from server_app.common.files import link_or_copy
 from server_app.inference.worker_child import SegmentJob
 from training import __version__
@@ -37,13 +37,18 @@ class Results:
     def __init__(self, root: Path | None) -> None:
         self._root = root
 
-    def key(self, job: SegmentJob) -> str | None:
-        """Return the key of a question; ``None`` if nothing is kept, or the model or the files cannot be read."""
+    def key(self, job: SegmentJob, images: str | None = None) -> str | None:
+        """Return the key of a question; ``None`` if nothing is kept, or the model or the files cannot be read.
+
+        Args:
+            job: The question.
+            images: SHA-256 over its images, if it was just computed.
+        """
         if self._root is None:
             return None
         try:
             version = ModelStore(job.models, job.bundled).current()
-            return _key(job, version.id, version.weights_sha256())
+            return _key(job, version.id, version.weights_sha256(), images)
         except (InputError, OSError):
             return None  # the inference itself will report it
 
@@ -105,10 +110,10 @@ class Results:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _key(job: SegmentJob, version: str, weights: str) -> str:
+def _key(job: SegmentJob, version: str, weights: str, images: str | None = None) -> str:
     """Return the key of a question to the model version with these weights (their SHA-256)."""
     question = {
-        "images": replace(job.case, label=None).fingerprint(),
+        "images": images or images_digest(job.case),
         "version": version,
         "weights": weights,
         "code": __version__,

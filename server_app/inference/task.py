@@ -121,7 +121,7 @@ class GliomaSegmentation(InferTask):
                     allow_whole_head=request.options.allow_whole_head,
                     maps=folder,
                 )
-                facts = self._segment(job, request.ticket)
+                facts = self._segment(job, request.ticket, images)
             if job.answer is not None and answer is not None:
                 with while_present(self._workspace, request.case, stamp):
                     answer.parent.mkdir(parents=True, exist_ok=True)
@@ -136,8 +136,8 @@ class GliomaSegmentation(InferTask):
             raise
         return InferenceResult(file, {"label_names": dict(LABEL_NAMES), **facts, "maps": maps}, label)
 
-    def _segment(self, job: SegmentJob, ticket: Ticket) -> dict[str, Any]:
-        key = self._results.key(job)
+    def _segment(self, job: SegmentJob, ticket: Ticket, images: str | None) -> dict[str, Any]:
+        key = self._results.key(job, images)
         facts = self._results.find(key, job)
         if facts is not None:
             self._worker.reused(ticket)
