@@ -86,18 +86,14 @@ class Case:
         if role not in self.sources:
             raise InputError(f"Case {self.id} has no {display_name(role)}.", field=role)
         source = self.sources[role]
-        try:
+        with _naming_role(role):
             return read_volume(source.path, source.channel)
-        except InputError as error:
-            raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
 
     def read_headers(self) -> None:
         """Read the headers of all modalities; raises InputError as :meth:`read`, but truncated data is not detected."""
         for role, source in self.sources.items():
-            try:
+            with _naming_role(role):
                 read_header(source.path)
-            except InputError as error:
-                raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
 
     def read_all(self) -> dict[str, Volume]:
         """Read all modalities in parallel; a 4D file is read once.
@@ -277,9 +273,7 @@ def case_from_4d(
         raise InputError(
             f"{path} holds {channels} volumes, but the order names {len(names)}: {', '.join(names)}.", field="image"
         )
-    for role in ROLES:
-        if names.count(role) != 1 and not (allow_missing and role not in names):
-            raise InputError(f"The order of {path} must name {role} once; it is {', '.join(names)}.", field="order")
+    check_order(names, str(path), names, allow_missing=allow_missing)
     sources = {role: Source(path, names.index(role)) for role in ROLES if role in names}
     return Case(id or slug(stem_of(path)), sources, label, allow_missing=allow_missing)
 
@@ -292,6 +286,32 @@ def roles_in_order(names: Sequence[str]) -> tuple[str, ...]:
         ('flair', 't1', 't1ce', 't2', 'ADC')
     """
     return tuple(name if name in ROLES else role_of(name) or name for name in names)
+
+
+def check_order(order: Sequence[str], where: str, named: Sequence[str], *, allow_missing: bool) -> None:
+    """Refuse an order that does not name each modality once.
+
+    Args:
+        order: From :func:`roles_in_order`.
+        where: The files, for the error.
+        named: The order as it is shown in the error.
+        allow_missing: Whether modalities may be missing.
+
+    Raises:
+        InputError: With the first modality that is missing or named several times; ``field`` is ``"order"``.
+    """
+    for role in ROLES:
+        if order.count(role) != 1 and not (allow_missing and role not in order):
+            raise InputError(f"The order of {where} must name {role} once; it is {', '.join(named)}.", field="order")
+
+
+@contextlib.contextmanager
+def _naming_role(role: str) -> Iterator[None]:
+    """Add the modality to an error that concerns its file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
 
 
 def _file_digest(path: Path) -> bytes:

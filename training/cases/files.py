@@ -83,9 +83,14 @@ def only_label(files: Iterable[Path]) -> Path | None:
         corrected = [file for file in labels if "manuallycorrected" in words_of(file.name)]
         if len(corrected) == 1:
             return corrected[0]
-        names = ", ".join(file.name for file in labels)
-        raise InputError(f"Several files look like the label: {names}. Keep one.", field="label")
+        raise several_labels(labels)
     return labels[0] if labels else None
+
+
+def several_labels(labels: Iterable[Path]) -> InputError:
+    """Return the error about several files that may be the label of one case."""
+    names = ", ".join(file.name for file in labels)
+    return InputError(f"Several files look like the label: {names}. Keep one.", field="label")
 
 
 def check_one_head(files: Iterable[Path]) -> None:

@@ -17,13 +17,12 @@ from pathlib import Path
 from training.cases.case import Case, Problem, case_from_4d, case_from_files
 from training.cases.files import common_name, is_label, is_mask, only_label, visible_images
 from training.cases.label_peers import with_peers
-from training.cases.layouts import Search, cases_in, with_files
+from training.cases.layouts import Search, cases_in, channels_of, with_files
 from training.cases.modality_folders import cases_of, modality_folders
 from training.cases.names import slug, stem_of
 from training.cases.patients import with_patients
 from training.cases.visits import is_transparent, is_visit, may_be_visit
 from training.errors import InputError
-from training.images.read import count_channels
 from training.modalities import role_of
 
 _OUTSIDE = "This link leads out of the studies folder, so it was not followed. Copy the files, or set follow_links."
@@ -200,7 +199,7 @@ def case_from_folder(
         label = only_label(images)
         images = [file for file in images if file != label]
         if not any(role_of(file.name) for file in images):
-            several = [file for file in images if _channels(file) > 1]
+            several = [file for file in images if channels_of(file) > 1]
             if len(several) == 1:
                 case = case_from_4d(several[0], search.order_of(several[0]), id=name, label=label)
                 return with_files(case, folder.resolve().name, files)
@@ -226,10 +225,3 @@ def case_from_file(path: Path | str, order: Sequence[str] | None = None, *, allo
     named = Search(order=None if order is None else tuple(order)).order_of(path)
     case = case_from_4d(path, named, allow_missing=allow_missing)
     return replace(case, folder=path.parent, name=stem_of(path))
-
-
-def _channels(path: Path) -> int:
-    try:
-        return count_channels(path)
-    except InputError:
-        return 0

@@ -8,7 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from training.cases.case import Case, Problem, Source, case_from_4d, case_from_files, roles_in_order
+from training.cases.case import (
+    Case,
+    Problem,
+    Source,
+    case_from_4d,
+    case_from_files,
+    check_order,
+    roles_in_order,
+)
 from training.cases.dataset_json import find_dataset_json
 from training.cases.files import common_name, is_label, is_mask, only_label, set_name, visible_images
 from training.cases.names import slug, stem_of
@@ -172,7 +180,7 @@ def _numbered(images: Sequence[Path]) -> dict[str, dict[int, Path]]:
             groups[match["case"]][int(match["number"])] = file
     complete = {name: group for name, group in groups.items() if len(group) > 1 and min(group) == 0}
     first = next((group[0] for group in complete.values()), None)
-    if first is None or _channels(first) > 1:  # 4D files of numbered cases
+    if first is None or channels_of(first) > 1:  # 4D files of numbered cases
         return {}
     return complete
 
@@ -219,9 +227,7 @@ def _numbered_order(folder: Path, groups: Mapping[str, Mapping[int, Path]], sear
         raise InputError(
             f"There are {most} numbered channels, but the order names {len(order)}: {', '.join(named)}.", field="order"
         )
-    for role in ROLES:
-        if order.count(role) != 1 and not (search.allow_missing and role not in order):
-            raise InputError(f"The order of {files} must name {role} once; it is {', '.join(named)}.", field="order")
+    check_order(order, files, named, allow_missing=search.allow_missing)
     return order
 
 
@@ -229,7 +235,8 @@ def _ending(file: Path) -> str:
     return file.name[len(stem_of(file)) :]
 
 
-def _channels(path: Path) -> int:
+def channels_of(path: Path) -> int:
+    """Return the number of volumes in a file, 0 if it cannot be read."""
     try:
         return count_channels(path)
     except InputError:

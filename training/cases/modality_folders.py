@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.cases.case import Case, Problem, Source
-from training.cases.files import is_label, is_mask, only_label, set_name
+from training.cases.files import is_label, is_mask, only_label, set_name, several_labels
 from training.cases.layouts import Found, Search, with_files
 from training.cases.names import slug
 from training.cases.visits import is_generic, is_transparent
@@ -139,9 +139,7 @@ def _label(labels: Sequence[Path], found: Found, where: Path) -> Path | None:
         label = only_label(labels)
         if label is not None:
             return label
-        raise InputError(
-            f"Several files look like the label: {', '.join(file.name for file in labels)}. Keep one.", field="label"
-        )
+        raise several_labels(labels)
     except InputError as error:
         found.fail(where, error, lost=False)
         return None

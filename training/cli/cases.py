@@ -61,10 +61,6 @@ class Collected:
             failures.add(name if name != "." else root.name, InputError(message, field=problem.field))
         return failures
 
-    def unlabeled(self) -> list[Case]:
-        """Return the cases without a label, which are told and left out."""
-        return [case for case in self.cases if case.label is None]
-
 
 def collect_cases(
     paths: Sequence[Path],
@@ -134,12 +130,12 @@ def labeled_cases(
     if not paths:
         return Collected()
     found = collect_cases(paths, patients=patients, split=split, label_scheme=label_scheme)
-    without = found.unlabeled()
-    if len(without) == len(found.cases):
+    labeled = [case for case in found.cases if case.label is not None]
+    without = [case for case in found.cases if case.label is None]
+    if not labeled:
         raise InputError(f"No case in {', '.join(map(str, paths))} has a label.", field="cases")
     if without:
         err.print(f"Left out, without a label: {', '.join(case.id for case in without)}", markup=False, soft_wrap=True)
-    labeled = [case for case in found.cases if case.label is not None]
     tell_label_schemes(labeled)
     return Collected(labeled, found.problems)
 
