@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from training.errors import InputError
 from training.label_schemes import parse_scheme
 from training.models import BUNDLED_MODEL
-from training.retraining.retrain import RetrainConfig
+from training.retraining.config import RetrainConfig
 
 #: What MONAI Label's clients send along with the settings of a training run; ignored.
 STOCK_KEYS = frozenset(

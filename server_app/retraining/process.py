@@ -20,7 +20,7 @@ from server_app.spawning import hidden_main, init_child
 from training.errors import InputError
 from training.models.store import ModelStore
 from training.retraining.corrections import Correction
-from training.retraining.retrain import RetrainConfig
+from training.retraining.config import RetrainConfig
 
 #: The exit code of the process when the disk was full, which the progress file may not say then; 1 is any other
 #: failure.

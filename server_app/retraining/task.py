@@ -24,7 +24,7 @@ from training.errors import InputError
 from training.fitting.memory import MemoryNeed, gigabytes, need_of
 from training.models.store import ModelStore
 from training.retraining.corrections import check_corrections
-from training.retraining.retrain import RetrainConfig
+from training.retraining.config import RetrainConfig
 
 
 class Retraining(TrainTask):

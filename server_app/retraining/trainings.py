@@ -19,7 +19,7 @@ from server_app.errors import input_errors, refusal, unknown
 from server_app.retraining.queue import MAX_WAITING, TrainingQueue
 from server_app.retraining.task import Retraining
 from training.errors import InputError
-from training.retraining.retrain import RetrainConfig
+from training.retraining.config import RetrainConfig
 
 logger = logging.getLogger(__name__)
 

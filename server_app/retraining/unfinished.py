@@ -15,7 +15,7 @@ from typing import Any
 from training.atomic import write_json
 from training.cases.case import Case, Source
 from training.retraining.corrections import Correction
-from training.retraining.retrain import RetrainConfig
+from training.retraining.config import RetrainConfig
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from server_app.settings import ServerSettings, training_settings
 from server_app.workspace import Workspace
 from training.errors import InputError
-from training.retraining.retrain import RetrainConfig
+from training.retraining.config import RetrainConfig
 
 
 def test_the_workspace_is_named_after_the_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m training {phantom,sheet,fit,predict,evaluate,card,render,export,models}``.
+"""The command line: ``python -m training {phantom,sheet,fit,predict,evaluate,cross-validate,...}``.
 
 Exit codes: 0 success; 1 failure; 2 unusable input, with one line on standard error that says what and where. Tables go
 to standard output, progress and messages to standard error. Heavy imports wait until a command needs them, so that
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from training.cli import card, evaluate, export, fit, models, phantom, predict, render, sheet
+from training.cli import card, cross_validate, evaluate, export, fit, models, phantom, predict, render, sheet
 from training.cli.common import InputErrorGroup, silence_native_libraries
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("sheet")(sheet.sheet)
 app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("cross-validate")(cross_validate.cross_validate)
 app.command("card")(card.card)
 app.command("render")(render.render)
 app.command("export")(export.export)

@@ -27,7 +27,7 @@ from typer.core import TyperGroup
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from training.models.store import ModelStore
+    from training.models.store import ModelStore, ModelVersion
     from training.prediction.segmenter import Segmenter
 
 #: Results: tables and paths.
@@ -56,7 +56,14 @@ WholeHeadOption = Annotated[
     bool, typer.Option("--allow-whole-head", help="Also segment volumes that do not look skull-stripped.")
 ]
 VersionOption = Annotated[
-    str | None, typer.Option("--version", help="Model version to use, for instance v0002. Default: the current one.")
+    str | None,
+    typer.Option(
+        "--model",
+        "--version",
+        metavar="VERSION|FOLDER",
+        help="Model version to use, for instance v0001, or the folder of one (./v0001). Default: the current one.",
+        show_default=False,
+    ),
 ]
 
 
@@ -131,19 +138,38 @@ def open_store(models: Path | None) -> ModelStore:
     return ModelStore(models_folder(models), BUNDLED_MODEL)
 
 
+def chosen_version(models: Path | None, version: str | None) -> ModelVersion:
+    """Return a model version.
+
+    Args:
+        models: Folder of model versions; ``None`` for the default.
+        version: Its id, or the folder of a version; ``None`` for the current one.
+
+    Raises:
+        InputError: If there is no such version.
+    """
+    from training.models.store import is_version_id, read_version
+
+    store = open_store(models)
+    if version is None:
+        return store.current()
+    if not is_version_id(version) and Path(version).is_dir():
+        return read_version(Path(version))
+    return store.get(version)
+
+
 def load_segmenter(models: Path | None, version: str | None, mirror: bool = False) -> Segmenter:
     """Load a model version, showing its id.
 
     Args:
         models: Folder of model versions; ``None`` for the default.
-        version: Its id; ``None`` for the current one.
+        version: See :func:`chosen_version`.
         mirror: See :class:`training.prediction.segmenter.Segmenter`.
 
     Raises:
         InputError: If there is no such version.
     """
-    store = open_store(models)
-    chosen = store.get(version) if version else store.current()
+    chosen = chosen_version(models, version)
     with err.status(f"Loading model {chosen.id} ..."):
         from training.prediction.segmenter import Segmenter
 

@@ -38,6 +38,16 @@ PROMOTED = "Promoted"
 _ID = re.compile(r"v\d{4,}")
 
 
+def is_version_id(name: str) -> bool:
+    """Return whether a name is that of a version: ``v`` and at least four digits.
+
+    Examples:
+        >>> is_version_id("v0001"), is_version_id("./v0001")
+        (True, False)
+    """
+    return _ID.fullmatch(name) is not None
+
+
 class SeenCase(BaseModel):
     """A case that took part in a training run: its id, the SHA-256 of its label, and ``train`` or ``validation``."""
 
@@ -63,6 +73,7 @@ class ModelCard(BaseModel):
         weights_sha256: SHA-256 of the weights file; empty in cards of earlier versions of this code.
         metrics: Dice per case and region on the validation set, of this version and of its parent.
         verdict: Why it was promoted, or not.
+        attribution: Credit and license of public data in its training, or in that of its ancestors.
     """
 
     format_version: int = FORMAT_VERSION
@@ -77,6 +88,7 @@ class ModelCard(BaseModel):
     weights_sha256: str = ""
     metrics: dict[str, Any] = {}
     verdict: str = ""
+    attribution: str = ""
 
 
 @dataclass(frozen=True)

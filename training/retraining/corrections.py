@@ -84,12 +84,14 @@ class RetrainCases:
         train: Corrected cases, then phantoms.
         sampling: Sampling weight of each of them.
         evaluation: Cases on which parent and candidate are compared.
+        corrected: Number of corrected cases in ``train``.
         skipped: Id and error message of corrected cases that could not be read.
     """
 
     train: list[PreparedCase]
     sampling: list[float]
     evaluation: list[PreparedCase]
+    corrected: int
     skipped: dict[str, str] = field(default_factory=dict)
 
 
@@ -134,7 +136,7 @@ class Mixture:
         train = parts["train"]
         own = (1.0 - self.replay_share if replay else 1.0) / len(train)
         sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
-        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *evaluation], skipped)
+        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *evaluation], len(train), skipped)
 
     def _prepare_corrected(
         self, corrections: Sequence[Correction], store: PreparedStore, report: Callable[[str], None]

@@ -10,78 +10,24 @@ the candidate are tried.
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from training.errors import InputError
-from training.fitting.checkpoint import load_state
 from training.fitting.compile import compile_model
-from training.fitting.config import FitConfig, FitProgress, FitResult
-from training.fitting.fit import fit
+from training.fitting.config import FitProgress, FitResult
 from training.fitting.score import score
 from training.models.store import ModelCard, ModelStore, ModelVersion
 from training.models.weights import Weights, average_weights
-from training.retraining.corrections import EVALUATION_SEEDS, REPLAY_SEED, Correction, Mixture, check_corrections
+from training.retraining.config import RetrainConfig
+from training.retraining.corrections import REPLAY_SEED, Correction, check_corrections
+from training.retraining.fine_tune import fine_tune
 from training.retraining.promotion import Scores, decide, metrics_of, not_worse
 
 #: Smallest share of the way from the parent's weights to the trained ones that is tried.
 SMALLEST_SHARE = 0.25
-
-
-class RetrainConfig(BaseModel):
-    """Settings of a retraining. The defaults are for two CPU cores and a few minutes.
-
-    Attributes:
-        max_epochs: Maximum number of epochs.
-        steps_per_epoch: Batches per epoch.
-        batch_size: Patches per batch.
-        patch: Side of a patch in voxels.
-        learning_rate: Peak of the schedule.
-        replay: Number of phantoms mixed in.
-        replay_share: Fraction of patches taken from phantoms.
-        judge_phantoms: Phantoms to compare models on while there are fewer than ``enough_validation`` labeled cases.
-        enough_validation: Number of labeled validation cases from which no phantoms are needed.
-        tolerance: Loss of mean Dice up to which a candidate is not worse.
-        early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
-        validate_every: Epochs between validations.
-        freeze_normalization: Freeze batch normalization; see
-        :func:`training.network.unet.freeze_normalization`.
-        workers: Threads that prepare batches.
-        seed: Seed of patches and augmentation.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_epochs: int = Field(3, ge=1, le=1000)
-    steps_per_epoch: int = Field(15, ge=1, le=10_000)
-    batch_size: int = Field(2, ge=1, le=16)
-    patch: int = Field(96, ge=16, le=256)
-    learning_rate: float = Field(3e-5, gt=0, le=0.1)
-    replay: int = Field(8, ge=0, le=1000)
-    replay_share: float = Field(0.5, ge=0, lt=1)
-    judge_phantoms: int = Field(4, ge=1, le=len(EVALUATION_SEEDS))
-    enough_validation: int = Field(5, ge=1, le=100)
-    tolerance: float = Field(0.01, ge=0, le=1)
-    early_stop_patience: int = Field(0, ge=0, le=1000)
-    validate_every: int = Field(1, ge=1, le=1000)
-    freeze_normalization: bool = True
-    workers: int = Field(1, ge=0, le=64)
-    seed: int = Field(0, ge=0)
-
-    def fit_config(self) -> FitConfig:
-        """Return the settings of the training itself."""
-        shared = self.model_dump(include=set(FitConfig.model_fields) - {"patch"})
-        return FitConfig(patch=(self.patch,) * 3, **shared)
-
-    def mixture(self, stride: int) -> Mixture:
-        """Return how corrections and phantoms are mixed."""
-        return Mixture(self.replay, self.replay_share, self.judge_phantoms, self.enough_validation, stride)
 
 
 @dataclass(frozen=True)
@@ -152,17 +98,13 @@ def retrain(
     message = f"evaluating the current model, {parent.id}, on {len(cases.evaluation)} cases"
     report(RetrainProgress("judging", message, skipped=cases.skipped))
     before = score(compile_model(settings, network, start), cases.evaluation, _case_counter(report, message))
-    _set_aside_damaged(work_dir / "checkpoint.npz", report)
-    result = fit(
-        settings,
-        network,
-        cases.train,
-        cases.evaluation,
+    result = fine_tune(
+        parent,
+        cases,
+        config=config,
         work_dir=work_dir,
-        start=start,
-        sampling=cases.sampling,
         batch_size=batch_size,
-        on_smaller_batch=lambda batch: report(_smaller_batches(batch)),
+        on_event=lambda message, note: report(RetrainProgress("training", message, note=note)),
         on_progress=lambda fit_progress: report(
             RetrainProgress("training", _training_message(fit_progress), fit_progress)
         ),
@@ -187,6 +129,7 @@ def retrain(
         description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in learned)} corrected cases",
         network=network,
         data=[correction.seen() for correction in learned],
+        attribution=parent.card.attribution,
         training={
             **_record(config, result, time.perf_counter() - started),
             "share_of_the_way": candidate.share,
@@ -252,22 +195,7 @@ def _training_message(progress: FitProgress) -> str:
     return f"epoch {progress.epoch + 1} of {progress.total_epochs}, step {progress.step} of {progress.steps}"
 
 
-def _smaller_batches(batch: int) -> RetrainProgress:
-    note = f"Memory ran out; the training resumed from its last epoch with {batch} patches per batch."
-    return RetrainProgress("training", "memory ran out: resuming with smaller batches", note=note)
-
-
 def _case_counter(report: Callable[[RetrainProgress], None], message: str) -> Callable[[], None]:
     """Return a function that reports one more evaluated case each time it is called."""
     done = itertools.count(1)
     return lambda: report(RetrainProgress("judging", f"{message}: {next(done)} done"))
-
-
-def _set_aside_damaged(checkpoint: Path, report: Callable[[RetrainProgress], None]) -> None:
-    """Move an unreadable checkpoint aside, so that the training can start over."""
-    try:
-        load_state(checkpoint)
-    except InputError:
-        os.replace(checkpoint, checkpoint.with_name("checkpoint-damaged.npz"))
-        note = "The checkpoint of an earlier training was damaged and was moved aside; the training started over."
-        report(RetrainProgress("training", "starting over", note=note))

@@ -12,8 +12,8 @@ from server_app.retraining.plan import plan_of
 from training.cases.case import Case, Source
 from training.modalities import ROLES
 from training.models.store import ModelCard, ModelStore, SeenCase, write_version
+from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction
-from training.retraining.retrain import RetrainConfig
 
 WEIGHTS = {"layer": np.zeros(2, np.float32)}
 TIMES = {"seconds": 100.0, "history": [{"epoch": 1, "seconds": 30.0}, {"epoch": 2, "seconds": 60.0}]}

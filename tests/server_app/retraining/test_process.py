@@ -24,8 +24,9 @@ from training.cases.find import case_from_folder
 from training.errors import InputError
 from training.fitting.config import FitProgress
 from training.fitting.memory import MemoryNeed
+from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction
-from training.retraining.retrain import RetrainConfig, RetrainProgress
+from training.retraining.retrain import RetrainProgress
 
 KILLED, TERMINATED = -signal.SIGKILL, -signal.SIGTERM
 Simulate = Callable[..., tuple[int, list[RetrainJob]]]

@@ -14,7 +14,7 @@ from training.images.grid import Volume
 from training.images.read import read_labelmap, read_volume
 from training.modalities import ROLES
 
-COMMANDS = ("phantom", "sheet", "fit", "predict", "evaluate", "card", "render", "export", "models")
+COMMANDS = ("phantom", "sheet", "fit", "predict", "evaluate", "cross-validate", "card", "render", "export", "models")
 NAME = "BraTS20_Training_001"
 GRID = synthetic.brats_grid()
 
@@ -144,7 +144,13 @@ def test_a_whole_head_is_segmented_only_if_allowed(predict, case_folder, tmp_pat
         ("predict absent --t1 a.nii", "Give either CASES or the four volumes"),
         ("predict absent --nonsense", "No such option"),
         ("predict --flair a.nii --allow-missing --version v0099", "no model version 'v0099'. Known: v"),
+        ("predict --flair a.nii --allow-missing --model absent/", "no model version 'absent/'"),
         ("evaluate --cases case", "No case in case has a label"),
+        ("cross-validate", "Error (cases): Give labeled cases"),
+        ("cross-validate --cases case", "No case in case has a label"),
+        ("cross-validate --cases case --model v0099", "no model version 'v0099'"),
+        ("cross-validate --cases case --learning-rate 0", "Error (learning_rate)"),
+        ("cross-validate --cases case --output case", "Already there: case"),
         ("export case/case_t1.nii.gz x.nii.gz", "holds the values"),
         ("export case/case_t1.nii.gz x.png", "choose one of"),
         ("models promote v0077", "no model version 'v0077'"),

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.network.batch_norm import BatchNormalization
+from tests.training import rejected
+from training.network.batch_norm import BatchNormalization, recompute_statistics
 
 SHAPE = (2, 6, 5, 4, 3)
 array = keras.ops.convert_to_numpy
@@ -51,3 +52,32 @@ def test_gradients_match_keras_and_a_frozen_layer_neither_learns_nor_uses_batch_
         found.append(tape.gradient(loss, [x, layer.gamma.value, layer.beta.value]))
     for mine, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-3)
+
+
+def two_layers() -> keras.Model:
+    inputs = keras.Input((None, None, None, 3))
+    x = BatchNormalization(momentum=0.9, name="first")(inputs)
+    return keras.Model(inputs, BatchNormalization(momentum=0.9, name="second")(2 * x + 1))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+def test_recomputed_statistics_are_the_average_over_the_images_in_every_layer(share):
+    model = two_layers()
+    first, second = model.get_layer("first"), model.get_layer("second")
+    second.trainable = False
+    images = [IMAGE[0], 2 * IMAGE[1] - 3]
+    recompute_statistics(model, iter(images), share=share)
+    means = np.mean([image.mean(axis=(0, 1, 2)) for image in images], axis=0)
+    variances = np.mean([image.var(axis=(0, 1, 2)) for image in images], axis=0)
+    np.testing.assert_allclose(array(first.moving_mean), share * means, atol=1e-5)
+    np.testing.assert_allclose(array(first.moving_variance), 1 - share + share * variances, rtol=1e-4)
+    # its input is 2 * x + 1 of images normalized by their own statistics
+    np.testing.assert_allclose(array(second.moving_mean), np.full(3, share), atol=1e-4)
+    np.testing.assert_allclose(array(second.moving_variance), np.full(3, 1 - share + 4 * share), rtol=1e-2)
+    assert [(layer.momentum, layer.trainable) for layer in (first, second)] == [(0.9, True), (0.9, False)]
+
+
+def test_a_network_without_batch_normalization_has_nothing_to_recompute():
+    inputs = keras.Input((None, None, None, 3))
+    with rejected("no batch normalization", field="recompute_normalization"):
+        recompute_statistics(keras.Model(inputs, 2 * inputs), [IMAGE[0]], share=0.5)

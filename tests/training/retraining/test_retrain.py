@@ -16,9 +16,10 @@ from training.network.unet import UNetConfig
 from training.phantoms.generate import generate, phantom_id
 from training.preparation.prepare_cases import prepare_case
 from training.preparation.store import PreparedStore, _phantom_key, prepare_phantom
+from training.retraining.config import RetrainConfig
 from training.retraining.corrections import EVALUATION_SEEDS, REPLAY_SEED, Correction, check_corrections
 from training.retraining.promotion import decide, not_worse
-from training.retraining.retrain import RetrainConfig, RetrainProgress, retrain
+from training.retraining.retrain import RetrainProgress, retrain
 from training.retraining.split import is_validation
 
 NETWORK = UNetConfig(base_filters=4, max_filters=16, levels=2)

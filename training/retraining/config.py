@@ -1,0 +1,61 @@
+"""Settings of a retraining."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.fitting.config import FitConfig
+from training.retraining.corrections import EVALUATION_SEEDS, Mixture
+
+
+class RetrainConfig(BaseModel):
+    """Settings of a retraining. The defaults are for two CPU cores and a few minutes.
+
+    Attributes:
+        max_epochs: Maximum number of epochs.
+        steps_per_epoch: Batches per epoch.
+        batch_size: Patches per batch.
+        patch: Side of a patch in voxels.
+        learning_rate: Peak of the schedule.
+        replay: Number of phantoms mixed in.
+        replay_share: Fraction of patches taken from phantoms.
+        judge_phantoms: Phantoms to compare models on while there are fewer than ``enough_validation`` labeled cases.
+        enough_validation: Number of labeled validation cases from which no phantoms are needed.
+        tolerance: Loss of mean Dice up to which a candidate is not worse.
+        early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
+        validate_every: Epochs between validations.
+        freeze_normalization: Freeze batch normalization; see
+            :func:`training.network.unet.freeze_normalization`.
+        recompute_normalization: Share of the statistics of batch normalization that is taken from the corrected cases
+            before the training; 0 keeps the parent's. See :func:`training.network.batch_norm.recompute_statistics`.
+        workers: Threads that prepare batches.
+        seed: Seed of patches and augmentation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_epochs: int = Field(3, ge=1, le=1000)
+    steps_per_epoch: int = Field(15, ge=1, le=10_000)
+    batch_size: int = Field(2, ge=1, le=16)
+    patch: int = Field(96, ge=16, le=256)
+    learning_rate: float = Field(3e-5, gt=0, le=0.1)
+    replay: int = Field(8, ge=0, le=1000)
+    replay_share: float = Field(0.5, ge=0, lt=1)
+    judge_phantoms: int = Field(4, ge=1, le=len(EVALUATION_SEEDS))
+    enough_validation: int = Field(5, ge=1, le=100)
+    tolerance: float = Field(0.01, ge=0, le=1)
+    early_stop_patience: int = Field(0, ge=0, le=1000)
+    validate_every: int = Field(1, ge=1, le=1000)
+    freeze_normalization: bool = True
+    recompute_normalization: float = Field(0.0, ge=0, le=1)
+    workers: int = Field(1, ge=0, le=64)
+    seed: int = Field(0, ge=0)
+
+    def fit_config(self) -> FitConfig:
+        """Return the settings of the training itself."""
+        shared = self.model_dump(include=set(FitConfig.model_fields) - {"patch"})
+        return FitConfig(patch=(self.patch,) * 3, **shared)
+
+    def mixture(self, stride: int) -> Mixture:
+        """Return how corrections and phantoms are mixed."""
+        return Mixture(self.replay, self.replay_share, self.judge_phantoms, self.enough_validation, stride)
