@@ -7,8 +7,8 @@ from typing import Any
 
 from training.errors import InputError
 from training.models.store import ModelStore, ModelVersion
-from training.retraining.corrections import Correction
 from training.retraining.config import RetrainConfig
+from training.retraining.corrections import Correction
 
 
 def plan_of(models: ModelStore, corrections: Sequence[Correction], config: RetrainConfig) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from server_app.retraining.progress import Failure, ProgressWriter, read_progres
 from server_app.spawning import hidden_main, init_child
 from training.errors import InputError
 from training.models.store import ModelStore
-from training.retraining.corrections import Correction
 from training.retraining.config import RetrainConfig
+from training.retraining.corrections import Correction
 
 #: The exit code of the process when the disk was full, which the progress file may not say then; 1 is any other
 #: failure.

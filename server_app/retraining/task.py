@@ -23,8 +23,8 @@ from server_app.workspace import Workspace
 from training.errors import InputError
 from training.fitting.memory import MemoryNeed, gigabytes, need_of
 from training.models.store import ModelStore
-from training.retraining.corrections import check_corrections
 from training.retraining.config import RetrainConfig
+from training.retraining.corrections import check_corrections
 
 
 class Retraining(TrainTask):

@@ -14,8 +14,8 @@ from typing import Any
 
 from training.atomic import write_json
 from training.cases.case import Case, Source
-from training.retraining.corrections import Correction
 from training.retraining.config import RetrainConfig
+from training.retraining.corrections import Correction
 
 
 @dataclass(frozen=True)
