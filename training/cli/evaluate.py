@@ -52,7 +52,11 @@ def evaluate(
     version: VersionOption = None,
     label_scheme: LabelSchemeOption = None,
 ) -> None:
-    """Segment labeled cases or phantoms, compare with their labels, and print the results table.
+    """Segment labeled cases or phantoms, compare with their labels, and print the results tables.
+
+    Computed for the whole tumor, the tumor core and the enhancing tumor: Dice and HD95; Dice and HD95 lesion by lesion
+    with the numbers of missed and false lesions, as in BraTS 2023; surface Dice at a tolerance of 1 mm; and the volume
+    error.
 
     Writes `report.html`, `cases.csv` (one row per case), `report.json` (everything), and pictures of the best case, the
     worst case, and all cases with a whole-tumor Dice below 0.6. A case that cannot be used does not stop the others: it
@@ -136,6 +140,8 @@ class BestAndWorst:
 
 
 def _print(report: EvaluationReport) -> None:
+    from training.evaluation.lesions import MISSED_MM
+    from training.evaluation.metrics import TOLERANCE_MM
     from training.evaluation.result import LOW_DICE, REFERENCE_CAVEAT, REFERENCE_DICE
 
     count = len(report.cases)
@@ -166,7 +172,44 @@ def _print(report: EvaluationReport) -> None:
     out.print(table)
     for note in notes:
         out.print(note, soft_wrap=True)
+    out.print(_lesions_surfaces_volumes(report))
+    out.print(
+        f"Lesion-wise as in BraTS 2023: a missed or false lesion has Dice 0 and HD95 {MISSED_MM:.0f} mm. Surface Dice: "
+        f"tolerance {TOLERANCE_MM:g} mm. Volume errors are predicted minus true.",
+        soft_wrap=True,
+    )
     out.print(f"Reference Dice: {REFERENCE_CAVEAT}.", soft_wrap=True)
     for result in report.cases:
         if result.why:
             out.print(f"{result.case}: WT {result.dice['WT']:.2f}. {result.why}", soft_wrap=True)
+
+
+def _lesions_surfaces_volumes(report: EvaluationReport) -> Table:
+    from training.evaluation.report import percent
+
+    table = Table(title="Lesions, surfaces and volumes")
+    table.add_column("region")
+    for column in (
+        "lesion-wise Dice",
+        "lesion-wise HD95 (mm)",
+        "lesions found",
+        "missed",
+        "false",
+        "surface Dice",
+        "volume error, mean (mL)",
+        "median (%)",
+    ):
+        table.add_column(column, justify="right")
+    for row in report.summary():
+        table.add_row(
+            row.region,
+            f"{row.mean_lesion_dice:.3f}",
+            f"{row.mean_lesion_hd95:.1f}",
+            str(row.found_lesions),
+            str(row.missed_lesions),
+            str(row.false_lesions),
+            f"{row.mean_surface_dice:.3f}",
+            f"{row.mean_volume_error_ml:+.1f}",
+            percent(row.median_volume_error_percent),
+        )
+    return table

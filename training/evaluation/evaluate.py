@@ -1,7 +1,8 @@
 """Evaluation of a model on labeled cases and phantoms.
 
-Dice and HD95 are computed on the grid of the case's own label, after the segmentation was resampled to it: on what a
-person sees, not on the working grid of the network. For empty regions see :mod:`training.evaluation.metrics`.
+All metrics are computed on the grid of the case's own label, after the segmentation was resampled to it: on what a
+person sees, not on the working grid of the network. For empty regions see :mod:`training.evaluation.metrics` and
+:mod:`training.evaluation.lesions`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 from training.cases.case import Case
 from training.errors import InputError
 from training.evaluation.difficulty import difficulty_of
-from training.evaluation.metrics import hd95, label_dice, region_dice
+from training.evaluation.lesions import lesion_scores
+from training.evaluation.metrics import hd95, label_dice, region_dice, surface_dice, volume_errors
 from training.evaluation.report import draw_poor, write_report
 from training.evaluation.result import LOW_DICE, CaseResult, EvaluationReport
 from training.evaluation.subjects import Subject, phantom_subjects, subject_of_case
@@ -162,15 +164,23 @@ def compare(subject: Subject, segmentation: Segmentation, *, reference: str, sec
         seconds: Time of the segmentation.
     """
     truth, labelmap = subject.truth, segmentation.labelmap
+    spacing = truth.grid.spacing
+    pairs = {name: (region_mask(labelmap.data, name), region_mask(truth.data, name)) for name in REGIONS}
+    predicted_ml, true_ml = segmentation.volumes_ml, volumes_ml(truth)
+    errors = {name: volume_errors(predicted_ml[name], true_ml[name]) for name in REGIONS}
     scores = region_dice(labelmap.data, truth.data)
     return CaseResult(
         case=subject.id,
         patient=subject.patient,
         dice=scores,
         label_dice=label_dice(labelmap.data, truth.data),
-        hd95={region: _hd95(labelmap.data, truth, region) for region in REGIONS},
-        predicted_ml=segmentation.volumes_ml,
-        true_ml=volumes_ml(truth),
+        hd95={name: _hd95(*pair, spacing) for name, pair in pairs.items()},
+        lesions={name: lesion_scores(*pair, spacing) for name, pair in pairs.items()},
+        surface_dice={name: surface_dice(*pair, spacing) for name, pair in pairs.items()},
+        predicted_ml=predicted_ml,
+        true_ml=true_ml,
+        volume_error_ml={name: error for name, (error, _) in errors.items()},
+        volume_error_percent={name: percent for name, (_, percent) in errors.items()},
         seconds=round(seconds, 3),
         reference=reference,
         warnings=segmentation.warnings,
@@ -180,6 +190,6 @@ def compare(subject: Subject, segmentation: Segmentation, *, reference: str, sec
     )
 
 
-def _hd95(predicted: np.ndarray, truth: Volume, region: str) -> float | None:
-    distance = hd95(region_mask(predicted, region), region_mask(truth.data, region), truth.grid.spacing)
+def _hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> float | None:
+    distance = hd95(prediction, truth, spacing)
     return None if math.isnan(distance) else round(distance, 3)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from training.evaluation.lesions import MISSED_MM, SMALL_MM3, LesionScores
+from training.evaluation.metrics import TOLERANCE_MM
 from training.labels import REGIONS
 
 #: A case with a lower whole-tumor Dice gets a picture and an explanation.
@@ -19,6 +21,13 @@ REFERENCE_DICE: dict[str, float] = {"WT": 0.93, "TC": 0.90, "ET": 0.79}
 REFERENCE_CAVEAT = (
     "published for this kind of network on BraTS 2020, trained and tested on patients; comparable only when both "
     "are taken on the same held-out patients"
+)
+#: What the numbers mean, for the reports.
+CONVENTIONS = (
+    f"Dice and surface Dice (tolerance {TOLERANCE_MM:g} mm) are 1 if both regions are empty, 0 if one is; HD95 is "
+    "undefined (null) if one is empty. Lesion-wise Dice and HD95 are those of BraTS 2023: a missed or false lesion has "
+    f"Dice 0 and HD95 {MISSED_MM:g} mm, true lesions up to {SMALL_MM3:g} mm³ do not count. Volume errors are predicted "
+    "minus true; the percentage is undefined (null) if the true volume is 0."
 )
 
 
@@ -32,8 +41,12 @@ class CaseResult:
         dice: Dice of WT, TC, ET.
         label_dice: Dice of the single labels NCR, ED, ET.
         hd95: HD95 of WT, TC, ET in mm; ``None`` where it is undefined.
+        lesions: Lesion-wise scores of WT, TC, ET, with the numbers of missed and false lesions.
+        surface_dice: Surface Dice of WT, TC, ET at a tolerance of 1 mm.
         predicted_ml: Predicted volumes by label name and region.
         true_ml: The same for the truth.
+        volume_error_ml: Predicted minus true volume of WT, TC, ET, in mL.
+        volume_error_percent: The same in percent of the true volume; ``None`` where that is 0.
         seconds: Time from files on disk to a labelmap in memory.
         reference: The role on whose grid the two were compared.
         warnings: Warnings about the input.
@@ -47,8 +60,12 @@ class CaseResult:
     dice: dict[str, float]
     label_dice: dict[str, float]
     hd95: dict[str, float | None]
+    lesions: dict[str, LesionScores]
+    surface_dice: dict[str, float]
     predicted_ml: dict[str, float]
     true_ml: dict[str, float]
+    volume_error_ml: dict[str, float]
+    volume_error_percent: dict[str, float | None]
     seconds: float
     reference: str
     warnings: tuple[str, ...] = ()
@@ -64,7 +81,7 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class RegionSummary:
-    """One row of the results table.
+    """One row of the results tables. Means and medians are over the cases.
 
     Attributes:
         region: ``WT``, ``TC`` or ``ET``.
@@ -76,6 +93,16 @@ class RegionSummary:
         mean_hd95: Over the cases where it is defined, in mm; ``None`` if there are none.
         undefined_hd95: Number of cases where it is undefined.
         absent: Number of cases whose truth does not hold the region.
+        mean_lesion_dice: Lesion-wise Dice.
+        mean_lesion_hd95: Lesion-wise HD95, in mm.
+        found_lesions: Total number of found lesions.
+        missed_lesions: Total number of missed lesions.
+        false_lesions: Total number of false lesions.
+        mean_surface_dice: Surface Dice at a tolerance of 1 mm.
+        mean_volume_error_ml: Predicted minus true volume, in mL; errors of both signs cancel.
+        mean_absolute_volume_error_ml: The same without the sign.
+        median_volume_error_percent: In percent of the true volume, over the cases where that is not 0; ``None`` if
+            there are none. A median, because a tiny true volume makes a huge percentage.
     """
 
     region: str
@@ -87,6 +114,15 @@ class RegionSummary:
     mean_hd95: float | None
     undefined_hd95: int
     absent: int
+    mean_lesion_dice: float
+    mean_lesion_hd95: float
+    found_lesions: int
+    missed_lesions: int
+    false_lesions: int
+    mean_surface_dice: float
+    mean_volume_error_ml: float
+    mean_absolute_volume_error_ml: float
+    median_volume_error_percent: float | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +160,7 @@ class EvaluationReport:
         return {
             "model_version": self.model_version,
             "reference_dice": {**REFERENCE_DICE, "caveat": REFERENCE_CAVEAT},
-            "conventions": "Dice is 1 if both regions are empty, 0 if one is; HD95 is null if one is empty.",
+            "conventions": CONVENTIONS,
             "summary": [asdict(row) for row in self.summary()],
             "cases": [asdict(result) for result in self.cases],
             "failures": self.failures,
@@ -135,6 +171,9 @@ class EvaluationReport:
 def _summarize(region: str, results: Sequence[CaseResult]) -> RegionSummary:
     distances = [value for value in (result.hd95[region] for result in results) if value is not None]
     best = max(results, key=lambda result: result.dice[region])
+    lesions = [result.lesions[region] for result in results]
+    errors = [result.volume_error_ml[region] for result in results]
+    percents = [value for value in (result.volume_error_percent[region] for result in results) if value is not None]
     return RegionSummary(
         region=region,
         mean_dice=float(np.mean([result.dice[region] for result in results])),
@@ -145,4 +184,13 @@ def _summarize(region: str, results: Sequence[CaseResult]) -> RegionSummary:
         mean_hd95=float(np.mean(distances)) if distances else None,
         undefined_hd95=len(results) - len(distances),
         absent=sum(result.true_ml[region] == 0 for result in results),
+        mean_lesion_dice=float(np.mean([scores.dice for scores in lesions])),
+        mean_lesion_hd95=float(np.mean([scores.hd95_mm for scores in lesions])),
+        found_lesions=sum(scores.found for scores in lesions),
+        missed_lesions=sum(scores.missed for scores in lesions),
+        false_lesions=sum(scores.false for scores in lesions),
+        mean_surface_dice=float(np.mean([result.surface_dice[region] for result in results])),
+        mean_volume_error_ml=float(np.mean(errors)),
+        mean_absolute_volume_error_ml=float(np.mean(np.abs(errors))),
+        median_volume_error_percent=float(np.median(percents)) if percents else None,
     )

@@ -1,5 +1,7 @@
+import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -186,10 +188,31 @@ def test_evaluation_prints_the_table_and_writes_reports_and_pictures(run, writte
     for words in ("WT (whole tumor)", "mean Dice", "best case", "mean HD95 (mm)", "0.93", "0.90", "0.79"):
         assert words in stdout
     assert "comparable only when both" in stdout
+    table = stdout.partition("Lesions, surfaces and volumes")[2].partition("Lesion-wise as in BraTS 2023")[0]
+    rows = {row[0]: row[1:] for row in (re.findall(r"[^│\s]+", line) for line in table.splitlines()) if row}
+    # The model calls the whole brain edema: the core of both cases is missed.
+    for region in ("TC", "ET"):
+        assert rows[region][:6] + rows[region][7:] == ["0.000", "374.0", "0", "2", "0", "0.000", "-100"]
+    assert rows["WT"][2:5] == ["2", "0", "0"]
     files = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
     pictures = {"best.png", "worst.png", "poor/BraTS20_Training_001.png", "poor/BraTS20_Training_002.png"}
     assert files == {"cases.csv", "report.json", "report.html", *pictures}
-    assert len(json.loads((out / "report.json").read_text())["cases"]) == 2
+    for case in (cases := json.loads((out / "report.json").read_text())["cases"]):
+        assert case["lesions"]["ET"] == {"dice": 0.0, "hd95_mm": 374.0, "found": 0, "missed": 1, "false": 0}
+        assert case["lesions"]["WT"]["dice"] == case["dice"]["WT"]
+        assert (case["surface_dice"]["ET"], case["volume_error_percent"]["ET"]) == (0.0, -100.0)
+        assert case["volume_error_ml"]["WT"] == pytest.approx(case["predicted_ml"]["WT"] - case["true_ml"]["WT"])
+    assert len(cases) == 2
+    with open(out / "cases.csv", newline="") as handle:
+        line = next(csv.DictReader(handle))
+    assert (line["lesion_dice_ET"], line["lesion_hd95_mm_ET"], line["lesions_missed_ET"]) == ("0.0000", "374.00", "1")
+    assert (line["lesions_found_WT"], line["lesions_false_WT"], line["volume_error_percent_TC"]) == (
+        "1",
+        "0",
+        "-100.00",
+    )
+    assert float(line["surface_dice_WT"]) == pytest.approx(cases[0]["surface_dice"]["WT"], abs=1e-4)
+    assert "Lesions, surfaces and volumes of all cases" in (out / "report.html").read_text()
 
 
 def test_export_converts_formats_and_schemes_and_rendering_draws_any_labelmap(

@@ -60,6 +60,8 @@ def test_an_unreadable_case_is_reported_a_label_on_another_grid_or_none_is_an_er
     case = written_cases[0]
     row = evaluate_cases([case], Oracle(empty=True), tmp_path, pictures=False).summary()[0]
     assert (row.mean_dice, row.mean_hd95, row.undefined_hd95) == (0.0, None, 1)
+    assert (row.mean_lesion_hd95, row.missed_lesions, row.mean_surface_dice) == (374.0, 1, 0.0)
+    assert row.median_volume_error_percent == -100.0
     other = write_labelmap(synthetic.truth(synthetic.brats_grid((64, 72, 61))), tmp_path / "seg.nii")
     with rejected("64 x 72 x 61 against 64 x 72 x 60", "label"):
         evaluated(replace(case, label=other), Oracle())
@@ -87,6 +89,10 @@ def test_the_report_has_means_and_extremes_and_a_real_network_is_evaluated(writt
     assert rows["WT"].mean_dice == pytest.approx((first.dice["WT"] + second.dice["WT"]) / 2)
     assert rows["WT"].best_case == first.case == report.best().case == "BraTS20_Training_001"
     assert report.worst().case == "BraTS20_Training_002"
+    assert rows["WT"].mean_lesion_dice == pytest.approx(rows["WT"].mean_dice)  # one lesion in each
+    assert (rows["WT"].found_lesions, rows["WT"].missed_lesions, rows["WT"].false_lesions) == (2, 0, 0)
+    assert 0 < rows["WT"].mean_surface_dice < 1
+    assert rows["WT"].median_volume_error_percent == 0.0
     with open(report.files["csv"], newline="") as handle:
         lines = list(csv.DictReader(handle))
     assert [line["case"] for line in lines] == [case.id for case in written_cases]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation.metrics import hd95, label_dice, mean_dice, region_dice
+from training.evaluation.metrics import hd95, label_dice, mean_dice, region_dice, volume_errors
 
 
 def test_regions_are_sums_of_labels_and_hd95_is_in_millimeters_or_undefined():
@@ -21,3 +21,10 @@ def test_regions_are_sums_of_labels_and_hd95_is_in_millimeters_or_undefined():
     empty = np.zeros_like(one)
     assert hd95(empty, empty, (1, 1, 1)) == 0.0
     assert np.isnan(hd95(empty, one, (1, 1, 1)))
+
+
+def test_volume_errors_are_predicted_minus_true_and_undefined_in_percent_of_nothing():
+    assert volume_errors(15.0, 10.0) == (5.0, 50.0)
+    assert volume_errors(0.0, 8.0) == (-8.0, -100.0)
+    assert volume_errors(2.0, 0.0) == (2.0, None)
+    assert volume_errors(0.0, 0.0) == (0.0, None)
