@@ -91,7 +91,7 @@ def _surface(mask: np.ndarray, spacing: Sequence[float]) -> tuple[np.ndarray, np
     codes = np.zeros([size - 1 for size in inside.shape], np.uint8)
     for bit, corner in enumerate(np.ndindex(2, 2, 2)):
         window = tuple(slice(at, at + size) for at, size in zip(corner, codes.shape, strict=True))
-        codes |= inside[window] << bit
+        codes |= inside[window] * np.uint8(1 << bit)
     at = np.nonzero((codes > 0) & (codes < 255))
     points = np.stack(at, axis=1) + [side.start for side in box]
     return points * np.asarray(spacing, float), _areas(tuple(map(float, spacing)))[codes[at]]
