@@ -150,7 +150,7 @@ def _print(report: EvaluationReport) -> None:
     for column in ("region", "mean Dice", "median Dice", f"below {LOW_DICE:g}", "best Dice", "best case"):
         table.add_column(column, overflow="fold")
     table.add_column("mean HD95 (mm)")
-    table.add_column("reference Dice")
+    table.add_column("reference Dice", min_width=len("reference"))
     notes = []
     for row in report.summary():
         distance = "undefined" if row.mean_hd95 is None else f"{row.mean_hd95:.1f}"
@@ -174,8 +174,8 @@ def _print(report: EvaluationReport) -> None:
         out.print(note, soft_wrap=True)
     out.print(_lesions_surfaces_volumes(report))
     out.print(
-        f"Lesion-wise as in BraTS 2023: a missed or false lesion has Dice 0 and HD95 {MISSED_MM:.0f} mm. Surface Dice: "
-        f"tolerance {TOLERANCE_MM:g} mm. Volume errors are predicted minus true.",
+        f"Lesion-wise as in BraTS 2023: a missed or false lesion has Dice 0 and HD95 {MISSED_MM:g} mm. Surface Dice: "
+        f"tolerance {TOLERANCE_MM:g} mm. Volume error: predicted minus true, mean in mL and median in percent.",
         soft_wrap=True,
     )
     out.print(f"Reference Dice: {REFERENCE_CAVEAT}.", soft_wrap=True)
@@ -187,19 +187,11 @@ def _print(report: EvaluationReport) -> None:
 def _lesions_surfaces_volumes(report: EvaluationReport) -> Table:
     from training.evaluation.report import percent
 
-    table = Table(title="Lesions, surfaces and volumes")
-    table.add_column("region")
-    for column in (
-        "lesion-wise Dice",
-        "lesion-wise HD95 (mm)",
-        "lesions found",
-        "missed",
-        "false",
-        "surface Dice",
-        "volume error, mean (mL)",
-        "median (%)",
-    ):
-        table.add_column(column, justify="right")
+    # Fits in 80 columns if only the headers are wrapped, between words.
+    table = Table("region", title="Lesions, surfaces and volumes")
+    lesions = ("lesion Dice", "lesion HD95 (mm)", "found", "missed", "false")
+    for column in (*lesions, "surface Dice", "volume error (mL)", "(%)"):
+        table.add_column(column, justify="right", min_width=max(map(len, column.split())))
     for row in report.summary():
         table.add_row(
             row.region,

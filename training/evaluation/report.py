@@ -37,7 +37,8 @@ img { max-width: 100% } .quiet { color: #5a626b } .low { background: #fff1cc }
 <td>{{ "undefined" if row.mean_hd95 is none else "%.1f"|format(row.mean_hd95) }}</td><td>{{ row.absent }}</td></tr>
 {% endfor %}</table>
 <table><tr><th>region</th><th>lesion-wise Dice</th><th>lesion-wise HD95 (mm)</th><th>lesions found</th><th>missed</th>
-<th>false</th><th>surface Dice</th><th>volume error (mL)</th><th>without its sign (mL)</th><th>median (%)</th></tr>
+<th>false</th><th>surface Dice</th><th>volume error, mean (mL)</th><th>without its sign (mL)</th>
+<th>median (%)</th></tr>
 {% for row in report.summary() -%}
 <tr><td>{{ row.region }} ({{ names[row.region] }})</td><td>{{ "%.3f"|format(row.mean_lesion_dice) }}</td>
 <td>{{ "%.1f"|format(row.mean_lesion_hd95) }}</td><td>{{ row.found_lesions }}</td><td>{{ row.missed_lesions }}</td>
@@ -60,16 +61,16 @@ img { max-width: 100% } .quiet { color: #5a626b } .low { background: #fff1cc }
 <td>{{ "%.1f"|format(case.predicted_ml[region]) }}</td>{% endfor %}</tr>
 {% endfor %}</table>
 <h2>Lesions, surfaces and volumes of all cases</h2>
-<table><tr><th>case</th>{% for region in names %}<th>{{ region }} lesion-wise Dice</th><th>HD95 (mm)</th>
-<th>missed, false</th><th>surface Dice</th><th>volume error (mL)</th><th>(%)</th>{% endfor %}</tr>
-{% for case in report.cases -%}
-<tr{{ ' class="low"'|safe if case.why }}><td>{{ case.case }}</td>
-{%- for region in names %}<td>{{ "%.3f"|format(case.lesions[region].dice) }}</td>
-<td>{{ "%.1f"|format(case.lesions[region].hd95_mm) }}</td>
-<td>{{ case.lesions[region].missed }}, {{ case.lesions[region].false }}</td>
+<table><tr><th>case</th><th>region</th><th>lesion-wise Dice</th><th>lesion-wise HD95 (mm)</th><th>lesions found</th>
+<th>missed</th><th>false</th><th>surface Dice</th><th>volume error (mL)</th><th>(%)</th></tr>
+{% for case in report.cases -%}{% for region in names -%}
+<tr{{ ' class="low"'|safe if case.why }}><td>{{ case.case if loop.first }}</td><td>{{ region }}</td>
+{%- with scores = case.lesions[region] %}<td>{{ "%.3f"|format(scores.dice) }}</td>
+<td>{{ "%.1f"|format(scores.hd95_mm) }}</td>
+<td>{{ scores.found }}</td><td>{{ scores.missed }}</td><td>{{ scores.false }}</td>{% endwith %}
 <td>{{ "%.3f"|format(case.surface_dice[region]) }}</td><td>{{ "%+.1f"|format(case.volume_error_ml[region]) }}</td>
-<td>{{ percent(case.volume_error_percent[region]) }}</td>{% endfor %}</tr>
-{% endfor %}</table>
+<td>{{ percent(case.volume_error_percent[region]) }}</td></tr>
+{% endfor %}{% endfor %}</table>
 {% for name, message in report.failures.items() %}<p><b>{{ name }}</b> was not evaluated: {{ message }}</p>{% endfor %}
 </body></html>
 """
