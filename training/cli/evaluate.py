@@ -150,7 +150,7 @@ def _print(report: EvaluationReport) -> None:
     for column in ("region", "mean Dice", "median Dice", f"below {LOW_DICE:g}", "best Dice", "best case"):
         table.add_column(column, overflow="fold")
     table.add_column("mean HD95 (mm)")
-    table.add_column("reference Dice", min_width=len("reference"))
+    table.add_column("reference Dice", overflow="fold")
     notes = []
     for row in report.summary():
         distance = "undefined" if row.mean_hd95 is None else f"{row.mean_hd95:.1f}"
