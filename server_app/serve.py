@@ -27,6 +27,7 @@ from server_app.settings import Limits, ServerSettings
 from server_app.workspace import Workspace
 from training.cases.patient_file import read_patients
 from training.errors import InputError
+from training.models.store import ModelStore
 
 _MAIN = '''"""Written by ``python -m server_app``: MONAI Label's entry point."""
 
@@ -71,7 +72,9 @@ def serve(
             settings["patients"] = str(listed)
         folders = Workspace.for_studies(studies, workspace or settings.get("workspace")).make()
         settings["workspace"] = str(folders.root)
-        required = require_token or ServerSettings.from_conf(settings).require_token
+        checked = ServerSettings.from_conf(settings)
+        ModelStore(folders.models, checked.model).initial()
+        required = require_token or checked.require_token
         users = Users(folders.users_file)
         settings["require_token"] = str(tokens_required(host, users, required=required, oidc=oidc.is_enabled()))
         check_tls(tls_cert, tls_key)

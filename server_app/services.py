@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from server_app.retraining.trainings import Trainings, stop_task
 from server_app.settings import ServerSettings
 from server_app.workspace import Workspace
 from training.models.store import ModelStore
+
+logger = logging.getLogger(__name__)
 
 #: The name of the model and of its trainer.
 MODEL = "tumorloop"
@@ -111,6 +114,9 @@ class Services:
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         if recover(self.workspace, self.models):
             self.datastore.refresh()
+        for sentence in (self.models.settle_initial(in_use=self.workspace.in_use()), *self.models.not_offered()):
+            if sentence:
+                logger.info("%s", sentence)
         self.maps.prune()
         self.results.prune()
         self.trainings.install()

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from training.errors import InputError
 from training.label_schemes import parse_scheme
-from training.models import BUNDLED_MODEL
+from training.models import BUNDLED_MODELS
+from training.models.bundle import model_folder
 from training.retraining.config import RetrainConfig
 
 #: What MONAI Label's clients send along with the settings of a training run; ignored.
@@ -96,7 +97,8 @@ class ServerSettings(BaseModel):
 
     Attributes:
         workspace: Where everything is written; ``None`` is the default.
-        model: Folder of the initial model.
+        model: What is current until a version is promoted: the id of a bundled model (``v0000``), or the folder of a
+            version. The default is in :mod:`training.models.bundle`.
         source_labels: Whether labels that came with the cases count as final ones, and train.
         warm_up: Load the network when the server starts, not at the first request.
         reuse_results: Answer a repeated question with the earlier result.
@@ -115,7 +117,7 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     workspace: Path | None = None
-    model: Path = BUNDLED_MODEL
+    model: Path = BUNDLED_MODELS
     source_labels: bool = False
     warm_up: bool = True
     reuse_results: bool = True
@@ -128,6 +130,11 @@ class ServerSettings(BaseModel):
     limits: Limits = Limits()
     claim_minutes: float = Field(60.0, ge=1, le=1440)
     retrain: RetrainConfig = RetrainConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _existing_model(cls, value: object) -> object:
+        return model_folder(value) if isinstance(value, str) else value
 
     @field_validator("label_scheme")
     @classmethod

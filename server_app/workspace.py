@@ -102,6 +102,11 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
         return self
 
+    def in_use(self) -> bool:
+        """Return whether labels, results of the model or an unfinished training are in it."""
+        kept = (self.labels, self.answers)
+        return self.unfinished_file.exists() or any(folder.is_dir() and any(folder.iterdir()) for folder in kept)
+
 
 def _home() -> Path:
     given = os.environ.get("TUMORLOOP_HOME")

@@ -23,7 +23,7 @@ from training.cases.find import case_from_folder
 from training.cli.common import err, out, progress
 from training.clock import now
 from training.hashes import file_sha256
-from training.models import BUNDLED_MODEL
+from training.models import BUNDLED_MODELS
 from training.models.store import ModelStore
 from training.phantoms.files import write_case
 from training.phantoms.fixed_seeds import FIXED_SEEDS
@@ -82,7 +82,7 @@ def main(
     heads |= {name: partial(case_from_folder, folder) for name, folder in patients.items()}
     # an empty folder of versions: the bundled model, whatever the user has trained
     with tempfile.TemporaryDirectory() as empty:
-        segmenter = RememberingSegmenter(ModelStore(Path(empty), BUNDLED_MODEL).current())
+        segmenter = RememberingSegmenter(ModelStore(Path(empty), BUNDLED_MODELS).current())
         record = Record(work / "outcomes.json", _code_hash(segmenter.version.id))
         record.load()
         _measure_all(heads, chosen, segmenter, record)
@@ -152,7 +152,7 @@ def _code_hash(model: str) -> str:
     for package in ("training", "docs/invariance"):
         for file in sorted((_ROOT / package).rglob("*.py")):
             digest.update(file_sha256(file).encode())
-    for file in sorted(BUNDLED_MODEL.iterdir()):
+    for file in sorted(path for path in BUNDLED_MODELS.rglob("*") if path.is_file()):
         digest.update(file_sha256(file).encode())
     return digest.hexdigest()
 

@@ -17,7 +17,9 @@ _COLORS = {"error": "red", "warning": "yellow"}
 def check(
     studies: Annotated[Path, typer.Option(help="The server's folder of cases.", exists=True, file_okay=False)],
     workspace: Annotated[Path | None, typer.Option(help="Folder of its labels and models.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Folder of its initial model.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Its setting model: the id of a bundled model, or the folder of a version.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check labels, uploads and models against their hashes; nothing is changed.
@@ -27,15 +29,17 @@ def check(
     Example: python -m server_app check --studies ~/cases
     """
     from server_app.integrity.integrity import check_workspace
-    from server_app.settings import BUNDLED_MODEL
     from server_app.workspace import Workspace
+    from training.models import BUNDLED_MODELS
+    from training.models.bundle import model_folder
     from training.models.store import ModelStore
 
     with exit_on_input_error():
         folders = Workspace.for_studies(studies, workspace)
         if not folders.labels.is_dir():
             raise InputError(f"There is no workspace at {folders.root}. Name it with --workspace.")
-    findings = check_workspace(studies.resolve(), folders, ModelStore(folders.models, model or BUNDLED_MODEL))
+        models = ModelStore(folders.models, model_folder(model) if model else BUNDLED_MODELS)
+    findings = check_workspace(studies.resolve(), folders, models)
     if as_json:
         typer.echo(json.dumps(findings.to_json(), indent=2))
     else:

@@ -21,7 +21,7 @@ from tests import synthetic
 from training.cases.find import case_from_folder
 from training.images.grid import Grid, Volume
 from training.modalities import ROLES
-from training.models import BUNDLED_MODEL
+from training.models import BUNDLED_MODELS
 from training.models.store import ModelStore
 
 BY_KEY = {alteration.key: alteration for alteration in alterations()}
@@ -33,7 +33,7 @@ class ThresholdSegmenter(RememberingSegmenter):
     """Thresholds in place of the network: bright in FLAIR is edema, in T1ce enhancing tumor."""
 
     def __init__(self, folder: Path) -> None:
-        self.version = ModelStore(folder, BUNDLED_MODEL).current()
+        self.version = ModelStore(folder, BUNDLED_MODELS).current()
         self.mirror = False
 
     def _probabilities(self, image, report):

@@ -10,6 +10,7 @@ import pytest
 from server_app.settings import ServerSettings, training_settings
 from server_app.workspace import Workspace
 from training.errors import InputError
+from training.models import BUNDLED_MODELS
 from training.retraining.config import RetrainConfig
 
 
@@ -35,6 +36,11 @@ def test_settings_come_from_conf_and_name_what_is_wrong() -> None:
     assert settings.retrain.max_epochs == 3
     assert settings.source_labels
     assert ServerSettings.from_conf({"label_scheme": "decathlon"}).label_scheme == "decathlon"
+    assert ServerSettings.from_conf({"model": "v0000"}).model == BUNDLED_MODELS / "v0000"
+    assert ServerSettings.from_conf({"model": str(BUNDLED_MODELS)}).model == ServerSettings().model
+    with pytest.raises(InputError, match="no bundled model 'v0009'") as caught:
+        ServerSettings.from_conf({"model": "v0009"})
+    assert caught.value.field == "model"
     with pytest.raises(InputError, match="patch cannot be"):
         ServerSettings.from_conf({"patch": "big"})
 
@@ -46,3 +52,13 @@ def test_a_training_takes_settings_flat_or_under_its_name_and_ignores_what_stock
     assert training_settings(defaults, {"max_epochs": 2}, "tumorloop").max_epochs == 2
     with pytest.raises(InputError, match="no setting 'epochs'"):
         training_settings(defaults, {"epochs": 2}, "tumorloop")
+
+
+def test_a_workspace_is_in_use_once_it_holds_a_label_a_result_or_an_unfinished_training(tmp_path: Path) -> None:
+    for name in ("labels/case", "answers/case", "training/job.json"):
+        place = Workspace(tmp_path / name.partition("/")[0]).make()
+        assert not place.in_use()
+        made = place.root / name
+        made.parent.mkdir(exist_ok=True)
+        made.touch() if made.suffix else made.mkdir()
+        assert place.in_use()

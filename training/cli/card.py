@@ -14,7 +14,9 @@ from training.cli.common import err, out, progress
 from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import Failures, OverwriteOption, refuse_existing
 from training.errors import InputError
-from training.models import BUNDLED_MODEL
+from training.hashes import file_sha256
+from training.models import BUNDLED_MODELS
+from training.models.bundle import model_folder, read_bundle
 
 if TYPE_CHECKING:
     from training.cases.case import Case
@@ -40,12 +42,18 @@ def card(
         bool, typer.Option("--mirror", help="Also evaluate predictions averaged over mirror images.")
     ] = False,
     model: Annotated[
-        Path, typer.Option(help="Folder of the model version. Default: the bundled model.")
-    ] = BUNDLED_MODEL,
+        str | None,
+        typer.Option(
+            help="The id of a bundled model, or the folder of a version. Default: the default model.",
+            show_default=False,
+        ),
+    ] = None,
     document: Annotated[
         Path | None,
         typer.Option(
-            help="Document to write. Default: docs/model-card.md, or model-card.md in the folder of another model."
+            help="Document to write. Default: docs/model-card-v0000.md for v0000 (and so on), or model-card.md in the "
+            "folder of another model.",
+            show_default=False,
         ),
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write the numbers to card.json and the document.")] = False,
@@ -72,27 +80,46 @@ def card(
 
     if sum((write, render, check)) > 1:
         raise InputError("Give only one of --write, --render and --check.", field="write")
-    if document is None:
-        bundled = model.resolve() == BUNDLED_MODEL
-        document = _REPOSITORY / "docs" / "model-card.md" if bundled else model / "model-card.md"
+    folder = model_folder(model or read_bundle(BUNDLED_MODELS).initial)
+    document = document or _document(folder)
     if (write or render) and not model_card.is_generated(document):
         refuse_existing([document], overwrite)
     if check:
-        _check(model_card.inconsistencies(model, document))
+        _check(model_card.inconsistencies(folder, document))
     elif render:
-        out.print(str(model_card.write_document(model, document)), soft_wrap=True)
+        out.print(str(model_card.write_document(folder, document)), soft_wrap=True)
     else:
         heads = min(20, phantoms) if heads is None else heads
         found = labeled_cases(cases, label_scheme=label_scheme)
         failures = found.failures()
-        usable = _usable(found.cases, failures)
+        usable = _usable(_unseen(folder, found.cases), failures)
         if write and failures.entries:
             failures.finish(0, "measured")
-        benchmark = _measure(model, usable, phantoms, heads, mirror, workers)
+        benchmark = _measure(folder, usable, phantoms, heads, mirror, workers)
         if write:
-            model_card.record(model, benchmark)
-            out.print(f"{model / 'card.json'}\n{model_card.write_document(model, document)}", soft_wrap=True)
+            model_card.record(folder, benchmark)
+            out.print(f"{folder / 'card.json'}\n{model_card.write_document(folder, document)}", soft_wrap=True)
         failures.finish(len(usable) + phantoms + heads, "measured")
+
+
+def _document(folder: Path) -> Path:
+    if folder.parent == BUNDLED_MODELS:
+        return _REPOSITORY / "docs" / f"model-card-{folder.name}.md"
+    return folder / "model-card.md"
+
+
+def _unseen(folder: Path, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases that the version was not trained on; what it achieves on the others belongs in no card."""
+    from training.models.store import read_version
+
+    version = read_version(folder)
+    seen = [case for case in version.card.data if case.split == "train"]
+    ids, labels = {case.case for case in seen}, {case.label_sha256 for case in seen}
+    known = [case for case in cases if case.id in ids or (case.label and file_sha256(case.label) in labels)]
+    if known:
+        names = ", ".join(case.id for case in known)
+        err.print(f"Left out, since {version.id} was trained on them: {names}", markup=False, soft_wrap=True)
+    return [case for case in cases if case not in known]
 
 
 def _usable(cases: Sequence[Case], failures: Failures) -> list[Case]:
@@ -110,14 +137,14 @@ def _usable(cases: Sequence[Case], failures: Failures) -> list[Case]:
 def _measure(
     model: Path, cases: Sequence[Case], phantoms: int, heads: int, mirror: bool, workers: int
 ) -> dict[str, object]:
+    from training.models.store import read_version
     from training.release.benchmark import Plan, run_benchmark
-    from training.release.card import read_release
     from training.release.tables import tables
 
     plan = Plan(phantoms=phantoms, heads=heads, cases=cases, mirrored=mirror)
     if not plan.steps:
         raise InputError("There is nothing to measure: give --phantoms, --heads or --cases.", field="phantoms")
-    version = read_release(model)
+    version = read_version(model)
     with err.status(f"Loading model {version.id} ..."):
         from training.prediction.segmenter import Segmenter
 

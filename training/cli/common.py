@@ -41,7 +41,7 @@ ModelsOption = Annotated[
         "--models",
         envvar="TUMORLOOP_MODELS",
         help="Folder of model versions. Default: models/ in $TUMORLOOP_HOME or in the user's data folder; "
-        "the bundled model is always available.",
+        "the bundled models are always available.",
         show_default=False,
     ),
 ]
@@ -131,11 +131,11 @@ def models_folder(models: Path | None) -> Path:
 
 
 def open_store(models: Path | None) -> ModelStore:
-    """Return the model store, including the bundled model."""
-    from training.models import BUNDLED_MODEL
+    """Return the model store, including the bundled models."""
+    from training.models import BUNDLED_MODELS
     from training.models.store import ModelStore
 
-    return ModelStore(models_folder(models), BUNDLED_MODEL)
+    return ModelStore(models_folder(models), BUNDLED_MODELS)
 
 
 def chosen_version(models: Path | None, version: str | None) -> ModelVersion:
@@ -148,7 +148,8 @@ def chosen_version(models: Path | None, version: str | None) -> ModelVersion:
     Raises:
         InputError: If there is no such version.
     """
-    from training.models.store import is_version_id, read_version
+    from training.models.bundle import is_version_id
+    from training.models.store import read_version
 
     store = open_store(models)
     if version is None:

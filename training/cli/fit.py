@@ -234,6 +234,7 @@ def _store(
         description=description or f"Trained on {sum(case.split == 'train' for case in seen)} cases.",
         network=network,
         data=seen,
+        attribution=parent.card.attribution if parent else "",
         training={"settings": config.model_dump(mode="json"), "epochs": result.epochs, "history": result.history},
         metrics={"validation_mean_dice": result.best_metric} if result.best_metric >= 0 else {},
     )

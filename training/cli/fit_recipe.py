@@ -155,19 +155,19 @@ def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: 
 
 def _same(store: ModelStore, card: ModelCard) -> ModelVersion | None:
     """Return the version with the same weights, if an earlier run of the same command stored it."""
-    from training.models.store import BUNDLED_ID
 
     def made_of(training: dict[str, object]) -> object:
         stages = training.get("stages")
         return stages[-1].get("weights_sha256") if isinstance(stages, list) and stages else None
 
     wanted = made_of(card.training)
-    found = [version for version in store.versions() if version.id != BUNDLED_ID]
+    found = [version for version in store.versions() if not store.is_bundled(version.id)]
     return next((version for version in found if made_of(version.card.training) == wanted), None)
 
 
 def _bundle(weights: Weights, card: ModelCard, folder: Path) -> None:
-    from training.models.store import BUNDLED_ID, write_version
+    from training.models.bundle import BUNDLED_ID
+    from training.models.store import write_version
 
     version = write_version(folder, weights, card.model_copy(update={"version": BUNDLED_ID}), half_precision=True)
     size = sum(file.stat().st_size for file in version.folder.iterdir()) / 1e6

@@ -1,4 +1,4 @@
-"""``models``: list, show, promote and roll back model versions."""
+"""``models``: list, add, show, promote and roll back model versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from rich.table import Table
 from training.cli.common import ModelsOption, open_store, out
 from training.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, show, promote and roll back models.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="List, add, show, promote and roll back models."
+)
 
 
 @app.command("list")
@@ -27,6 +29,23 @@ def list_versions(models: ModelsOption = None) -> None:
         mark = "current" if version.id == current else ""
         table.add_row(mark, version.id, card.parent or "", card.created, card.description, card.verdict)
     out.print(table)
+    for sentence in store.not_offered():
+        out.print(sentence, soft_wrap=True)
+
+
+@app.command()
+def add(
+    version: Annotated[str, typer.Argument(help="A folder with a version, or the id of a bundled model.")],
+    models: ModelsOption = None,
+) -> None:
+    """Add a copy of a version under the next number; it is not promoted."""
+    from training.models.bundle import model_folder
+    from training.models.store import read_version
+
+    found = read_version(model_folder(version))
+    added = open_store(models).add(found.load_weights(), found.card)
+    out.print(f"Stored as {added.id} in {added.folder}", soft_wrap=True)
+    out.print(f"To use it: python -m training models promote {added.id}", soft_wrap=True)
 
 
 @app.command()

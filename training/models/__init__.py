@@ -2,5 +2,5 @@
 
 from pathlib import Path
 
-#: Folder of the bundled model. Here, since importing the store costs time and the command line needs only the path.
-BUNDLED_MODEL = Path(__file__).resolve().parent / "bundled"
+#: Folder of the bundled models (:mod:`training.models.bundle`). Here, since the command line needs only the path.
+BUNDLED_MODELS = Path(__file__).resolve().parent / "bundled"

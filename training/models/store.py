@@ -6,15 +6,21 @@ Layout of a store::
     <root>/v0002/...
     <root>/current.json      {"current": "v0002", "history": [{"version", "time", "reason"}, ...]}
 
-The bundled model (``v0000``) is stored elsewhere, read-only, and is current until another is promoted. ``current.json``
-is read at each call, so that a server uses a newly promoted model without a restart.
+The bundled models (:mod:`training.models.bundle`) are stored elsewhere, read-only, and one of them is current until
+another version is promoted. ``current.json`` is read at each call, so that a server uses a newly promoted model without
+a restart.
+
+A store that an earlier release began numbers its own versions from ``v0001``, which is also the number of a bundled
+model now. A version of the store is never hidden: its number keeps meaning it, and the bundled model of that number is
+not offered. An update changes the default for new stores alone: ``initial`` in ``current.json`` says what is current
+in a store without promotions, and where that is missing, a store with versions of its own stays with ``v0000``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -28,24 +34,15 @@ from training.atomic import publish_folder, write_json
 from training.clock import now
 from training.errors import InputError
 from training.hashes import file_sha256
+from training.models.bundle import BUNDLED_ID, is_version_id, read_bundle
 from training.models.weights import Weights, load_weights, save_weights
 from training.network.unet import UNetConfig
 
 FORMAT_VERSION = 1
-BUNDLED_ID = "v0000"
 #: First word of the verdict of a version that was promoted by its own training.
 PROMOTED = "Promoted"
-_ID = re.compile(r"v\d{4,}")
-
-
-def is_version_id(name: str) -> bool:
-    """Return whether a name is that of a version: ``v`` and at least four digits.
-
-    Examples:
-        >>> is_version_id("v0001"), is_version_id("./v0001")
-        (True, False)
-    """
-    return _ID.fullmatch(name) is not None
+#: Errors in reading a damaged ``current.json``.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class SeenCase(BaseModel):
@@ -150,26 +147,33 @@ def write_version(folder: Path, weights: Weights, card: ModelCard, *, half_preci
 
 
 class ModelStore:
-    """The versions under ``root``, and which of them is current.
+    """The versions under ``root``, the bundled ones, and which of them is current.
 
     Args:
         root: Folder of the store; created on the first write.
-        bundled: Folder of the bundled model, or ``None``.
+        bundled: See :func:`training.models.bundle.read_bundle`.
     """
 
     def __init__(self, root: Path, bundled: Path | None = None) -> None:
         self.root = Path(root)
         self.bundled = bundled
+        self._bundle = read_bundle(bundled)
 
     def versions(self) -> list[ModelVersion]:
-        """Return all readable versions, the bundled one first, then by number."""
-        found = [self.get(BUNDLED_ID)] if self._has_bundled() else []
-        for version in self.ids()[len(found) :]:
-            try:
-                found.append(read_version(self.root / version, version=version))
-            except InputError:
-                continue  # a damaged folder must not hide the others; get() reports the error
+        """Return all readable versions by number, the bundled ones included."""
+        found = []
+        for version in self.ids():
+            with contextlib.suppress(InputError):  # a damaged folder must not hide the others; get() reports the error
+                found.append(self.get(version))
         return found
+
+    def ids(self) -> list[str]:
+        """Return the ids of all versions, readable or not."""
+        return sorted({*self._own(), *self._offered()})
+
+    def is_bundled(self, version: str) -> bool:
+        """Return whether an id is that of a bundled model here."""
+        return version in self._offered()
 
     def get(self, version: str) -> ModelVersion:
         """Return one version.
@@ -177,9 +181,10 @@ class ModelStore:
         Raises:
             InputError: If there is no such version, or its folder is damaged.
         """
-        if version == BUNDLED_ID and self.bundled is not None and self._has_bundled():
-            return read_version(self.bundled, version=BUNDLED_ID)
-        if not _ID.fullmatch(version) or not (self.root / version).is_dir():
+        offered = self._offered()
+        if version in offered:
+            return read_version(offered[version], version=version)
+        if not is_version_id(version) or not (self.root / version).is_dir():
             known = ", ".join(self.ids()) or "none"
             raise InputError(f"There is no model version {version!r}. Known: {known}.", field="version")
         return read_version(self.root / version, version=version)
@@ -188,22 +193,35 @@ class ModelStore:
         """Return the current version.
 
         Raises:
-            InputError: If the store is empty.
+            InputError: If the store is empty, or the chosen bundled model is not offered here.
         """
         history = self.history()
         if history:
             return self.get(history[-1]["version"])
-        if not self._has_bundled():
+        initial = self.initial()
+        if not initial:
             raise InputError(f"{self.root} holds no model. Train one: python -m training fit --help", field="model")
-        return self.get(BUNDLED_ID)
+        return self.get(initial)
 
     def history(self) -> list[dict[str, str]]:
-        """Return the promotions in effect, oldest first: ``version``, ``time``, ``reason``."""
+        """Return the promotions in effect, oldest first: ``version``, ``time``, ``reason``.
+
+        A bundled model other than ``v0000`` has ``origin`` as well, since the store may have had a version of that
+        number.
+        """
         try:
-            state = json.loads((self.root / "current.json").read_text(encoding="utf-8"))
+            return list(self._state()["history"])
         except FileNotFoundError:
             return []
-        return list(state["history"])
+
+    def not_offered(self) -> list[str]:
+        """Return a sentence for each bundled model that is not offered, and what to do to use it."""
+        return [
+            f"{version} of {self.root} is a version of its own. The bundled model {version} is another one; to add it "
+            f"under a new number: python -m training models add {version} --models {self.root}"
+            for version in self._bundle.folders
+            if version not in self._offered()
+        ]
 
     def add(self, weights: Weights, card: ModelCard) -> ModelVersion:
         """Store a new version under the next number; it is not promoted.
@@ -213,8 +231,10 @@ class ModelStore:
             card: Its ``version`` is set here.
         """
         self.root.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(*_DAMAGED):
+            self._keep_initial(self.initial())
         while True:
-            numbers = [int(name[1:]) for name in self.ids()]
+            numbers = [int(name[1:]) for name in {*self._own(), *self._bundle.folders, *self._promoted_own()}]
             version = f"v{max([0, *numbers]) + 1:04d}"
             try:
                 return write_version(self.root / version, weights, card.model_copy(update={"version": version}))
@@ -234,9 +254,10 @@ class ModelStore:
         history = self.history()
         if history and history[-1]["version"] == version:
             return found  # a second entry would make the next rollback ineffective
-        if not history and self._has_bundled():
-            history = [{"version": BUNDLED_ID, "time": now(), "reason": "bundled"}]
-        self._write([*history, {"version": version, "time": now(), "reason": reason}])
+        initial = self.initial()
+        if not history and initial not in ("", version):
+            history = [self._entry(initial, "bundled")]
+        self._write([*history, self._entry(version, reason)])
         return found
 
     def rollback(self) -> ModelVersion:
@@ -255,6 +276,49 @@ class ModelStore:
         self._write(history[:-1])
         return earlier
 
+    def settle_initial(self, *, in_use: bool) -> str:
+        """Record which version is current until one is promoted, so that an update does not change it.
+
+        Args:
+            in_use: Whether results or labels were made with this store; then it stays with ``v0000``, unless another
+                model is recorded or was chosen.
+
+        Returns:
+            A sentence if a bundled model was chosen that is not current, since a version was promoted; else empty.
+
+        Raises:
+            InputError: If the chosen model is not offered here.
+        """
+        history, initial = self.history(), self.initial()
+        if history:
+            current = history[-1]["version"]
+            if not self._bundle.chosen or current == initial:
+                return ""
+            return (
+                f"The model of the settings, {initial}, is not in use: {current} was promoted here. To change that: "
+                f"python -m training models promote {initial} --models {self.root}"
+            )
+        if in_use and not self._bundle.chosen and not self._recorded_initial() and initial:
+            initial = BUNDLED_ID
+        self._keep_initial(initial)
+        return ""
+
+    def initial(self) -> str:
+        """Return the id of the version that is current while none was promoted; empty if there is none.
+
+        Raises:
+            InputError: If a bundled model was chosen that is not offered here.
+        """
+        bundle, offered = self._bundle, self._offered()
+        if bundle.chosen and bundle.initial not in offered:
+            raise InputError(" ".join(self.not_offered()), field="model")
+        if bundle.chosen or not offered:
+            return bundle.initial
+        recorded = self._recorded_initial()
+        if recorded in offered:
+            return recorded
+        return BUNDLED_ID if self._own() else bundle.initial
+
     def rebuild_history(self, reason: str) -> None:
         """Rebuild an unreadable list of promotions from the cards of the versions.
 
@@ -263,9 +327,10 @@ class ModelStore:
         Args:
             reason: Noted with each entry.
         """
-        history = [{"version": BUNDLED_ID, "time": now(), "reason": "bundled"}] if self._has_bundled() else []
+        initial = self.initial()
+        history = [self._entry(initial, "bundled")] if initial else []
         for version in self.versions():
-            if version.id == BUNDLED_ID or not version.card.verdict.startswith(PROMOTED):
+            if self.is_bundled(version.id) or not version.card.verdict.startswith(PROMOTED):
                 continue
             try:
                 version.load_weights()
@@ -275,13 +340,41 @@ class ModelStore:
         if history:
             self._write(history)
 
+    def _keep_initial(self, initial: str) -> None:
+        """Record the initial version, if there is a choice of several and nothing was promoted."""
+        if len(self._bundle.folders) > 1 and initial != self._recorded_initial() and not self.history():
+            write_json(self.root / "current.json", {"current": initial, "history": [], "initial": initial})
+
+    def _recorded_initial(self) -> str:
+        with contextlib.suppress(*_DAMAGED):
+            return str(self._state()["initial"])
+        return ""
+
+    def _entry(self, version: str, reason: str) -> dict[str, str]:
+        entry = {"version": version, "time": now(), "reason": reason}
+        return {**entry, "origin": "bundled"} if self.is_bundled(version) and version != BUNDLED_ID else entry
+
+    def _own(self) -> list[str]:
+        """Return the ids of the store's own versions."""
+        return [name for name in os.listdir(self.root) if is_version_id(name)] if self.root.is_dir() else []
+
+    def _promoted_own(self) -> set[str]:
+        """Return the ids of own versions that were promoted, whether or not they still exist."""
+        with contextlib.suppress(*_DAMAGED):
+            entries = [entry for entry in self.history() if entry.get("origin") != "bundled"]
+            return {str(entry["version"]) for entry in entries if is_version_id(str(entry["version"]))} - {BUNDLED_ID}
+        return set()
+
+    def _offered(self) -> dict[str, Path]:
+        """Return the folders of the bundled models whose number is not that of an own version."""
+        own = {*self._own(), *self._promoted_own()}
+        return {version: folder for version, folder in self._bundle.folders.items() if version not in own}
+
+    def _state(self) -> dict[str, Any]:
+        """Return the content of ``current.json``; raises one of ``_DAMAGED`` if it cannot be read, or is missing."""
+        return dict(json.loads((self.root / "current.json").read_text(encoding="utf-8")))
+
     def _write(self, history: list[dict[str, str]]) -> None:
-        write_json(self.root / "current.json", {"current": history[-1]["version"], "history": history})
-
-    def _has_bundled(self) -> bool:
-        return self.bundled is not None and (Path(self.bundled) / "card.json").is_file()
-
-    def ids(self) -> list[str]:
-        """Return the ids of all versions, readable or not, the bundled one first."""
-        own = sorted(name for name in os.listdir(self.root) if _ID.fullmatch(name)) if self.root.is_dir() else []
-        return ([BUNDLED_ID] if self._has_bundled() else []) + own
+        recorded = self._recorded_initial()
+        state = {"current": history[-1]["version"], "history": history}
+        write_json(self.root / "current.json", {**state, "initial": recorded} if recorded else state)

@@ -14,7 +14,7 @@ from typing import Any
 from training.atomic import write_json, write_text
 from training.errors import InputError
 from training.labels import REGIONS
-from training.models.store import BUNDLED_ID, ModelVersion, read_version
+from training.models.store import ModelVersion, read_version
 from training.release.card_text import FOR_SYNTHETIC, FOR_TRAINED_ON_CASES, INTENDED_USE, LIMITS, NOT_FOR, TITLE, render
 
 #: Key of the benchmark in :attr:`ModelCard.metrics`.
@@ -27,9 +27,10 @@ def summary(version: ModelVersion) -> dict[str, Any]:
 
     Returns:
         ``version``, ``parent``, ``created``, ``description``, ``research_only`` (always true), ``intended_use``,
-        ``not_for``, ``limits`` (sentences), ``cases_seen`` (labeled cases in this version's training) and ``metrics``.
-        The latter holds mean Dice by region under ``phantoms`` (the fixed ones, with ``count``), or under
-        ``judge`` for a retrained version; each only where the card has it.
+        ``not_for``, ``limits`` (sentences), ``cases_seen`` (labeled cases in this version's training), ``attribution``
+        and ``metrics``. The latter holds mean Dice by region under ``phantoms`` (the fixed ones, with ``count``), under
+        ``cross_validation`` (of ``parent`` and ``model``, with ``folds`` and ``patients``), or under ``judge`` for a
+        retrained version; each only where the card has it.
     """
     card = version.card
     synthetic = not card.data and card.parent is None
@@ -43,6 +44,7 @@ def summary(version: ModelVersion) -> dict[str, Any]:
         "not_for": NOT_FOR,
         "limits": [FOR_SYNTHETIC if synthetic else FOR_TRAINED_ON_CASES, *LIMITS],
         "cases_seen": sum(seen.split == "train" for seen in card.data),
+        "attribution": card.attribution,
         "metrics": _metrics(card.metrics),
     }
 
@@ -51,7 +53,7 @@ def record(folder: Path, benchmark: dict[str, Any]) -> ModelVersion:
     """Write a benchmark into the card of a version that is to be released; the rest of the card is kept.
 
     Args:
-        folder: Folder of the version, such as ``training/models/bundled``.
+        folder: Folder of the version, such as ``training/models/bundled/v0000``.
         benchmark: Result of :func:`training.release.benchmark.run_benchmark`.
 
     Raises:
@@ -82,7 +84,7 @@ def write_document(folder: Path, document: Path) -> Path:
     Raises:
         InputError: If the folder holds no version.
     """
-    return write_text(document, render(read_release(folder)))
+    return write_text(document, render(read_version(folder)))
 
 
 def inconsistencies(folder: Path, document: Path) -> list[str]:
@@ -94,7 +96,7 @@ def inconsistencies(folder: Path, document: Path) -> list[str]:
     Raises:
         InputError: If the folder holds no version.
     """
-    version = read_release(folder)
+    version = read_version(folder)
     found = []
     try:
         if document.read_text(encoding="utf-8") != render(version):
@@ -105,16 +107,6 @@ def inconsistencies(folder: Path, document: Path) -> list[str]:
     if benchmark is not None and benchmark["weights_sha256"] != version.weights_sha256():
         found.append(f"The numbers in {folder / 'card.json'} were measured with other weights than {folder} holds.")
     return found
-
-
-def read_release(folder: Path) -> ModelVersion:
-    """Read a version that is to be released; if its card has no id, it gets that of the bundled model.
-
-    Raises:
-        InputError: If the folder holds no version.
-    """
-    version = read_version(folder)
-    return ModelVersion(version.card.version or BUNDLED_ID, folder, version.card)
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +123,9 @@ def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
         result["largest_ml_without_tumor"] = max(
             benchmark[part]["max_ml"] for part in ("tumor_free", "every_distractor") if benchmark[part]["count"]
         )
+    if "cross_validation" in metrics:
+        measured = metrics["cross_validation"]
+        result["cross_validation"] = {name: measured[name] for name in ("folds", "patients", "parent", "model")}
     if "candidate" in metrics:
         result["judge"] = {"mean_dice": metrics["candidate"], "parent": metrics.get("parent")}
     return result

@@ -17,7 +17,7 @@ from training.prediction.postprocess import (
     MIN_PROBABILITY,
 )
 from training.recipes.recipe import phantoms_in
-from training.release.tables import tables
+from training.release.tables import cross_validation_table, tables
 
 INTENDED_USE = (
     "Research on the segmentation of gliomas in MRI, as a first draft that a person corrects: necrotic core, "
@@ -30,8 +30,8 @@ NOT_FOR = (
 )
 FOR_SYNTHETIC = "It was trained on synthetic heads only and has never seen a patient."
 FOR_TRAINED_ON_CASES = (
-    "Its training, or that of an earlier version, included labeled cases of the site that runs it; its performance "
-    "elsewhere is unknown."
+    "Its training, or that of an earlier version, included labeled cases of patients, public ones or those of the site "
+    "that runs it; its performance elsewhere is unknown."
 )
 LIMITS: tuple[str, ...] = (
     "The calibration of its probabilities was measured on synthetic heads only.",
@@ -66,10 +66,10 @@ def render(version: ModelVersion) -> str:
         _section("Intended use", f"{INTENDED_USE}\n\nNot for: {NOT_FOR[0].lower()}{NOT_FOR[1:]}"),
         _section("Factors", _FACTORS),
         _section("Metrics", _METRICS),
-        _section("Evaluation data", _EVALUATION_DATA),
+        _section("Evaluation data", _evaluation_data(card)),
         _section("Training data", _training_data(card)),
-        _section("Quantitative analyses", _analyses(benchmark)),
-        _section("Ethical considerations", _ETHICS),
+        _section("Quantitative analyses", _analyses(card)),
+        _section("Ethical considerations", _ethics(card)),
         _section("Caveats and recommendations", _caveats(card)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -101,10 +101,31 @@ Labeled cases of patients, if the tables list any, were given to the command by 
 the repository. TCGA-FG-6692 and TCGA-DU-7294 are from the collection TCGA-LGG of The Cancer Imaging Archive (CC BY 3.0:
 Pedano et al. 2016, doi:10.7937/K9/TCIA.2016.L4LTD3TK; Clark et al. 2013, doi:10.1007/s10278-013-9622-7)."""
 
-_ETHICS = """The bundled models were trained without patient images, so none can be recovered from their weights. The
-tissue maps behind the synthetic heads are an average of 152 healthy adults (ICBM152). A segmentation that looks
-finished invites undue trust: a person must review and correct all of it. A version retrained on the cases of a site may
-carry traces of them, and should be shared no more freely than the cases themselves."""
+_CROSS_VALIDATION = """Cross-validation: the patients are dealt out to the folds in the order of their ids. A model is
+trained for each fold, from the same parent and with the same settings as this version, on the patients of the other
+folds; parent and model are then compared on the fold's own patients. The version itself was trained on all of them, so
+its own results on these cases are not shown: they would say nothing about other patients."""
+
+_NO_PATIENTS = "It was trained without patient images, so none can be recovered from its weights."
+_TRACES = """Its weights may carry traces of the cases that it, or an earlier version, was trained on."""
+_PUBLIC = "Where these are public, their license and credit are under training data, and apply to what is made of them."
+_ETHICS = """The tissue maps behind the synthetic heads are an average of 152 healthy adults (ICBM152). A segmentation
+that looks finished invites undue trust: a person must review and correct all of it. A version retrained on the cases of
+a site may carry traces of them, and should be shared no more freely than the cases themselves."""
+
+
+def _is_synthetic(card: ModelCard) -> bool:
+    return not card.data and card.parent is None
+
+
+def _evaluation_data(card: ModelCard) -> str:
+    return f"{_EVALUATION_DATA}\n\n{_CROSS_VALIDATION}" if "cross_validation" in card.metrics else _EVALUATION_DATA
+
+
+def _ethics(card: ModelCard) -> str:
+    if _is_synthetic(card):
+        return f"{_NO_PATIENTS}\n{_ETHICS}"
+    return "\n".join([_TRACES, *([_PUBLIC] if card.attribution else []), _ETHICS])
 
 
 def _details(version: ModelVersion, benchmark: dict[str, Any] | None) -> str:
@@ -127,7 +148,7 @@ def _details(version: ModelVersion, benchmark: dict[str, Any] | None) -> str:
 
 def _training_data(card: ModelCard) -> str:
     paragraphs = []
-    if not card.data and card.parent is None:
+    if _is_synthetic(card):
         paragraphs.append(
             "Synthetic gliomas only: anatomy from the ICBM152 tissue maps, tumors, appearance and scanner effects from "
             "a generator with strong domain randomization (the idea: Billot et al. 2023, "
@@ -137,8 +158,18 @@ def _training_data(card: ModelCard) -> str:
         count = sum(seen.split == "train" for seen in card.data)
         parent = f"; parent: {card.parent}" if card.parent is not None else ""
         paragraphs.append(f"{count} labeled cases, named by id and hash of the label in `card.json`{parent}.")
+        paragraphs += _public_data(card)
     paragraphs += _stages(card.training)
     return "\n\n".join(paragraphs)
+
+
+def _public_data(card: ModelCard) -> list[str]:
+    """Return the ids of the cases and their credit, if they are public."""
+    if not card.attribution:
+        return []
+    cases = ", ".join(sorted(seen.case for seen in card.data if seen.split == "train"))
+    credit = " ".join(f"{line.rstrip('.')}." for line in card.attribution.splitlines())
+    return [f"Cases: {cases}.", f"Public data in its training, or in that of an earlier version: {credit}"]
 
 
 def _stages(training: dict[str, Any]) -> list[str]:
@@ -160,9 +191,24 @@ def _stages(training: dict[str, Any]) -> list[str]:
         kept = recipe.get("validation", {})
         end = f"Validation: {kept['count']} phantoms from seed {kept['first']}." if kept else ""
         return ["\n".join(rows), *([end] if end else [])]
+    if "replay_seeds" in training:
+        return _fine_tuning(training)
     if "phantom_seeds" in training:
         return [f"Seeds of the phantoms: {training['phantom_seeds']}; validation: {training.get('validation_seeds')}."]
     return []
+
+
+def _fine_tuning(training: dict[str, Any]) -> list[str]:
+    """Return the settings of a training on labeled cases and replayed phantoms."""
+    config, seeds = training["config"], training["replay_seeds"]
+    replay = f"; {len(seeds)} phantoms, {config['replay_share']:.0%} of the patches" if seeds else ""
+    share = config.get("recompute_normalization", 0)
+    statistics = f"; {share:.0%} of the statistics of normalization from the cases" if share else ""
+    frozen = ", then frozen" if share and config["freeze_normalization"] else ""
+    return [
+        f"{training['epochs']} x {config['steps_per_epoch']} batches of {training['batch_size']} patches of "
+        f"{config['patch']} voxels a side, learning rate {config['learning_rate']:g}{replay}{statistics}{frozen}."
+    ]
 
 
 def _seeds(seeds: dict[str, Any]) -> str:
@@ -172,10 +218,15 @@ def _seeds(seeds: dict[str, Any]) -> str:
     return f"{count} ({first} to {first + count - 1}{kind})"
 
 
-def _analyses(benchmark: dict[str, Any] | None) -> str:
+def _analyses(card: ModelCard) -> str:
+    paragraphs = []
+    if "cross_validation" in card.metrics:
+        table = cross_validation_table(card.metrics["cross_validation"], card.parent or "the parent")
+        paragraphs += [f"### {table.title}", table.as_markdown()]
+    benchmark = card.metrics.get("benchmark")
     if benchmark is None:
-        return _UNMEASURED
-    paragraphs = [
+        return "\n\n".join([*paragraphs, _UNMEASURED])
+    paragraphs += [
         f"Measured {benchmark['date']} with TumorLoop {benchmark['code_version']}, version "
         f"{benchmark['generator_version']} of the generator"
         f"{', predictions averaged over mirror images' if benchmark['mirror'] else ''}."
@@ -190,8 +241,7 @@ def _analyses(benchmark: dict[str, Any] | None) -> str:
 
 
 def _caveats(card: ModelCard) -> str:
-    synthetic = not card.data and card.parent is None
-    limits = [FOR_SYNTHETIC if synthetic else FOR_TRAINED_ON_CASES, *LIMITS]
+    limits = [FOR_SYNTHETIC if _is_synthetic(card) else FOR_TRAINED_ON_CASES, *LIMITS]
     advice = (
         "Evaluate it on labeled cases of your own before you rely on it "
         "(`python -m training evaluate --cases CASES`), correct its errors, and retrain."

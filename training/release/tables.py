@@ -51,6 +51,26 @@ def tables(benchmark: Mapping[str, Any]) -> list[Table]:
     return [*made, mirrored] if mirrored.rows else made
 
 
+def cross_validation_table(measured: Mapping[str, Any], parent: str) -> Table:
+    """Return the table of a cross-validation (:func:`training.retraining.folds.summarize`).
+
+    Args:
+        measured: ``cross_validation`` in the metrics of a card.
+        parent: Id of the version that every fold started from.
+    """
+
+    def pair(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+        return [f"{before[region]:.3f} / {after[region]:.3f}" for region in REGIONS]
+
+    rows = [
+        (case["case"], str(case["fold"]), *pair(case["parent"]["dice"], case["model"]["dice"]))
+        for case in measured["cases"]
+    ]
+    means = ("**mean**", "", *pair(measured["parent"], measured["model"]))
+    title = f"Dice of held-out cases in {measured['folds']}-fold cross-validation: {parent} / after training"
+    return Table(title, ("case", "fold", *REGIONS), (*rows, means))
+
+
 def _regions(measured: Mapping[str, Any]) -> Table:
     count = measured["count"]
     rows = []

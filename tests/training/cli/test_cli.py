@@ -327,3 +327,17 @@ def test_standard_error_holds_one_readable_line_even_after_tensorflow_has_starte
     assert done.returncode == 2
     assert line.startswith("Error (t2): T2 (t2):")
     assert done.stdout == ""
+
+
+def test_models_are_listed_added_from_a_folder_and_used_from_one(run, predict, tiny_models, written_studies, tmp_path):
+    mine = tmp_path / "mine"
+    code, stdout, _ = run("models", "add", tiny_models / "v0001", "--models", mine)
+    assert code == 0
+    added = stdout.split()[2]
+    code, stdout, _ = run("models", "list", "--models", mine)
+    assert (code, added in stdout, "labels everything edema" in stdout) == (0, True, True)
+    assert run("models", "promote", added, "--models", mine)[0] == 0
+    code, stdout, _ = predict(written_studies / NAME, "--model", tiny_models / "v0001")
+    assert (code, "Model v0001" in stdout) == (0, True)
+    code, _, stderr = run("models", "add", "v0777", "--models", mine)
+    assert (code, "no bundled model 'v0777'" in stderr) == (2, True)

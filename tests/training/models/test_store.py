@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.training import rejected
-from training.models.store import BUNDLED_ID, ModelCard, ModelStore, write_version
+from training.models.bundle import BUNDLED_ID
+from training.models.store import ModelCard, ModelStore, write_version
 
 
 def some_weights(value: float = 1.0):

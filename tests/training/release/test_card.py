@@ -6,10 +6,15 @@ import pytest
 
 from tests.training import rejected
 from training.hashes import file_sha256
-from training.models import BUNDLED_MODEL
+from training.labels import REGIONS
+from training.models import BUNDLED_MODELS
+from training.models.bundle import read_bundle
 from training.models.store import ModelCard, ModelStore, ModelVersion, SeenCase, read_version
+from training.network.unet import UNetConfig
 from training.release import card as model_card
 from training.release.card_text import render
+from training.retraining.config import RetrainConfig
+from training.retraining.folds import FinishedFold, HeldOutCase, HeldOutScore, summarize
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SEEN = [SeenCase(case="a", patient="p", label_sha256="0", split="train")]
@@ -46,8 +51,14 @@ SECTIONS = """Model details, Intended use, Factors, Metrics, Evaluation data, Tr
 Ethical considerations, Caveats and recommendations"""
 
 
+@pytest.mark.parametrize("version", sorted(read_bundle(BUNDLED_MODELS).folders))
+def test_the_document_of_each_bundled_model_matches_its_card_and_weights(version):
+    document = REPOSITORY / "docs" / f"model-card-{version}.md"
+    assert model_card.inconsistencies(BUNDLED_MODELS / version, document) == []
+    assert read_version(BUNDLED_MODELS / version).card.version == version
+
+
 def test_a_benchmark_is_written_into_the_card_and_from_there_into_the_document(folder, tmp_path):
-    assert model_card.inconsistencies(BUNDLED_MODEL, REPOSITORY / "docs" / "model-card.md") == []
     document = tmp_path / "card.md"
     assert "does not exist" in model_card.inconsistencies(folder, document)[0]
     text = model_card.write_document(folder, document).read_text()
@@ -116,3 +127,66 @@ def test_the_command_measures_prints_and_writes_and_then_agrees_with_itself(run,
     assert (code, "--overwrite" in stderr) == (2, True)  # it is not the document that the command wrote
     assert run("card", "--model", folder, "--render", "--overwrite")[0] == 0
     assert run("card", "--model", folder, "--check")[0] == 0
+
+
+def taught(network: UNetConfig, **facts: object) -> ModelCard:
+    """The card of a version that was taught by public cases."""
+
+    def score(value: float) -> HeldOutScore:
+        return HeldOutScore(dice=dict.fromkeys(REGIONS, value), hd95_mm=dict.fromkeys(REGIONS), predicted_ml={})
+
+    cases = [
+        HeldOutCase(
+            case=f"Brats_{n}", patient=str(n), fold=n, true_ml={}, parent=score(0.5 + n / 10), model=score(0.75)
+        )
+        for n in (1, 2)
+    ]
+    folds = [
+        FinishedFold(fold=case.fold, trained_on=1, weights_sha256="", epochs=2, batch_size=2, cases=[case])
+        for case in cases
+    ]
+    given: dict[str, object] = {
+        "version": "v0001",
+        "parent": "v0000",
+        "network": network,
+        "data": [SeenCase(case=case.case, patient=case.patient, label_sha256="0", split="train") for case in cases],
+        "training": {"config": RetrainConfig().model_dump(), "replay_seeds": [5, 6], "epochs": 2, "batch_size": 2},
+        "metrics": {"cross_validation": summarize(folds)},
+        "attribution": "Somebody 2016, CC BY 3.0",
+    }
+    return ModelCard.model_validate({**given, **facts})
+
+
+def test_a_version_taught_by_public_cases_shows_its_folds_cases_credit_and_that_it_may_carry_traces(tiny_models):
+    current = ModelStore(tiny_models).current()
+    version = ModelVersion("v0001", current.folder, taught(current.card.network))
+    text = render(version)
+    for words in (
+        "### Dice of held-out cases in 2-fold cross-validation: v0000 / after training",
+        "| Brats_1 | 1 | 0.600 / 0.750 | 0.600 / 0.750 | 0.600 / 0.750 |",
+        "| **mean** |  | 0.650 / 0.750 |",
+        "Cases: Brats_1, Brats_2.",
+        "Somebody 2016, CC BY 3.0.",
+        "2 labeled cases, named by id and hash of the label in `card.json`; parent: v0000.",
+        "2 x 15 batches of 2 patches of 96 voxels a side, learning rate 3e-05; 2 phantoms, 50% of the patches.",
+        "may carry traces of the cases",
+        "public ones or those of the site",
+    ):
+        assert words in text
+    assert "never seen a patient" not in text
+    assert "without patient images" not in text
+    summary = model_card.summary(version)
+    assert summary["attribution"] == "Somebody 2016, CC BY 3.0"
+    assert summary["metrics"]["cross_validation"]["parent"]["WT"] == 0.65
+    assert "Brats_1" not in json.dumps(summary)
+
+
+def test_cases_that_a_version_was_trained_on_are_left_out_of_its_measurement_and_named(run, folder, written_studies):
+    card = json.loads((folder / "card.json").read_text())
+    label = written_studies / "BraTS20_Training_002" / "BraTS20_Training_002_seg.nii.gz"
+    seen = {"case": "renamed", "patient": "p", "label_sha256": file_sha256(label), "split": "train"}
+    (folder / "card.json").write_text(json.dumps({**card, "data": [seen]}))
+    code, _, stderr = run("card", "--model", folder, "--phantoms", 0, "--cases", written_studies)
+    assert code == 2
+    assert "Left out, since v0000 was trained on them: BraTS20_Training_001, BraTS20_Training_002" in stderr
+    assert "nothing to measure" in stderr
