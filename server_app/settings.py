@@ -188,4 +188,7 @@ def training_settings(defaults: RetrainConfig, request: Mapping[str, Any], train
 def _first_error(error: ValidationError) -> InputError:
     first = error.errors()[0]
     field = ".".join(str(step) for step in first["loc"])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):  # says it all
+        return InputError(cause.message, field=field)
     return InputError(f"{field} cannot be {first['input']!r}: {first['msg']}.", field=field)

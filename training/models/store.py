@@ -217,7 +217,7 @@ class ModelStore:
     def not_offered(self) -> list[str]:
         """Return a sentence for each bundled model that is not offered, and what to do to use it."""
         return [
-            f"{version} of {self.root} is a version of its own. The bundled model {version} is another one; to add it "
+            f"{self.root} has a version {version} of its own. The bundled model {version} is another one; to add it "
             f"under a new number: python -m training models add {version} --models {self.root}"
             for version in self._bundle.folders
             if version not in self._offered()

@@ -40,10 +40,10 @@ def test_without_output_the_version_joins_the_others_and_a_folder_can_be_its_par
 ):
     code, stdout, _ = cross_validate("--model", tiny_models / "v0001", models=tmp_path / "mine")
     assert code == 0
-    assert "models promote v0001" in stdout
-    store = ModelStore(tmp_path / "mine")
-    assert store.get("v0001").card.parent == "v0001"
-    assert store.history() == []
+    (stored,) = ModelStore(tmp_path / "mine").versions()
+    assert f"models promote {stored.id}" in stdout
+    assert stored.card.parent == "v0001"
+    assert ModelStore(tmp_path / "mine").history() == []
 
 
 def test_too_few_patients_and_unusable_cases_end_with_2_before_any_training(cross_validate, case_folder, tmp_path):

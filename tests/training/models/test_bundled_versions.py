@@ -120,7 +120,7 @@ def test_a_version_of_an_earlier_release_keeps_its_number_and_the_bundled_one_ca
     store.promote("v0001")
     assert (store.current().card.description, store.rollback().id) == ("own", "v0000")
     chosen = ModelStore(root, bundled / "v0001")
-    with rejected("is a version of its own", field="model"):
+    with rejected("has a version v0001 of its own", field="model"):
         chosen.initial()
 
 
