@@ -19,7 +19,6 @@ in a store without promotions, and where that is missing, a store with versions 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -35,14 +34,13 @@ from training.clock import now
 from training.errors import InputError
 from training.hashes import file_sha256
 from training.models.bundle import BUNDLED_ID, is_version_id, read_bundle
+from training.models.promotions import DAMAGED, Promotions
 from training.models.weights import Weights, load_weights, save_weights
 from training.network.unet import UNetConfig
 
 FORMAT_VERSION = 1
 #: First word of the verdict of a version that was promoted by its own training.
 PROMOTED = "Promoted"
-#: Errors in reading a damaged ``current.json``.
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class SeenCase(BaseModel):
@@ -158,6 +156,7 @@ class ModelStore:
         self.root = Path(root)
         self.bundled = bundled
         self._bundle = read_bundle(bundled)
+        self._promotions = Promotions(self.root)
 
     def versions(self) -> list[ModelVersion]:
         """Return all readable versions by number, the bundled ones included."""
@@ -209,10 +208,7 @@ class ModelStore:
         A bundled model other than ``v0000`` has ``origin`` as well, since the store may have had a version of that
         number.
         """
-        try:
-            return list(self._state()["history"])
-        except FileNotFoundError:
-            return []
+        return self._promotions.history()
 
     def not_offered(self) -> list[str]:
         """Return a sentence for each bundled model that is not offered, and what to do to use it."""
@@ -231,10 +227,10 @@ class ModelStore:
             card: Its ``version`` is set here.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(*_DAMAGED):
+        with contextlib.suppress(*DAMAGED):
             self._keep_initial(self.initial())
         while True:
-            numbers = [int(name[1:]) for name in {*self._own(), *self._bundle.folders, *self._promoted_own()}]
+            numbers = [int(name[1:]) for name in {*self._own(), *self._bundle.folders, *self._promotions.own()}]
             version = f"v{max([0, *numbers]) + 1:04d}"
             try:
                 return write_version(self.root / version, weights, card.model_copy(update={"version": version}))
@@ -257,7 +253,7 @@ class ModelStore:
         initial = self.initial()
         if not history and initial not in ("", version):
             history = [self._entry(initial, "bundled")]
-        self._write([*history, self._entry(version, reason)])
+        self._promotions.write([*history, self._entry(version, reason)])
         return found
 
     def rollback(self) -> ModelVersion:
@@ -273,7 +269,7 @@ class ModelStore:
         if len(history) < 2:
             raise InputError("There is no earlier version to go back to.", field="version")
         earlier = self.get(history[-2]["version"])
-        self._write(history[:-1])
+        self._promotions.write(history[:-1])
         return earlier
 
     def settle_initial(self, *, in_use: bool) -> str:
@@ -298,7 +294,7 @@ class ModelStore:
                 f"The model of the settings, {initial}, is not in use: {current} was promoted here. To change that: "
                 f"python -m training models promote {initial} --models {self.root}"
             )
-        if in_use and not self._bundle.chosen and not self._recorded_initial() and initial:
+        if in_use and not self._bundle.chosen and not self._promotions.initial() and initial:
             initial = BUNDLED_ID
         self._keep_initial(initial)
         return ""
@@ -314,7 +310,7 @@ class ModelStore:
             raise InputError(" ".join(self.not_offered()), field="model")
         if bundle.chosen or not offered:
             return bundle.initial
-        recorded = self._recorded_initial()
+        recorded = self._promotions.initial()
         if recorded in offered:
             return recorded
         return BUNDLED_ID if self._own() else bundle.initial
@@ -338,17 +334,12 @@ class ModelStore:
                 continue
             history.append({"version": version.id, "time": version.card.created, "reason": reason})
         if history:
-            self._write(history)
+            self._promotions.write(history)
 
     def _keep_initial(self, initial: str) -> None:
         """Record the initial version, if there is a choice of several and nothing was promoted."""
-        if len(self._bundle.folders) > 1 and initial != self._recorded_initial() and not self.history():
-            write_json(self.root / "current.json", {"current": initial, "history": [], "initial": initial})
-
-    def _recorded_initial(self) -> str:
-        with contextlib.suppress(*_DAMAGED):
-            return str(self._state()["initial"])
-        return ""
+        if len(self._bundle.folders) > 1:
+            self._promotions.record_initial(initial)
 
     def _entry(self, version: str, reason: str) -> dict[str, str]:
         entry = {"version": version, "time": now(), "reason": reason}
@@ -358,23 +349,7 @@ class ModelStore:
         """Return the ids of the store's own versions."""
         return [name for name in os.listdir(self.root) if is_version_id(name)] if self.root.is_dir() else []
 
-    def _promoted_own(self) -> set[str]:
-        """Return the ids of own versions that were promoted, whether or not they still exist."""
-        with contextlib.suppress(*_DAMAGED):
-            entries = [entry for entry in self.history() if entry.get("origin") != "bundled"]
-            return {str(entry["version"]) for entry in entries if is_version_id(str(entry["version"]))} - {BUNDLED_ID}
-        return set()
-
     def _offered(self) -> dict[str, Path]:
         """Return the folders of the bundled models whose number is not that of an own version."""
-        own = {*self._own(), *self._promoted_own()}
+        own = {*self._own(), *self._promotions.own()}
         return {version: folder for version, folder in self._bundle.folders.items() if version not in own}
-
-    def _state(self) -> dict[str, Any]:
-        """Return the content of ``current.json``; raises one of ``_DAMAGED`` if it cannot be read, or is missing."""
-        return dict(json.loads((self.root / "current.json").read_text(encoding="utf-8")))
-
-    def _write(self, history: list[dict[str, str]]) -> None:
-        recorded = self._recorded_initial()
-        state = {"current": history[-1]["version"], "history": history}
-        write_json(self.root / "current.json", {**state, "initial": recorded} if recorded else state)

@@ -168,7 +168,7 @@ def test_a_whole_head_is_segmented_only_if_allowed(predict, case_folder, tmp_pat
         ("sheet sheet.png --cases case", "has a label"),
         ("card --write --check", "Give only one of"),
         ("card --phantoms 0", "nothing to measure"),
-        ("card --model absent --check", "no readable model card"),
+        ("card --model absent --check", "Error (model): There is no bundled model 'absent'"),
     ],
 )
 def test_invalid_requests_end_with_2_and_a_reason(run, tiny_models, tmp_path, monkeypatch, command, words):
