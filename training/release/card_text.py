@@ -104,7 +104,8 @@ Pedano et al. 2016, doi:10.7937/K9/TCIA.2016.L4LTD3TK; Clark et al. 2013, doi:10
 _CROSS_VALIDATION = """Cross-validation: the patients are dealt out to the folds in the order of their ids. A model is
 trained for each fold, from the same parent and with the same settings as this version, on the patients of the other
 folds; parent and model are then compared on the fold's own patients. The version itself was trained on all of them, so
-its own results on these cases are not shown: they would say nothing about other patients."""
+its own results on these cases are not shown: they would say nothing about other patients. Patients of one site are
+mostly in several folds, as they are for a site that trains on cases of its own; elsewhere the gain may be smaller."""
 
 _NO_PATIENTS = "It was trained without patient images, so none can be recovered from its weights."
 _TRACES = """Its weights may carry traces of the cases that it, or an earlier version, was trained on."""
