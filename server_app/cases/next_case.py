@@ -48,7 +48,7 @@ class UncertaintySampling(Strategy):
     """The case of which the served model is least certain (Lewis and Gale 1994, arXiv:cmp-lg/9407020).
 
     MONAI Label's own strategy of this kind measures the spread of many passes with dropout. This one uses the
-    uncertainty of a single prediction (:mod:`training.prediction.uncertainty`), which costs nothing.
+    uncertainty of a single prediction (:mod:`training.prediction.quality`), which costs nothing.
 
     Args:
         scores: The served model's uncertainties.

@@ -125,7 +125,7 @@ def _key(job: SegmentJob, version: str, weights: str, images: str | None = None)
         "allow_whole_head": job.allow_whole_head,
         "maps": job.maps is not None,
         "answer": job.answer is not None,
-        "facts": 3,  # increase it when more facts are kept
+        "facts": 4,  # increase it when more facts are kept
     }
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 

@@ -76,7 +76,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
 
     Returns:
         ``model_version``, ``weights_sha256``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``,
-        ``missing``, ``uncertainty``, and ``maps``: the names of those that were written.
+        ``missing``, ``expected_dice`` by region, ``uncertainty``, and ``maps``: the names of those that were written.
 
     Raises:
         InputError: If the case or the model cannot be used.
@@ -118,6 +118,7 @@ def segment(job: SegmentJob) -> dict[str, Any]:
         "reference": found.reference,
         "missing": list(found.missing),
         "maps": list(found.maps),
+        "expected_dice": found.expected_dice,
         "uncertainty": found.uncertainty,
     }
 

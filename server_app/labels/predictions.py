@@ -17,6 +17,7 @@ from training.evaluation.metrics import region_dice
 from training.hashes import file_sha256
 from training.images.grid import Volume
 from training.images.read import read_labelmap
+from training.prediction.quality import ESTIMATE
 
 #: The name of the prediction in a session's folder.
 SESSION_PREDICTION = "answer"
@@ -58,16 +59,23 @@ class Predictions:
                 return  # the case was removed, and its prediction with it
             facts: dict[str, Any] = {"model_version": model_version, "sha256": file_sha256(self.path(case))}
             if uncertainty is not None:
-                facts |= {"uncertainty": uncertainty, "weights_sha256": weights}
+                facts |= {"uncertainty": uncertainty, "estimate": ESTIMATE, "weights_sha256": weights}
             if images is not None:
                 facts["images"] = images
             write_json(self._root / case / "answer.json", facts)
 
     def uncertainty(self, case: str, model_version: str, weights: str) -> float | None:
-        """Return a version's uncertainty of a case, 0-1; ``None`` if its last prediction is not by these weights."""
+        """Return a version's uncertainty of a case, 0-1.
+
+        ``None`` if its last prediction is not by these weights, or the uncertainty was estimated in another way.
+        """
         try:
             facts = self._facts(case)
-            if (facts["model_version"], facts["weights_sha256"]) == (model_version, weights):
+            if (facts["model_version"], facts["weights_sha256"], facts["estimate"]) == (
+                model_version,
+                weights,
+                ESTIMATE,
+            ):
                 return float(facts["uncertainty"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # no prediction, one of an earlier release, or a damaged record: it will be computed again
@@ -81,7 +89,8 @@ class Predictions:
         except (FileNotFoundError, ValueError):
             return
         weights = str(facts.get("weights_sha256") or "")
-        self.remember(case, str(facts["model_version"]), facts.get("uncertainty"), weights, facts.get("images"))
+        known = facts.get("uncertainty") if facts.get("estimate") == ESTIMATE else None
+        self.remember(case, str(facts["model_version"]), known, weights, facts.get("images"))
 
     def is_of_other_images(self, case: str, model_version: str, images: str) -> bool:
         """Return whether the prediction is by this version, and of other images than those (SHA-256 over them)."""

@@ -19,8 +19,8 @@ from training.models.store import ModelVersion
 from training.models.weights import set_weights
 from training.network.unet import build_unet, with_softmax
 from training.prediction.postprocess import MIN_CORELESS_ML, MIN_LESION_ML, decide
+from training.prediction.quality import expected_dice, quality_warning, uncertainty
 from training.prediction.tiles import predict_in_tiles
-from training.prediction.uncertainty import uncertainty
 from training.preparation.prepare import Prepared, prepare
 
 #: Called with the fraction done (0-1) and the name of the stage. May raise to stop the work.
@@ -53,8 +53,9 @@ class Segmentation:
         missing: Missing roles.
         maps: By name of :data:`MAP_NAMES`, float32 0-1 on the grid of the labelmap, 0 outside the brain; empty unless
             requested. See :func:`output_maps`.
-        uncertainty: Uncertainty of the result, 0-1 (:func:`training.prediction.uncertainty.uncertainty`); ``None`` if
-            it was not computed.
+        expected_dice: Expected Dice by region (:func:`training.prediction.quality.expected_dice`); empty if it was not
+            computed.
+        uncertainty: 1 minus their mean: 0 (certain) to 1; ``None`` if it was not computed.
     """
 
     labelmap: Volume
@@ -65,6 +66,7 @@ class Segmentation:
     reference: str = "t1ce"
     missing: tuple[str, ...] = ()
     maps: dict[str, Volume] = field(default_factory=dict)
+    expected_dice: dict[str, float] = field(default_factory=dict)
     uncertainty: float | None = None
 
 
@@ -170,7 +172,13 @@ class Segmenter:
         report(0.9, "restoring")
         labels = labels_of(probabilities, prepared)
         labelmap = prepared.frame.to_reference(labels)
-        uncertainty_score = uncertainty(probabilities, labels, prepared.brain)
+        expected = expected_dice(
+            probabilities,
+            labels,
+            prepared.brain,
+            voxel_ml=prepared.frame.working.voxel_ml,
+            missing=prepared.missing,
+        )
         output = output_maps(probabilities, prepared) if maps else {}
         ended = time.perf_counter()
         report(1.0, "done")
@@ -182,12 +190,13 @@ class Segmenter:
                 "network": round(at_restore - at_network, 3),
                 "restore": round(ended - at_restore, 3),
             },
-            warnings=prepared.warnings if labelmap.data.any() else (*prepared.warnings, NOTHING_FOUND),
+            warnings=_warnings(labelmap, expected, prepared),
             model_version=self.version.id,
             reference=prepared.reference,
             missing=prepared.missing,
             maps=output,
-            uncertainty=round(uncertainty_score, 4),
+            expected_dice={region: round(value, 4) for region, value in expected.items()},
+            uncertainty=round(uncertainty(expected), 4),
         )
 
     def _probabilities(self, image: np.ndarray, report: ProgressCallback) -> np.ndarray:
@@ -212,6 +221,13 @@ class Segmenter:
 
     def _predict(self, batch: np.ndarray) -> np.ndarray:
         return np.asarray(self._model.predict_on_batch(np.asarray(batch, np.float32)), np.float32)
+
+
+def _warnings(labelmap: Volume, expected: Mapping[str, float], prepared: Prepared) -> tuple[str, ...]:
+    """Return the warnings about the input and the result, a poor result first."""
+    poor = quality_warning(expected, labelmap.data, prepared.missing)
+    found = prepared.warnings if poor is None else (poor, *prepared.warnings)
+    return found if labelmap.data.any() else (*found, NOTHING_FOUND)
 
 
 def labels_of(probabilities: np.ndarray, prepared: Prepared) -> np.ndarray:
