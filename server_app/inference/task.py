@@ -40,8 +40,8 @@ class InferenceResult:
         file: The labelmap; the caller deletes it.
         params: ``label_names``, ``reference``, ``volumes_ml``, ``model_version``, ``seconds``, ``warnings``,
             ``missing`` (roles), ``expected_dice`` (by region), ``uncertainty`` (0 certain to 1) and ``maps`` (name to
-            address); ``reused`` if an earlier inference of the same images by the same model had computed it. The routes
-            add ``ignored``: the names of parameters that mean nothing here.
+            address); ``reused`` if an earlier inference of the same images by the same model had computed it. The
+            routes add ``ignored``: the names of parameters that mean nothing here.
         label: The id of the label it was stored as; ``None`` if it was not.
     """
 

@@ -58,6 +58,8 @@ def evaluate(
     with the numbers of missed and false lesions, as in BraTS 2023; surface Dice at a tolerance of 1 mm; and the volume
     error.
 
+    The uncertainty that the model gave each case is correlated with its Dice.
+
     Writes `report.html`, `cases.csv` (one row per case), `report.json` (everything), and pictures of the best case, the
     worst case, and all cases with a whole-tumor Dice below 0.6. A case that cannot be used does not stop the others: it
     is listed at the end, and the exit code is 1.
@@ -142,6 +144,7 @@ class BestAndWorst:
 def _print(report: EvaluationReport) -> None:
     from training.evaluation.lesions import MISSED_MM
     from training.evaluation.metrics import TOLERANCE_MM
+    from training.evaluation.quality import rank_correlation
     from training.evaluation.result import LOW_DICE, REFERENCE_CAVEAT, REFERENCE_DICE
 
     count = len(report.cases)
@@ -178,6 +181,9 @@ def _print(report: EvaluationReport) -> None:
         f"tolerance {TOLERANCE_MM:g} mm. Volume error: predicted minus true, mean in mL and median in percent.",
         soft_wrap=True,
     )
+    correlation = rank_correlation(report.cases)
+    if correlation is not None:
+        out.print(str(correlation), soft_wrap=True)
     out.print(f"Reference Dice: {REFERENCE_CAVEAT}.", soft_wrap=True)
     for result in report.cases:
         if result.why:

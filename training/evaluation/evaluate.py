@@ -187,6 +187,8 @@ def compare(subject: Subject, segmentation: Segmentation, *, reference: str, sec
         kind=subject.kind,
         why=difficulty_of(subject, labelmap) if scores["WT"] < LOW_DICE else "",
         labels=subject.labels,
+        expected_dice=segmentation.expected_dice,
+        uncertainty=segmentation.uncertainty,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from training.atomic import write_json, write_text
+from training.evaluation.quality import quality_section, rank_correlation
 from training.evaluation.result import CONVENTIONS, LOW_DICE, CaseResult, EvaluationReport
 from training.evaluation.subjects import Subject
 from training.images.grid import Volume
@@ -71,6 +72,7 @@ img { max-width: 100% } .quiet { color: #5a626b } .low { background: #fff1cc }
 <td>{{ "%.3f"|format(case.surface_dice[region]) }}</td><td>{{ "%+.1f"|format(case.volume_error_ml[region]) }}</td>
 <td>{{ percent(case.volume_error_percent[region]) }}</td></tr>
 {% endfor %}{% endfor %}</table>
+{{ quality }}
 {% for name, message in report.failures.items() %}<p><b>{{ name }}</b> was not evaluated: {{ message }}</p>{% endfor %}
 </body></html>
 """
@@ -85,6 +87,7 @@ _BY_REGION: dict[str, Callable[[CaseResult, str], str]] = {
     "surface_dice": lambda result, region: f"{result.surface_dice[region]:.4f}",
     "volume_error_ml": lambda result, region: f"{result.volume_error_ml[region]:.3f}",
     "volume_error_percent": lambda result, region: _number(result.volume_error_percent[region]),
+    "expected_dice": lambda result, region: _number(result.expected_dice.get(region)),
 }
 
 
@@ -114,7 +117,9 @@ def write_report(report: EvaluationReport, folder: Path) -> EvaluationReport:
     files = {"csv": folder / "cases.csv", "json": folder / "report.json", "report": folder / "report.html"}
     complete = replace(report, files=files | report.files)
     write_text(files["csv"], as_csv(complete))
-    write_json(files["json"], complete.as_json())
+    correlation = rank_correlation(report.cases)
+    quality = correlation.as_json() if correlation is not None else None
+    write_json(files["json"], {**complete.as_json(), "uncertainty_against_dice": quality})
     write_text(files["report"], as_html(complete))
     return complete
 
@@ -126,7 +131,13 @@ def as_html(report: EvaluationReport) -> str:
     drawn = {path.stem: f"{_PICTURES}/{path.name}" for path in report.files.values() if path.parent.name == _PICTURES}
     page = Environment(autoescape=True).from_string(_PAGE)
     return page.render(
-        report=report, names=REGION_NAMES, low=LOW_DICE, pictures=drawn, percent=percent, conventions=CONVENTIONS
+        report=report,
+        names=REGION_NAMES,
+        low=LOW_DICE,
+        pictures=drawn,
+        percent=percent,
+        conventions=CONVENTIONS,
+        quality=quality_section(report.cases),
     )
 
 
@@ -144,7 +155,7 @@ def as_csv(report: EvaluationReport) -> str:
     header += [f"dice_label_{key}" for key in report.cases[0].label_dice]
     header += [f"true_ml_{region}" for region in REGIONS] + [f"predicted_ml_{region}" for region in REGIONS]
     header += [f"{column}_{region}" for column in _BY_REGION for region in REGIONS]
-    writer.writerow([*header, "seconds", "model_version", "warnings", "why", "label_scheme"])
+    writer.writerow([*header, "uncertainty", "seconds", "model_version", "warnings", "why", "label_scheme"])
     for result in report.cases:
         row: list[Any] = [result.case, result.patient, result.kind]
         row += [f"{result.dice[region]:.4f}" for region in REGIONS]
@@ -152,10 +163,11 @@ def as_csv(report: EvaluationReport) -> str:
         row += [f"{value:.4f}" for value in result.label_dice.values()]
         row += [f"{volumes[region]:.3f}" for volumes in (result.true_ml, result.predicted_ml) for region in REGIONS]
         row += [write(result, region) for write in _BY_REGION.values() for region in REGIONS]
+        row += [_number(result.uncertainty)]
         row += [f"{result.seconds:.2f}", report.model_version, " | ".join(result.warnings), result.why, result.labels]
         writer.writerow(row)
     for case, message in report.failures.items():
-        writer.writerow([case] + [""] * (len(header) + 1) + [f"NOT EVALUATED: {message}", "", ""])
+        writer.writerow([case] + [""] * (len(header) + 2) + [f"NOT EVALUATED: {message}", "", ""])
     return text.getvalue()
 
 

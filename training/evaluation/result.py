@@ -53,6 +53,8 @@ class CaseResult:
         kind: Kind of tumor of a phantom; empty for a case.
         why: Explanation if the Dice of WT is below :data:`LOW_DICE`, else empty.
         labels: Label scheme of the truth, and what it was recognized by; empty if it is TumorLoop's own.
+        expected_dice: What the model itself expects of WT, TC, ET; empty if it says nothing.
+        uncertainty: 1 minus their mean; ``None`` if it says nothing.
     """
 
     case: str
@@ -72,6 +74,8 @@ class CaseResult:
     kind: str = ""
     why: str = ""
     labels: str = ""
+    expected_dice: dict[str, float] = field(default_factory=dict)
+    uncertainty: float | None = None
 
     @property
     def mean_dice(self) -> float:

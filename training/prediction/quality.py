@@ -124,7 +124,7 @@ def quality_warning(expected: Mapping[str, float], labels: np.ndarray, missing: 
         poor.remove("ET")
     if not poor:
         return None
-    named = [_named(region, expected[region], region_mask(labels, region).any()) for region in poor]
+    named = [_named(region, expected[region], bool(region_mask(labels, region).any())) for region in poor]
     worst = min(poor, key=lambda region: expected[region])
     return f"The draft is probably poor: expected Dice {' and '.join(named)}. Check the {REGION_NAMES[worst]} first."
 
