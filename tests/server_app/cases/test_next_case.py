@@ -18,6 +18,7 @@ from server_app.labels.predictions import Predictions
 from server_app.workspace import Workspace
 from tests import synthetic
 from tests.server_app.conftest import CASES, Server, accepted, untrained_model
+from training.labels import REGIONS
 from training.models.store import ModelStore
 
 Infer = Callable[..., tuple[np.ndarray, dict[str, Any]]]
@@ -107,7 +108,8 @@ def test_without_a_model_there_is_still_a_next_case_and_a_damaged_note_is_no_sco
     assert (UncertaintySampling(Scores(ModelStore(tmp_path / "none")))({}, store) or {})["id"] == "case-a"
     answers = Predictions(tmp_path)
     answers.path("a").parent.mkdir()
-    for note in ("", "[]", "{", '{"model_version": "v0000"}', '"text"'):
+    earlier = '{"model_version": "v0000", "weights_sha256": "", "uncertainty": 0.5}'  # estimated in another way
+    for note in ("", "[]", "{", '{"model_version": "v0000"}', '"text"', earlier):
         (tmp_path / "a" / "answer.json").write_text(note)
         assert answers.uncertainty("a", "v0000", "") is answers.uncertainty("b", "v0000", "") is None
 
@@ -115,7 +117,8 @@ def test_without_a_model_there_is_still_a_next_case_and_a_damaged_note_is_no_sco
 def test_the_server_proposes_cases_by_uncertainty(server: Server, infer: Infer, tmp_path: Path) -> None:
     for case in CASES[1:3]:
         _, facts = infer(case)
-        assert 0 <= facts["uncertainty"] <= 1
+        assert set(facts["expected_dice"]) == set(REGIONS)
+        assert facts["uncertainty"] == pytest.approx(1 - sum(facts["expected_dice"].values()) / 3, abs=1e-3)
     client = MONAILabelClient(server.url, tmpdir=str(tmp_path))
     order: list[dict[str, Any]] = []
     while not order or order[-1]["id"] not in [one["id"] for one in order[:-1]]:

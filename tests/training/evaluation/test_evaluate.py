@@ -102,6 +102,8 @@ def test_the_report_has_means_and_extremes_and_a_real_network_is_evaluated(writt
     assert content["reference_dice"]["WT"] == REFERENCE_DICE["WT"]
     assert "comparable only" in content["reference_dice"]["caveat"]
     assert len(content["cases"]) == 2
+    assert content["uncertainty_against_dice"] is None  # this segmenter has no uncertainty
+    assert "Uncertainty and Dice" not in report.files["report"].read_text()
     seen: list[object] = []
     case = written_cases[0]
     report = evaluate_cases(
@@ -111,3 +113,5 @@ def test_the_report_has_means_and_extremes_and_a_real_network_is_evaluated(writt
     brain = prepare(case.read_all()).brain.sum() / 1000
     assert report.cases[0].predicted_ml["peritumoral edema"] == pytest.approx(brain, rel=1e-3)
     assert (report.cases[0].dice["ET"], report.model_version) == (0.0, "v0001")
+    assert set(report.cases[0].expected_dice) == set(REGIONS)
+    assert "Uncertainty and Dice" in report.files["report"].read_text()

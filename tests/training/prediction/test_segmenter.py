@@ -53,6 +53,9 @@ def test_labelmap_and_maps_lie_on_the_reference_grid_and_are_0_outside_the_brain
     milliliters = pytest.approx(int((labels == 2).sum()) / 1000, abs=1e-3)
     assert (result.volumes_ml["peritumoral edema"], result.volumes_ml["WT"]) == (milliliters, milliliters)
     assert (result.volumes_ml["ET"], volumes_ml(result.labelmap)) == (0, result.volumes_ml)
+    assert result.expected_dice["TC"] <= 0.5  # there is no core
+    assert result.uncertainty == pytest.approx(1 - sum(result.expected_dice.values()) / 3, abs=1e-3)
+    assert "for the tumor core (none is reported)" in result.warnings[0]
     assert (result.model_version, result.missing, result.maps, result.reference) == ("v0001", (), {}, "t1ce")
     seen: list[tuple[float, str]] = []
     result = segmenter.segment(HEAD, maps=True, on_progress=lambda share, stage: seen.append((share, stage)))
