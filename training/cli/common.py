@@ -6,7 +6,8 @@ import faulthandler
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -175,3 +176,16 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
         from training.prediction.segmenter import Segmenter
 
         return Segmenter(chosen, mirror=mirror)
+
+
+def time_limit(minutes: float) -> Callable[[], bool] | None:
+    """Return a function that tells whether so many minutes have passed since its first call; ``None`` for 0 minutes."""
+    end: float | None = None
+
+    def is_over() -> bool:
+        nonlocal end
+        if end is None:
+            end = time.monotonic() + 60 * minutes
+        return time.monotonic() >= end
+
+    return is_over if minutes else None

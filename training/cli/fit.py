@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from training.cli.cases import PatientsOption, labeled_cases
-from training.cli.common import ModelsOption, open_store, out, progress
+from training.cli.common import ModelsOption, open_store, out, progress, time_limit
 from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import Failures
 from training.errors import InputError
@@ -33,7 +33,7 @@ def fit(
             "--recipe",
             "-r",
             help="Train with a recipe: the name of a bundled one (base), or the path of a TOML file. It determines "
-            "everything but --work, --workers, --models, --promote, --description and --bundle.",
+            "everything but --work, --workers, --minutes, --models, --promote, --description and --bundle.",
             show_default=False,
         ),
     ] = None,
@@ -62,6 +62,14 @@ def fit(
         int, typer.Option(min=0, help="Epochs without improvement before early stopping; 0 for none.")
     ] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches.")] = 1,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Stop after this many minutes of training, counted from the first batch, and keep the best weights so "
+            "far; the same command resumes. 0 for no limit.",
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, patches and augmentation.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
     work: Annotated[
@@ -94,6 +102,10 @@ def fit(
     `python -m training fit --phantoms 200 --epochs 20 --steps 50`
 
     `python -m training fit --recipe base --work base-work --promote`
+
+    On a GPU that is lent for a short time (the phantoms are generated on all cores first, and kept):
+
+    `KERAS_BACKEND=jax python -m training fit --recipe base --work base-work --workers 12 --minutes 12`
     """
     if recipe is not None:
         from training.cli.fit_recipe import fit_recipe
@@ -103,6 +115,7 @@ def fit(
             recipe,
             work=work,
             workers=workers,
+            minutes=minutes,
             promote=promote,
             description=description,
             bundle=bundle,
@@ -148,7 +161,7 @@ def fit(
                 field="validation",
             )
         raise InputError("There is no labeled case to train on. Give --cases or --phantoms.", field="cases")
-    result = _run(config, network, train, held_out, work, parent.load_weights() if parent else None)
+    result = _run(config, network, train, held_out, work, parent.load_weights() if parent else None, minutes)
     seen = [_seen(case, known, "train") for case in train] + [_seen(case, known, "validation") for case in held_out]
     version = _store(store, result, config, network, parent, seen, description)
     if promote:
@@ -189,6 +202,7 @@ def _run(
     held_out: list[PreparedCase],
     work: Path,
     weights: Weights | None,
+    minutes: float,
 ) -> FitResult:
     from training.fitting.fit import fit as run
 
@@ -203,7 +217,16 @@ def _run(
                 description=f"epoch {min(at.epoch + 1, at.total_epochs)}/{at.total_epochs}, loss {at.loss:.3f}{best}",
             )
 
-        return run(config, network, train, held_out, work_dir=work, start=weights, on_progress=report)
+        return run(
+            config,
+            network,
+            train,
+            held_out,
+            work_dir=work,
+            start=weights,
+            on_progress=report,
+            should_stop=time_limit(minutes),
+        )
 
 
 def _patient(case: PreparedCase, known: dict[str, Case]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from training.cli.common import err, open_store, out, progress, warn
+from training.cli.common import err, open_store, out, progress, time_limit, warn
 from training.cli.outcome import INTERRUPTED
 from training.errors import InputError
 from training.labels import REGIONS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from training.recipes.run import RecipeProgress, RecipeResult
 
 #: Options of ``fit`` that may be given with ``--recipe``; the recipe determines all others.
-ALLOWED = ("recipe", "bundle", "work", "workers", "promote", "description", "models")
+ALLOWED = ("recipe", "bundle", "work", "workers", "minutes", "promote", "description", "models")
 
 
 def fit_recipe(
@@ -29,6 +29,7 @@ def fit_recipe(
     *,
     work: Path,
     workers: int,
+    minutes: float,
     promote: bool,
     description: str,
     bundle: Path | None,
@@ -41,6 +42,7 @@ def fit_recipe(
         name: Name or path of a recipe.
         work: Work folder.
         workers: Threads that prepare batches; used only if given on the command line.
+        minutes: Minutes of training after which it stops; 0 for no limit.
         promote: Make the version the current one.
         description: For the card; overrides the recipe.
         bundle: Folder to write the model to in the form of the bundled model, or ``None``.
@@ -60,13 +62,18 @@ def fit_recipe(
         recipe = recipe.model_copy(update={"description": description})
     store = open_store(models)
     try:
-        result = _run(recipe, work, workers if _given(context, "workers") else None)
+        result = _run(recipe, work, workers if _given(context, "workers") else None, minutes)
     except KeyboardInterrupt:
         err.print(
             f"Stopped. All complete epochs are kept in {work}; the same command resumes from there.", soft_wrap=True
         )
         raise typer.Exit(INTERRUPTED) from None
     _print_stages(result)
+    if result.stopped:
+        out.print(
+            f"Stopped after {minutes:g} minutes. The checkpoint is kept in {work}; the same command resumes.",
+            soft_wrap=True,
+        )
     _store(recipe, result, store, promote=promote, bundle=bundle)
 
 
@@ -86,7 +93,7 @@ def _given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
+def _run(recipe: Recipe, work: Path, workers: int | None, minutes: float) -> RecipeResult:
     from training.recipes.run import RecipeCallbacks, run_recipe
 
     # Validation takes minutes in which no batch ends: the speed is averaged over hours to include it.
@@ -104,7 +111,13 @@ def _run(recipe: Recipe, work: Path, workers: int | None) -> RecipeResult:
         def report_phantoms(done: int, total: int) -> None:
             bars.update(generating, completed=done, total=total, visible=done < total)
 
-        return run_recipe(recipe, work, workers=workers, callbacks=RecipeCallbacks(report, report_phantoms, warn))
+        return run_recipe(
+            recipe,
+            work,
+            workers=workers,
+            callbacks=RecipeCallbacks(report, report_phantoms, warn),
+            should_stop=time_limit(minutes),
+        )
 
 
 def _describe(at: RecipeProgress) -> str:

@@ -53,11 +53,13 @@ class RecipeResult:
         weights: The best weights of the last stage.
         stages: All stages.
         trained: Names of the stages that were trained in this run.
+        stopped: Whether ``should_stop`` ended the last of ``stages`` before it was finished.
     """
 
     weights: Weights
     stages: list[FinishedStage]
     trained: list[str]
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,12 @@ class RecipeCallbacks:
 
 
 def run_recipe(
-    recipe: Recipe, work: Path, *, workers: int | None = None, callbacks: RecipeCallbacks | None = None
+    recipe: Recipe,
+    work: Path,
+    *,
+    workers: int | None = None,
+    callbacks: RecipeCallbacks | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> RecipeResult:
     """Run the unfinished stages of a recipe.
 
@@ -85,6 +92,8 @@ def run_recipe(
         work: Work folder with the phantoms and finished stages; the same call resumes from it.
         workers: Threads that prepare batches; overrides the recipe, and affects the speed alone.
         callbacks: Called with progress and warnings.
+        should_stop: Called after every batch; ``True`` ends the training. The stage keeps its checkpoint, from which
+            the same call resumes.
 
     Raises:
         InputError: If a finished stage no longer matches the recipe, or the work folder is damaged.
@@ -101,8 +110,10 @@ def run_recipe(
     trained = [stage.name for stage in recipe.stages[len(done) :]]
     weights = folder.weights(len(done) - 1) if done else None
     for number in range(len(done), len(recipe.stages)):
-        stage, weights = _run_stage(folder, Path(work), number, weights, done, workers, callbacks)
+        stage, weights, stopped = _run_stage(folder, Path(work), number, weights, done, workers, callbacks, should_stop)
         done.append(stage)
+        if stopped:
+            return RecipeResult(weights, done, [name for name in trained if name in {each.name for each in done}], True)
     assert weights is not None  # a recipe has at least one stage
     return RecipeResult(weights, done, trained)
 
@@ -136,7 +147,8 @@ def _run_stage(
     before: list[FinishedStage],
     workers: int | None,
     callbacks: RecipeCallbacks,
-) -> tuple[FinishedStage, Weights]:
+    should_stop: Callable[[], bool] | None,
+) -> tuple[FinishedStage, Weights, bool]:
     recipe, stage = folder.recipe, folder.recipe.stages[number]
     decided = folder.stage_start(number, before[-1].weights_sha256 if before else "")
     start_record, changes = folder.begin(number, decided)
@@ -160,9 +172,11 @@ def _run_stage(
         work_dir=folder.folder(number),
         start=start,
         on_progress=lambda at: report(at, 0),
+        should_stop=should_stop,
     )
-    finished = folder.write_finished(number, result.weights, _finished(stage, start_record, result))
-    return finished, result.weights
+    stopped = result.stopped_early and should_stop is not None and should_stop()
+    write = folder.write_stopped if stopped else folder.write_finished
+    return write(number, result.weights, _finished(stage, start_record, result)), result.weights, stopped
 
 
 def _phantoms(

@@ -5,7 +5,8 @@ Layout, below the work folder::
     prepared/                               phantoms, shared by all recipes
     <recipe>/01-<stage>/begun.json          settings and start of the stage, and its runs so far
     <recipe>/01-<stage>/checkpoint.npz      while it is unfinished (see training.fitting.checkpoint)
-    <recipe>/01-<stage>/{weights.npz, stage.json}   once it is finished; stage.json is written last
+    <recipe>/01-<stage>/weights.npz         its best weights, once it is finished or has run out of time
+    <recipe>/01-<stage>/stage.json          once it is finished; written last
 
 Nothing in it depends on the machine or on Keras's backend: the folder can be copied and continued elsewhere.
 """
@@ -176,6 +177,11 @@ class WorkFolder:
         write_json(self.folder(number) / "stage.json", done.model_dump(mode="json"))
         self.checkpoint(number).unlink(missing_ok=True)
         return done
+
+    def write_stopped(self, number: int, weights: Weights, stage: FinishedStage) -> FinishedStage:
+        """Store the weights of a stage that ran out of time; its checkpoint is kept, and the stage can resume."""
+        file = save_weights(weights, self.folder(number) / "weights.npz")
+        return stage.model_copy(update={"weights_sha256": file_sha256(file)})
 
     def _read_finished(self, number: int, start_sha256: str) -> FinishedStage:
         stage, folder = self.recipe.stages[number], self.folder(number)

@@ -173,6 +173,23 @@ def test_the_command_trains_stores_promotes_and_bundles_a_model(fit, write, tmp_
     assert "already exists" in stderr
 
 
+def test_a_time_limit_stores_the_weights_so_far_and_the_same_command_resumes(fit, write, tmp_path: Path):
+    recipe, stage = write(tiny("only", epochs=3)), tmp_path / "work" / "tiny" / "01-only"
+    code, stdout, _ = fit("--recipe", recipe, "--minutes", "0.00001")
+    assert code == 0
+    assert "Stopped after 1e-05 minutes" in stdout
+    store = ModelStore(tmp_path / "models")
+    kept = load_weights(stage / "weights.npz")
+    assert all(np.array_equal(kept[key], value) for key, value in store.get("v0001").load_weights().items())
+    assert (stage / "checkpoint.npz").is_file()
+    assert not (stage / "stage.json").exists()
+    code, stdout, _ = fit("--recipe", recipe)
+    assert code == 0
+    assert "Stopped" not in stdout
+    (finished,) = store.get("v0002").card.training["stages"]
+    assert ([run["from_epoch"] for run in finished["runs"]], finished["epochs"]) == ([0, 1], 3)
+
+
 def test_ctrl_c_ends_with_130_and_says_how_to_resume(fit, write, tmp_path: Path, monkeypatch):
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
