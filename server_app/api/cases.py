@@ -106,19 +106,11 @@ def _versions(services: Services) -> APIRouter:
 
     @router.get("")
     def list_versions() -> dict[str, Any]:
-        """Return the model versions with their cards, which one is served, and the history of promotions.
-
-        ``not_offered`` says which bundled models cannot be used here under their number, and what to do.
-        """
+        """Return the model versions with their cards, which one is served, and the history of promotions."""
         with input_errors():
             current = services.models.current().id
         versions = [_card(version, current) for version in services.models.versions()]
-        return {
-            "versions": versions,
-            "current": current,
-            "history": services.models.history(),
-            "not_offered": services.models.not_offered(),
-        }
+        return {"versions": versions, "current": current, "history": services.models.history()}
 
     @router.post("/rollback")
     def rollback() -> dict[str, Any]:
