@@ -13,8 +13,17 @@ from training.phantoms.fields import smooth_noise
 
 Shape = tuple[int, int, int]
 
-#: Probability of each modality to be the dropped one. FLAIR carries the most information, so it is dropped most often.
-_DROPPED = (0.2, 0.2, 0.2, 0.4)
+#: Modalities that are dropped together, and how often. FLAIR carries the most information, so it is dropped most often;
+#: examinations of T1ce and FLAIR alone are common.
+_DROPPED: tuple[tuple[tuple[int, ...], float], ...] = (
+    ((0,), 0.18),
+    ((1,), 0.2),
+    ((2,), 0.16),
+    ((3,), 0.3),
+    ((0, 2), 0.12),
+    ((0, 3), 0.02),
+    ((2, 3), 0.02),
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +37,10 @@ class AugmentationProbabilities:
     mirror_others: float = 0.15
     turn: float = 0.15
     scale: float = 0.8
-    gamma: float = 0.2
+    gamma: float = 0.3
     bias: float = 0.4
     noise: float = 0.25
-    dropout: float = 0.3
+    dropout: float = 0.35
 
 
 @dataclass(frozen=True)
@@ -91,15 +100,16 @@ def vary_intensities(
         if rng.random() < chances.gamma:
             _gamma(rng, image[..., channel], brain)
     if rng.random() < chances.scale:
-        image *= rng.uniform(0.88, 1.14, channels).astype(np.float32)
-        image += rng.uniform(-0.12, 0.12, channels).astype(np.float32)
+        image *= rng.uniform(0.82, 1.2, channels).astype(np.float32)
+        image += rng.uniform(-0.2, 0.2, channels).astype(np.float32)
     if rng.random() < chances.bias:
         _bias_field(rng, image, brain)
     if rng.random() < chances.noise:
         image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0.02, 0.12))
     image *= brain[..., None]
     if rng.random() < chances.dropout:
-        image[..., int(rng.choice(channels, p=_DROPPED))] = 0
+        dropped, shares = zip(*_DROPPED, strict=True)
+        image[..., list(dropped[rng.choice(len(dropped), p=shares)])] = 0
     return image
 
 

@@ -60,7 +60,7 @@ class Anatomy:
 
 def random_pose(rng: np.random.Generator) -> Pose:
     """Draw the pose of a head: size, proportions, tilt, and left-right mirroring."""
-    size = rng.uniform(0.84, 0.98) * rng.uniform(0.95, 1.05, 3)
+    size = rng.uniform(0.87, 1.02) * rng.uniform(0.95, 1.05, 3)
     matrix = np.eye(3)
     for axes, spread in (((0, 1), 0.09), ((0, 2), 0.07), ((1, 2), 0.14)):
         angle = rng.normal() * spread

@@ -37,36 +37,38 @@ def draw_contrast(rng: np.random.Generator, *, low_grade: bool) -> Contrast:
     """
     u: Draw = rng.uniform
     gray = np.array([u(0.58, 0.9), u(0.62, 0.97), u(0.36, 0.62), u(0.58, 0.85)])
-    fluid = np.array([u(0.12, 0.42), u(0.12, 0.42), u(0.95, 1.5), u(0.04, 0.34)])
+    fluid = np.array([u(0.12, 0.42), u(0.12, 0.42), u(0.8, 1.5), u(0.03, 0.4)])
     white = np.array([1.0, 1.0, gray[2] * u(0.58, 0.97), gray[3] * u(0.68, 1.03)])
-    deep = 0.5 * (gray + white) * np.array([u(0.93, 1.05), u(0.93, 1.05), u(0.82, 1.0), u(0.88, 1.05)])
+    deep = 0.5 * (gray + white) * np.array([u(0.93, 1.05), u(0.93, 1.05), u(0.74, 1.0), u(0.8, 1.05)])
     tissue = {"csf": fluid, "gray": gray, "white": white, "deep": deep}
-    return Contrast(tissue, _lesion(u, gray, fluid, low_grade), _distractor(u, gray, fluid, white))
+    return Contrast(tissue, _lesion(u, gray, fluid, white, low_grade), _distractor(u, gray, fluid, white))
 
 
-def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, low_grade: bool) -> dict[str, np.ndarray]:
+def _lesion(u: Draw, gray: np.ndarray, fluid: np.ndarray, white: np.ndarray, low_grade: bool) -> dict[str, np.ndarray]:
     def toward_fluid(channel: int, low: float, high: float) -> float:
         return float(gray[channel] + (fluid[channel] - gray[channel]) * u(low, high))
 
     flair = float(gray[3])
-    edema_t1 = u(-0.15, 0.35)
+    # On T1, edema is mostly brighter than gray matter (below 0), and a necrotic core often not darker than it.
+    edema_t1 = u(-0.55, 0.3 if low_grade else 0.45)
     edema = [
         toward_fluid(0, edema_t1, edema_t1),
-        toward_fluid(1, edema_t1 - 0.08, edema_t1 + 0.08),
-        toward_fluid(2, 0.12, 0.55),
-        flair * u(1.3, 2.1),
+        toward_fluid(1, edema_t1 - 0.1, edema_t1 + 0.1),
+        toward_fluid(2, 0.0, 0.6),
+        max(flair, float(white[3])) * u(1.25, 2.0),
     ]
     # A low-grade core that an expert could not distinguish from edema is not labeled as core; within an enhancing rim
     # the core may look like edema, because its position identifies it.
-    core_t1 = u(max(0.2, edema_t1 + 0.2), 0.8) if low_grade else u(0.1, 0.85)
-    spread = 0.08 if low_grade else 0.1
+    core_t1 = u(max(0.0, edema_t1 + 0.2), 0.75) if low_grade else u(-0.3, 0.75)
+    spread = 0.1 if low_grade else 0.15
     core = [
         toward_fluid(0, core_t1, core_t1),
         toward_fluid(1, core_t1 - spread, core_t1 + spread),
-        toward_fluid(2, *((0.35, 0.9) if low_grade else (0.15, 1.0))),
-        flair * u(0.95 if low_grade else 0.5, 1.9),
+        toward_fluid(2, *((0.2, 0.95) if low_grade else (0.15, 1.05))),
+        flair * u(0.85 if low_grade else 0.5, 1.9),
     ]
-    rim = [toward_fluid(0, -0.2, 0.3), u(1.2, 2.3), toward_fluid(2, 0.05, 0.5), flair * u(1.05, 1.8)]
+    enhancement = u(1.02, 1.6) if low_grade or u(0, 1) < 0.2 else u(1.2, 2.2)
+    rim = [toward_fluid(0, -0.5, 0.25), enhancement, toward_fluid(2, 0.05, 0.6), flair * u(1.0, 1.8)]
     # the center of a layered core: anything from clear fluid to old blood
     center_t1 = u(0.35, 1.15)
     center = [center_t1, center_t1 * u(0.92, 1.08), u(0.3, 1.2), flair * u(0.4, 1.7)]
@@ -79,10 +81,11 @@ def _distractor(u: Draw, gray: np.ndarray, fluid: np.ndarray, white: np.ndarray)
     vessel_t2 = u(0.05, 0.3) if void else float(gray[2])
     nan = np.nan  # leaves the tissue unchanged
     return {
-        "vessel": np.array([vessel_t1, u(1.1, 2.4), vessel_t2, gray[3] * u(0.3, 1.1)]),
+        "vessel": np.array([vessel_t1, u(1.1, 2.8), vessel_t2, gray[3] * u(0.3, 1.1)]),
         "sinus": np.array([vessel_t1, u(1.2, 3.0), vessel_t2, gray[3] * u(0.3, 1.5)]),
         "choroid": np.array([gray[0] * u(0.7, 1.1), u(1.0, 2.3), fluid[2] * u(0.5, 0.9), gray[3] * u(0.7, 1.6)]),
         "dura": np.array([u(0.4, 1.6), u(0.8, 2.6), fluid[2] * u(0.1, 0.8), gray[3] * u(0.5, 2.0)]),
+        "edge": np.array([u(0.2, 1.0), u(0.2, 1.4), u(0.02, 0.3), gray[3] * u(0.1, 0.8)]),
         "falx": np.array([u(0.3, 0.8), u(0.9, 2.2), u(0.1, 0.5), gray[3] * u(0.4, 1.3)]),
         "lesion": np.array(
             [white[0] * u(0.68, 0.97), white[1] * u(0.68, 0.97), gray[2] * u(1.1, 1.7), gray[3] * u(1.15, 1.9)]

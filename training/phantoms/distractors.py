@@ -39,6 +39,7 @@ def draw_distractors(rng: np.random.Generator, anatomy: Anatomy, *, every: bool 
     makers = (
         (_choroid, 0.9),
         (_dura, 0.6),
+        (_edge, 0.6),
         (_falx, 0.6),
         (_white_matter_lesions, 0.5),
         (_caps, 0.6),
@@ -59,7 +60,7 @@ def _small_vessels(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     """Small vessels: thin curves where two noise fields are both zero, mostly in the sulci."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     scale = rng.uniform(9, 16)
-    radius = rng.uniform(0.5, 1.1) / scale
+    radius = rng.uniform(0.5, 1.35) / scale
     first, second = smooth_noise(rng, shape, scale), smooth_noise(rng, shape, scale)
     weight = np.exp(-(np.square(first) + np.square(second)) / np.float32((1.4 * radius) ** 2))
     outside = np.clip(anatomy.csf * 1.5 + anatomy.cortex * np.float32(0.25), 0, 1)
@@ -96,6 +97,14 @@ def _dura(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
     weight = smoothstep((np.float32(rng.uniform(1.5, 3.5)) - anatomy.depth) / 1.5)
     weight *= smoothstep(smooth_noise(rng, shape, 22) * 1.5 - np.float32(rng.uniform(-0.5, 1.5)))
     return _sparse(weight, anatomy.brain, "dura")
+
+
+def _edge(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:
+    """Bone and air at the surface, which are dark on T2: skull stripping rarely removes exactly the brain."""
+    shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
+    weight = smoothstep((np.float32(rng.uniform(1.0, 3.0)) - anatomy.depth) / 1.2)
+    weight *= smoothstep(smooth_noise(rng, shape, 14) * 1.5 + np.float32(rng.uniform(-0.8, 0.8)))
+    return _sparse(weight, anatomy.brain, "edge")
 
 
 def _falx(rng: np.random.Generator, anatomy: Anatomy) -> Distractor:

@@ -80,7 +80,15 @@ def smoothstep(value: np.ndarray) -> np.ndarray:
 
 
 def scan_matrix(
-    length: int, *, blur: float, thickness: float = 1.0, shift: float = 0.0, phase: float = 0.0, ghost: float = 0.0
+    length: int,
+    *,
+    blur: float,
+    thickness: float = 1.0,
+    shift: float = 0.0,
+    phase: float = 0.0,
+    ghost: float = 0.0,
+    stairs: bool = False,
+    gains: np.ndarray | None = None,
 ) -> np.ndarray:
     """The effect of a scanner and of resampling to 1 mm along one axis, as one ``(length, length)`` matrix.
 
@@ -94,6 +102,8 @@ def scan_matrix(
         shift: Misregistration in voxels.
         phase: Position of the first slice, in slices (0-1).
         ghost: Strength of the ghost (0 to about 0.1).
+        stairs: Whether single voxels take the nearest slice instead of interpolating.
+        gains: Brightness of the slices, in order, as many as there are; repeated if there are fewer.
     """
     index = np.arange(length, dtype=np.float64)
     if thickness <= 1.0:
@@ -102,7 +112,11 @@ def scan_matrix(
         centers = np.arange(phase * thickness - thickness, length + thickness, thickness)
         width = math.hypot(blur, thickness / math.sqrt(12))
         slices = _gaussian_rows(centers + shift, length, width)
+        if gains is not None:
+            slices = slices * np.resize(gains, len(centers))[:, None]
         place = np.clip((index - centers[0]) / thickness, 0, len(centers) - 1.001)
+        if stairs:
+            place = np.clip(np.round(place), 0, len(centers) - 2)
         lower = place.astype(int)
         part = (place - lower)[:, None]
         matrix = (1 - part) * slices[lower] + part * slices[lower + 1]

@@ -22,7 +22,7 @@ from training.phantoms.fields import Shape
 from training.phantoms.tumor import Focus, draw_foci, grow
 
 #: Increment when a seed gives a different phantom; stored phantoms are then generated again.
-GENERATOR_VERSION = 5
+GENERATOR_VERSION = 6
 
 #: Fraction of heads without tumor.
 HEALTHY_SHARE = 0.08
@@ -38,7 +38,7 @@ class Phantom:
 
     Attributes:
         image: ``(x, y, z, 4)`` float32, raw intensities in the order of :data:`training.modalities.ROLES`;
-            at least 1 in the brain, exactly 0 outside.
+            at least 1 in the brain, exactly 0 outside of it and where the series does not reach.
         label: ``(x, y, z)`` uint8, values of :mod:`training.labels`.
         brain: ``(x, y, z)`` boolean, the brain mask after skull stripping.
         affine: 4 x 4, voxel to RAS millimeters.

@@ -13,7 +13,7 @@ from training.phantoms.fields import Shape, half_length, smooth_noise, smoothste
 #: Kinds of tumor and their probabilities: ring-enhancing with necrosis, solid enhancing, non-enhancing (low grade),
 #: patchy.
 KINDS = ("ring", "solid", "low", "patchy")
-_CHANCES = (0.46, 0.12, 0.27, 0.15)
+_CHANCES = (0.51, 0.13, 0.27, 0.09)
 
 #: Minimum number of core voxels of a tumor (0.15 mL).
 MIN_CORE = 150
@@ -21,12 +21,16 @@ MIN_CORE = 150
 #: Minimum number of enhancing voxels (0.3 mL); fewer become core.
 MIN_ENHANCING = 300
 
+#: Median and maximum of the core radius in mm: cores of 10 to 100 mL are usual in BraTS.
+_RADIUS = (20.0, 38.0)
+_LOW_GRADE_RADIUS = (24.0, 42.0)
+
 #: Range of the core radius of small tumors in mm (spheres of 0.5 to 4 mL).
 _SMALL = (5.0, 10.0)
 
 #: Position (0-1) of the edge of the edema label between the onset of its brightness and full brightness: experts
 #: include everything brighter than the adjacent tissue, instead of stopping halfway.
-EDEMA_BORDER = 0.36
+EDEMA_BORDER = 0.45
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def draw_foci(rng: np.random.Generator, center: np.ndarray, *, small: bool = Fal
         small: Whether the first focus has a small radius.
     """
     kind = str(rng.choice(KINDS, p=_CHANCES))
-    radius = float(np.clip(np.exp(rng.normal(np.log(16.0 if kind != "low" else 18.0), 0.36)), 6.5, 32))
+    usual, largest = _LOW_GRADE_RADIUS if kind == "low" else _RADIUS
+    radius = float(np.clip(np.exp(rng.normal(np.log(usual), 0.4)), 6.5, largest))
     if small:
         radius = float(rng.uniform(*_SMALL))
     foci = [Focus(center, radius, kind)]
@@ -88,8 +93,9 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     if not kept:
         return None
     reach = max(focus.radius for focus, _ in kept)
-    most = 9.0 if kept[0][0].kind == "low" else 16.0
-    spread = float(np.exp(rng.uniform(np.log(2.5), np.log(most)))) if rng.random() < 0.92 else 0.0
+    low_grade = kept[0][0].kind == "low"
+    least, most, without = (2.5, 16.0, 0.15) if low_grade else (3.5, 30.0, 0.06)
+    spread = float(np.exp(rng.uniform(np.log(least), np.log(most)))) if rng.random() >= without else 0.0
     box = _box(anatomy.csf.shape, kept, int(reach * 1.6 + spread * 1.2 + 6))
     shape: Shape = anatomy.csf[box].shape  # type: ignore[assignment]
     room = anatomy.brain[box] & (anatomy.ventricle[box] > 0.3)
@@ -109,7 +115,7 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     edge = (
         spread
         - _travel_time(rng, anatomy, box, room, core > 0)
-        + smooth_noise(rng, shape, 11) * (0.18 * spread)
+        + smooth_noise(rng, shape, 11) * (rng.uniform(0.1, 0.35) * spread)
         + smooth_noise(rng, shape, 5) * 0.8
     )
     edge = np.where(room & (spread > 0), edge - 6 * np.clip(anatomy.csf[box] - 0.4, 0, 1), -9).astype(np.float32)
@@ -118,14 +124,15 @@ def grow(rng: np.random.Generator, anatomy: Anatomy, foci: list[Focus], origin: 
     label[edge > 0] = ED.value
     label[core > 0] = NCR.value
     label[enhancing] = ET.value
-    if kept[0][0].kind == "low" and rng.random() < 0.8:
+    if low_grade and rng.random() < 0.65:
         label[label == ET.value] = NCR.value
     label = _remove_specks(label)
     if np.count_nonzero(label == ET.value) < MIN_ENHANCING:
         label[label == ET.value] = NCR.value
-    weight = _weights(rng, label, edge, spread) | {"inner": _layered_center(rng, label, necrosis, kept[0][0].kind)}
-    if rng.random() < 0.5:
-        label = _dilate_enhancing(label)
+    weight = _weights(rng, label, edge, spread) | {"inner": _inner(rng, label, necrosis, kept[0][0].kind)}
+    drawn = rng.random()
+    if drawn < 0.6:
+        label = _dilate_enhancing(label, generous=drawn < 0.2)
     return Tumor(box, label, weight, kept[0][0].kind, [focus for focus, _ in kept])
 
 
@@ -159,7 +166,7 @@ def _travel_time(
     from skimage.graph import MCP_Geometric
 
     white = anatomy.white[box]
-    slow_gray = rng.uniform(1.3, 4.0)
+    slow_gray = np.exp(rng.uniform(np.log(1.3), np.log(9.0)))
     cost = 1.0 / (0.08 + (1 - anatomy.csf[box]) * (white + (1 - white) / slow_gray))
     cost = np.where(room, cost, 60.0).astype(np.float32)
     shape: Shape = cost.shape  # type: ignore[assignment]
@@ -211,7 +218,7 @@ def _non_enhancing(rng: np.random.Generator, shape: Shape, focus: Focus, shell: 
         return (shell - rim * (1 + 0.45 * coarse + 0.2 * fine)).astype(np.float32)
     if focus.kind == "solid":
         return np.minimum(shell - 1.5, (0.7 * coarse + 0.5 * fine - rng.uniform(0.8, 1.8)) * 4).astype(np.float32)
-    threshold = rng.uniform(0.2, 1.3) if focus.kind == "patchy" else rng.uniform(1.4, 2.4)
+    threshold = rng.uniform(0.2, 1.3) if focus.kind == "patchy" else rng.uniform(1.2, 2.3)
     return ((threshold - (0.8 * coarse + 0.6 * fine)) * 4).astype(np.float32)
 
 
@@ -238,29 +245,40 @@ def _weights(rng: np.random.Generator, label: np.ndarray, edge: np.ndarray, spre
     blur = rng.uniform(0.4, 1.0)
     core = ndimage.gaussian_filter(((label == NCR.value) | (label == ET.value)).astype(np.float32), blur)
     enhancing = ndimage.gaussian_filter((label == ET.value).astype(np.float32), blur)
-    fade = rng.uniform(1.0, max(1.5, 0.5 * spread))
+    fade = rng.uniform(1.0, np.clip(0.4 * spread, 1.5, 6.0))
     edema = smoothstep(edge / np.float32(fade) + np.float32(EDEMA_BORDER))
     np.maximum(edema, core, out=edema)
     edema *= ndimage.gaussian_filter((label > 0).astype(np.float32), 0.7)
     return {"ed": edema, "ncr": core, "et": np.minimum(enhancing, core)}
 
 
-def _layered_center(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, kind: str) -> np.ndarray:
-    """Opacity of the center of a layered core (old blood, protein), which two in five ring-enhancing tumors have."""
+def _inner(rng: np.random.Generator, label: np.ndarray, necrosis: np.ndarray, kind: str) -> np.ndarray:
+    """Opacity of a differing part of the core, which two in five tumors have.
+
+    In ring-enhancing tumors the center of a layered core (old blood, protein), in others cysts.
+    """
     from scipy import ndimage
 
-    if kind != "ring" or rng.random() > 0.4 or necrosis.max() <= 0:
+    if rng.random() > 0.4 or necrosis.max() <= 0:
         return np.zeros(label.shape, np.float32)
-    from_where = np.float32(rng.uniform(0.15, 0.6)) * necrosis.max()
-    inside = (necrosis > from_where) & (label == NCR.value)
+    if kind == "ring":
+        inside = necrosis > np.float32(rng.uniform(0.15, 0.6)) * necrosis.max()
+    else:
+        shape: Shape = label.shape  # type: ignore[assignment]
+        inside = smooth_noise(rng, shape, rng.uniform(6, 16)) > rng.uniform(0.3, 1.3)
+    inside &= label == NCR.value
     return ndimage.gaussian_filter(inside.astype(np.float32), rng.uniform(0.5, 1.2))
 
 
-def _dilate_enhancing(label: np.ndarray) -> np.ndarray:
-    """Close small gaps of the enhancing tumor and add its blurred rim, as in labels by experts and algorithms."""
+def _dilate_enhancing(label: np.ndarray, *, generous: bool) -> np.ndarray:
+    """Close small gaps of the enhancing tumor and add its blurred rim, as in labels by experts and algorithms.
+
+    ``generous`` closes wider gaps, as experts who draw around a patchy enhancement.
+    """
     from scipy import ndimage
 
     enhancing = label == ET.value
-    closed = ndimage.binary_closing(enhancing, structure=ndimage.generate_binary_structure(3, 1), iterations=2)
-    wide = ndimage.gaussian_filter(closed.astype(np.float32), 1.0) > 0.36
+    ball = ndimage.generate_binary_structure(3, 1)
+    closed = ndimage.binary_closing(enhancing, structure=ball, iterations=4 if generous else 2)
+    wide = ndimage.gaussian_filter(closed.astype(np.float32), 1.0) > (0.3 if generous else 0.36)
     return np.where((label > 0) & (wide | enhancing), ET.value, label).astype(np.uint8)

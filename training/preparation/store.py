@@ -196,7 +196,7 @@ def prepare_phantom(phantom: Phantom, *, stride: int = 16) -> tuple[np.ndarray, 
     box = bounding_box(phantom.brain)
     if box is None:
         raise InputError(f"Phantom {phantom.seed} holds no brain.", field="seed")
-    image = zscore(phantom.image[box], phantom.brain[box])
+    image = zscore(phantom.image[box], phantom.brain[box][..., None] & (phantom.image[box] > 0))
     label, brain = phantom.label[box], phantom.brain[box]
     missing = [-n % stride for n in label.shape]
     around = [(n // 2, n - n // 2) for n in missing]

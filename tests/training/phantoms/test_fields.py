@@ -26,6 +26,10 @@ def test_thick_slices_blur_in_place_a_shift_moves_the_image_and_upsampling_is_li
     thick = scan_matrix(60, blur=0.4, thickness=5.0, phase=0.2) @ line
     assert thick.max() < line.max()
     assert np.sum(thick * np.arange(60)) / thick.sum() == pytest.approx(30, abs=0.7)
+    stairs = scan_matrix(60, blur=0.4, thickness=5.0, phase=0.2, stairs=True) @ line
+    assert np.mean(np.diff(stairs) == 0) > 0.7
+    gains = scan_matrix(60, blur=0.4, thickness=5.0, stairs=True, gains=np.array([0.8, 1.0, 1.3])) @ np.ones(60)
+    assert set(gains.round(4)) == {0.8, 1.0, 1.3}
     shifted = scan_matrix(60, blur=0.2, shift=1.5) @ line
     assert np.sum(shifted * np.arange(60)) / shifted.sum() == pytest.approx(28.5, abs=0.05)
     steps = smoothstep(np.array([-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 9.0]))

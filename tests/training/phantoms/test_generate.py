@@ -34,13 +34,17 @@ def test_a_seed_decides_a_phantom_and_every_kind_of_tumor_occurs(patches):
     for phantom in [*patches, *healthy]:
         assert (phantom.image.dtype, phantom.label.dtype) == (np.float32, np.uint8)
         assert np.all(np.isfinite(phantom.image))
-        assert np.all(phantom.image[phantom.brain] >= 1)
+        values = phantom.image[phantom.brain]
+        assert np.all((values == 0) | (values >= 1))
+        assert np.count_nonzero((values == 0).any(axis=0)) <= 1  # the series that does not cover the whole brain
         assert phantom.brain.any()
         assert not phantom.image[~phantom.brain].any()
         assert not phantom.label[~phantom.brain].any()
         assert phantom.label.max() <= 3
         assert phantom.label.any() == (phantom.kind != "healthy")
         assert not 0 < np.count_nonzero(phantom.label == 3) < 200  # the rim of a patch may cut some off
+    covered = [phantom.image[phantom.brain].all() for phantom in patches]
+    assert 0.7 < np.mean(covered) < 1
     # Vessels, sinuses and choroid plexus: without them, a network takes every bright spot for tumor.
     t1ce = [phantom.image[..., T1CE][phantom.brain] for phantom in healthy]
     assert np.median([np.mean(values > 1.35 * np.median(values)) for values in t1ce]) > 5e-4
@@ -91,4 +95,4 @@ def test_a_whole_head_has_the_right_size_and_may_hold_every_distractor_without_t
 
     monkeypatch.setattr(generator, "draw_distractors", record)
     assert not generate(2, tumor=False, distractors="all").label.any()
-    assert set(seen) >= {"vessel", "sinus", "choroid", "dura", "falx", "lesion", "flow"}
+    assert set(seen) >= {"vessel", "sinus", "choroid", "dura", "edge", "falx", "lesion", "flow"}
