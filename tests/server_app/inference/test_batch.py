@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from server_app.app import TumorLoopApp
 from tests import synthetic
 from tests.server_app.conftest import Server, accepted, eventually, refused
 from training.errors import InputError
+from training.models import BUNDLED_MODELS
 
 CASES = ("BraTS20_Training_001", "BraTS20_Training_002")
 #: As MONAI Label's own page fills them in.
@@ -109,9 +111,12 @@ def test_a_path_of_the_machine_never_reaches_the_model(app: TumorLoopApp, studie
         assert refusal(app, image)[0] == 404
 
 
-def test_a_workspace_without_a_model_says_how_to_get_one(studies: Path, tmp_path: Path) -> None:
-    conf = {"workspace": str(tmp_path / "workspace"), "model": str(tmp_path / "none")}
+def test_a_workspace_that_lost_its_model_says_how_to_get_one(studies: Path, tmp_path: Path) -> None:
+    model = tmp_path / "v0000"
+    shutil.copytree(BUNDLED_MODELS / "v0000", model)
+    conf = {"workspace": str(tmp_path / "workspace"), "model": str(model)}
     with contextlib.closing(TumorLoopApp("server_app", str(studies), conf)) as app:
+        shutil.rmtree(model)
         assert app.info()["model_version"] is None
         status, detail = refusal(app, CASES[0])
     assert (status, "no model" in detail) == (422, True)
