@@ -71,9 +71,8 @@ class _SharedTextures:
         gray = value["gray"] + (value["deep"] - value["gray"]) * anatomy.deep
         if channel == 3:
             gray = gray * (1 + np.float32(self.rim_strength) * self.rim)
-        white = value["white"]
-        if channel >= 2:
-            white = white * (1 + np.float32(self.white_strength) * self.white_shine)
+        shine = np.float32(self.white_strength) * self.white_shine if channel >= 2 else np.float32(0)
+        white = value["white"] * (1 + shine)
         image = anatomy.csf * value["csf"] + anatomy.gray * gray + anatomy.white * white
         amount = rng.uniform(0.0, (0.05, 0.025)).astype(np.float32)
         image *= 1 + amount[0] * self.regional + amount[1] * self.fine

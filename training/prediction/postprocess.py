@@ -22,7 +22,7 @@ from training.labels import ED, ET, NCR, region_mask
 #: Probability from which a voxel belongs to a region, if it also belongs to the enclosing one. For the whole tumor it
 #: is below one half: the threshold that maximizes the expected Dice is half of that Dice (Lipton et al. 2014,
 #: arXiv:1402.1892), and lower for an overconfident network.
-MIN_PROBABILITY = {"WT": 0.35, "TC": 0.5, "ET": 0.5}
+MIN_PROBABILITY = {"WT": 0.45, "TC": 0.5, "ET": 0.5}
 
 #: Connected lesions smaller than this are dropped.
 MIN_LESION_ML = 1.0

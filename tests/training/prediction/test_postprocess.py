@@ -41,7 +41,7 @@ def test_small_lesions_and_those_without_a_core_are_dropped_and_others_kept(kept
 
 def test_thresholds_are_in_milliliters_and_edema_inside_a_broken_rim_becomes_core() -> None:
     assert (postprocess.MIN_LESION_ML, postprocess.MIN_CORE_ML, postprocess.MIN_CORELESS_ML) == (1.0, 0.1, 10.0)
-    assert (postprocess.MIN_ENHANCING_ML, postprocess.MIN_PROBABILITY) == (0.5, {"WT": 0.35, "TC": 0.5, "ET": 0.5})
+    assert (postprocess.MIN_ENHANCING_ML, postprocess.MIN_PROBABILITY) == (0.5, {"WT": 0.45, "TC": 0.5, "ET": 0.5})
     labels = labelmap((NCR.value, 5, 14))  # 729 voxels
     assert np.array_equal(clean(labels, voxel_ml=0.008), labels)
     core = [(ED.value, 5, 25), (NCR.value, 10, 20)]
