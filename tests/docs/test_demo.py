@@ -32,6 +32,8 @@ from docs.demo.terminal import Terminal, describe_training
 from tests import synthetic
 from training.errors import InputError
 from training.images.grid import Grid, Volume
+from training.models import BUNDLED_MODELS
+from training.models.bundle import read_bundle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: A training as small as one that still improves the case it is corrected by.
@@ -186,7 +188,9 @@ def test_the_demo_on_phantoms_closes_the_loop(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     facts = json.loads((out / "report.json").read_text("utf-8"))
     assert facts["ok"]
-    assert [facts["cases"][0][when]["model_version"] for when in ("before", "after")] == ["v0000", "v0001"]
-    assert (facts["training"]["total_epochs"], facts["controls"][0]["after"]["model_version"]) == (1, "v0001")
+    before, after = (facts["cases"][0][when]["model_version"] for when in ("before", "after"))
+    bundle = read_bundle(BUNDLED_MODELS)
+    assert (before, after) == (bundle.initial, f"v{len(bundle.folders):04d}")
+    assert (facts["training"]["total_epochs"], facts["controls"][0]["after"]["model_version"]) == (1, after)
     assert (out / "report.html").stat().st_size > 100_000
     assert not any("seg" in path.name for path in (out / "studies").rglob("*"))
