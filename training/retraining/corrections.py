@@ -18,7 +18,7 @@ from training.preparation.store import PreparedCase, PreparedStore, prepare_phan
 REPLAY_SEED = 500_000_000
 #: Phantoms used to compare models, never in training. Each holds plenty of all three labels: where a region is absent,
 #: Dice is 0 or 1, and a single voxel would decide which model is promoted.
-_EVALUATION_PHANTOMS = (3, 8, 11, 7, 6, 10, 4, 12, 24, 27, 30, 19, 18, 21, 1, 16)
+_EVALUATION_PHANTOMS = (3, 10, 11, 6, 7, 16, 4, 23, 30, 27, 19, 25, 21, 32, 1, 31)
 EVALUATION_SEEDS = tuple(700_000_000 + number for number in _EVALUATION_PHANTOMS)
 
 

@@ -180,7 +180,7 @@ def test_a_time_limit_stores_the_weights_so_far_and_the_same_command_resumes(fit
     assert "Stopped after 1e-05 minutes" in stdout
     store = ModelStore(tmp_path / "models")
     kept = load_weights(stage / "weights.npz")
-    assert all(np.array_equal(kept[key], value) for key, value in store.get("v0001").load_weights().items())
+    assert all(np.array_equal(kept[key], value) for key, value in store.versions()[-1].load_weights().items())
     assert (stage / "checkpoint.npz").is_file()
     assert not (stage / "stage.json").exists()
     code, stdout, _ = fit("--recipe", recipe)

@@ -14,10 +14,10 @@ ADDRESS = "https://example.org/SlicerTumorLoop/releases/download/sample-data"
 CATEGORY, NAME = "TumorLoop", "TumorLoopPhantom"
 #: SHA-256 of the files, by modality; Slicer refuses others.
 CHECKSUMS: dict[str, str] = {
-    "t1": "4013b1e4442635e1e9eedb4ca570e15882db3393954b52e895585a36f6da45ef",
-    "t1ce": "3171b224cfd3a5b9c5b7f9eea2aba45465ab4da7799d8f05d6d64f2eb3d598db",
-    "t2": "1713d803dd43b2684dbbbe28cd925afd979320961cc25ae3f6a0a5d3b0070dee",
-    "flair": "6f799ed11e10a59b3b5e7a9fc4c8c053728487f298fdcbdefb8b1f8823b19cde",
+    "t1": "7df26f99cdaa99a5432f2f3d973a08067062c2566549729401a1cbad20967f6a",
+    "t1ce": "6a752838af753fe5e3b8a48e6727bf10e75474f6bbc7e8192b373bc651901c9d",
+    "t2": "f313d0e54c05eb9b4f75cdd6f1bcc5b6f79278b284c127ffc9e09a14011783b0",
+    "flair": "56df6cec99b650323d39b18b32f2ad56f9a133ef76c265f488e4ef25dedf7efb",
 }
 
 
