@@ -186,7 +186,7 @@ def test_a_time_limit_stores_the_weights_so_far_and_the_same_command_resumes(fit
     code, stdout, _ = fit("--recipe", recipe)
     assert code == 0
     assert "Stopped" not in stdout
-    (finished,) = store.get("v0002").card.training["stages"]
+    (finished,) = store.versions()[-1].card.training["stages"]
     assert ([run["from_epoch"] for run in finished["runs"]], finished["epochs"]) == ([0, 1], 3)
 
 
