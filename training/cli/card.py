@@ -76,6 +76,7 @@ def card(
 
     `python -m training card --cases studies --write`
     """
+    from training.models.store import read_version
     from training.release import card as model_card
 
     if sum((write, render, check)) > 1:
@@ -92,10 +93,11 @@ def card(
         heads = min(20, phantoms) if heads is None else heads
         found = labeled_cases(cases, label_scheme=label_scheme)
         failures = found.failures()
-        usable = _usable(_unseen(folder, found.cases), failures)
+        version = read_version(folder)
+        usable = _usable(_unseen(version, found.cases), failures)
         if write and failures.entries:
             failures.finish(0, "measured")
-        benchmark = _measure(folder, usable, phantoms, heads, mirror, workers)
+        benchmark = _measure(version, usable, phantoms, heads, mirror, workers)
         if write:
             model_card.record(folder, benchmark)
             out.print(f"{folder / 'card.json'}\n{model_card.write_document(folder, document)}", soft_wrap=True)
@@ -108,11 +110,8 @@ def _document(folder: Path) -> Path:
     return folder / "model-card.md"
 
 
-def _unseen(folder: Path, cases: Sequence[Case]) -> list[Case]:
+def _unseen(version: ModelVersion, cases: Sequence[Case]) -> list[Case]:
     """Return the cases that the version was not trained on; what it achieves on the others belongs in no card."""
-    from training.models.store import read_version
-
-    version = read_version(folder)
     seen = [case for case in version.card.data if case.split == "train"]
     ids, labels = {case.case for case in seen}, {case.label_sha256 for case in seen}
     known = [case for case in cases if case.id in ids or (case.label and file_sha256(case.label) in labels)]
@@ -135,16 +134,14 @@ def _usable(cases: Sequence[Case], failures: Failures) -> list[Case]:
 
 
 def _measure(
-    model: Path, cases: Sequence[Case], phantoms: int, heads: int, mirror: bool, workers: int
+    version: ModelVersion, cases: Sequence[Case], phantoms: int, heads: int, mirror: bool, workers: int
 ) -> dict[str, object]:
-    from training.models.store import read_version
     from training.release.benchmark import Plan, run_benchmark
     from training.release.tables import tables
 
     plan = Plan(phantoms=phantoms, heads=heads, cases=cases, mirrored=mirror)
     if not plan.steps:
         raise InputError("There is nothing to measure: give --phantoms, --heads or --cases.", field="phantoms")
-    version = read_version(model)
     with err.status(f"Loading model {version.id} ..."):
         from training.prediction.segmenter import Segmenter
 

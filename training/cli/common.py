@@ -160,6 +160,11 @@ def chosen_version(models: Path | None, version: str | None) -> ModelVersion:
     return store.get(version)
 
 
+def tell_how_to_use(version: ModelVersion) -> None:
+    """Print the command that makes a stored version the current one."""
+    out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)
+
+
 def load_segmenter(models: Path | None, version: str | None, mirror: bool = False) -> Segmenter:
     """Load a model version, showing its id.
 

@@ -11,7 +11,17 @@ import typer
 from rich.table import Table
 
 from training.cli.cases import PatientsOption, labeled_cases
-from training.cli.common import ModelsOption, VersionOption, chosen_version, err, open_store, out, progress, warn
+from training.cli.common import (
+    ModelsOption,
+    VersionOption,
+    chosen_version,
+    err,
+    open_store,
+    out,
+    progress,
+    tell_how_to_use,
+    warn,
+)
 from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import INTERRUPTED, refuse_existing
 from training.errors import InputError
@@ -187,4 +197,4 @@ def _store(
         return
     version = open_store(models).add(weights, card)
     out.print(f"Stored as {version.id} in {version.folder}", soft_wrap=True)
-    out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)
+    tell_how_to_use(version)

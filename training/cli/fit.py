@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from training.cli.cases import PatientsOption, labeled_cases
-from training.cli.common import ModelsOption, open_store, out, progress, time_limit
+from training.cli.common import ModelsOption, open_store, out, progress, tell_how_to_use, time_limit
 from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import Failures
 from training.errors import InputError
@@ -270,4 +270,4 @@ def _print(version: ModelVersion, result: FitResult, *, promoted: bool) -> None:
     table.add_row(version.id, str(result.epochs), best, "yes" if promoted else "no", str(version.folder))
     out.print(table)
     if not promoted:
-        out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)
+        tell_how_to_use(version)

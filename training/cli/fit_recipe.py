@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from training.cli.common import err, open_store, out, progress, time_limit, warn
+from training.cli.common import err, open_store, out, progress, tell_how_to_use, time_limit, warn
 from training.cli.outcome import INTERRUPTED
 from training.errors import InputError
 from training.labels import REGIONS
@@ -161,7 +161,7 @@ def _store(recipe: Recipe, result: RecipeResult, store: ModelStore, *, promote: 
         store.promote(version.id, f"promoted by the fit command, recipe {recipe.name}")
         out.print(f"{version.id} is now the current version.")
     else:
-        out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)
+        tell_how_to_use(version)
     if bundle is not None:
         _bundle(result.weights, card, bundle)
 

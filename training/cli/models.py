@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from training.cli.common import ModelsOption, open_store, out
+from training.cli.common import ModelsOption, open_store, out, tell_how_to_use
 from training.errors import InputError
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def add(
     found = read_version(model_folder(version))
     added = open_store(models).add(found.load_weights(), found.card)
     out.print(f"Stored as {added.id} in {added.folder}", soft_wrap=True)
-    out.print(f"To use it: python -m training models promote {added.id}", soft_wrap=True)
+    tell_how_to_use(added)
 
 
 @app.command()

@@ -103,10 +103,14 @@ def rank_correlation(results: Sequence[CaseResult]) -> RankCorrelation | None:
     return RankCorrelation(whole, float(low), float(high), nearest, count)
 
 
-def quality_section(results: Sequence[CaseResult]) -> Markup:
+def quality_section(results: Sequence[CaseResult], correlation: RankCorrelation | None) -> Markup:
     """Return the section of the HTML report: the correlation, a scatter plot (SVG) and a table, least certain first.
 
     It is empty if no case has an uncertainty and a tumor.
+
+    Args:
+        results: The evaluated cases.
+        correlation: Their :func:`rank_correlation`.
     """
     from jinja2 import Environment
     from markupsafe import Markup
@@ -114,11 +118,11 @@ def quality_section(results: Sequence[CaseResult]) -> Markup:
     cases = sorted(_with_tumor(results), key=lambda case: -(case.uncertainty or 0.0))
     if not cases:
         return Markup("")
-    found = rank_correlation(results)
     page = Environment(autoescape=True).from_string(_SECTION)
+    none = f"There is no rank correlation: it needs {MIN_CASES} cases with a tumor that differ."
     return Markup(
         page.render(
-            sentence=found or f"There is no rank correlation: it needs {MIN_CASES} cases with a tumor that differ.",
+            sentence=correlation or none,
             size=_SIZE,
             margin=_MARGIN,
             ticks=[(f"{value:.1f}", _at(value)) for value in np.linspace(0, 1, 6)],

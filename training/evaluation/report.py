@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from training.atomic import write_json, write_text
-from training.evaluation.quality import quality_section, rank_correlation
+from training.evaluation.quality import RankCorrelation, quality_section, rank_correlation
 from training.evaluation.result import CONVENTIONS, LOW_DICE, CaseResult, EvaluationReport
 from training.evaluation.subjects import Subject
 from training.images.grid import Volume
@@ -120,11 +120,11 @@ def write_report(report: EvaluationReport, folder: Path) -> EvaluationReport:
     correlation = rank_correlation(report.cases)
     quality = correlation.as_json() if correlation is not None else None
     write_json(files["json"], {**complete.as_json(), "uncertainty_against_dice": quality})
-    write_text(files["report"], as_html(complete))
+    write_text(files["report"], as_html(complete, correlation))
     return complete
 
 
-def as_html(report: EvaluationReport) -> str:
+def as_html(report: EvaluationReport, correlation: RankCorrelation | None) -> str:
     """Return the report as HTML, with links to the pictures in ``report.files``."""
     from jinja2 import Environment
 
@@ -137,7 +137,7 @@ def as_html(report: EvaluationReport) -> str:
         pictures=drawn,
         percent=percent,
         conventions=CONVENTIONS,
-        quality=quality_section(report.cases),
+        quality=quality_section(report.cases, correlation),
     )
 
 

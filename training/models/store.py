@@ -161,14 +161,14 @@ class ModelStore:
     def versions(self) -> list[ModelVersion]:
         """Return all readable versions by number, the bundled ones included."""
         found = []
-        for version in self.ids():
+        for version, folder in sorted(self._folders().items()):
             with contextlib.suppress(InputError):  # a damaged folder must not hide the others; get() reports the error
-                found.append(self.get(version))
+                found.append(read_version(folder, version=version))
         return found
 
     def ids(self) -> list[str]:
         """Return the ids of all versions, readable or not."""
-        return sorted({*self._own(), *self._offered()})
+        return sorted(self._folders())
 
     def is_bundled(self, version: str) -> bool:
         """Return whether an id is that of a bundled model here."""
@@ -180,13 +180,11 @@ class ModelStore:
         Raises:
             InputError: If there is no such version, or its folder is damaged.
         """
-        offered = self._offered()
-        if version in offered:
-            return read_version(offered[version], version=version)
-        if not is_version_id(version) or not (self.root / version).is_dir():
-            known = ", ".join(self.ids()) or "none"
+        folders = self._folders()
+        if version not in folders or not folders[version].is_dir():
+            known = ", ".join(sorted(folders)) or "none"
             raise InputError(f"There is no model version {version!r}. Known: {known}.", field="version")
-        return read_version(self.root / version, version=version)
+        return read_version(folders[version], version=version)
 
     def current(self) -> ModelVersion:
         """Return the current version.
@@ -212,11 +210,12 @@ class ModelStore:
 
     def not_offered(self) -> list[str]:
         """Return a sentence for each bundled model that is not offered, and what to do to use it."""
+        offered = self._offered()
         return [
             f"{self.root} has a version {version} of its own. The bundled model {version} is another one; to add it "
             f"under a new number: python -m training models add {version} --models {self.root}"
             for version in self._bundle.folders
-            if version not in self._offered()
+            if version not in offered
         ]
 
     def add(self, weights: Weights, card: ModelCard) -> ModelVersion:
@@ -348,6 +347,10 @@ class ModelStore:
     def _own(self) -> list[str]:
         """Return the ids of the store's own versions."""
         return [name for name in os.listdir(self.root) if is_version_id(name)] if self.root.is_dir() else []
+
+    def _folders(self) -> dict[str, Path]:
+        """Return the folders of all versions, readable or not."""
+        return {version: self.root / version for version in self._own()} | self._offered()
 
     def _offered(self) -> dict[str, Path]:
         """Return the folders of the bundled models whose number is not that of an own version."""

@@ -155,11 +155,13 @@ def _shading(rng: np.random.Generator, anatomy: Anatomy, most: float) -> np.ndar
 def _curve(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
     """Change the contrast by a gamma curve, sometimes by any rising curve (histogram matching) or by clipping."""
     values = values ** np.float32(np.exp(rng.normal(0, 0.18)))
-    if rng.random() < 0.12 and values.size:
+    if not values.size:
+        return values
+    if rng.random() < 0.12:
         from_values = np.percentile(values[::7], [0, 10, 35, 65, 90, 100])
         steps = np.diff(from_values) * np.exp(rng.normal(0, 0.3, 5))
         values = np.interp(values, from_values, np.concatenate([[0], np.cumsum(steps)])).astype(np.float32)
-    if rng.random() < 0.1 and values.size:
+    if rng.random() < 0.1:
         values = np.minimum(values, np.float32(np.percentile(values[::7], rng.uniform(98.5, 99.9))))
     return values
 
@@ -171,10 +173,8 @@ def _cut_off(rng: np.random.Generator, image: np.ndarray, brain: np.ndarray) -> 
     filled = np.flatnonzero(brain.any(axis=tuple(k for k in range(3) if k != axis)))
     if not len(filled):
         return
-    side = int(rng.integers(3))  # low, high, both
-    for at_end in (False, True):
-        if side != 2 and side != int(at_end):
-            continue
+    ends = ((False,), (True,), (False, True))[rng.integers(3)]
+    for at_end in ends:
         width = int(rng.uniform(0.03, 0.2) * len(filled))
         part = slice(filled[-1] - width, None) if at_end else slice(0, filled[0] + width)
         image[(slice(None),) * axis + (part,)][..., channel] = 0

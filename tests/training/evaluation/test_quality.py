@@ -57,12 +57,13 @@ def test_cases_without_a_tumor_or_an_uncertainty_do_not_count_and_too_few_or_equ
 
 
 def test_the_plot_has_a_named_point_per_case_the_most_uncertain_first_in_the_table():
-    html = quality_section([*ORDERED, case("<b>", 0.75, 0.4), case("healthy", 1.0, 1.0, true_ml=0)])
+    cases = [*ORDERED, case("<b>", 0.75, 0.4), case("healthy", 1.0, 1.0, true_ml=0)]
+    html = quality_section(cases, rank_correlation(cases))
     assert html.count("<circle") == 9
     assert "&lt;b&gt;: uncertainty 0.75, mean Dice 0.40" in html
     assert "<b>" not in html
     assert "healthy" not in html
     rows = html[html.index("<table>") :]
     assert rows.index("&lt;b&gt;") < rows.index("case-7") < rows.index("case-0")
-    assert "There is no rank correlation" in quality_section(ORDERED[:2])
-    assert quality_section([]) == ""
+    assert "There is no rank correlation" in quality_section(ORDERED[:2], None)
+    assert quality_section([], None) == ""
