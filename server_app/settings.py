@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -13,6 +13,13 @@ from training.label_schemes import parse_scheme
 from training.models import BUNDLED_MODELS
 from training.models.bundle import model_folder
 from training.retraining.config import RetrainConfig
+from training.retraining.site import SiteConfig
+
+#: What a training run does, by the parameter ``mode``: it learns from the final labels, or it fits the model to this
+#: site's scanners without labels.
+RETRAIN, SITE = "retrain", "site"
+
+_Config = TypeVar("_Config", RetrainConfig, SiteConfig)
 
 #: What MONAI Label's clients send along with the settings of a training run; ignored.
 STOCK_KEYS = frozenset(
@@ -169,18 +176,50 @@ def training_settings(defaults: RetrainConfig, request: Mapping[str, Any], train
     Raises:
         InputError: If a value cannot be used or a name is unknown; ``field`` is the name.
     """
+    return _checked(RetrainConfig, defaults.model_dump(), _given(request, trainer), "A training run")
+
+
+def site_settings(request: Mapping[str, Any], trainer: str) -> SiteConfig:
+    """Read the settings of one fit to this site's scanners from a request; see :func:`training_settings`.
+
+    Raises:
+        InputError: If a value cannot be used or a name is unknown; ``field`` is the name.
+    """
+    return _checked(SiteConfig, {}, _given(request, trainer), f"A training run with mode {SITE}")
+
+
+def training_mode(request: Mapping[str, Any], trainer: str) -> str:
+    """Return what a training run is to do: :data:`RETRAIN` or :data:`SITE`.
+
+    Raises:
+        InputError: If ``mode`` is neither.
+    """
+    mode = _flat(request, trainer).get("mode", RETRAIN)
+    if mode not in (RETRAIN, SITE):
+        raise InputError(f"mode must be {RETRAIN} or {SITE}, not {str(mode)[:40]!r}.", field="mode")
+    return str(mode)
+
+
+def _flat(request: Mapping[str, Any], trainer: str) -> dict[str, Any]:
+    """Return the settings in a request, wherever they are in it."""
     nested = request.get(trainer)
-    given = {name: value for name, value in request.items() if name not in STOCK_KEYS and name != trainer}
-    if isinstance(nested, Mapping):
-        given = {**{name: value for name, value in nested.items() if name not in STOCK_KEYS}, **given}
-    unknown = sorted(set(given) - set(RetrainConfig.model_fields))
+    given = {name: value for name, value in request.items() if name != trainer}
+    given = {**nested, **given} if isinstance(nested, Mapping) else given
+    return {name: value for name, value in given.items() if name not in STOCK_KEYS}
+
+
+def _given(request: Mapping[str, Any], trainer: str) -> dict[str, Any]:
+    return {name: value for name, value in _flat(request, trainer).items() if name != "mode"}
+
+
+def _checked(kind: type[_Config], defaults: Mapping[str, Any], given: Mapping[str, Any], what: str) -> _Config:
+    unknown = sorted(set(given) - set(kind.model_fields))
     if unknown:
         raise InputError(
-            f"A training run has no setting {unknown[0]!r}. Known: {', '.join(RetrainConfig.model_fields)}.",
-            field=unknown[0],
+            f"{what} has no setting {unknown[0]!r}. Known: {', '.join(kind.model_fields)}.", field=unknown[0]
         )
     try:
-        return RetrainConfig(**{**defaults.model_dump(), **given})
+        return kind(**{**defaults, **given})
     except ValidationError as error:
         raise _first_error(error) from error
 

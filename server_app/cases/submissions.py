@@ -196,6 +196,10 @@ class Submissions:
         split = self.split.assign(correction.case.patient for _, correction in found)
         return [correction.with_split(split[correction.case.patient]) for _, correction in found]
 
+    def cases(self) -> list[Case]:
+        """Return all cases, with and without labels."""
+        return list(self._catalog.all().values())
+
     def problems(self) -> list[dict[str, str]]:
         """Return the labels that cannot be used, by the location of their cases, and why."""
         found = []

@@ -16,11 +16,15 @@ from pathlib import Path
 
 from server_app.disk import is_disk_full
 from server_app.retraining.progress import Failure, ProgressWriter, read_progress
+from server_app.settings import RETRAIN, SITE
 from server_app.spawning import hidden_main, init_child
+from training.cases.case import Case
 from training.errors import InputError
 from training.models.store import ModelStore
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction
+from training.retraining.retrain import RetrainResult
+from training.retraining.site import SiteConfig
 
 #: The exit code of the process when the disk was full, which the progress file may not say then; 1 is any other
 #: failure.
@@ -44,9 +48,10 @@ class RetrainJob:
         work_dir: For prepared cases and the checkpoint.
         progress: The progress file.
         corrections: Labeled cases, with their split.
-        config: Settings.
+        config: Settings; those of a fit to the site's scanners need ``cases`` instead of ``corrections``.
         batch_size: Patches per batch to begin with; ``None`` takes those of ``config``.
         notes: Sentences about what happened so far.
+        cases: The studies to fit to.
     """
 
     run: str
@@ -55,9 +60,15 @@ class RetrainJob:
     work_dir: Path
     progress: Path
     corrections: tuple[Correction, ...]
-    config: RetrainConfig
+    config: RetrainConfig | SiteConfig
     batch_size: int | None = None
     notes: tuple[str, ...] = ()
+    cases: tuple[Case, ...] = ()
+
+    @property
+    def mode(self) -> str:
+        """What it does: :data:`server_app.settings.RETRAIN` or :data:`server_app.settings.SITE`."""
+        return SITE if isinstance(self.config, SiteConfig) else RETRAIN
 
 
 def run_until_done(job: RetrainJob) -> int:
@@ -80,6 +91,8 @@ def run_until_done(job: RetrainJob) -> int:
 
 
 def _restarted(job: RetrainJob, epoch: int, *, smaller: bool) -> RetrainJob:
+    if isinstance(job.config, SiteConfig):
+        return replace(job, notes=(*job.notes, "The training's process was killed; it started over."))
     batch = job.batch_size or job.config.batch_size
     note = f"The training's process was killed; it continued after epoch {epoch}."
     if smaller and batch > 1:
@@ -110,18 +123,10 @@ def run(job: RetrainJob) -> None:
     Exits with :data:`DISK_FULL` if the disk is full and 1 on any other failure; the progress file says which.
     """
     init_child(niceness=5, oom_score=600)  # clients wait for inferences, not for epochs
-    from training.retraining.retrain import retrain
-
-    progress = ProgressWriter(job.progress, job.run, job.config.max_epochs, job.notes)
+    epochs = 1 if isinstance(job.config, SiteConfig) else job.config.max_epochs
+    progress = ProgressWriter(job.progress, job.run, epochs, job.notes, job.mode)
     try:
-        result = retrain(
-            ModelStore(job.models, job.bundled),
-            job.corrections,
-            config=job.config,
-            work_dir=job.work_dir,
-            batch_size=job.batch_size,
-            on_progress=progress.update,
-        )
+        result = _trained(job, progress)
     except InputError as error:
         progress.failed(Failure.INPUT, error.message)
         print(error.message, flush=True)
@@ -135,3 +140,21 @@ def run(job: RetrainJob) -> None:
         sys.exit(1)
     progress.done(result)
     print(f"{result.version.id}: {result.verdict}", flush=True)
+
+
+def _trained(job: RetrainJob, progress: ProgressWriter) -> RetrainResult:
+    """Do what the job says, and return the outcome."""
+    from training.retraining.retrain import retrain
+    from training.retraining.site import fit_and_promote
+
+    store = ModelStore(job.models, job.bundled)
+    if isinstance(job.config, SiteConfig):
+        return fit_and_promote(store, job.cases, config=job.config, work_dir=job.work_dir, on_progress=progress.update)
+    return retrain(
+        store,
+        job.corrections,
+        config=job.config,
+        work_dir=job.work_dir,
+        batch_size=job.batch_size,
+        on_progress=progress.update,
+    )

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from server_app.errors import without_folders
+from server_app.settings import RETRAIN, SITE
 from server_app.spawning import is_alive
 from training.atomic import write_json
 from training.fitting.config import FitProgress
@@ -50,14 +51,16 @@ class ProgressWriter:
         run: Identifies the training.
         total_epochs: Epochs to run at most.
         notes: Sentences about what happened before this process was started.
+        mode: What the training does.
     """
 
-    def __init__(self, path: Path, run: str, total_epochs: int, notes: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, run: str, total_epochs: int, notes: Sequence[str] = (), mode: str = RETRAIN) -> None:
         self._path = path
         self._started = time.time()
         self._written = 0.0
         self._content: dict[str, Any] = {
             "run": run,
+            "mode": mode,
             "pid": os.getpid(),
             "process_started": psutil.Process().create_time(),
             "start_ts": int(self._started),
@@ -137,15 +140,14 @@ def read_progress(path: Path, stall_seconds: float = math.inf) -> dict[str, Any]
         return {}
     if content.get("state") in RUNNING_STATES and not is_alive(content):
         epoch, total = content.get("epoch"), content.get("total_epochs")
-        content.update(state="stopped", message=f"Stopped after {epoch} of {total} epochs.", eta=None)
+        message = "Stopped." if content.get("mode") == SITE else f"Stopped after {epoch} of {total} epochs."
+        content.update(state="stopped", message=message, eta=None)
     elif content.get("state") in RUNNING_STATES:
         idle = max(0.0, time.time() - float(content.get("heartbeat") or time.time()))
         content.update(idle_seconds=round(idle, 1), stalled=idle > stall_seconds)
         if content["stalled"]:
-            content["message"] = (
-                f"No progress for {idle / 60:.0f} minutes. Stop the training and start it again: it continues from its "
-                "last complete epoch."
-            )
+            then = "" if content.get("mode") == SITE else ": it continues from its last complete epoch"
+            content["message"] = f"No progress for {idle / 60:.0f} minutes. Stop the training and start it again{then}."
     return content
 
 

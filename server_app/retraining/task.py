@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
@@ -17,7 +18,7 @@ from server_app.retraining.process import DISK_FULL, DISK_FULL_MESSAGE, RetrainJ
 from server_app.retraining.progress import Failure, ProgressWriter, read_progress
 from server_app.retraining.queue import NOT_RUN
 from server_app.retraining.unfinished import Unfinished, UnfinishedFile
-from server_app.settings import ServerSettings, training_settings
+from server_app.settings import RETRAIN, SITE, ServerSettings, site_settings, training_mode, training_settings
 from server_app.spawning import end_with_parent
 from server_app.workspace import Workspace
 from training.errors import InputError
@@ -25,6 +26,7 @@ from training.fitting.memory import MemoryNeed, gigabytes, need_of
 from training.models.store import ModelStore
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import check_corrections
+from training.retraining.site import SiteConfig, check_studies
 
 
 class Retraining(TrainTask):
@@ -54,12 +56,16 @@ class Retraining(TrainTask):
         """The default settings of a training run."""
         return self._settings.retrain
 
-    def check(self, request: Mapping[str, Any], labels: Submissions) -> RetrainConfig:
+    def check(self, request: Mapping[str, Any], labels: Submissions) -> RetrainConfig | SiteConfig:
         """Check that a training run can start, and return its settings.
 
         Raises:
             InputError: If a setting cannot be used, or there is nothing to train on.
         """
+        if training_mode(request, self._name) == SITE:
+            site = site_settings(request, self._name)
+            check_studies(len(labels.cases()))
+            return site
         config = training_settings(self._settings.retrain, request, self._name)
         check_corrections(labels.corrections())
         self.memory_need(config, must_fit=True)
@@ -128,7 +134,7 @@ class Retraining(TrainTask):
         found = self._stats()
         found.pop("failure", None)
         if found.get("state") in ("stopped", "failed"):
-            found["resumable"] = self.unfinished() is not None
+            found["resumable"] = found.get("mode") != SITE and self.unfinished() is not None
         return found
 
     def _stats(self) -> dict[str, Any]:
@@ -155,11 +161,11 @@ class Retraining(TrainTask):
         """
         assert isinstance(datastore, CaseDatastore)
         end_with_parent()
-        run = str(request.get("run") or uuid.uuid4().hex)
+        run, mode = str(request.get("run") or uuid.uuid4().hex), str(request.get("mode", RETRAIN))
         try:
             job = self._job(run, request, datastore.labels)
         except InputError as error:
-            self._report(run, Failure.INPUT, error.message)
+            self._report(run, Failure.INPUT, error.message, mode)
             raise
         except OSError as error:
             if is_disk_full(error):
@@ -171,11 +177,10 @@ class Retraining(TrainTask):
         if code == 0 or failure is Failure.INPUT:
             self._unfinished.delete(run)
         if code < 0:
-            message = (
-                "The training's process was killed repeatedly; the machine may be out of memory. It can continue after "
-                f"epoch {outcome.get('epoch')}."
-            )
-            self._report(run, Failure.KILLED, message)
+            message = "The training's process was killed repeatedly; the machine may be out of memory."
+            if mode == RETRAIN:
+                message += f" It can continue after epoch {outcome.get('epoch')}."
+            self._report(run, Failure.KILLED, message, mode)
             raise RuntimeError(message)
         if code == DISK_FULL:
             raise InputError(DISK_FULL_MESSAGE)
@@ -184,39 +189,39 @@ class Retraining(TrainTask):
             raise InputError(message) if failure is Failure.INPUT else RuntimeError(message)
         return {name: outcome.get(name) for name in ("version", "promoted", "verdict", "total_time")}
 
-    def _report(self, run: str, failure: Failure, message: str) -> None:
+    def _report(self, run: str, failure: Failure, message: str, mode: str) -> None:
         """Write a failure outside of the training's own process into the progress file."""
         file = self._workspace.progress_file
         earlier = read_progress(file)
         own = earlier if earlier.get("run") == run else {}
         total_epochs = int(own.get("total_epochs") or self._settings.retrain.max_epochs)
-        ProgressWriter(file, run, total_epochs, own.get("notes") or ()).failed(failure, message)
+        ProgressWriter(file, run, total_epochs, own.get("notes") or (), mode).failed(failure, message)
 
     def _job(self, run: str, request: Mapping[str, Any], labels: Submissions) -> RetrainJob:
-        """Return the job of a request, recorded so that it can continue if it is interrupted."""
+        """Return the job of a request; a retraining is recorded, so that it can continue if it is interrupted."""
+        job = partial(
+            RetrainJob,
+            run=run,
+            models=self._workspace.models,
+            bundled=self._settings.model,
+            work_dir=self._workspace.training,
+            progress=self._workspace.progress_file,
+        )
         notes: tuple[str, ...] = ()
         if request.get("resume") is True:
             training = replace(self.training_to_resume(), run=run, stopped=False)
             notes = ("It continues where an earlier training run was interrupted.",)
         else:
             config = self.check(request, labels)
+            if isinstance(config, SiteConfig):  # takes a minute or two: it is not continued, it starts over
+                return job(corrections=(), config=config, cases=tuple(labels.cases()))
             parent = self._models.current().id
             training = Unfinished(run, parent, config, tuple(labels.corrections()))
         need = self.memory_need(training.config, must_fit=True)
         if need.batch_size < training.config.batch_size:
             notes += (f"There is memory for only {need.batch_size} patches per batch.",)
         self._unfinished.save(training)
-        return RetrainJob(
-            run=run,
-            models=self._workspace.models,
-            bundled=self._settings.model,
-            work_dir=self._workspace.training,
-            progress=self._workspace.progress_file,
-            corrections=training.corrections,
-            config=training.config,
-            batch_size=need.batch_size,
-            notes=notes,
-        )
+        return job(corrections=training.corrections, config=training.config, batch_size=need.batch_size, notes=notes)
 
     def _before_first_report(self, task: dict[str, Any], status: str) -> dict[str, Any]:
         details = list(task.get("details") or [])
@@ -226,12 +231,15 @@ class Retraining(TrainTask):
             "RUNNING": ("starting", "starting"),
             "STOPPED": ("stopped", "Stopped before the first epoch."),
         }.get(status, ("failed", failed))
+        request = task["request"]
+        mode = request.get("mode", RETRAIN)
         return {
-            "run": task["request"].get("run"),
+            "run": request.get("run"),
+            "mode": mode,
             "state": state,
             "message": message,
             "epoch": 0,
-            "total_epochs": task["request"].get("max_epochs", self._settings.retrain.max_epochs),
+            "total_epochs": 1 if mode == SITE else request.get("max_epochs", self._settings.retrain.max_epochs),
             "best_metric": 0.0,
             "train": {},
             "eval": {},

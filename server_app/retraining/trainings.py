@@ -18,8 +18,10 @@ from server_app.common.params import flag, user_of
 from server_app.errors import input_errors, refusal, unknown
 from server_app.retraining.queue import MAX_WAITING, TrainingQueue
 from server_app.retraining.task import Retraining
+from server_app.settings import RETRAIN, SITE
 from training.errors import InputError
 from training.retraining.config import RetrainConfig
+from training.retraining.site import SiteConfig
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,8 @@ class Trainings:
 
         Args:
             name: Of the trainer.
-            params: Settings; ``resume`` continues the interrupted training with its own settings and labels.
+            params: Settings; ``resume`` continues the interrupted training with its own settings and labels; with
+                ``mode`` ``site`` the model is fitted to the site's scanners, without labels.
             enqueue: Whether to wait for a running training instead of being refused.
 
         Returns:
@@ -78,6 +81,8 @@ class Trainings:
                 )
             request = {"model": name, "run": os.urandom(8).hex(), **config.model_dump(mode="json")}
             request["user"] = user_of(params)
+            if isinstance(config, SiteConfig):
+                request["mode"] = SITE
             if resume:
                 request["resume"] = True
             task, _ = AsyncTask.run("train", request=request, enqueue=True)  # its own check ignores waiting ones
@@ -123,7 +128,8 @@ class Trainings:
         """Stop the running training, or withdraw the next one if none is running; return its task."""
         stopped = stop_task("train")
         if stopped is not None:
-            self.trainer(stopped["request"]["model"]).mark_stopped()
+            if stopped["request"].get("mode", RETRAIN) == RETRAIN:
+                self.trainer(stopped["request"]["model"]).mark_stopped()
         else:
             waiting = self._queue.waiting()
             stopped = self._queue.withdraw(str(waiting[0]["id"])) if waiting else None
@@ -145,7 +151,7 @@ def stop_task(method: str) -> dict[str, Any] | None:
 
 def _resumed(trainer: Retraining, params: dict[str, Any]) -> RetrainConfig:
     """Return the settings of the training that is to continue."""
-    others = sorted(set(params) & set(RetrainConfig.model_fields))
+    others = sorted(set(params) & {"mode", *RetrainConfig.model_fields})
     if others:
         raise InputError(
             f"A training run continues with its own settings. Leave out {', '.join(others)}, or do not resume.",
@@ -159,4 +165,5 @@ def _resumed(trainer: Retraining, params: dict[str, Any]) -> RetrainConfig:
 def _shown(task: dict[str, Any]) -> dict[str, Any]:
     request = task["request"]
     shown = {name: task.get(name) for name in ("id", "status", "start_ts", "end_ts")}
-    return {**shown, "user": request.get("user"), "max_epochs": request.get("max_epochs"), "run": request.get("run")}
+    asked = {name: request.get(name) for name in ("user", "max_epochs", "run")}
+    return {**shown, **asked, "mode": request.get("mode", RETRAIN)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server_app.settings import ServerSettings, training_settings
+from server_app.settings import RETRAIN, SITE, ServerSettings, site_settings, training_mode, training_settings
 from server_app.workspace import Workspace
 from training.errors import InputError
 from training.models import BUNDLED_MODELS
@@ -52,6 +52,19 @@ def test_a_training_takes_settings_flat_or_under_its_name_and_ignores_what_stock
     assert training_settings(defaults, {"max_epochs": 2}, "tumorloop").max_epochs == 2
     with pytest.raises(InputError, match="no setting 'epochs'"):
         training_settings(defaults, {"epochs": 2}, "tumorloop")
+
+
+def test_a_fit_to_the_site_has_settings_of_its_own_and_no_other_mode_is_known() -> None:
+    assert training_mode({"max_epochs": 2}, "tumorloop") == training_mode({"mode": "retrain"}, "tumorloop") == RETRAIN
+    stock = {"client_id": "x", "run": "a", "tumorloop": {"mode": "site", "share": 0.5}}
+    assert (training_mode(stock, "tumorloop"), site_settings(stock, "tumorloop").share) == (SITE, 0.5)
+    assert training_settings(RetrainConfig(), {"mode": "retrain", "max_epochs": 2}, "tumorloop").max_epochs == 2
+    for mode in ("Site", "", None, True, ["site"]):
+        with pytest.raises(InputError, match="mode must be retrain or site") as caught:
+            training_mode({"mode": mode}, "tumorloop")
+        assert caught.value.field == "mode"
+    with pytest.raises(InputError, match="mode site has no setting 'max_epochs'"):
+        site_settings({"mode": "site", "max_epochs": 2}, "tumorloop")
 
 
 def test_a_workspace_is_in_use_once_it_holds_a_label_a_result_or_an_unfinished_training(tmp_path: Path) -> None:

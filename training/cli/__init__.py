@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from training.cli import card, cross_validate, evaluate, export, fit, models, phantom, predict, render, sheet
+from training.cli import card, cross_validate, evaluate, export, fit, fit_site, models, phantom, predict, render, sheet
 from training.cli.common import InputErrorGroup, silence_native_libraries
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("cross-validate")(cross_validate.cross_validate)
+app.command("fit-site")(fit_site.fit_site)
 app.command("card")(card.card)
 app.command("render")(render.render)
 app.command("export")(export.export)

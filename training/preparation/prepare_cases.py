@@ -1,8 +1,11 @@
-"""Preparation of labeled cases for training: once per case, until one of its files changes."""
+"""Preparation of cases for training: once per case, until one of its files changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from training.cases.case import Case
 from training.errors import InputError
@@ -40,6 +43,32 @@ def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> Prepa
     except InputError as error:
         raise InputError(f"{case.id}: {error.message}", field=error.field) from error
     return store.put(case.id, prepared.image, labels, key=key)
+
+
+def prepare_unlabeled(case: Case, store: PreparedStore, *, stride: int = 16) -> PreparedCase:
+    """Prepare the images of a case and store them, unless they are already stored from the same files.
+
+    The label of the stored case is 0 everywhere, whether or not the case has one, so the store must not be one from
+    which cases are trained on.
+
+    Args:
+        case: A case; its label is not read.
+        store: Store of prepared images.
+        stride: Stride of the network.
+
+    Raises:
+        InputError: If a file cannot be used; names the case.
+    """
+    try:
+        key = f"preparation {PREPARATION_VERSION} stride {stride} files {replace(case, label=None).fingerprint()}"
+        if store.has(case.id, key):
+            return store.get(case.id)
+        volumes = case.read_all()
+        with case.naming_files():
+            prepared = prepare(volumes, stride=stride)
+    except InputError as error:
+        raise InputError(f"{case.id}: {error.message}", field=error.field) from error
+    return store.put(case.id, prepared.image, np.zeros(prepared.brain.shape, np.uint8), key=key)
 
 
 def prepare_cases(

@@ -190,6 +190,10 @@ def test_parameters_that_are_not_json_and_an_upload_that_would_replace_a_case_ar
         ({"max_epochs": "many"}, "max_epochs"),
         ({"tumorloop": {"patch": 3}}, "patch"),
         ({"max_epoch": 2}, "max_epoch"),
+        ({"mode": "sites"}, "mode"),
+        ({"mode": "site", "max_epochs": 2}, "max_epochs"),
+        ({"mode": "site", "share": 0}, "share"),
+        ({"mode": "site", "resume": True}, "mode"),
     ],
 )
 def test_an_invalid_training_setting_is_named(server: Server, settings: dict[str, Any], field: str) -> None:

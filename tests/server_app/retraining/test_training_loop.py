@@ -99,3 +99,29 @@ def test_a_stopped_training_leaves_everything_consistent(server: Server, infer: 
     assert ids(server) == versions
     assert np.array_equal(infer(CASE)[0], before)
     assert not [path for path in (server.workspace / "models").iterdir() if path.name.startswith(".")]
+
+
+def test_the_model_is_fitted_to_the_unlabeled_studies_of_the_site_and_rolled_back(server: Server) -> None:
+    plan, before = server.get("/train/tumorloop/plan"), server.get("/versions")["current"]
+    assert plan["site"] == {"studies": len(CASES), "needed": 3}
+    interrupted = plan["resumable"]
+    started = accepted(server.request("POST", "/train/tumorloop", json={"mode": "site", "judge_phantoms": 1}))
+    assert started["request"]["mode"] == "site"
+    task, seen = follow(server)
+    assert task["status"] == "DONE", task.get("details")
+    assert {stats["mode"] for stats in seen} == {"site"}
+    assert {"preparing", "judging", "done"} <= {stats["state"] for stats in seen}
+    assert any("study 2 of 4" in stats["message"] for stats in seen)
+    new = server.get("/versions")["versions"][-1]
+    card, last = new["card"], seen[-1]
+    assert (last["version"], last["verdict"], new["parent"]) == (new["id"], card["verdict"], before)
+    assert [(case["case"], case["label_sha256"], case["split"]) for case in card["data"]] == [
+        (case, "", "unlabeled") for case in CASES
+    ]
+    assert last["promoted"] is new["current"] is card["verdict"].startswith("Promoted")
+    after = server.get("/train/tumorloop/plan")
+    assert (after["new"], after["resumable"]) == (plan["new"], interrupted)  # no label counts as seen
+    if not new["current"]:
+        accepted(server.request("POST", f"/versions/{new['id']}/promote"))
+    accepted(server.request("POST", "/versions/rollback"))
+    assert server.get("/versions")["current"] == before

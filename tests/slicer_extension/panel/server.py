@@ -78,6 +78,7 @@ class ScriptedServer:
     trained_with: dict[str, Any] | None = None
     versions: list[dict[str, Any]] = field(default_factory=lambda: [{"id": "v0001", "current": True}])
     new_corrections: int = 0
+    site_needs: int = 3
     failures: dict[str, Answer] = field(default_factory=dict)
     may_infer: threading.Event = field(default_factory=threading.Event)
     may_store: threading.Event = field(default_factory=threading.Event)
@@ -202,7 +203,7 @@ _REPLIES: dict[str, Callable[..., Any]] = {
     r"PUT /datastore/label": ScriptedServer.new_label,
     r"GET /train/tumorloop/plan": lambda s, _: {
         **{"parent": s.current(), "new": s.new_corrections, "total": s.new_corrections, "cases": list(s.cases)},
-        **{"max_epochs": 4, "expected_seconds": 90.0},
+        **{"max_epochs": 4, "expected_seconds": 90.0, "site": {"studies": len(s.cases), "needed": s.site_needs}},
     },
     r"POST /train/tumorloop": ScriptedServer.train,
     r"DELETE /train/": ScriptedServer.stop,

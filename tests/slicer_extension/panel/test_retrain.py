@@ -29,6 +29,30 @@ def test_a_training_shows_its_progress_and_can_be_stopped(connected, server):
     assert not connected.ui.stopButton.enabled
 
 
+def test_the_model_is_fitted_to_the_sites_scanners_before_the_first_correction_once_there_are_three_cases(
+    connected, server
+):
+    ui = connected.ui
+    connected.wait(lambda: "at least 3 cases" in ui.fitSiteReason.text)
+    assert not ui.fitSiteButton.enabled
+    server.cases.update({f"case-{number}": {} for number in range(3)})
+    connected.wait(lambda: ui.fitSiteButton.enabled)
+    assert (ui.retrainButton.enabled, ui.fitSiteReason.text) == (False, "")
+    assert "No labels are used" in ui.fitSiteButton.toolTip
+    connected.click("fitSiteButton")
+    connected.wait(lambda: connected.panel.state().training)
+    assert server.trained_with == {"mode": "site", "client_id": server.trained_with["client_id"]}
+    assert not ui.fitSiteButton.enabled
+    site = {"run": "one", "mode": "site", "version": "v0002", "epoch": 0, "total_epochs": 1, "history": []}
+    server.training = {**site, "state": "preparing", "message": "recomputing normalization on study 2 of 3"}
+    connected.wait(lambda: "study 2 of 3" in ui.trainingText.text)
+    verdict = "Not promoted: the expected Dice of the 3 studies fell."
+    server.versions.append({"id": "v0002", "current": False, "parent": "v0001", "verdict": verdict})
+    server.training = {**site, "state": "done", "promoted": False, "verdict": verdict}
+    connected.wait_for_status("v0002 was not promoted")
+    connected.wait(lambda: ui.resultText.text == verdict)
+
+
 @pytest.mark.parametrize(("button", "asked"), [("rollbackButton", "rollback"), ("useVersionButton", "promote")])
 def test_the_model_in_use_is_changed_when_the_user_confirms(connected, server, two_versions, button, asked):
     server.versions[:] = two_versions

@@ -7,7 +7,7 @@ from TumorLoopLib.panel.state import CASE, SEGMENT, SUBMIT, TEST, TRAIN, VERSION
 
 READY = PanelState(
     address="http://127.0.0.1:8000", connected=True, case_id="case-1", has_segmentation=True,
-    cases_total=4, cases_left=2, new_corrections=1,
+    cases_total=4, cases_left=2, new_corrections=1, site_needs=3,
     current_version="v0002", chosen_version="v0001", chosen_label="v0001",
 )  # fmt: skip
 REASONS = [name for name in dir(PanelState) if name.startswith("reason_")]
@@ -27,7 +27,7 @@ def test_everything_but_stopping_is_possible_when_everything_is_there():
     [
         *(
             (name, but(connected=False), "connection")
-            for name in ("next_case", "sample", "segment", "submit", "load_label", "retrain", "use_version")
+            for name in ("next_case", "sample", "segment", "submit", "load_label", "retrain", "fit_site", "use_version")
         ),
         ("test", but(connected=False), ""),
         ("test", but(address=" "), "address"),
@@ -48,6 +48,13 @@ def test_everything_but_stopping_is_possible_when_everything_is_there():
         ("retrain", but(new_corrections=None), "Checking"),
         ("retrain", but(training=True), "in progress"),
         ("retrain", but(TRAIN), "being sent"),
+        ("fit_site", but(new_corrections=0), ""),  # it needs no label
+        ("fit_site", but(cases_total=3), ""),
+        ("fit_site", but(cases_total=2), "at least 3 cases on the server; there are 2"),
+        ("fit_site", but(site_needs=None), "Checking"),
+        ("fit_site", but(site_needs=0), "Update the server"),
+        ("fit_site", but(training=True), "in progress"),
+        ("fit_site", but(TRAIN), "being sent"),
         ("stop", but(training=True), ""),
         ("stop", but(training=True, connected=False), ""),  # while the server is silent
         ("stop", but(TRAIN, training=True), "being sent"),

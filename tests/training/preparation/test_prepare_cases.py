@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from training.cases.find import case_from_folder, find_cases
 from training.images.grid import Volume
 from training.images.write import write_labelmap
 from training.preparation.prepare import prepare
-from training.preparation.prepare_cases import prepare_case, prepare_cases
+from training.preparation.prepare_cases import prepare_case, prepare_cases, prepare_unlabeled
 from training.preparation.store import PreparedStore
 
 SEG = "BraTS20_Training_001_seg.nii.gz"
@@ -31,6 +33,19 @@ def test_a_case_is_stored_as_prepared_and_prepared_again_only_after_a_change(cas
     empty.data[:] = 0
     synthetic.save(empty, case_folder / SEG)
     assert not prepare_case(case, store).label().any()
+
+
+def test_the_images_of_a_case_are_prepared_without_reading_its_label(case_folder, store, tmp_path):
+    labeled = prepare_case(case_from_folder(case_folder), PreparedStore(tmp_path / "labeled"))
+    (case_folder / SEG).write_bytes(b"no label")
+    stored = prepare_unlabeled(replace(case_from_folder(case_folder), label=case_folder / SEG), store)
+    assert np.array_equal(stored.image(), labeled.image())
+    assert not stored.label().any()
+    (case_folder / SEG).unlink()
+    assert prepare_unlabeled(case_from_folder(case_folder), store).key == stored.key
+    (case_folder / "BraTS20_Training_001_t1.nii.gz").write_text("junk")
+    with rejected("BraTS20_Training_001: .*is not a NIfTI file"):
+        prepare_unlabeled(case_from_folder(case_folder), store)
 
 
 def test_a_label_may_lie_on_the_grid_of_flair_but_on_no_other(case_folder, flair_case, store):

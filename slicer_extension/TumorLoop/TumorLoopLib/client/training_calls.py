@@ -7,6 +7,9 @@ from typing import Any
 
 from TumorLoopLib.client.caller import DEFAULT_MODEL, Caller, json_body, quoted
 
+#: ``mode`` of a training run that fits the model to the site's scanners, without labels.
+SITE = "site"
+
 
 class TrainingCalls(Caller):
     """Training and model versions; a part of :class:`~TumorLoopLib.client.client.TumorLoopClient`."""
@@ -18,12 +21,12 @@ class TrainingCalls(Caller):
             ``parent``: the version it would start from; ``new``: number of labeled cases that neither that version
             nor its ancestors were trained on, ``cases``: their ids; ``total``: all labeled cases; ``max_epochs``: its
             length; ``expected_seconds`` for that many epochs and ``seconds_per_epoch``, estimated from the last
-            training and None without one.
+            training and None without one; ``site``: how many cases a run with mode ``site`` needs (``needed``).
         """
         return self._object("GET", f"/train/{quoted(model)}/plan")
 
     def train(self, model: str = DEFAULT_MODEL, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Start a training run, for example with ``{"max_epochs": 2}``; returns at once."""
+        """Start a training run, for example with ``{"max_epochs": 2}`` or ``{"mode": "site"}``; returns at once."""
         return self._object("POST", f"/train/{quoted(model)}", body=json_body({**self._identity(), **(params or {})}))
 
     def train_status(self) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from TumorLoopLib.client import DEFAULT_MODEL, TumorLoopClient
 from TumorLoopLib.client.errors import BadReply
+from TumorLoopLib.client.training_calls import SITE
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.open_case import Counts
 
@@ -38,6 +39,7 @@ class Training:
         epoch: Finished epochs, of at most ``total_epochs``.
         eta: Seconds left, if known.
         version: The new model version, when done; ``verdict`` says why it was ``promoted``, or why not.
+        site: Whether it fits the model to the site's scanners, without labels, instead of learning from corrections.
     """
 
     run: str = ""
@@ -50,6 +52,7 @@ class Training:
     version: str = ""
     promoted: bool = False
     verdict: str = ""
+    site: bool = False
 
     @property
     def active(self) -> bool:
@@ -77,7 +80,11 @@ class ServerStatus:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training run would do, from the server's ``/train/{model}/plan``."""
+    """What a training run would do, from the server's ``/train/{model}/plan``.
+
+    Attributes:
+        site_needs: Cases that a fit to the site's scanners needs at least; 0 if the server does not offer that.
+    """
 
     parent: str = ""
     new: int = 0
@@ -85,6 +92,7 @@ class TrainingPlan:
     cases: tuple[str, ...] = ()
     max_epochs: int = 0
     expected_seconds: float | None = None
+    site_needs: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,7 @@ def training_of(stats: Mapping[str, Any]) -> Training:
             epochs.append(Epoch(_whole(record.get("epoch")), loss, _number(record.get("mean"))))
     return Training(
         run=str(stats.get("run") or ""),
+        site=stats.get("mode") == SITE,
         state=str(stats.get("state") or ""),
         message=str(stats.get("message") or ""),
         epoch=_whole(stats.get("epoch")),
@@ -176,6 +185,7 @@ def fetch_overview(client: TumorLoopClient) -> Overview:
             cases=tuple(str(case) for case in plan.get("cases") or ()),
             max_epochs=_whole(plan.get("max_epochs")),
             expected_seconds=_number(plan.get("expected_seconds")),
+            site_needs=_whole((plan.get("site") or {}).get("needed")),
         ),
         tuple(version_of(version) for version in client.versions()),
     )

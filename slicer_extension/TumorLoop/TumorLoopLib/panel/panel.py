@@ -182,6 +182,7 @@ class Panel:
             cases_total=status.counts.total if status is not None else 0,
             cases_left=status.counts.left if status is not None else 0,
             new_corrections=context.overview.plan.new if context.overview is not None else None,
+            site_needs=context.overview.plan.site_needs if context.overview is not None else None,
             training=status is not None and status.training.active,
             current_version=status.model_version if status is not None else "",
             chosen_version=self.retrain.chosen,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from TumorLoopLib.client import TumorLoopClient
+from TumorLoopLib.client.training_calls import SITE
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.server_status import ModelVersion, Overview, Training, TrainingPlan, fetch_overview
 from TumorLoopLib.panel import messages
@@ -31,6 +32,7 @@ class RetrainSection(Section):
         self._table = context.services.table(ui.versionsTable, headers, stretch=1, on_choice=context.changed)
         self._last_seen = ("", "")
         ui.retrainButton.connect("clicked(bool)", self._retrain)
+        ui.fitSiteButton.connect("clicked(bool)", self._fit_site)
         ui.stopButton.connect("clicked(bool)", self._stop)
         ui.useVersionButton.connect("clicked(bool)", self._use_version)
         ui.rollbackButton.connect("clicked(bool)", self._roll_back)
@@ -52,6 +54,9 @@ class RetrainSection(Section):
         tip = _("Train on the new corrections; the new version is promoted only if it is not worse")
         enable(ui.retrainButton, reason, tip)
         show_text(ui.retrainReason, "" if state.training else reason)
+        no_fit = state.reason_fit_site()
+        enable(ui.fitSiteButton, no_fit, fit_site_tip())
+        show_text(ui.fitSiteReason, "" if state.training or no_fit == reason else no_fit)
         enable(ui.stopButton, state.reason_stop(), _("Stop the training; the model in use does not change"))
         enable(ui.useVersionButton, state.reason_use_version(), _("Segment with the selected version from now on"))
         tip = _("Go back to the version that was in use before the last promotion")
@@ -95,6 +100,12 @@ class RetrainSection(Section):
         started = _("The training has started. You can continue to work.")
         self.context.show_status(_("Starting training …"), BUSY)
         self._request(TRAIN, lambda client: client.train(params=params), started, _("Training could not be started."))
+
+    def _fit_site(self) -> None:
+        started = _("The model is being fitted to this site's scanners. You can continue to work.")
+        self.context.show_status(_("Starting …"), BUSY)
+        failure = _("The fit could not be started.")
+        self._request(TRAIN, lambda client: client.train(params={"mode": SITE}), started, failure)
 
     def _stop(self) -> None:
         text = _("Stop the training? The model in use does not change.")
@@ -153,12 +164,14 @@ class RetrainSection(Section):
         if training.state != "done" or self.context.overview is None:
             return ""
         version = next((one for one in self.context.overview.versions if one.id == training.version), None)
-        return result_text(version) if version is not None else training.verdict
+        return result_text(version) if version is not None and version.evaluated_on else training.verdict
 
     def _announce_end(self, training: Training) -> None:
         text, tone = _("The training was stopped; the model in use did not change."), PLAIN
         if training.state == "done" and training.promoted:
             text, tone = _("The training is done: {version} is now in use."), GOOD
+        elif training.state == "done" and training.site:
+            text = _("The fit is done. {version} was not promoted; the model in use did not change.")
         elif training.state == "done":
             text = _("The training is done. {version} is worse and was not promoted; the model in use did not change.")
         elif training.state == "failed":
@@ -175,6 +188,16 @@ class RetrainSection(Section):
         if current is None or not current.parent:
             return _("The model in use is the first version.")
         return ""
+
+
+def fit_site_tip() -> str:
+    """Return what fitting to the site's scanners does, and what it does not."""
+    return _(
+        "Adapt the model to how images look at this site, from the images of the cases on the server. No labels are "
+        "used or needed, and the model learns nothing new about tumors. In a few minutes there is a new version, which "
+        "is promoted only if the expected Dice of the cases does not fall and synthetic cases keep theirs. You can go "
+        "back at any time with Roll back."
+    )
 
 
 def plan_text(plan: TrainingPlan) -> str:

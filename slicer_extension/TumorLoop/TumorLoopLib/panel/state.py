@@ -45,6 +45,8 @@ class PanelState:
         submitted: Whether the selected segmentation was submitted.
         cases_left: Cases on the server without a final label.
         new_corrections: Final labels the model in use was not trained on; ``None`` if not known.
+        site_needs: Cases that a fit to the site's scanners needs; 0 if the server does not offer it, ``None`` if not
+            known.
         current_version: The model version in use.
         chosen_version: The model version selected in the table; empty if none is.
         chosen_label: The label version selected in the history; empty if none is.
@@ -62,6 +64,7 @@ class PanelState:
     cases_total: int = 0
     cases_left: int = 0
     new_corrections: int | None = None
+    site_needs: int | None = None
     training: bool = False
     current_version: str = ""
     chosen_version: str = ""
@@ -126,6 +129,17 @@ class PanelState:
             (self.training, _("A training run is in progress.")),
             (self.new_corrections is None, _("Checking for new corrections …")),
             (self.new_corrections == 0, _("There are no new corrections to train on. Submit one as final first.")),
+        )
+
+    def reason_fit_site(self) -> str:
+        """Why the model cannot be fitted to the site's scanners."""
+        few = _("This needs at least {needed} cases on the server; there are {total}. They need no labels.")
+        return self._reason_server() or _first(
+            (TRAIN in self.busy, _("The request is being sent.")),
+            (self.training, _("A training run is in progress.")),
+            (self.site_needs is None, _("Checking what the server offers …")),
+            (self.site_needs == 0, _("This server does not offer it. Update the server.")),
+            (self.cases_total < (self.site_needs or 0), few.format(needed=self.site_needs, total=self.cases_total)),
         )
 
     def reason_stop(self) -> str:
