@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from training.errors import InputError
-from training.models.store import ModelStore, ModelVersion
+from training.models.store import ModelStore
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction
 
@@ -29,7 +28,7 @@ def plan_of(models: ModelStore, corrections: Sequence[Correction], config: Retra
         InputError: If there is no model to start from.
     """
     parent = models.current()
-    seen = {(case.case, case.label_sha256) for version in _lineage(models, parent) for case in version.card.data}
+    seen = {(case.case, case.label_sha256) for version in models.lineage(parent) for case in version.card.data}
     new = [label.case.id for label in corrections if (label.case.id, label.digest()) not in seen]
     fixed, each = _times(models)
     return {
@@ -41,20 +40,6 @@ def plan_of(models: ModelStore, corrections: Sequence[Correction], config: Retra
         "expected_seconds": None if each is None else round(fixed + config.max_epochs * each, 1),
         "seconds_per_epoch": None if each is None else round(each, 1),
     }
-
-
-def _lineage(models: ModelStore, version: ModelVersion) -> list[ModelVersion]:
-    """Return a version and its ancestors, as far as they can be read."""
-    line: list[ModelVersion] = []
-    while version.id not in {earlier.id for earlier in line}:
-        line.append(version)
-        if version.card.parent is None:
-            break
-        try:
-            version = models.get(version.card.parent)
-        except InputError:
-            break
-    return line
 
 
 def _times(models: ModelStore) -> tuple[float, float | None]:

@@ -25,14 +25,23 @@ def score(
         cases: Prepared cases; voxels outside the brain count as background.
         on_case: Called after each case.
     """
-    from scipy.special import softmax
-
     scores = []
     for case in cases:
-        image = np.asarray(case.image(), np.float32)
-        brain = np.any(image != 0, axis=-1)
-        logits = np.asarray(network.predict_on_batch(image[None])[0], np.float32)
-        labels = decide(softmax(logits, axis=-1), brain, voxel_ml=PREPARED_VOXEL_ML)
-        scores.append(region_dice(labels, np.asarray(case.label())))
+        scores.append(region_dice(segment(network, case), np.asarray(case.label())))
         on_case()
     return scores
+
+
+def segment(network: keras.Model, case: PreparedCase) -> np.ndarray:
+    """Return the labels ``(x, y, z)`` uint8 of a whole prepared case, after postprocessing, as in prediction.
+
+    Args:
+        network: Network that outputs logits.
+        case: A prepared case.
+    """
+    from scipy.special import softmax
+
+    image = np.asarray(case.image(), np.float32)
+    brain = np.any(image != 0, axis=-1)
+    logits = np.asarray(network.predict_on_batch(image[None])[0], np.float32)
+    return decide(softmax(logits, axis=-1), brain, voxel_ml=PREPARED_VOXEL_ML)

@@ -2,7 +2,7 @@
 
 Layout of a store::
 
-    <root>/v0001/{weights.npz, card.json}
+    <root>/v0001/{weights.npz, card.json}    and pictures, if its training made some
     <root>/v0002/...
     <root>/current.json      {"current": "v0002", "history": [{"version", "time", "reason"}, ...]}
 
@@ -22,6 +22,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,12 +130,21 @@ def read_version(folder: Path, *, version: str | None = None) -> ModelVersion:
     return ModelVersion(version or card.version or folder.name, folder, card)
 
 
-def write_version(folder: Path, weights: Weights, card: ModelCard, *, half_precision: bool = False) -> ModelVersion:
-    """Write a version atomically into ``folder``, which must not exist."""
+def write_version(
+    folder: Path,
+    weights: Weights,
+    card: ModelCard,
+    *,
+    half_precision: bool = False,
+    pictures: Mapping[str, bytes] | None = None,
+) -> ModelVersion:
+    """Write a version atomically into ``folder``, which must not exist; ``pictures`` are PNG files by name."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
     try:
         save_weights(weights, temporary / "weights.npz", half_precision=half_precision)
+        for name, content in (pictures or {}).items():
+            (temporary / name).write_bytes(content)
         card = card.model_copy(update={"weights_sha256": file_sha256(temporary / "weights.npz")})
         write_json(temporary / "card.json", card.model_dump(mode="json"))
         temporary.chmod(0o755)
@@ -200,6 +210,19 @@ class ModelStore:
             raise InputError(f"{self.root} holds no model. Train one: python -m training fit --help", field="model")
         return self.get(initial)
 
+    def lineage(self, version: ModelVersion) -> list[ModelVersion]:
+        """Return a version and its ancestors, as far as they can be read."""
+        line: list[ModelVersion] = []
+        while version.id not in {earlier.id for earlier in line}:
+            line.append(version)
+            if version.card.parent is None:
+                break
+            try:
+                version = self.get(version.card.parent)
+            except InputError:
+                break
+        return line
+
     def history(self) -> list[dict[str, str]]:
         """Return the promotions in effect, oldest first: ``version``, ``time``, ``reason``.
 
@@ -218,12 +241,13 @@ class ModelStore:
             if version not in offered
         ]
 
-    def add(self, weights: Weights, card: ModelCard) -> ModelVersion:
+    def add(self, weights: Weights, card: ModelCard, pictures: Mapping[str, bytes] | None = None) -> ModelVersion:
         """Store a new version under the next number; it is not promoted.
 
         Args:
             weights: As ``training.models.weights.get_weights`` returns them.
             card: Its ``version`` is set here.
+            pictures: PNG files to store with it, by name.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(*DAMAGED):
@@ -232,7 +256,9 @@ class ModelStore:
             numbers = [int(name[1:]) for name in {*self._own(), *self._bundle.folders, *self._promotions.own()}]
             version = f"v{max([0, *numbers]) + 1:04d}"
             try:
-                return write_version(self.root / version, weights, card.model_copy(update={"version": version}))
+                return write_version(
+                    self.root / version, weights, card.model_copy(update={"version": version}), pictures=pictures
+                )
             except (FileExistsError, OSError) as error:
                 # Another process used the number between the listing and the rename; use the next one.
                 if not (self.root / version).exists():

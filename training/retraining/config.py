@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from training.fitting.config import FitConfig
 from training.retraining.corrections import EVALUATION_SEEDS, Mixture
@@ -19,9 +19,14 @@ class RetrainConfig(BaseModel):
         learning_rate: Peak of the schedule.
         replay: Number of phantoms mixed in.
         replay_share: Fraction of patches taken from phantoms.
-        judge_phantoms: Phantoms to compare models on while there are fewer than ``enough_validation`` labeled cases.
-        enough_validation: Number of labeled validation cases from which no phantoms are needed.
-        tolerance: Loss of mean Dice up to which a candidate is not worse.
+        judge_phantoms: Phantoms that guard against forgetting; see :mod:`training.retraining.promotion`.
+        enough_validation: Number of validation patients from which they decide whether a candidate is promoted.
+        tolerance: Median loss of mean Dice over these phantoms up to which nothing counts as forgotten. On patients no
+            loss is tolerated.
+        cross_validate: Folds of a cross-validation over the corrected patients, which decides while there are too few
+            validation patients; each fold takes another training. 0 for none.
+        compare_unseen: Number of cases corrected since the current version was made, the newest ones, on which it is
+            compared with its parent before the training; 0 for none. See :mod:`training.retraining.evidence`.
         early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
         validate_every: Epochs between validations.
         freeze_normalization: Freeze batch normalization; see
@@ -42,14 +47,23 @@ class RetrainConfig(BaseModel):
     replay: int = Field(8, ge=0, le=1000)
     replay_share: float = Field(0.5, ge=0, lt=1)
     judge_phantoms: int = Field(4, ge=1, le=len(EVALUATION_SEEDS))
-    enough_validation: int = Field(5, ge=1, le=100)
-    tolerance: float = Field(0.01, ge=0, le=1)
+    enough_validation: int = Field(3, ge=1, le=100)
+    tolerance: float = Field(0.02, ge=0, le=1)
+    cross_validate: int = Field(0, ge=0, le=20)
+    compare_unseen: int = Field(12, ge=0, le=1000)
     early_stop_patience: int = Field(0, ge=0, le=1000)
     validate_every: int = Field(1, ge=1, le=1000)
     freeze_normalization: bool = True
     recompute_normalization: float = Field(0.0, ge=0, le=1)
     workers: int = Field(1, ge=0, le=64)
     seed: int = Field(0, ge=0)
+
+    @field_validator("cross_validate")
+    @classmethod
+    def _enough_folds(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("a cross-validation has at least 2 folds; give 0 for none")
+        return folds
 
     def fit_config(self) -> FitConfig:
         """Return the settings of the training itself."""
@@ -58,4 +72,4 @@ class RetrainConfig(BaseModel):
 
     def mixture(self, stride: int) -> Mixture:
         """Return how corrections and phantoms are mixed."""
-        return Mixture(self.replay, self.replay_share, self.judge_phantoms, self.enough_validation, stride)
+        return Mixture(self.replay, self.replay_share, self.judge_phantoms, stride)

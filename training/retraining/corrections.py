@@ -83,9 +83,10 @@ class RetrainCases:
     Attributes:
         train: Corrected cases, then phantoms.
         sampling: Sampling weight of each of them.
-        evaluation: Cases on which parent and candidate are compared.
+        evaluation: Cases on which parent and candidate are compared: labeled validation cases, then phantoms.
         corrected: Number of corrected cases in ``train``.
         skipped: Id and error message of corrected cases that could not be read.
+        held_out: Number of labeled validation cases in ``evaluation``.
     """
 
     train: list[PreparedCase]
@@ -93,6 +94,7 @@ class RetrainCases:
     evaluation: list[PreparedCase]
     corrected: int
     skipped: dict[str, str] = field(default_factory=dict)
+    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,13 @@ class Mixture:
     Attributes:
         replay: Number of phantoms to train on.
         replay_share: Fraction of patches taken from them.
-        judge_phantoms: Number of phantoms to compare models on, while there are few labeled validation cases.
-        enough_validation: Number of labeled validation cases from which no phantoms are needed.
+        judge_phantoms: Number of phantoms to compare models on.
         stride: The sides of a prepared case are multiples of this.
     """
 
     replay: int
     replay_share: float
     judge_phantoms: int
-    enough_validation: int
     stride: int
 
     def prepare(self, corrections: Sequence[Correction], work_dir: Path, report: Callable[[str], None]) -> RetrainCases:
@@ -123,9 +123,8 @@ class Mixture:
         """
         phantoms = PreparedStore(work_dir / "phantoms")
         parts, skipped = self._prepare_corrected(corrections, PreparedStore(work_dir / "prepared"), report)
-        few = len(parts["validation"]) < self.enough_validation
         replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
-        held_out = list(EVALUATION_SEEDS[: self.judge_phantoms]) if few else []
+        held_out = list(EVALUATION_SEEDS[: self.judge_phantoms])
         report("generating phantoms")
         made = prepare_phantoms(
             phantoms,
@@ -133,10 +132,17 @@ class Mixture:
             on_progress=lambda done, total: report(f"generated phantom {done} of {total}"),
         )
         replay, evaluation = made[: len(replayed)], made[len(replayed) :]
-        train = parts["train"]
+        train, validation = parts["train"], parts["validation"]
         own = (1.0 - self.replay_share if replay else 1.0) / len(train)
         sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
-        return RetrainCases([*train, *replay], sampling, [*parts["validation"], *evaluation], len(train), skipped)
+        return RetrainCases(
+            train=[*train, *replay],
+            sampling=sampling,
+            evaluation=[*validation, *evaluation],
+            corrected=len(train),
+            skipped=skipped,
+            held_out=len(validation),
+        )
 
     def _prepare_corrected(
         self, corrections: Sequence[Correction], store: PreparedStore, report: Callable[[str], None]

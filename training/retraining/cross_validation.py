@@ -38,7 +38,10 @@ from training.retraining.fine_tune import fine_tune
 from training.retraining.folds import FinishedFold, HeldOutCase, score_of, split_patients, summarize, volumes_of
 
 #: Settings that do not change what is trained.
-_NOT_COMPARED = {"workers", "judge_phantoms", "enough_validation", "tolerance", "early_stop_patience", "validate_every"}
+_NOT_COMPARED = {
+    *("workers", "judge_phantoms", "enough_validation", "tolerance", "cross_validate", "compare_unseen"),
+    *("early_stop_patience", "validate_every"),
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class CrossValidation:
         self.config = config
         self.work_dir = Path(work_dir)
         self._on_progress = on_progress
-        self._mixture = replace(config.mixture(parent.card.network.stride), enough_validation=0)
+        self._mixture = replace(config.mixture(parent.card.network.stride), judge_phantoms=0)
         self._begin()
 
     def prepare(self) -> RetrainCases:

@@ -1,33 +1,29 @@
-"""Retraining: a new model version is trained from the current one on corrections, and promoted if it is not worse.
+"""Retraining: a new model version is trained from the current one on corrections, judged, and promoted or not.
 
-The corrected cases are mixed with replayed phantoms of fixed seeds to prevent forgetting. Parent and candidate are
-compared on exactly the same cases: the labeled patients held out for validation and, while there are few of them,
-phantoms that are never used in training. "Not worse" means that the mean Dice over cases and regions is at least the
-parent's minus a tolerance. If a candidate loses more, weights halfway and then a quarter of the way from the parent to
-the candidate are tried.
+The corrected cases are mixed with replayed phantoms of fixed seeds to prevent forgetting. Before the training, the
+current version is compared with its parent on cases that neither has seen (:mod:`.evidence`). Afterwards parent and
+candidate are compared on exactly the same cases: the patients held out for validation, who decide once there are enough
+of them, and phantoms that are never used in training, which guard against forgetting (:mod:`.promotion`). If too much
+is forgotten, weights halfway and then a quarter of the way from the parent to the candidate are tried. They are not
+tried where the patients speak against the candidate: the best of several on the same few patients would often be luck.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.fitting.compile import compile_model
 from training.fitting.config import FitProgress, FitResult
-from training.fitting.score import score
 from training.models.store import ModelCard, ModelStore, ModelVersion
-from training.models.weights import Weights, average_weights
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import REPLAY_SEED, Correction, check_corrections
+from training.retraining.evidence import check_current, forget_folds
 from training.retraining.fine_tune import fine_tune
-from training.retraining.promotion import Scores, decide, metrics_of, not_worse
-
-#: Smallest share of the way from the parent's weights to the trained ones that is tried.
-SMALLEST_SHARE = 0.25
+from training.retraining.judge import Judge
+from training.retraining.promotion import NOT_JUDGED, decide
 
 
 @dataclass(frozen=True)
@@ -51,12 +47,21 @@ class RetrainProgress:
 
 @dataclass(frozen=True)
 class RetrainResult:
-    """The outcome: the new version, whether it was promoted and why, and the skipped cases with the reason."""
+    """The outcome.
+
+    Attributes:
+        version: The new version; its card has the numbers.
+        promoted: Whether it is current now.
+        verdict: Why, or why not.
+        skipped: Id and error message of labeled cases that cannot be read.
+        outcome: ``better``, ``equal``, ``worse`` or ``not judged`` on patients, against its parent.
+    """
 
     version: ModelVersion
     promoted: bool
     verdict: str
     skipped: dict[str, str] = field(default_factory=dict)
+    outcome: str = NOT_JUDGED
 
 
 def retrain(
@@ -69,7 +74,7 @@ def retrain(
     on_progress: Callable[[RetrainProgress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> RetrainResult:
-    """Train a candidate from the current version, compare the two, store it, and promote it if it is not worse.
+    """Train a candidate from the current version, compare the two, store it, and promote it unless that is refused.
 
     A kill at any moment leaves the store unchanged; the same call resumes from the last finished epoch.
 
@@ -88,16 +93,17 @@ def retrain(
     check_corrections(corrections)
     report = on_progress or (lambda progress: None)
     started = time.perf_counter()
-    parent = store.current()
-    network = parent.card.network
-    start = parent.load_weights()
-    settings = config.fit_config()
-    mixture = config.mixture(network.stride)
+    mixture = config.mixture(store.current().card.network.stride)
     cases = mixture.prepare(corrections, work_dir, lambda message: report(RetrainProgress("preparing", message)))
     learned = [correction for correction in corrections if correction.case.id not in cases.skipped]
-    message = f"evaluating the current model, {parent.id}, on {len(cases.evaluation)} cases"
-    report(RetrainProgress("judging", message, skipped=cases.skipped))
-    before = score(compile_model(settings, network, start), cases.evaluation, _case_counter(report, message))
+    report(RetrainProgress("judging", "evaluating", skipped=cases.skipped))
+    judging = _step_counter(report)
+    check = check_current(store, learned, cases, config, judging)
+    parent = check.start
+    if parent.id != check.current.id:
+        report(RetrainProgress("judging", check.sentence, note=check.sentence))
+    judge = Judge(parent, cases, learned, config, judging)
+    judge.score_parent()
     result = fine_tune(
         parent,
         cases,
@@ -110,24 +116,17 @@ def retrain(
         ),
         should_stop=should_stop,
     )
-    message = f"evaluating the new model on {len(cases.evaluation)} cases"
-    report(RetrainProgress("judging", message))
-    candidate = _candidate(
-        start,
-        result.weights,
-        # computed in the precision of the training
-        score=lambda weights: score(
-            compile_model(settings, network, weights), cases.evaluation, _case_counter(report, message)
-        ),
-        accept=lambda scores: not_worse(before, scores, config.tolerance),
-        report=report,
+    candidate = judge.score_candidate(result.weights)
+    comparison = judge.compare(candidate, work_dir, should_stop or (lambda: False))
+    pictures = judge.draw(candidate)
+    decision = decide(
+        comparison, candidate.guard, parent=parent.id, replaced=check.current.id, current=store.current().id
     )
-    after = candidate.scores
-    decision = decide(before, after, config.tolerance, parent=parent.id, current=store.current().id)
+    verdict = f"{decision.verdict} {check.sentence}{'' if decision.promoted else check.way_back}".strip()
     card = ModelCard(
         parent=parent.id,
         description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in learned)} corrected cases",
-        network=network,
+        network=parent.card.network,
         data=[correction.seen() for correction in learned],
         attribution=parent.card.attribution,
         training={
@@ -135,47 +134,15 @@ def retrain(
             "share_of_the_way": candidate.share,
             "skipped": sorted(cases.skipped),
         },
-        metrics=metrics_of(cases.evaluation, before, after),
-        verdict=decision.verdict,
+        metrics={**judge.metrics(candidate, comparison), **check.to_json(), "pictures": pictures.about},
+        verdict=verdict,
     )
-    version = store.add(candidate.weights, card)
+    version = store.add(candidate.weights, card, pictures.files)
     (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # the next training starts from scratch
+    forget_folds(work_dir)
     if decision.promoted:
-        store.promote(version.id, decision.verdict)
-    return RetrainResult(version, decision.promoted, decision.verdict, cases.skipped)
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """Weights, their scores, and their position from the parent's weights (0) to the trained ones (1)."""
-
-    weights: Weights
-    scores: Scores
-    share: float = 1.0
-
-
-def _candidate(
-    start: Weights,
-    trained: Weights,
-    *,
-    score: Callable[[Weights], Scores],
-    accept: Callable[[Scores], bool],
-    report: Callable[[RetrainProgress], None],
-) -> _Candidate:
-    """Return the trained weights or, if they lose too much, the first acceptable average with the parent's.
-
-    If no average is acceptable either, the trained weights are returned.
-    """
-    whole = averaged = _Candidate(trained, score(trained))
-    while not accept(averaged.scores):
-        if averaged.share <= SMALLEST_SHARE:
-            return whole
-        report(
-            RetrainProgress("judging", "too much Dice was lost: evaluating weights halfway back to the current model")
-        )
-        weights = average_weights(start, averaged.weights)
-        averaged = _Candidate(weights, score(weights), averaged.share / 2)
-    return averaged
+        store.promote(version.id, verdict)
+    return RetrainResult(version, decision.promoted, verdict, cases.skipped, comparison.outcome)
 
 
 def _record(config: RetrainConfig, result: FitResult, seconds: float) -> dict[str, Any]:
@@ -195,7 +162,13 @@ def _training_message(progress: FitProgress) -> str:
     return f"epoch {progress.epoch + 1} of {progress.total_epochs}, step {progress.step} of {progress.steps}"
 
 
-def _case_counter(report: Callable[[RetrainProgress], None], message: str) -> Callable[[], None]:
-    """Return a function that reports one more evaluated case each time it is called."""
-    done = itertools.count(1)
-    return lambda: report(RetrainProgress("judging", f"{message}: {next(done)} done"))
+def _step_counter(report: Callable[[RetrainProgress], None]) -> Callable[[str], None]:
+    """Return a function that reports a message, with the number of times it came in a row."""
+    last, count = "", 0
+
+    def say(message: str) -> None:
+        nonlocal last, count
+        last, count = message, count + 1 if message == last else 0
+        report(RetrainProgress("judging", f"{message}: {count} done" if count else message))
+
+    return say
