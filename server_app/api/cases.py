@@ -24,6 +24,7 @@ from server_app.services import Services
 from training.cases.case import Case
 from training.modalities import ROLES
 from training.models.store import ModelVersion
+from training.retraining.before_after import PICTURES
 
 
 def routers(services: Services) -> list[APIRouter]:
@@ -111,6 +112,16 @@ def _versions(services: Services) -> APIRouter:
             current = services.models.current().id
         versions = [_card(version, current) for version in services.models.versions()]
         return {"versions": versions, "current": current, "history": services.models.history()}
+
+    @router.get("/{version}/pictures/{name}")
+    def get_picture(version: str, name: str) -> Response:
+        """Return a picture of a case before or after the training of a version, as its card names it."""
+        with _unknown_version(services, version):
+            found = services.models.get(version)
+        if name not in PICTURES or not (found.folder / name).is_file():
+            raise unknown("picture", f"Version {found.id} has no picture {name[:32]!r}.")
+        note(model_version=found.id)
+        return FileResponse(found.folder / name, media_type="image/png", filename=f"{found.id}-{name}")
 
     @router.post("/rollback")
     def rollback() -> dict[str, Any]:
@@ -210,5 +221,6 @@ def _card(version: ModelVersion, current: str) -> dict[str, Any]:
         "created": card.created,
         "description": card.description,
         "verdict": card.verdict,
+        "outcome": card.metrics.get("outcome"),
         "card": card.model_dump(mode="json"),
     }

@@ -126,6 +126,7 @@ ROUTES: tuple[Route, ...] = (
     Route(("GET",), "/train/{model}/queue", READER, QUICK),
     Route(("DELETE",), "/train/{model}/queue/{task}", TRAINER, QUICK, CHANGE),
     Route(("GET",), "/versions", READER, QUICK),
+    Route(("GET",), "/versions/{version}/pictures/{name}", READER, QUICK, READ),
     Route(("POST",), "/versions/rollback", TRAINER, QUICK, CHANGE),
     Route(("POST",), "/versions/{version}/promote", TRAINER, QUICK, CHANGE),
     Route(("GET",), "/model/{model}", TRAINER, QUICK, READ),

@@ -105,6 +105,7 @@ class ProgressWriter:
             version=result.version.id,
             promoted=result.promoted,
             verdict=result.verdict,
+            outcome=result.outcome,
             eta=0.0,
             total_time=self._elapsed(),
         )

@@ -187,7 +187,7 @@ class Retraining(TrainTask):
         if code > 0:
             message = str(outcome.get("message") or f"The training's process ended with {code}.")
             raise InputError(message) if failure is Failure.INPUT else RuntimeError(message)
-        return {name: outcome.get(name) for name in ("version", "promoted", "verdict", "total_time")}
+        return {name: outcome.get(name) for name in ("version", "promoted", "verdict", "outcome", "total_time")}
 
     def _report(self, run: str, failure: Failure, message: str, mode: str) -> None:
         """Write a failure outside of the training's own process into the progress file."""

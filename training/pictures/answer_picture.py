@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from training.labels import REGIONS, region_mask
+from training.labels import region_mask
 from training.modalities import ROLES, TITLES
 from training.pictures.canvas import MUTED, Canvas, gray, outline, overlay
 
@@ -14,6 +14,7 @@ _GAP, _MARGIN, _HEAD, _FOOT = 8, 12, 58, 52
 #: Pixels per voxel.
 _SCALE = 2
 _SHOWN = ("t1ce", "flair")
+_OUTLINED = ("WT", "TC")
 _OUTLINE = (255, 255, 255)
 _NOTE = "White: outline of the truth (whole tumor, tumor core). Research use only."
 
@@ -35,9 +36,7 @@ def answer_picture(
         A PNG file.
     """
     colored, true = _large(_plane(answer[:, :, index])), _large(_plane(truth[:, :, index]))
-    line = outline(region_mask(true, REGIONS[0]).astype(np.uint8)) | outline(
-        region_mask(true, REGIONS[1]).astype(np.uint8)
-    )
+    line = np.logical_or.reduce([outline(region_mask(true, region).astype(np.uint8)) for region in _OUTLINED])
     panels = []
     for role in _SHOWN:
         panel = overlay(_gray(image[..., ROLES.index(role)], index), colored)

@@ -22,7 +22,8 @@ from training.retraining.corrections import RetrainCases
 from training.retraining.promotion import PatientScore
 from training.retraining.scoring import Scorer
 
-BEFORE, AFTER = "before.png", "after.png"
+#: Names of the files in the folder of the version.
+PICTURES = BEFORE, AFTER = "before.png", "after.png"
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class PlainServices:
     Attributes:
         aliases: Addresses that lead to another one: so a server on this machine can be on "another".
         answers: What the user answers to the next questions; ``questions`` are those that were asked.
+        pictures: What the panel has shown in labels, file by file.
         folders: What the user chooses in the next folder and file dialogs.
     """
 
@@ -70,6 +71,7 @@ class PlainServices:
         self.questions: list[str] = []
         self.folders: deque[str] = deque()
         self.tables: dict[int, Table] = {}
+        self.pictures: list[bytes] = []
         self._now = 1000.0
         self._soon: deque[Callable[[], None]] = deque()
         self._in_timer = False
@@ -130,6 +132,13 @@ class PlainServices:
 
     def curve_view(self, label: Any) -> Any:
         return SimpleNamespace(show=lambda training: label.setVisible(bool(training.epochs)))
+
+    def picture_view(self, label: Any) -> Any:
+        def load(path: Path) -> None:
+            self.pictures.append(path.read_bytes())
+            label.setVisible(True)
+
+        return SimpleNamespace(load=load, clear=lambda: label.setVisible(False), fit=lambda: None)
 
     def load_volume(self, path: Path, *, show: bool) -> Any:
         return slicer.util.loadVolume(str(path), {"show": show})

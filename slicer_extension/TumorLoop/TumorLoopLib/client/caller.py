@@ -98,10 +98,11 @@ class Caller:
         progress: Progress | None,
         cancel: threading.Event | None,
         timeout: float | None = None,
+        ending: str = "",
     ) -> Path:
         request = Request("GET", target, None, self._headers, timeout or self._timeouts.answer)
         with self._transport.exchange(request, cancel=cancel) as response:
-            return replies.read_file(response, Path(folder), name, progress)
+            return replies.read_file(response, Path(folder), name, progress, ending)
 
     def _none_if_unknown(self, call: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """Return what ``call`` returns, or None if the server does not know the name (404)."""

@@ -91,13 +91,15 @@ def raise_for_status(response: http.client.HTTPResponse, content: bytes) -> None
     raise RequestRejected(status, field, message)
 
 
-def read_file(response: http.client.HTTPResponse, folder: Path, name: str, progress: Progress | None = None) -> Path:
+def read_file(
+    response: http.client.HTTPResponse, folder: Path, name: str, progress: Progress | None = None, ending: str = ""
+) -> Path:
     """Save a response's body as ``folder/name<ending>``, complete or not at all.
 
-    Only the ending of the server's file name is used.
+    Of the server's file name only the ending is used, and only if none is given.
     """
     read_error(response)
-    ending = volume_ending(_filename_of(response))
+    ending = ending or volume_ending(_filename_of(response))
     with temporary_folder(folder) as temporary:
         target = temporary / f"file{ending}"
         with open(target, "wb") as sink:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from TumorLoopLib.client.caller import DEFAULT_MODEL, Caller, json_body, quoted
+from TumorLoopLib.client.caller import DEFAULT_MODEL, Caller, PathLike, json_body, quoted
 
 #: ``mode`` of a training run that fits the model to the site's scanners, without labels.
 SITE = "site"
@@ -45,6 +46,11 @@ class TrainingCalls(Caller):
     def versions(self) -> list[dict[str, Any]]:
         """Return the model versions with their cards, and which one is current."""
         return self._list("GET", "/versions", "versions")
+
+    def version_picture(self, version: str, name: str, folder: PathLike) -> Path:
+        """Save a picture that the card of a version names, such as ``before.png``, in ``folder``."""
+        target = f"/versions/{quoted(version)}/pictures/{quoted(name)}"
+        return self._file(target, folder, f"{version}-{name.partition('.')[0]}", None, None, ending=".png")
 
     def promote(self, version: str) -> dict[str, Any]:
         """Serve ``version`` from now on."""

@@ -5,7 +5,6 @@ Plain functions for worker threads; see :mod:`TumorLoopLib.jobs.segment_and_subm
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from TumorLoopLib.client import DEFAULT_MODEL, TumorLoopClient
 from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.client.training_calls import SITE
 from TumorLoopLib.i18n import _
+from TumorLoopLib.jobs.judgment import Judgment, judgment_of, number_of
 from TumorLoopLib.jobs.open_case import Counts
 
 #: States of a running training.
@@ -40,6 +40,7 @@ class Training:
         eta: Seconds left, if known.
         version: The new model version, when done; ``verdict`` says why it was ``promoted``, or why not.
         site: Whether it fits the model to the site's scanners, without labels, instead of learning from corrections.
+        outcome: How it compares with its parent; see :class:`TumorLoopLib.jobs.judgment.Judgment`.
     """
 
     run: str = ""
@@ -53,6 +54,7 @@ class Training:
     promoted: bool = False
     verdict: str = ""
     site: bool = False
+    outcome: str = ""
 
     @property
     def active(self) -> bool:
@@ -103,8 +105,10 @@ class ModelVersion:
         current: Whether it is in use.
         parent: The version it was trained from; empty for the first.
         verdict: Promoted or not, and why.
-        before: Mean Dice of the parent on the ``evaluated_on`` validation cases, by region and ``mean``.
+        before: Mean Dice of the parent by region and ``mean``, over the cases that ``judgment`` names; where that is
+            empty, over ``evaluated_on`` validation cases.
         after: The same of this version, on the same cases.
+        judgment: The comparison with its parent.
     """
 
     id: str
@@ -115,6 +119,7 @@ class ModelVersion:
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
     evaluated_on: int = 0
+    judgment: Judgment = field(default_factory=Judgment)
 
 
 @dataclass(frozen=True)
@@ -156,9 +161,9 @@ def training_of(stats: Mapping[str, Any]) -> Training:
     """Read a training run's statistics; missing or malformed values are left out."""
     epochs = []
     for record in stats.get("history") or ():
-        loss = _number(record.get("loss"))
+        loss = number_of(record.get("loss"))
         if loss is not None:
-            epochs.append(Epoch(_whole(record.get("epoch")), loss, _number(record.get("mean"))))
+            epochs.append(Epoch(_whole(record.get("epoch")), loss, number_of(record.get("mean"))))
     return Training(
         run=str(stats.get("run") or ""),
         site=stats.get("mode") == SITE,
@@ -166,11 +171,12 @@ def training_of(stats: Mapping[str, Any]) -> Training:
         message=str(stats.get("message") or ""),
         epoch=_whole(stats.get("epoch")),
         total_epochs=_whole(stats.get("total_epochs")),
-        eta=_number(stats.get("eta")),
+        eta=number_of(stats.get("eta")),
         epochs=tuple(epochs),
         version=str(stats.get("version") or ""),
         promoted=bool(stats.get("promoted")),
         verdict=str(stats.get("verdict") or ""),
+        outcome=str(stats.get("outcome") or ""),
     )
 
 
@@ -184,7 +190,7 @@ def fetch_overview(client: TumorLoopClient) -> Overview:
             total=_whole(plan.get("total")),
             cases=tuple(str(case) for case in plan.get("cases") or ()),
             max_epochs=_whole(plan.get("max_epochs")),
-            expected_seconds=_number(plan.get("expected_seconds")),
+            expected_seconds=number_of(plan.get("expected_seconds")),
             site_needs=_whole((plan.get("site") or {}).get("needed")),
         ),
         tuple(version_of(version) for version in client.versions()),
@@ -203,15 +209,10 @@ def version_of(version: Mapping[str, Any]) -> ModelVersion:
         before=dict(metrics.get("parent") or {}),
         after=dict(metrics.get("candidate") or {}),
         evaluated_on=len(metrics.get("cases") or ()),
+        judgment=judgment_of(metrics),
     )
 
 
 def _whole(value: Any) -> int:
-    number = _number(value)
+    number = number_of(value)
     return int(number) if number is not None else 0
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None

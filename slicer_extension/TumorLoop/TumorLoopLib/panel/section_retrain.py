@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.training_calls import SITE
 from TumorLoopLib.i18n import _
+from TumorLoopLib.jobs.judgment import WORSE
 from TumorLoopLib.jobs.server_status import ModelVersion, Overview, Training, TrainingPlan, fetch_overview
 from TumorLoopLib.panel import messages
 from TumorLoopLib.panel.context import PanelContext
 from TumorLoopLib.panel.formatting import as_sentence, duration, local_time, ratio
 from TumorLoopLib.panel.section import Section
-from TumorLoopLib.panel.state import OVERVIEW, TRAIN, VERSIONS, PanelState
-from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, PLAIN, enable, show_text
-
-REGIONS = ("WT", "TC", "ET")
+from TumorLoopLib.panel.state import OVERVIEW, PICTURES, TRAIN, VERSIONS, PanelState
+from TumorLoopLib.panel.verdict import TONES, headline, pictures_text, result_text
+from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, PLAIN, enable, show_light, show_text
 
 Call = Callable[[TumorLoopClient], Any]
 
@@ -30,6 +31,8 @@ class RetrainSection(Section):
         self._curve = context.services.curve_view(ui.curveLabel)
         headers = [_("Version"), _("Trained"), _("Dice"), _("Parent")]
         self._table = context.services.table(ui.versionsTable, headers, stretch=1, on_choice=context.changed)
+        self._pictures = [context.services.picture_view(label) for label in (ui.beforePicture, ui.afterPicture)]
+        self._drawn = ("", "")  # address and version
         self._last_seen = ("", "")
         ui.retrainButton.connect("clicked(bool)", self._retrain)
         ui.fitSiteButton.connect("clicked(bool)", self._fit_site)
@@ -51,7 +54,7 @@ class RetrainSection(Section):
     def show(self, state: PanelState) -> None:
         """Show the plan, the training and the versions."""
         ui, known, training, reason = self.ui, self.context.overview, self.training, state.reason_retrain()
-        tip = _("Train on the new corrections; the new version is promoted only if it is not worse")
+        tip = _("Train on the new corrections; the new version is used unless patients or phantoms speak against it")
         enable(ui.retrainButton, reason, tip)
         show_text(ui.retrainReason, "" if state.training else reason)
         no_fit = state.reason_fit_site()
@@ -65,7 +68,7 @@ class RetrainSection(Section):
         has_plan = known is not None and known.plan.new > 0 and not state.training
         show_text(ui.planText, plan_text(known.plan) if known is not None and has_plan else "")
         self._show_training(training)
-        show_text(ui.resultText, self._result(training))
+        self._show_result(training)
         self._table.fill(*version_rows(known.versions if known is not None else ()))
 
     def tick(self) -> None:
@@ -75,6 +78,8 @@ class RetrainSection(Section):
             return
         training = status.training
         self._curve.show(training)  # drawn again when the size or the theme has changed
+        for picture in self._pictures:
+            picture.fit()
         seen = (training.run + training.state, status.model_version)
         if seen != self._last_seen:
             ended = self._last_seen[0] and training.state in ("done", "failed", "stopped")
@@ -155,16 +160,56 @@ class RetrainSection(Section):
             ui.trainingBar.value = training.epoch if counted else 0
         self._curve.show(training)
 
-    def _result(self, training: Training) -> str:
+    def _show_result(self, training: Training) -> None:
+        ui, text, version = self.ui, "", self._new_version(training)
         if training.state == "failed":
             text = _("The training failed: {message} The model in use did not change.")
-            return text.format(message=as_sentence(training.message))
-        if training.state == "stopped":
-            return _("The training was stopped. The model in use did not change.")
-        if training.state != "done" or self.context.overview is None:
-            return ""
-        version = next((one for one in self.context.overview.versions if one.id == training.version), None)
-        return result_text(version) if version is not None and version.evaluated_on else training.verdict
+            text = text.format(message=as_sentence(training.message))
+        elif training.state == "stopped":
+            text = _("The training was stopped. The model in use did not change.")
+        elif training.state == "done" and self.context.overview is not None:
+            text = result_text(version) if version is not None and version.evaluated_on else training.verdict
+        show_text(ui.outcomeText, headline(version) if version is not None else "")
+        show_light(ui.outcomeText, TONES.get(version.judgment.outcome, PLAIN) if version is not None else PLAIN)
+        show_text(ui.resultText, text)
+        self._show_pictures(version)
+
+    def _new_version(self, training: Training) -> ModelVersion | None:
+        known = self.context.overview
+        if training.state != "done" or known is None:
+            return None
+        return next((one for one in known.versions if one.id == training.version), None)
+
+    def _show_pictures(self, version: ModelVersion | None) -> None:
+        """Fetch the pictures of a version, once; without any, hide those of another."""
+        shown = version.judgment.pictures if version is not None else None
+        wanted = (self.context.address, version.id) if version is not None and shown is not None else ("", "")
+        if wanted == self._drawn or self.context.jobs.running(PICTURES):
+            return
+        self._drawn = wanted
+        for view in self._pictures:
+            view.clear()
+        show_text(self.ui.pictureText, "")
+        if shown is None:
+            return
+        connection, folder = self.context.connection(), self.context.folder
+        names, version_id, text = (shown.before, shown.after), wanted[1], pictures_text(shown)
+
+        def fetch(reporter: Any) -> list[Path]:
+            client = connection.client()
+            return [client.version_picture(version_id, name, folder) for name in names]
+
+        def fetched(paths: list[Path]) -> None:
+            for view, path in zip(self._pictures, paths):
+                if wanted == self._drawn:
+                    view.load(path)
+                path.unlink()
+            show_text(self.ui.pictureText, text if wanted == self._drawn else "")
+
+        def failed(error: Exception) -> None:
+            show_text(self.ui.pictureText, _("The pictures of before and after could not be fetched."))
+
+        self.context.run_in_background(PICTURES, fetch, fetched, failed)
 
     def _announce_end(self, training: Training) -> None:
         text, tone = _("The training was stopped; the model in use did not change."), PLAIN
@@ -172,8 +217,10 @@ class RetrainSection(Section):
             text, tone = _("The training is done: {version} is now in use."), GOOD
         elif training.state == "done" and training.site:
             text = _("The fit is done. {version} was not promoted; the model in use did not change.")
-        elif training.state == "done":
+        elif training.state == "done" and training.outcome == WORSE:
             text = _("The training is done. {version} is worse and was not promoted; the model in use did not change.")
+        elif training.state == "done":
+            text = _("The training is done. {version} was not promoted; the model in use did not change.")
         elif training.state == "failed":
             text, tone = _("The training failed: {message}"), BAD
         self.context.show_status(text.format(version=training.version, message=as_sentence(training.message)), tone)
@@ -208,17 +255,6 @@ def plan_text(plan: TrainingPlan) -> str:
         about = _("About {time} for {epochs} epochs.")
         text += " " + about.format(time=duration(plan.expected_seconds), epochs=plan.max_epochs)
     return text
-
-
-def result_text(version: ModelVersion) -> str:
-    """Compare a new version with its parent, region by region."""
-    count = version.evaluated_on
-    head = _("Mean Dice on one validation case:") if count == 1 else _("Mean Dice on {count} validation cases:")
-    lines = [head.format(count=count)]
-    for region in REGIONS:
-        before, after = ratio(version.before.get(region)), ratio(version.after.get(region))
-        lines.append(_("{region}: {before} before, {after} now").format(region=region, before=before, after=after))
-    return "\n".join([*lines, version.verdict] if version.verdict else lines)
 
 
 def version_rows(versions: tuple[ModelVersion, ...]) -> tuple[list[list[str]], list[str], list[str]]:

@@ -14,6 +14,7 @@ import slicer
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.address import Timeouts
 from TumorLoopLib.panel.curve_view import QtCurveView
+from TumorLoopLib.panel.picture_view import QtPictureView
 from TumorLoopLib.panel.services import Actions
 from TumorLoopLib.panel.tables import QtTable
 
@@ -69,6 +70,7 @@ class SlicerServices:
 
     monotonic = staticmethod(time.monotonic)
     curve_view = QtCurveView
+    picture_view = QtPictureView
     shortcuts = QtShortcuts
     table = QtTable
     watch_effects = staticmethod(_watch_effects)

@@ -12,8 +12,8 @@ from TumorLoopLib.i18n import _
 
 #: Kinds of jobs, see :class:`TumorLoopLib.jobs.jobs.Jobs`.
 TEST, STATUS, OVERVIEW, CASE, SEGMENT, SUBMIT = "test", "status", "overview", "case", "segment", "submit"
-TRAIN, VERSIONS, VOLUMES, START_SERVER, DIGEST, HISTORY = (
-    "train", "versions", "volumes", "start server", "digest", "history"
+TRAIN, VERSIONS, VOLUMES, START_SERVER, DIGEST, HISTORY, PICTURES = (
+    "train", "versions", "volumes", "start server", "digest", "history", "pictures"
 )  # fmt: skip
 
 #: Jobs that work on the scene, and end with it. Requests about the server itself continue.
