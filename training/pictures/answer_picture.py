@@ -10,7 +10,7 @@ from training.labels import region_mask
 from training.modalities import ROLES, TITLES
 from training.pictures.canvas import MUTED, Canvas, gray, outline, overlay
 
-_GAP, _MARGIN, _HEAD, _FOOT = 8, 12, 58, 52
+_GAP, _MARGIN, _HEAD, _FOOT = 8, 12, 80, 52
 #: Pixels per voxel.
 _SCALE = 2
 _SHOWN = ("t1ce", "flair")
@@ -51,7 +51,7 @@ def answer_picture(
         x = _MARGIN + column * (width + _GAP)
         canvas.panel(panel, x, _HEAD)
         canvas.sides(x, _HEAD, width)
-        canvas.text(name, x + width / 2, _HEAD + 14, size=14, color=MUTED, anchor="mm")
+        canvas.text(name, x + width / 2, _HEAD - 12, size=14, anchor="mm")
     canvas.legend(_MARGIN, _HEAD + height + 16)
     words = "White: outline of the truth (whole tumor, tumor core). Research use only."
     canvas.text(

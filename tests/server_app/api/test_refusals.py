@@ -95,6 +95,8 @@ def test_truncated_files_and_bodies_are_refused(server: Server, tmp_path: Path) 
         ("POST", "/train/spleen", 404, "model"),
         ("GET", "/train/spleen/plan", 404, "model"),
         ("POST", "/versions/v0999/promote", 404, "version"),
+        ("GET", "/versions/v0999/pictures/after.png", 404, "version"),
+        *(("GET", f"/versions/v0000/pictures/{name}", 404, "picture") for name in ("after.png", "weights.npz")),
         ("POST", "/activelearning/clever", 404, "strategy"),
         ("GET", "/jobs/0123456789abcdef", 404, "job"),
         ("DELETE", "/jobs/0123456789abcdef", 404, "job"),

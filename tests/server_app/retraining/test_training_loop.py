@@ -60,7 +60,12 @@ def test_a_training_produces_a_new_version_that_is_served_at_once(server: Server
     card, config = new["card"], new["card"]["training"]["config"]
     assert (config["max_epochs"], config["tolerance"]) == (2, 0.5)
     assert CASE in {case["case"] for case in card["data"]}
-    assert card["verdict"].startswith("Promoted")
+    assert card["verdict"].startswith("Promoted: not judged on patients yet")
+    assert new["outcome"] == seen[-1]["outcome"] == card["metrics"]["outcome"] == "not judged"
+    for name in ("before.png", "after.png"):
+        picture = server.request("GET", f"/versions/{new['id']}/pictures/{name}")
+        assert (picture.status_code, picture.headers["Content-Type"]) == (200, "image/png")
+        assert picture.content.startswith(b"\x89PNG")
     after, facts = infer(CASE)
     assert (facts["model_version"], server.process.pid) == (new["id"], pid)
     assert not np.array_equal(before, after)

@@ -61,6 +61,7 @@ class ScriptedServer:
     Attributes:
         uploads: The names of the files of each upload, in order.
         asked: Method and path of every request, with its query.
+        pictures: The pictures of every version by name.
         failures: Answers that requests get once instead of their own, by method and path.
         may_infer: An inference waits until it is set; ``may_store``: a submitted label.
         distort: Changes a labelmap before it is sent.
@@ -77,6 +78,7 @@ class ScriptedServer:
     training: dict[str, Any] = field(default_factory=dict)
     trained_with: dict[str, Any] | None = None
     versions: list[dict[str, Any]] = field(default_factory=lambda: [{"id": "v0001", "current": True}])
+    pictures: dict[str, bytes] = field(default_factory=dict)
     new_corrections: int = 0
     site_needs: int = 3
     failures: dict[str, Answer] = field(default_factory=dict)
@@ -208,6 +210,7 @@ _REPLIES: dict[str, Callable[..., Any]] = {
     r"POST /train/tumorloop": ScriptedServer.train,
     r"DELETE /train/": ScriptedServer.stop,
     r"GET /versions": lambda s, _: {"versions": s.versions},
+    r"GET /versions/(v\d+)/pictures/(\w+\.png)": lambda s, _, version, name: s.pictures[name],
     r"POST /versions/rollback": ScriptedServer.use,
     r"POST /versions/(v\d+)/promote": ScriptedServer.use,
 }

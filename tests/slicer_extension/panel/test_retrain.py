@@ -1,11 +1,40 @@
 """Retraining and model versions, started here or from another panel."""
 
 import pytest
+from TumorLoopLib.jobs.server_status import version_of
+from TumorLoopLib.panel.verdict import headline, result_text
 
 from tests.slicer_extension.panel.conftest import BOX
 from tests.slicer_extension.panel.server import Label
 
 TRAINING = {"run": "theirs", "state": "training", "epoch": 0, "total_epochs": 2, "history": []}
+
+
+DONE = {"run": "ours", "state": "done", "epoch": 2, "total_epochs": 2, "history": [], "version": "v0002"}
+
+
+def judged(outcome, patients=3, **pictures):
+    """A new version with the metrics of its card."""
+    each = {
+        f"patient-{n}": {
+            "dice": {"parent": 0.71, "candidate": 0.75},
+            "surface_dice": {"parent": 0.6, "candidate": 0.66},
+        }
+        for n in range(patients)
+    }
+    means = {"WT": 0.8, "TC": 0.7, "ET": 0.6, "mean": 0.7}
+    metrics = {
+        **{"outcome": outcome, "parent": means, "candidate": {**means, "ET": 0.65}, "means_over": "phantoms"},
+        "cases": {"phantom-1": {}, "phantom-2": {}, **{f"case-{n}": {} for n in range(patients)}},
+        "patients": {"source": "validation", "needed": 3, "each": each},
+        "guard": {"passed": True, "differences": {"phantom-1": 0.0, "phantom-2": 0.0}},
+    }
+    if patients >= 3:
+        metrics["means_over"] = "validation patients"
+    if pictures:
+        metrics["pictures"] = {"case": "case-1", "slice": 54, "before": "before.png", "after": "after.png", **pictures}
+    card = {"metrics": metrics}
+    return {"id": "v0002", "current": False, "parent": "v0001", "verdict": "The verdict.", "card": card}
 
 
 @pytest.fixture
@@ -87,3 +116,63 @@ def test_what_another_panel_does_is_shown_here_and_a_correction_stays_open(corre
     user.submit()
     assert user.versions() == ["v0003", "v0002", "v0001"]
     assert user.table("historyTable")[1][1] == "colleague"
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "tone"),
+    [
+        (judged("better"), "▲ Better than v0001", "good"),
+        (judged("equal"), "= Equal to v0001", "plain"),
+        (judged("worse"), "▼ Worse than v0001", "bad"),
+        (judged("not judged", 2), "? Not judged on patients yet: one more validation patient is needed", "warn"),
+        (judged("not judged", 0), "3 more validation patients are needed", "warn"),
+    ],
+)
+def test_better_equal_and_worse_are_told_apart_by_words_and_color(connected, server, version, words, tone):
+    server.versions[:] = [{"id": "v0001", "current": True}, version]
+    server.training = {**DONE, "outcome": version["card"]["metrics"]["outcome"]}
+    connected.wait(lambda: words in connected.ui.outcomeText.text)
+    assert connected.ui.outcomeText.visible
+    assert connected.ui.outcomeText.property("tone") == tone
+    is_worse = "is worse and was not promoted" in connected.status
+    assert is_worse is (tone == "bad")
+
+
+def test_the_result_has_the_verdict_the_means_and_the_numbers_of_each_patient():
+    text = result_text(version_of(judged("better", 8)))
+    assert text.startswith("The verdict.\nMean Dice on 8 validation cases:\n")
+    assert "ET: 0.60 before, 0.65 now" in text
+    assert "patient-5: Dice 0.71 and 0.75, surface Dice 0.60 and 0.66\nand 2 more" in text
+    assert "Mean Dice on 2 synthetic cases" in result_text(version_of(judged("not judged", 1)))
+    earlier = version_of({"id": "v0001", "card": {"metrics": {"parent": {}, "candidate": {}, "cases": {"a": {}}}}})
+    assert "Mean Dice on one validation case" in result_text(earlier)
+    assert headline(earlier) == ""
+    broken = {"outcome": 7, "patients": [], "guard": None, "pictures": {"before": 3}, "cases": 5}
+    assert headline(version_of({"id": "v0001", "card": {"metrics": broken}})) == ""
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_a_case_is_shown_before_and_after_and_no_file_of_it_stays(connected, server, corrected):
+    server.pictures.update({"before.png": b"the earlier answer", "after.png": b"the new answer"})
+    server.versions[:] = [{"id": "v0001", "current": True}, judged("better", corrected=corrected)]
+    server.training = dict(DONE)
+    connected.wait(lambda: "case-1, slice 54" in connected.ui.pictureText.text)
+    assert connected.services.pictures == [b"the earlier answer", b"the new answer"]
+    assert connected.ui.beforePicture.visible
+    assert connected.ui.afterPicture.visible
+    assert ("learned from" in connected.ui.pictureText.text) is corrected
+    assert not list(connected.services.temporary_folder.rglob("*.png"))
+    server.training = {**TRAINING, "run": "another"}
+    connected.wait(lambda: not connected.ui.beforePicture.visible)
+    assert not connected.ui.pictureText.visible
+
+
+def test_pictures_that_cannot_be_fetched_leave_the_numbers(connected, server):
+    server.failures["GET /versions/v0002/pictures/before.png"] = lambda handler: handler.reply(
+        404, b"gone", "text/plain"
+    )
+    server.versions[:] = [{"id": "v0001", "current": True}, judged("equal", corrected=False)]
+    server.training = dict(DONE)
+    connected.wait(lambda: "could not be fetched" in connected.ui.pictureText.text)
+    assert "patient-2" in connected.ui.resultText.text
+    assert not connected.ui.beforePicture.visible
