@@ -10,8 +10,8 @@ from training.labels import region_mask
 from training.modalities import ROLES, TITLES
 from training.pictures.canvas import MUTED, Canvas, gray, outline, overlay
 
-_GAP, _MARGIN, _HEAD, _FOOT = 8, 12, 80, 52
-#: Pixels per voxel.
+_GAP, _MARGIN, _HEAD, _FOOT = 8, 12, 106, 64
+#: Pixels per voxel. The letters are large, since the panel shows the picture at about half its size.
 _SCALE = 2
 _SHOWN = ("t1ce", "flair")
 _OUTLINED = ("WT", "TC")
@@ -45,18 +45,16 @@ def answer_picture(
     height, width = panels[0][1].shape[:2]
     page = 2 * _MARGIN + len(panels) * (width + _GAP) - _GAP
     canvas = Canvas(page, _HEAD + height + _FOOT)
-    canvas.text(canvas.fits(title, 20, page - 2 * _MARGIN), _MARGIN, 8, size=20)
-    canvas.text(canvas.fits(caption, 15, page - 2 * _MARGIN), _MARGIN, 34, color=MUTED)
+    room = page - 2 * _MARGIN
+    canvas.text(canvas.fits(title, 26, room), _MARGIN, 6, size=26)
+    canvas.text(canvas.fits(caption, 20, room), _MARGIN, 42, size=20, color=MUTED)
     for column, (name, panel) in enumerate(panels):
         x = _MARGIN + column * (width + _GAP)
         canvas.panel(panel, x, _HEAD)
         canvas.sides(x, _HEAD, width)
-        canvas.text(name, x + width / 2, _HEAD - 12, size=14, anchor="mm")
-    canvas.legend(_MARGIN, _HEAD + height + 16)
-    words = "White: outline of the truth (whole tumor, tumor core). Research use only."
-    canvas.text(
-        canvas.fits(words, 13, page - 2 * _MARGIN), _MARGIN, _HEAD + height + 38, size=13, color=MUTED, anchor="lm"
-    )
+        canvas.text(name, x + width / 2, _HEAD - 16, size=20, anchor="mm")
+    canvas.legend(_MARGIN, _HEAD + height + 20, size=19)
+    canvas.text(canvas.fits(_NOTE, 17, room), _MARGIN, _HEAD + height + 48, size=17, color=MUTED, anchor="lm")
     file = io.BytesIO()
     canvas.image.save(file, "PNG", optimize=True)
     return file.getvalue()

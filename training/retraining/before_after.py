@@ -60,20 +60,18 @@ def draw_before_after(
         scorer.use(weights)
         answers.append(scorer.segment(case))
     index = slice_of_change(answers[0], answers[1], truth)
-    how = "which was learned from" if corrected else "which was not learned from"
     files = {}
-    for name, title, answer in zip(
-        (BEFORE, AFTER), (f"Before: {parent[0]}", "After: the new version"), answers, strict=True
-    ):
+    for name, title, answer in zip(PICTURES, (f"Before: {parent[0]}", "After: the new version"), answers, strict=True):
         dice = region_dice(answer, truth)
         numbers = ", ".join(f"{region} {dice[region]:.2f}" for region in REGIONS)
+        learned = " (learned from)" if corrected else ""
         files[name] = answer_picture(
             np.asarray(case.image(), np.float32),
             answer,
             truth,
             index,
-            title=title,
-            caption=f"{case.id}, {how}. Dice {numbers}",
+            title=f"{title}. Dice {numbers}",
+            caption=f"{case.id}{learned}, slice {index + 1}",
         )
     about = {"case": case.id, "patient": patients[case.id], "corrected": corrected, "slice": index + 1}
     return BeforeAfter(files, {**about, "before": BEFORE, "after": AFTER})

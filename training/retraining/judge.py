@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from training.evaluation.metrics import mean_dice
-from training.labels import REGIONS
 from training.models.store import ModelVersion
 from training.models.weights import Weights, average_weights
 from training.retraining.before_after import BeforeAfter, draw_before_after
@@ -26,6 +22,7 @@ from training.retraining.promotion import (
     Scores,
     check_guard,
     compare,
+    metrics_of,
 )
 from training.retraining.scoring import CaseScore, Scorer, by_patient
 
@@ -160,19 +157,14 @@ class Judge:
             ``outcome``; ``patients`` and ``guard``: see :mod:`training.retraining.promotion`.
         """
         before, after = [score.dice for score in self._before], [score.dice for score in candidate.scores]
-        enough = len(candidate.patients) >= self._config.enough_validation or not self._phantoms
-        means = (before, after) if enough else (self._phantoms_before, candidate.phantoms)
-        per_case = {
-            case.id: {"parent": _rounded(old), "candidate": _rounded(new)}
-            for case, old, new in zip(
-                self._cases.evaluation, [*before, *self._phantoms_before], [*after, *candidate.phantoms], strict=True
-            )
-        }
+        enough = len(candidate.patients) >= self._config.enough_validation
+        decisive = (self._validation, before, after)
+        guard = (self._phantoms, self._phantoms_before, candidate.phantoms)
+        every_case = [metrics_of(cases, old, new)["cases"] for cases, old, new in (decisive, guard) if cases]
         return {
-            "parent": _means(means[0]),
-            "candidate": _means(means[1]),
+            **metrics_of(*(decisive if enough else guard)),
             "means_over": "validation patients" if enough else "phantoms",
-            "cases": per_case,
+            "cases": {case: scores for part in every_case for case, scores in part.items()},
             "outcome": comparison.outcome,
             "patients": comparison.to_json(),
             "guard": candidate.guard.to_json(),
@@ -195,12 +187,3 @@ class Judge:
     @staticmethod
     def _count(cases: int) -> str:
         return "1 case" if cases == 1 else f"{cases} cases"
-
-
-def _means(scores: Scores) -> dict[str, float]:
-    by_region = {region: float(np.mean([case[region] for case in scores])) for region in REGIONS}
-    return _rounded({**by_region, "mean": mean_dice(scores)})
-
-
-def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
-    return {region: round(value, 5) for region, value in scores.items()}

@@ -27,7 +27,9 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.metrics import mean_dice
+from training.labels import REGIONS
 from training.models.store import PROMOTED
+from training.preparation.store import PreparedCase
 
 BETTER, EQUAL, WORSE, NOT_JUDGED = "better", "equal", "worse", "not judged"
 #: Which patients are compared.
@@ -251,6 +253,23 @@ def decide(comparison: Comparison, guard: Guard, *, parent: str, replaced: str, 
         reason = f"{current} became the current model while this one was trained."
         return Decision(False, f"Not promoted: {reason} {_sentence(_on_patients(comparison, parent))}{because}")
     return Decision(True, f"{PROMOTED}: {_on_patients(comparison, parent)}{because}")
+
+
+def metrics_of(cases: Sequence[PreparedCase], before: Scores, after: Scores) -> dict[str, Any]:
+    """Return the metrics for the model card: means and all cases, of parent and candidate."""
+
+    def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+        return {region: round(value, 5) for region, value in scores.items()}
+
+    def means(scores: Scores) -> dict[str, float]:
+        by_region = {region: float(np.mean([case[region] for case in scores])) for region in REGIONS}
+        return rounded({**by_region, "mean": mean_dice(scores)})
+
+    per_case = {
+        case.id: {"parent": rounded(old), "candidate": rounded(new)}
+        for case, old, new in zip(cases, before, after, strict=True)
+    }
+    return {"parent": means(before), "candidate": means(after), "cases": per_case}
 
 
 def _on_patients(comparison: Comparison, parent: str) -> str:

@@ -119,10 +119,10 @@ def retrain(
     candidate = judge.score_candidate(result.weights)
     comparison = judge.compare(candidate, work_dir, should_stop or (lambda: False))
     pictures = judge.draw(candidate)
-    decision = decide(
-        comparison, candidate.guard, parent=parent.id, replaced=check.current.id, current=store.current().id
-    )
-    verdict = f"{decision.verdict} {check.sentence}{'' if decision.promoted else check.way_back}".strip()
+    current = store.current().id
+    decision = decide(comparison, candidate.guard, parent=parent.id, replaced=check.current.id, current=current)
+    still_worse = not decision.promoted and current == check.current.id
+    verdict = f"{decision.verdict} {check.sentence}{check.way_back if still_worse else ''}".strip()
     card = ModelCard(
         parent=parent.id,
         description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in learned)} corrected cases",
