@@ -60,6 +60,11 @@ def submit_and_retrain(user, server, name, labels, epochs):
     user.click("retrainButton")
     user.wait(lambda: user.panel.state().training)
     user.wait(lambda: "Mean Dice" in user.ui.resultText.text, 300, "the comparison of old and new")
+    assert "Not judged on patients yet" in user.ui.outcomeText.text
+    user.wait(lambda: user.ui.afterPicture.visible, what=user.ui.pictureText.text)
+    assert "learned from" in user.ui.pictureText.text
+    for label in (user.ui.beforePicture, user.ui.afterPicture):
+        assert 0 < label.pixmap.width() <= label.width
     assert user.ui.curveLabel.visible
     assert len(user.table("versionsTable")) == models + 1
     return blocks

@@ -13,12 +13,20 @@ from training.fitting.config import FitConfig
 from training.fitting.fit import fit
 from training.images.grid import Volume
 from training.models.store import ModelCard, ModelStore, write_version
+from training.models.weights import Weights, average_weights
 from training.network.unet import UNetConfig
 from training.phantoms.generate import generate, phantom_id
 from training.preparation.prepare_cases import prepare_case
 from training.preparation.store import PreparedStore, _phantom_key, prepare_phantom
 from training.retraining.config import RetrainConfig
-from training.retraining.corrections import EVALUATION_SEEDS, REPLAY_SEED, Correction, check_corrections
+from training.retraining.corrections import (
+    EVALUATION_SEEDS,
+    REPLAY_SEED,
+    Correction,
+    RetrainCases,
+    check_corrections,
+)
+from training.retraining.judge import Candidate, Judge
 from training.retraining.retrain import RetrainProgress, retrain
 from training.retraining.split import is_validation
 
@@ -142,23 +150,31 @@ def test_a_candidate_that_is_worse_is_stored_but_not_promoted(store, corrections
     assert store.get("v0001").card.verdict.startswith("Not promoted: not clearly worse than v0000, but lower")
 
 
-def test_weights_nearer_to_the_parent_are_tried_only_when_phantoms_are_forgotten(store, corrections, tmp_path, work):
-    wrecking = {"learning_rate": 0.1, "freeze_normalization": False, "steps_per_epoch": 8, "enough_validation": 3}
-    strict = QUICK.model_copy(update={**wrecking, "tolerance": 0.0})
-    seen: list[str] = []
-    wrong = [all_wrong(correction, tmp_path) for correction in corrections[:2]]
-    result = retrain(store, wrong, config=strict, work_dir=work, on_progress=lambda at: seen.append(at.message))
-    metrics, share = result.version.card.metrics, result.version.card.training["share_of_the_way"]
-    halved = sum("too much was forgotten" in message for message in seen)
-    assert halved == {1.0: 2, 0.5: 1, 0.25: 2}[share]
-    assert metrics["guard"]["passed"] is result.promoted is (share < 1)
-    lax = strict.model_copy(update={"tolerance": 1.0, "enough_validation": 1})
-    seen.clear()
-    refused = retrain(
-        store, [*wrong, corrections[2]], config=lax, work_dir=work, on_progress=lambda at: seen.append(at.message)
-    )
-    assert not refused.promoted
-    assert not any("too much was forgotten" in message for message in seen)
+def test_weights_nearer_to_the_parent_are_tried_when_too_much_is_forgotten(store, corrections, tmp_path):
+    parent, seen = store.current(), list[str]()
+    known = prepare_case(corrections[0].case, PreparedStore(tmp_path), stride=NETWORK.stride)
+    guard = RetrainCases(train=[], sampling=[], evaluation=[known], corrected=0)  # a head that the parent knows
+    trained = parent.load_weights()
+    trained["logits/bias"] = trained["logits/bias"] + np.array([12, 0, 0, 0], np.float32)  # less and less tumor
+
+    def candidate(weights: Weights, limit: float) -> Candidate:
+        seen.clear()
+        judge = Judge(parent, guard, [], QUICK.model_copy(update={"tolerance": limit}), seen.append)
+        judge.score_parent()
+        return judge.score_candidate(weights)
+
+    start = parent.load_weights()
+    half = average_weights(start, trained)
+    losses = [candidate(weights, 1.0).guard.loss for weights in (average_weights(start, half), half, trained)]
+    assert sorted(set(losses)) == losses
+    for limit, share, tried in (
+        ((losses[1] + losses[2]) / 2, 0.5, 1),
+        ((losses[0] + losses[1]) / 2, 0.25, 2),
+        (losses[0] / 2, 1.0, 2),  # refused
+    ):
+        found = candidate(trained, limit)
+        assert (found.share, found.guard.passed) == (share, share < 1)
+        assert sum("too much was forgotten" in message for message in seen) == tried
 
 
 def test_a_candidate_does_not_replace_a_version_promoted_meanwhile(store, corrections, work):
