@@ -123,26 +123,40 @@ def retrain(
     decision = decide(comparison, candidate.guard, parent=parent.id, replaced=check.current.id, current=current)
     still_worse = not decision.promoted and current == check.current.id
     verdict = f"{decision.verdict} {check.sentence}{check.way_back if still_worse else ''}".strip()
-    card = ModelCard(
-        parent=parent.id,
-        description=f"Retrained from {parent.id} on {sum(c.split == 'train' for c in learned)} corrected cases",
-        network=parent.card.network,
-        data=[correction.seen() for correction in learned],
-        attribution=parent.card.attribution,
-        training={
-            **_record(config, result, time.perf_counter() - started),
-            "share_of_the_way": candidate.share,
-            "skipped": sorted(cases.skipped),
-        },
-        metrics={**judge.metrics(candidate, comparison), **check.to_json(), "pictures": pictures.about},
-        verdict=verdict,
-    )
+    training = {
+        **_record(config, result, time.perf_counter() - started),
+        "share_of_the_way": candidate.share,
+        "skipped": sorted(cases.skipped),
+    }
+    metrics = {**judge.metrics(candidate, comparison), **check.to_json(), "pictures": pictures.about}
+    card = _card(parent, learned, training=training, metrics=metrics, verdict=verdict)
     version = store.add(candidate.weights, card, pictures.files)
     (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # the next training starts from scratch
     forget_folds(work_dir)
     if decision.promoted:
         store.promote(version.id, verdict)
     return RetrainResult(version, decision.promoted, verdict, cases.skipped, comparison.outcome)
+
+
+def _card(
+    parent: ModelVersion,
+    learned: Sequence[Correction],
+    *,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    verdict: str,
+) -> ModelCard:
+    count = sum(correction.split == "train" for correction in learned)
+    return ModelCard(
+        parent=parent.id,
+        description=f"Retrained from {parent.id} on {count} corrected cases",
+        network=parent.card.network,
+        data=[correction.seen() for correction in learned],
+        attribution=parent.card.attribution,
+        training=training,
+        metrics=metrics,
+        verdict=verdict,
+    )
 
 
 def _record(config: RetrainConfig, result: FitResult, seconds: float) -> dict[str, Any]:

@@ -147,7 +147,9 @@ def test_a_candidate_that_is_worse_is_stored_but_not_promoted(store, corrections
     wrong = [all_wrong(correction, tmp_path) for correction in corrections[:2]]
     result = retrain(store, [*wrong, corrections[2]], config=wrecking, work_dir=work)
     assert (result.promoted, store.current().id, store.history()) == (False, "v0000", [])
-    assert store.get("v0001").card.verdict.startswith("Not promoted: not clearly worse than v0000, but lower")
+    card = store.get("v0001").card
+    assert card.verdict.startswith("Not promoted: not clearly worse than v0000, but lower")
+    assert card.training["share_of_the_way"] == 1.0  # nothing nearer to the parent is tried on the same patient
 
 
 def test_weights_nearer_to_the_parent_are_tried_when_too_much_is_forgotten(store, corrections, tmp_path):

@@ -43,7 +43,6 @@ class Judgment:
 
     Attributes:
         outcome: :data:`BETTER`, :data:`EQUAL`, :data:`WORSE`, :data:`NOT_JUDGED`, or empty.
-        source: Which patients were compared, such as ``validation``.
         patients: The patients.
         needed: Number of patients from which there is an outcome.
         means_over: Number of cases of ``means_of`` over which the version's mean Dice is taken.
@@ -52,7 +51,6 @@ class Judgment:
     """
 
     outcome: str = ""
-    source: str = ""
     patients: tuple[PatientChange, ...] = ()
     needed: int = 0
     means_over: int = 0
@@ -68,7 +66,6 @@ def judgment_of(metrics: Mapping[str, Any]) -> Judgment:
     cases = len(_object(metrics.get("cases")))
     return Judgment(
         outcome=str(metrics.get("outcome") or ""),
-        source=str(patients.get("source") or ""),
         patients=each,
         needed=int(number_of(patients.get("needed")) or 0),
         means_over=len(phantoms) if means_of == "phantoms" else cases - len(phantoms),
