@@ -41,7 +41,7 @@ LEVEL = 0.95
 CLEAR_LOSS = 0.1
 
 #: Dice by region, one entry per case.
-Scores = Sequence[Mapping[str, float]]
+Scores = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
