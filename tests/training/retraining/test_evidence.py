@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tests import synthetic
 from training.cases.find import find_cases
@@ -17,6 +18,7 @@ from training.preparation.prepare_cases import prepare_case
 from training.preparation.store import PreparedStore, _phantom_key, prepare_phantom
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import EVALUATION_SEEDS, Correction
+from training.retraining.evidence import check_current
 from training.retraining.retrain import retrain
 
 NETWORK = UNetConfig(base_filters=4, max_filters=16, levels=2)
@@ -110,6 +112,21 @@ def test_two_new_patients_are_too_few_to_go_back(store, corrections, work):
     assert result.version.card.metrics["current_version"]["outcome"] == "not judged"
     assert "too few to judge v0001 against v0000" in result.verdict
     assert result.version.card.parent == "v0001"
+
+
+def test_only_the_newest_new_cases_are_compared_and_none_if_that_is_asked_for(store, corrections, work):
+    promote(store, store.current().load_weights(), corrections[:1])
+    cases = QUICK.mixture(NETWORK.stride).prepare(corrections, work, lambda message: None)
+    for most, newest in ((2, corrections[2:]), (0, [])):
+        config = QUICK.model_copy(update={"compare_unseen": most})
+        found = check_current(store, corrections, cases, config, lambda message: None).comparison
+        patients = [score.patient for score in found.patients] if found is not None else []
+        assert patients == [correction.case.patient for correction in newest]
+
+
+def test_a_cross_validation_has_two_folds_or_more():
+    with pytest.raises(ValidationError, match="at least 2 folds; give 0 for none"):
+        RetrainConfig(cross_validate=1)
 
 
 def test_corrected_patients_held_out_in_turn_decide_before_there_are_validation_patients(store, corrections, work):
