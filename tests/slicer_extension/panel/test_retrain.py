@@ -130,7 +130,10 @@ def test_what_another_panel_does_is_shown_here_and_a_correction_stays_open(corre
 )
 def test_better_equal_and_worse_are_told_apart_by_words_and_color(connected, server, version, words, tone):
     server.versions[:] = [{"id": "v0001", "current": True}, version]
+    server.training = {**TRAINING, "run": "ours"}
+    connected.wait(lambda: connected.panel.state().training)
     server.training = {**DONE, "outcome": version["card"]["metrics"]["outcome"]}
+    connected.wait_for_status("was not promoted")
     connected.wait(lambda: words in connected.ui.outcomeText.text)
     assert connected.ui.outcomeText.visible
     assert connected.ui.outcomeText.property("tone") == tone
@@ -147,7 +150,7 @@ def test_the_result_has_the_verdict_the_means_and_the_numbers_of_each_patient():
     earlier = version_of({"id": "v0001", "card": {"metrics": {"parent": {}, "candidate": {}, "cases": {"a": {}}}}})
     assert "Mean Dice on one validation case" in result_text(earlier)
     assert headline(earlier) == ""
-    broken = {"outcome": 7, "patients": [], "guard": None, "pictures": {"before": 3}, "cases": 5}
+    broken = {"outcome": 7, "patients": [], "guard": None, "pictures": {"before": 3}, "cases": []}
     assert headline(version_of({"id": "v0001", "card": {"metrics": broken}})) == ""
 
 
