@@ -45,7 +45,10 @@ PROMOTED = "Promoted"
 
 
 class SeenCase(BaseModel):
-    """A case that took part in a training run: its id, the SHA-256 of its label, and ``train`` or ``validation``."""
+    """A case that took part in a training run: its id, the SHA-256 of its label, and ``train`` or ``validation``.
+
+    A case whose images alone were seen has an empty hash, and ``unlabeled``.
+    """
 
     case: str
     patient: str

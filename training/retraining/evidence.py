@@ -195,8 +195,8 @@ def _say(report: Report, name: str, message: str) -> None:
 def _unseen(
     lineage: Sequence[ModelVersion], corrections: Sequence[Correction], cases: RetrainCases
 ) -> list[PreparedCase]:
-    """Return the prepared cases of patients that no version of the lineage has seen, in the order of their arrival."""
-    seen = {case.patient for version in lineage for case in version.card.data}
+    """Return the prepared cases of patients of whom no version of the lineage has seen a label, as they arrived."""
+    seen = {case.patient for version in lineage for case in version.card.data if case.label_sha256}
     prepared: Mapping[str, PreparedCase] = {
         case.id: case for case in (*cases.train[: cases.corrected], *cases.evaluation[: cases.held_out])
     }

@@ -48,10 +48,10 @@ def test_a_fitted_version_is_stored_with_its_numbers_and_not_promoted(fit_site, 
 
 
 def test_a_version_that_is_refused_is_not_stored_and_the_command_ends_with_1(fit_site, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.retraining.site.refusal_of", lambda *_: "the phantoms lost more than 0.01")
+    monkeypatch.setattr("training.retraining.site.refusal_of", lambda *_: "too much was forgotten")
     code, stdout, stderr = fit_site()
     assert (code, "measured, phantoms (1)" in stdout) == (1, True)
-    assert "Nothing was stored: the phantoms lost more than 0.01. Expected Dice of 3 studies" in stderr
+    assert "Nothing was stored: too much was forgotten. Expected Dice of 3 studies" in stderr
     assert [version.id for version in ModelStore(tmp_path / "models").versions()] == ["v0001"]
 
 

@@ -124,6 +124,18 @@ def test_only_the_newest_new_cases_are_compared_and_none_if_that_is_asked_for(st
         assert patients == [correction.case.patient for correction in newest]
 
 
+def test_patients_of_whom_a_version_has_seen_the_images_alone_are_compared_once_they_are_labeled(
+    store, corrections, work
+):
+    images = [one.seen().model_copy(update={"label_sha256": "", "split": "unlabeled"}) for one in corrections]
+    card = ModelCard(network=NETWORK, parent="v0000", data=images)
+    store.promote(store.add(store.current().load_weights(), card).id)
+    cases = QUICK.mixture(NETWORK.stride).prepare(corrections, work, lambda message: None)
+    found = check_current(store, corrections, cases, QUICK, lambda message: None).comparison
+    assert found is not None
+    assert len(found.patients) == len(corrections)
+
+
 def test_a_cross_validation_has_two_folds_or_more():
     with pytest.raises(ValidationError, match="at least 2 folds; give 0 for none"):
         RetrainConfig(cross_validate=1)

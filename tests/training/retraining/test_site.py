@@ -17,8 +17,9 @@ from training.phantoms.generate import phantom_id
 from training.preparation.prepare_cases import prepare_case
 from training.preparation.store import PreparedStore, _phantom_key
 from training.retraining.corrections import EVALUATION_SEEDS
+from training.retraining.promotion import Scores, check_guard
 from training.retraining.retrain import RetrainProgress
-from training.retraining.site import Judged, SiteConfig, _chosen, fit_and_promote, fit_site, numbers_of, refusal_of
+from training.retraining.site import SiteConfig, _chosen, fit_and_promote, fit_site, numbers_of, refusal_of
 
 NETWORK = UNetConfig(base_filters=4, max_filters=16, levels=2)
 NAMES = tuple(f"BraTS20_Training_00{number}" for number in (1, 2, 3))
@@ -119,7 +120,8 @@ def test_a_version_by_which_the_phantoms_lose_is_stored_but_not_promoted(cases, 
     result = fit_and_promote(store, [swapped(case) for case in cases], config=strict, work_dir=work)
     assert (result.promoted, store.current().id, store.history()) == (False, "v0000", [])
     assert result.verdict.startswith("Not promoted: ")
-    assert "the phantoms lost more than 0.01" in result.verdict
+    assert "too much was forgotten" in result.verdict
+    assert "mean Dice in the median, of 0.01 that may be lost" in result.verdict
     assert store.get("v0001").card.verdict == result.verdict
 
 
@@ -160,13 +162,14 @@ def test_of_many_studies_the_same_ones_are_chosen_in_whatever_order_they_come(ca
 
 
 def test_the_expected_dice_must_not_fall_and_the_phantoms_may_lose_as_much_as_the_tolerance():
-    def judged(expected: float, phantoms: float) -> Judged:
-        return Judged([dict.fromkeys(("WT", "TC", "ET"), phantoms)], [dict.fromkeys(("WT", "TC", "ET"), expected)] * 3)
+    def dice(value: float) -> Scores:
+        return [dict.fromkeys(("WT", "TC", "ET"), value)] * 3
 
-    parent = judged(0.7, 0.8)
-    assert refusal_of(parent, judged(0.7, 0.795), 0.01) == ""
-    assert refusal_of(parent, judged(0.699, 0.9), 0.01) == "the expected Dice of the 3 studies fell"
-    assert refusal_of(parent, judged(0.9, 0.78), 0.01) == "the phantoms lost more than 0.01"
-    assert " and " in refusal_of(parent, judged(0.6, 0.6), 0.01)
-    numbers = numbers_of(parent, judged(0.72, 0.79))
-    assert "Expected Dice of 3 studies 0.7200 (parent: 0.7000), Dice of 1 phantom 0.7900 (parent: 0.8000)." in numbers
+    kept, lost = (check_guard(["a", "b", "c"], dice(0.8), dice(after), 0.01) for after in (0.795, 0.78))
+    assert refusal_of(dice(0.7), dice(0.7), kept) == ""
+    assert refusal_of(dice(0.7), dice(0.699), kept) == "the expected Dice of the 3 studies fell"
+    assert refusal_of(dice(0.7), dice(0.9), lost) == "too much was forgotten"
+    assert " and " in refusal_of(dice(0.7), dice(0.6), lost)
+    assert "Expected Dice of 3 studies 0.7200, that of the parent 0.7000. The 3 guard phantoms lost 0.005" in (
+        numbers_of(dice(0.7), dice(0.72), kept)
+    )
