@@ -25,6 +25,7 @@ class FitConfig(BaseModel):
         freeze_normalization: Freeze batch normalization (for retraining on few cases).
         early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
         validate_every: Epochs between validations (the last epoch is always validated).
+        keep_last: Keep the last validated weights, not the best ones: then the validation only reports.
         tumor_fraction: Fraction of patches aimed at tumor.
         augment: Whether to augment patches.
         workers: Threads that prepare batches.
@@ -45,6 +46,7 @@ class FitConfig(BaseModel):
     freeze_normalization: bool = False
     early_stop_patience: int = Field(0, ge=0)
     validate_every: int = Field(1, ge=1)
+    keep_last: bool = False
     tumor_fraction: float = Field(0.7, ge=0, le=1)
     augment: bool = True
     workers: int = Field(1, ge=0, le=64)

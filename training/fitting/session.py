@@ -129,8 +129,10 @@ class FitSession(keras.callbacks.Callback):
             set_weights(self._network, trained)
         means = {name: float(np.mean([case[name] for case in scores])) for name in REGIONS}
         mean = float(np.mean(list(means.values())))
-        if mean > self._state.best_metric:
+        better = mean > self._state.best_metric
+        if better:
             self._state.best_metric = mean
+        if better or self._config.keep_last:
             self._state.best = weights
         return {**{name: round(value, 5) for name, value in means.items()}, "mean": round(mean, 5)}
 

@@ -66,9 +66,13 @@ class RetrainConfig(BaseModel):
         return folds
 
     def fit_config(self) -> FitConfig:
-        """Return the settings of the training itself."""
+        """Return the settings of the training itself.
+
+        Without early stopping the last weights are kept: a choice among the epochs would favor the candidate on the
+        validation patients that judge it, and let phantoms choose where there are none.
+        """
         shared = self.model_dump(include=set(FitConfig.model_fields) - {"patch"})
-        return FitConfig(patch=(self.patch,) * 3, **shared)
+        return FitConfig(patch=(self.patch,) * 3, keep_last=not self.early_stop_patience, **shared)
 
     def mixture(self, stride: int) -> Mixture:
         """Return how corrections and phantoms are mixed."""

@@ -8,8 +8,8 @@ surface Dice is below 0) or *equal*. It is promoted if mean Dice is not lower an
 Not the bootstrap: for a few patients its percentile interval is far too narrow (Hesterberg 2015, "What Teachers Should
 Know About the Bootstrap", doi:10.1080/00031305.2015.1089789, section 4).
 
-The interval says what the patients say, and these are few. If the training chose among its epochs on the same patients
-(see :func:`training.fitting.fit.fit`), the difference favors the candidate a little.
+The interval says what the patients say, and these are few. With early stopping the training chooses among its epochs on
+the same patients, and the difference favors the candidate a little; without it, the last weights are kept.
 
 **Phantoms.** Synthetic heads say little about patients: they refused a version that had gained .02 / .02 / .055 on 30
 unseen ones. They only tell whether what was known is forgotten: a candidate is refused if the median over the phantoms

@@ -7,9 +7,10 @@ import pytest
 
 from tests.training import rejected
 from training.fitting.checkpoint import load_state
+from training.fitting.compile import compile_model
 from training.fitting.config import FitConfig, FitProgress, FitResult
 from training.fitting.fit import fit
-from training.models.weights import get_weights
+from training.models.weights import get_weights, set_weights
 from training.network.unet import UNetConfig, build_unet
 from training.preparation.store import PreparedCase, PreparedStore
 
@@ -51,6 +52,26 @@ def test_a_few_epochs_on_easy_cases_lower_the_loss_and_find_the_tumor(train):
     assert len(history) == 8
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
     assert history[-1]["WT"] > 0.9
+
+
+@pytest.mark.parametrize("keep_last", [False, True])
+def test_the_best_weights_are_kept_or_the_last_ones_if_validation_only_reports(some_cases, tmp_path, keep_last):
+    from training.fitting.session import FitSession
+
+    config = QUICK.model_copy(update={"keep_last": keep_last})
+    model = compile_model(config, NETWORK, None)
+    model.optimizer.build(model.trainable_variables)
+    session = FitSession(model, config, some_cases[2:], tmp_path / "checkpoint.npz", "a run", None, None)
+    everywhere, nowhere = get_weights(model), get_weights(model)
+    everywhere["logits/bias"], nowhere["logits/bias"] = np.float32([0, 0, 99, 0]), np.float32([99, 0, 0, 0])
+    for epoch, weights in enumerate((everywhere, nowhere)):  # tumor everywhere is better than nowhere
+        set_weights(model, weights)
+        session.on_epoch_end(epoch, {"loss": 1.0})
+    result = session.result()
+    kept = nowhere if keep_last else everywhere
+    assert np.array_equal(result.weights["logits/bias"], kept["logits/bias"])
+    assert result.best_metric == pytest.approx(max(record["mean"] for record in result.history), abs=1e-5)
+    assert result.best_metric > 0
 
 
 def test_a_training_killed_in_an_epoch_resumes_as_if_uninterrupted_and_other_settings_start_over(tmp_path, train):
