@@ -61,7 +61,7 @@ def draw_before_after(
         answers.append(scorer.segment(case))
     index = slice_of_change(answers[0], answers[1], truth)
     files = {}
-    for name, title, answer in zip(PICTURES, (f"Before: {parent[0]}", "After: the new version"), answers, strict=True):
+    for name, title, answer in zip(PICTURES, (f"Before ({parent[0]})", "After"), answers, strict=True):
         dice = region_dice(answer, truth)
         numbers = ", ".join(f"{region} {dice[region]:.2f}" for region in REGIONS)
         learned = " (learned from)" if corrected else ""
