@@ -63,7 +63,8 @@ def test_the_best_weights_are_kept_or_the_last_ones_if_validation_only_reports(s
     model.optimizer.build(model.trainable_variables)
     session = FitSession(model, config, some_cases[2:], tmp_path / "checkpoint.npz", "a run", None, None)
     everywhere, nowhere = get_weights(model), get_weights(model)
-    everywhere["logits/bias"], nowhere["logits/bias"] = np.float32([0, 0, 99, 0]), np.float32([99, 0, 0, 0])
+    everywhere["logits/bias"] = np.array([0, 0, 99, 0], np.float32)
+    nowhere["logits/bias"] = np.array([99, 0, 0, 0], np.float32)
     for epoch, weights in enumerate((everywhere, nowhere)):  # tumor everywhere is better than nowhere
         set_weights(model, weights)
         session.on_epoch_end(epoch, {"loss": 1.0})
