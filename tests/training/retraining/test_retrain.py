@@ -13,7 +13,7 @@ from training.fitting.config import FitConfig
 from training.fitting.fit import fit
 from training.images.grid import Volume
 from training.models.store import ModelCard, ModelStore, write_version
-from training.models.weights import Weights, average_weights
+from training.models.weights import Weights
 from training.network.unet import UNetConfig
 from training.phantoms.generate import generate, phantom_id
 from training.preparation.prepare_cases import prepare_case
@@ -26,7 +26,7 @@ from training.retraining.corrections import (
     RetrainCases,
     check_corrections,
 )
-from training.retraining.judge import Candidate, Judge
+from training.retraining.judge import Judge
 from training.retraining.retrain import RetrainProgress, retrain
 from training.retraining.split import is_validation
 
@@ -153,30 +153,25 @@ def test_a_candidate_that_is_worse_is_stored_but_not_promoted(store, corrections
 
 
 def test_weights_nearer_to_the_parent_are_tried_when_too_much_is_forgotten(store, corrections, tmp_path):
-    parent, seen = store.current(), list[str]()
     known = prepare_case(corrections[0].case, PreparedStore(tmp_path), stride=NETWORK.stride)
-    guard = RetrainCases(train=[], sampling=[], evaluation=[known], corrected=0)  # a head that the parent knows
-    trained = parent.load_weights()
-    trained["logits/bias"] = trained["logits/bias"] + np.array([0, 0, 8, 0], np.float32)  # more and more edema
+    guard = RetrainCases(train=[], sampling=[], evaluation=[known], corrected=0)
+    weights = store.current().load_weights()
+    weights["logits/kernel"] = np.zeros_like(weights["logits/kernel"])
 
-    def candidate(weights: Weights, limit: float) -> Candidate:
-        seen.clear()
-        judge = Judge(parent, guard, [], QUICK.model_copy(update={"tolerance": limit}), seen.append)
+    def biased(background: float) -> Weights:
+        """Weights that see edema everywhere up to a background of 1.75, and nothing above: see decide()."""
+        return {**weights, "logits/bias": np.array([background, 0, 1, 0], np.float32)}
+
+    parent = store.add(biased(0.0), ModelCard(network=NETWORK))
+    config = QUICK.model_copy(update={"tolerance": 0.02})
+    for background, share, tried in ((1.5, 1.0, 0), (3.0, 0.5, 1), (6.0, 0.25, 2), (20.0, 1.0, 2)):
+        seen: list[str] = []
+        judge = Judge(parent, guard, [], config, seen.append)
         judge.score_parent()
-        return judge.score_candidate(weights)
-
-    start = parent.load_weights()
-    half = average_weights(start, trained)
-    losses = [candidate(weights, 1.0).guard.loss for weights in (average_weights(start, half), half, trained)]
-    assert sorted(set(losses)) == losses
-    for limit, share, tried in (
-        ((losses[1] + losses[2]) / 2, 0.5, 1),
-        ((losses[0] + losses[1]) / 2, 0.25, 2),
-        (losses[0] / 2, 1.0, 2),  # refused
-    ):
-        found = candidate(trained, limit)
-        assert (found.share, found.guard.passed) == (share, share < 1)
+        found = judge.score_candidate(biased(background))
+        assert (found.share, found.guard.passed) == (share, background < 20)
         assert sum("too much was forgotten" in message for message in seen) == tried
+        assert np.array_equal(found.weights["logits/bias"], biased(background * share)["logits/bias"])
 
 
 def test_a_candidate_does_not_replace_a_version_promoted_meanwhile(store, corrections, work):
