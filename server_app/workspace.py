@@ -6,7 +6,7 @@ Layout::
     labels/<case>/v0001/    submitted labels
     uploads/<case>/         cases that were uploaded
     removed/<case>-.../     uploaded cases that were removed; nothing a person sent is deleted
-    answers/<case>/         the model's last prediction for a case, to compare a correction with
+    answers/<case>/         the model's last predictions for a case, to compare a correction with
     notes/<case>.json       clients' notes on an image
     cache/                  can be deleted at any time
     training/               progress.json, job.json, checkpoint, prepared cases and phantoms

@@ -15,6 +15,7 @@ def mount(services: Services) -> None:
     from server_app.api import (
         cases,
         claims,
+        corrections,
         logs_and_batches,
         operations,
         stock_images,
@@ -29,6 +30,7 @@ def mount(services: Services) -> None:
         operations.router(services),
         cases_router,
         claims.router(services),
+        corrections.router(services),
         *more,
         trainings.router(services),
         *logs_and_batches.routers(services),

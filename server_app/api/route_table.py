@@ -106,6 +106,7 @@ ROUTES: tuple[Route, ...] = (
     Route(("DELETE",), "/datastore/label", TRAINER, QUICK, CHANGE),
     Route(("GET",), "/datastore/label/info", READER, QUICK, READ),
     Route(("PUT",), "/datastore/label/info", ANNOTATOR, QUICK, CHANGE),
+    Route(("GET",), "/corrections", READER, QUICK),
     # === Segmenting ===
     Route(("PUT",), "/session/", READER, FILES),
     Route(("GET",), "/session/{session_id}", READER, QUICK),

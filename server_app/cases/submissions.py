@@ -101,10 +101,11 @@ class Submissions:
         if version is not None and self.predictions.is_of_other_images(case.id, version, images):
             message = f"The images of case {case.id} have changed since {version} segmented them. Segment them again."
             raise refusal(409, "image", message)
-        against = self.predictions.compare(case.id, checked.volume, images)
         # The segmentation that the client corrected counts; a newer one says nothing about the correction.
-        if version not in (None, against.get("model_version")):
-            against = {}
+        against = self.predictions.compare(
+            case.id, checked.volume, images, model_version=version, answer_time=submission.answer_time
+        )
+        submission.check_activity(against.get("answer_time"))
         corrects = version is not None or bool(against)
         return {
             "source": submission.source or ("correction" if corrects else "manual"),

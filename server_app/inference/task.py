@@ -27,6 +27,7 @@ from server_app.inference.worker import InferenceWorker
 from server_app.inference.worker_child import SegmentJob
 from server_app.labels.submission import Submission
 from server_app.workspace import Workspace
+from training.clock import now
 from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
 from training.labels import LABEL_NAMES
 from training.modalities import REFERENCE_ORDER
@@ -40,8 +41,9 @@ class InferenceResult:
         file: The labelmap; the caller deletes it.
         params: ``label_names``, ``reference``, ``volumes_ml``, ``model_version``, ``seconds``, ``warnings``,
             ``missing`` (roles), ``expected_dice`` (by region), ``uncertainty`` (0 certain to 1) and ``maps`` (name to
-            address); ``reused`` if an earlier inference of the same images by the same model had computed it. The
-            routes add ``ignored``: the names of parameters that mean nothing here.
+            address); ``reused`` if an earlier inference of the same images by the same model had computed it;
+            ``answer_time`` if it is kept to compare a correction with, which may name it. The routes add ``ignored``:
+            the names of parameters that mean nothing here.
         label: The id of the label it was stored as; ``None`` if it was not.
     """
 
@@ -124,13 +126,16 @@ class GliomaSegmentation(InferTask):
                 facts = self._segment(job, request.ticket, images)
             if job.answer is not None and answer is not None:
                 with while_present(self._workspace, request.case, stamp):
+                    if request.predictions is not None:
+                        request.predictions.keep_earlier(request.prediction_name, facts["model_version"])
                     answer.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(job.answer, answer)
             file = self._workspace.incoming / result.name
             os.replace(result, file)
         maps = self._maps.addresses(folder, facts["maps"]) if folder is not None else {}
         try:
-            label = self._keep(request, file, facts, stamp, images)
+            facts = {**facts, **self._remember(request, facts, images)}
+            label = self._keep(request, file, facts, stamp)
         except BaseException:
             file.unlink(missing_ok=True)
             raise
@@ -150,17 +155,21 @@ class GliomaSegmentation(InferTask):
             keep=lambda computed: self._results.keep(key, job, computed),
         )
 
-    def _keep(
-        self, request: InferenceRequest, file: Path, facts: dict[str, Any], stamp: Stamp | None, images: str | None
-    ) -> str | None:
-        """Record which version made the prediction, and store it as a label if requested; return the label's id."""
-        version = facts["model_version"]
-        if request.predictions is not None:
-            request.predictions.remember(
-                request.prediction_name, version, facts["uncertainty"], facts["weights_sha256"], images
-            )
+    def _remember(self, request: InferenceRequest, facts: dict[str, Any], images: str | None) -> dict[str, str]:
+        """Record which version made the prediction, and when; return the time, by which a correction refers to it."""
+        if request.predictions is None:
+            return {}
+        version, time = facts["model_version"], now()
+        request.predictions.remember(
+            request.prediction_name, version, facts["uncertainty"], facts["weights_sha256"], images, time
+        )
+        return {"answer_time": time}
+
+    def _keep(self, request: InferenceRequest, file: Path, facts: dict[str, Any], stamp: Stamp | None) -> str | None:
+        """Store the prediction as a label if requested; return the label's id."""
         if not request.save_label:
             return None
+        version = facts["model_version"]
         comment = "the model's segmentation"
         about = {"model_version": version, "source": "model", "comment": comment}
         about |= {"allow_empty": True, "allow_outside": True}

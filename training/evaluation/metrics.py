@@ -85,6 +85,38 @@ def surface_dice(
     return surface_distances(prediction, truth, spacing).dice(tolerance_mm)
 
 
+def region_surface_dice(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> dict[str, float]:
+    """Return the surface Dice of WT, TC and ET at :data:`TOLERANCE_MM` for two labelmaps ``(x, y, z)``.
+
+    Args:
+        prediction: Internal values.
+        truth: The same.
+        spacing: Voxel size along the axes, in mm.
+    """
+    pairs = {name: (region_mask(prediction, name), region_mask(truth, name)) for name in REGIONS}
+    return {name: surface_dice(*pair, spacing) for name, pair in pairs.items()}
+
+
+def boundary_faces(labelmap: np.ndarray) -> int:
+    """Return the number of voxel faces ``(x, y, z)`` between different labels.
+
+    It tells in advance what a surface distance costs: the surfaces of all regions have hardly more elements together.
+    """
+    ahead = [np.moveaxis(labelmap, axis, 0) for axis in range(labelmap.ndim)]
+    return sum(int(np.count_nonzero(one[1:] != one[:-1])) for one in ahead)
+
+
+def changed_ml(before: np.ndarray, after: np.ndarray, voxel_ml: float) -> float:
+    """Return the volume of the voxels whose label differs between two labelmaps of one shape, in mL.
+
+    Args:
+        before: Internal values.
+        after: The same.
+        voxel_ml: Volume of a voxel, in mL.
+    """
+    return int(np.count_nonzero(before != after)) * voxel_ml
+
+
 def volume_errors(predicted_ml: float, true_ml: float) -> tuple[float, float | None]:
     """Return how much too large a predicted volume is, in mL and in percent of the true volume.
 

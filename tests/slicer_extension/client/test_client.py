@@ -184,6 +184,8 @@ def test_lists_are_accepted_bare_or_named_nothing_is_none_and_an_answer_of_anoth
 
     assert answer(client.next_sample, {}) is None
     assert answer(client.train_status, {"detail": "No Train Tasks Found"}, 404) is None
+    assert answer(client.corrections, {"detail": "An earlier release has no such route."}, 404) is None
+    assert (answer(client.corrections, {"cases": []}), targets(server)[-1]) == ({"cases": []}, "GET /corrections")
     assert answer(client.train_stats, {"train_stats": {"tumorloop": {"epoch": 3}}}) == {"epoch": 3}
     assert client.train_stats("other") == {}
     for content in ([{"id": "v0000"}], {"versions": [{"id": "v0000"}], "current": "v0000"}):

@@ -11,8 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from TumorLoopLib.jobs.corrections import CorrectedCase, Corrections, VersionSummary
+from TumorLoopLib.jobs.server_status import Overview, TrainingPlan
 from TumorLoopLib.scene import segments
 
 from tests import synthetic
@@ -82,6 +85,8 @@ def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
     take("training-with-curve")
     user.wait(lambda: "Mean Dice" in user.ui.resultText.text, 400)
     take("training-done")
+    show_corrections(user)
+    take("corrections")
     user.open_section_of("segmentButton")
     proxy.fault("POST /infer/*", broken_server())
     user.finish("segmentButton")
@@ -96,6 +101,24 @@ def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
     proxy.go_down()
     user.finish("testButton")
     take("error-server-down")
+
+
+def show_corrections(user: QtUser) -> None:
+    """Show the plot of a workspace with three model versions and 15 cases, more than there is time to correct here."""
+    dice = (0.74, 0.69, 0.81, 0.77, 0.8, 0.72, 0.83, 0.86, 0.79, 0.88, 0.87, 0.91, 0.84, 0.9, 0.89)
+    minutes = (9.5, 11.2, 6.1, 7.4, 6.6, 10.3, 5.9, 4.2, 7.8, 3.9, 4.4, 2.8, 5.1, None, 3.2)
+    versions = ["v0001"] * 5 + ["v0002"] * 4 + ["v0003"] * 6
+    found = zip(versions, dice, minutes, strict=True)
+    cases = tuple(CorrectedCase(version, mean, None, time) for version, mean, time in found)
+    summaries = (
+        VersionSummary("v0001", 5, 0.762, None, 7.4),
+        VersionSummary("v0002", 4, 0.8, None, 6.85),
+        VersionSummary("v0003", 6, 0.8817, None, 3.9),
+    )
+    known = user.panel.context.overview or Overview(TrainingPlan())
+    user.panel.context.overview = replace(known, corrections=Corrections(cases, summaries))
+    user.open_section_of("retrainButton")
+    user.panel.refresh()
 
 
 @contextmanager

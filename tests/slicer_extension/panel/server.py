@@ -25,6 +25,8 @@ from tests.slicer_extension.scene.nodes import INFO
 
 #: Brightness from which on a voxel of the reference gets the labels 1, 2 and 3.
 LEVELS = (100, 200, 300)
+#: When every segmentation was made.
+ANSWER_TIME = "2026-01-02T03:00:00+00:00"
 _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -81,6 +83,7 @@ class ScriptedServer:
     pictures: dict[str, bytes] = field(default_factory=dict)
     new_corrections: int = 0
     site_needs: int = 3
+    corrections: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, Answer] = field(default_factory=dict)
     may_infer: threading.Event = field(default_factory=threading.Event)
     may_store: threading.Event = field(default_factory=threading.Event)
@@ -142,6 +145,7 @@ class ScriptedServer:
         reference = volumes[self.inferences[-1].get("reference", "t1ce")]
         array = self.distort(np.digitize(reference.array, LEVELS).astype(np.uint8))
         params = {"model_version": self.current(), "seconds": {"total": 1.0}, "warnings": self.warnings}
+        params["answer_time"] = ANSWER_TIME
         return result_body(write(array, reference.ijk_to_ras), params, "answer.nrrd")
 
     def new_case(self, request: Request, case: str) -> dict[str, Any]:
@@ -203,6 +207,7 @@ _REPLIES: dict[str, Callable[..., Any]] = {
     r"GET /cases/([\w-]+)/labels": ScriptedServer.history,
     r"GET /cases/([\w-]+)/labels/v0*(\d+)": lambda s, _, case, number: s.labels[case][int(number) - 1].image.content,
     r"PUT /datastore/label": ScriptedServer.new_label,
+    r"GET /corrections": lambda s, _: s.corrections,
     r"GET /train/tumorloop/plan": lambda s, _: {
         **{"parent": s.current(), "new": s.new_corrections, "total": s.new_corrections, "cases": list(s.cases)},
         **{"max_epochs": 4, "expected_seconds": 90.0, "site": {"studies": len(s.cases), "needed": s.site_needs}},

@@ -140,6 +140,9 @@ class PlainServices:
 
         return SimpleNamespace(load=load, clear=lambda: label.setVisible(False), fit=lambda: None)
 
+    def correction_view(self, label: Any) -> Any:
+        return SimpleNamespace(show=lambda corrections: label.setVisible(len(corrections.cases) >= 2))
+
     def load_volume(self, path: Path, *, show: bool) -> Any:
         return slicer.util.loadVolume(str(path), {"show": show})
 

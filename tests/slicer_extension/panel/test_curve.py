@@ -2,7 +2,7 @@
 
 import pytest
 from TumorLoopLib.jobs.server_status import Epoch
-from TumorLoopLib.panel.curve import curve_of, epoch_numbers, nice_ceiling
+from TumorLoopLib.panel.curve import curve_of, nice_ceiling, tick_numbers
 
 EPOCHS = (Epoch(1, 0.8), Epoch(2, 0.4, 0.5), Epoch(3, 0.2, 1.0))
 
@@ -33,6 +33,6 @@ def test_the_scale_ends_a_little_above_the_largest_value_and_the_last_of_a_few_e
     for value in (0.013, 0.2, 0.61, 1.0, 7.3, 99.0):
         assert value <= nice_ceiling(value) <= 2.5 * value
     for last in (1, 2, 5, 6, 7, 13, 40, 99, 1000):
-        numbers = epoch_numbers(last)
+        numbers = tick_numbers(last)
         assert numbers == sorted(set(numbers))
         assert (numbers[-1], 1 <= len(numbers) <= 6) == (last, True)

@@ -4,6 +4,7 @@ import pytest
 from TumorLoopLib.jobs.server_status import version_of
 from TumorLoopLib.panel.verdict import headline, result_text
 
+from tests.slicer_extension.client.http_server import refusal
 from tests.slicer_extension.panel.conftest import BOX
 from tests.slicer_extension.panel.server import Label
 
@@ -179,3 +180,32 @@ def test_pictures_that_cannot_be_fetched_leave_the_numbers(connected, server):
     connected.wait(lambda: "could not be fetched" in connected.ui.pictureText.text)
     assert "patient-2" in connected.ui.resultText.text
     assert not connected.ui.beforePicture.visible
+
+
+def corrected_case(version, dice, minutes, seen=False):
+    return {"version": version, "dice": {"mean": dice}, "minutes": minutes, "active_minutes": None, "seen": seen}
+
+
+def test_the_plot_of_corrections_appears_with_the_second_case_and_tells_a_screen_reader_the_same(connected, server):
+    user, ui = connected, connected.ui
+    first = {"version": "v0001", "cases": 1, "dice": {"mean": 0.7}, "median_minutes": 9.0}
+    seen = corrected_case("v0001", 0.99, 1.0, seen=True)
+    server.corrections = {"cases": [corrected_case("v0001", 0.7, 9.0), seen], "versions": [first]}
+    user.panel.context.overview_stale = True
+    user.wait(lambda: user.panel.context.overview and user.panel.context.overview.corrections.cases)
+    assert not ui.correctionsLabel.visible
+    assert not ui.correctionsText.visible
+    server.corrections["cases"].append(corrected_case("v0002", 0.9, 4.0))
+    server.corrections["versions"].append({**first, "version": "v0002", "dice": {"mean": 0.9}, "median_minutes": 4.0})
+    user.panel.context.overview_stale = True
+    user.wait(lambda: ui.correctionsLabel.visible)
+    assert "time until submission:\nv0002: 1 case, Dice 0.90, median 4.0 min" in ui.correctionsText.text
+    assert ui.correctionsLabel.accessibleDescription == ui.correctionsText.text
+
+
+def test_a_server_without_corrections_is_one_of_an_earlier_release(connected, server):
+    server.failures["GET /corrections"] = refusal(404, "", "There is no such route.")
+    server.new_corrections = 3
+    connected.panel.context.overview_stale = True
+    connected.wait(lambda: connected.ui.retrainButton.enabled)
+    assert not connected.ui.correctionsLabel.visible

@@ -53,6 +53,9 @@ def submit_and_retrain(user, server, name, labels, epochs):
     assert np.array_equal(np.asarray(stored.dataobj).transpose(2, 1, 0), labels)
     assert np.allclose(stored.affine, world(user.parameters.t1ce), atol=1e-3)
     assert segmentation is user.parameters.segmentation
+    (corrected,) = [one for one in server.get("/corrections")["cases"] if one["case"] == name]
+    assert corrected["answered"] == user.parameters.answer_time
+    assert 0 < corrected["active_minutes"] <= corrected["minutes"] + 0.1
     models = len(user.table("versionsTable"))
     blocks = event_loop.take_blocks()
     user.wait(lambda: user.ui.retrainButton.enabled, what=user.ui.retrainReason.text)

@@ -146,7 +146,7 @@ KINDS = {
     kind.__name__: kind
     for kind in (
         *(_kind(name) for name in ("QWidget", "QFrame", "QScrollArea", "QTableWidget", "qMRMLWidget")),
-        _kind("QLabel", {"text": ""}),
+        _kind("QLabel", {"text": "", "accessibleDescription": ""}),
         _kind("QProgressBar", {"maximum": 100, "value": 0}),
         _kind("ctkCollapsibleButton", {"collapsed": False}),
         _kind("QPushButton", {"text": "", "checked": False}, ("clicked(bool)",)),

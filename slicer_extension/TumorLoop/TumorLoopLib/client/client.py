@@ -83,7 +83,8 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
         Args:
             case_id: Its case.
             path: A labelmap on the case's reference grid.
-            params: ``label_info`` (``[{"name": ..., "idx": ...}]``), ``comment``, ``model_version`` ...
+            params: ``label_info`` (``[{"name": ..., "idx": ...}]``), ``comment``, ``model_version``; ``answer_time``:
+                that of the segmentation that is corrected; ``active_seconds`` of work on it, without pauses ...
             tag: Only ``final`` labels are used for training.
             progress: See the module.
             cancel: See the module.
@@ -100,6 +101,16 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
     def labels(self, case_id: str) -> list[dict[str, Any]]:
         """Return the versions of a case's label, with author and date."""
         return self._list("GET", f"/cases/{quoted(case_id)}/labels", "labels")
+
+    def corrections(self) -> dict[str, Any] | None:
+        """Return how good the model's segmentations were, judged by the final labels, and what correcting them took.
+
+        Returns:
+            ``cases``: by first submission, with ``case``, ``version``, ``dice`` (by region and ``mean``), ``minutes``,
+            ``active_minutes``, ``seen`` and more; ``resubmissions``: the same; ``versions``: summaries. None if the
+            server is of a release without them.
+        """
+        return self._none_if_unknown(lambda: self._object("GET", "/corrections"))
 
     def download_label(
         self,

@@ -30,7 +30,8 @@ class InferResult:
     Attributes:
         path: The labelmap file.
         params: The server's description of it: ``label_names``, ``volumes_ml``, ``model_version``, ``seconds``,
-            ``warnings``, ``reference``, ``missing`` (modalities), ``maps`` (see :meth:`TumorLoopClient.download_map`).
+            ``warnings``, ``reference``, ``missing`` (modalities), ``maps`` (see :meth:`TumorLoopClient.download_map`),
+            ``answer_time``: when it was made, which :meth:`TumorLoopClient.save_label` may send back.
     """
 
     path: Path

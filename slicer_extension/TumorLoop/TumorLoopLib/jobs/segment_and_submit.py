@@ -78,6 +78,11 @@ class SegmentationResult:
         return str(self.details.get("model_version") or "")
 
     @property
+    def answer_time(self) -> str:
+        """When the server made it; empty if the server is of a release that does not say so."""
+        return str(self.details.get("answer_time") or "")
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """The server's warnings about the volumes and the result, in its order."""
         found = self.details.get("warnings")
@@ -97,7 +102,8 @@ class Submission:
 
     Attributes:
         array: uint8 labels on the reference volume's grid.
-        params: ``label_info``, ``comment``, ``status``, ``model_version``, ``allow_empty``.
+        params: ``label_info``, ``comment``, ``status``, ``model_version``, ``answer_time``, ``active_seconds``,
+            ``allow_empty``.
         tag: ``final`` or ``draft``.
         snapshots: The volumes by role, for a server that does not have the case yet.
         on_server: Address of the server the case was downloaded from; empty for the user's own volumes.

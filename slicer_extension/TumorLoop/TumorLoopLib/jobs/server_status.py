@@ -13,6 +13,7 @@ from TumorLoopLib.client import DEFAULT_MODEL, TumorLoopClient
 from TumorLoopLib.client.errors import BadReply
 from TumorLoopLib.client.training_calls import SITE
 from TumorLoopLib.i18n import _
+from TumorLoopLib.jobs.corrections import Corrections, corrections_of
 from TumorLoopLib.jobs.judgment import Judgment, judgment_of, number_of
 from TumorLoopLib.jobs.open_case import Counts
 
@@ -124,10 +125,11 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Overview:
-    """What changes rarely: the plan of the next training run, and the model versions, oldest first."""
+    """What changes rarely: the plan of the next training run, the model versions, oldest first, and the corrections."""
 
     plan: TrainingPlan
     versions: tuple[ModelVersion, ...] = ()
+    corrections: Corrections = field(default_factory=Corrections)
 
 
 def fetch_status(client: TumorLoopClient) -> ServerStatus:
@@ -181,7 +183,7 @@ def training_of(stats: Mapping[str, Any]) -> Training:
 
 
 def fetch_overview(client: TumorLoopClient) -> Overview:
-    """Fetch the plan of the next training run and the model versions."""
+    """Fetch the plan of the next training run, the model versions and what corrections show."""
     plan = client.training_plan()
     return Overview(
         TrainingPlan(
@@ -194,6 +196,7 @@ def fetch_overview(client: TumorLoopClient) -> Overview:
             site_needs=_whole((plan.get("site") or {}).get("needed")),
         ),
         tuple(version_of(version) for version in client.versions()),
+        corrections_of(client.corrections() or {}),
     )
 
 

@@ -21,6 +21,7 @@ from TumorLoopLib.jobs.segment_and_submit import DownloadedCase
 from TumorLoopLib.jobs.server_status import Overview, ServerStatus
 from TumorLoopLib.jobs.upload import UploadedSession
 from TumorLoopLib.panel import messages
+from TumorLoopLib.panel.activity import Activity
 from TumorLoopLib.panel.services import PanelServices
 from TumorLoopLib.panel.settings import Settings
 from TumorLoopLib.panel.state import HISTORY, TEST
@@ -60,6 +61,7 @@ class PanelContext:
         downloaded: The case the volumes came from, with their content.
         submitted: Id of the segmentation node that was submitted and not changed since.
         edits: Counts changes of the segmentation: what is edited while its label is sent is not submitted.
+        activity: Measures the time spent on the segmentation; the scene keeps it from time to time.
         overview_stale: Whether the overview should be fetched again.
         unreachable: Whether the server could not be used, or was lost.
         poll_server_soon: Has the server's status fetched at the next tick.
@@ -79,6 +81,7 @@ class PanelContext:
         self.downloaded: DownloadedCase | None = None
         self.submitted = ""
         self.edits = 0
+        self.activity = Activity(services.monotonic)
         self.overview_stale = True
         self.address = self.settings.addresses[0]
         self.tone = PLAIN
@@ -124,6 +127,7 @@ class PanelContext:
     def forget_case(self) -> None:
         """Drop what was known of the case in the scene."""
         self.history, self.downloaded, self.submitted = [], None, ""
+        self.activity.resume(0)
 
     # === Jobs ===
 

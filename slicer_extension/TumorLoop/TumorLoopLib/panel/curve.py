@@ -74,7 +74,7 @@ def curve_of(epochs: Sequence[Epoch], total_epochs: int, width: int, height: int
         dice=tuple((x(epoch.number), y(epoch.dice)) for epoch in epochs if epoch.dice is not None),
         loss_ticks=tuple(Tick(y(share), f"{share * ceiling:.2g}") for share in _GRID),
         dice_ticks=tuple(Tick(y(share), f"{share:.2g}") for share in (0.0, 0.5, 1.0)),
-        epoch_ticks=tuple(Tick(x(number), str(number)) for number in epoch_numbers(last)),
+        epoch_ticks=tuple(Tick(x(number), str(number)) for number in tick_numbers(last)),
     )  # fmt: skip
 
 
@@ -91,16 +91,16 @@ def nice_ceiling(value: float) -> float:
     return float(next(round(step * power, 10) for step in (1, 2, 4, 6, 8, 10) if step * power >= value * (1 - 1e-9)))
 
 
-def epoch_numbers(last: int) -> list[int]:
-    """Return the epochs that get a label: at most six, including the last one.
+def tick_numbers(last: int) -> list[int]:
+    """Return which of the epochs (or cases) 1 to ``last`` get a label: at most six, including the last one.
 
     Examples:
-        >>> epoch_numbers(3), epoch_numbers(40)
+        >>> tick_numbers(3), tick_numbers(40)
         ([1, 2, 3], [10, 20, 30, 40])
     """
     if last <= 5:
         return list(range(1, last + 1))
-    step = next(step for step in (2, 5, 10, 20, 25, 50, 100, 200, 500, 1000) if last / step <= 5)
+    step = next(step for step in (2, 5, 10, 20, 25, 50, 100, 200, 500, 1000, 2000, 5000, 10**9) if last / step <= 5)
     numbers = list(range(step, last + 1, step))
     if numbers[-1] != last:
         numbers = [number for number in numbers if last - number > step / 2] + [last]

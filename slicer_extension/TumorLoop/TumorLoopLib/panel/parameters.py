@@ -24,6 +24,8 @@ class TumorLoopParameters:
         uncertainty: The model's uncertainty map.
         case_id: Name of the case on the server; empty before it has one.
         model_version: The model that made the segmentation.
+        answer_time: When it did, as the server said; empty if the server did not.
+        active_seconds: Spent working on it, without pauses.
         comment: For the label's history.
         label_set: The labels of the segmentation, JSON of :class:`TumorLoopLib.scene.labels.LabelSet`; empty if none.
         final: Whether the next submission is final, or a draft.
@@ -39,6 +41,8 @@ class TumorLoopParameters:
     uncertainty: vtkMRMLScalarVolumeNode
     case_id: str
     model_version: str
+    answer_time: str
+    active_seconds: int
     comment: str
     label_set: str
     final: bool = True

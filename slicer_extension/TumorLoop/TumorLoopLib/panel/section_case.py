@@ -230,7 +230,8 @@ class CaseSection(Section):
             for field in (*ROLES, "segmentation", "answer", "uncertainty"):
                 setattr(parameters, field, None)
             parameters.case_id = case_id
-            parameters.model_version = parameters.comment = parameters.label_set = ""
+            parameters.model_version = parameters.answer_time = parameters.comment = parameters.label_set = ""
+            parameters.active_seconds = 0
         for node in finished:
             remove(node)
 

@@ -98,6 +98,7 @@ class CorrectSection(Section):
     def enter_scene(self) -> None:
         """Give the editor the node of the scene."""
         self.editor.attach()
+        self.context.activity.resume(self.context.parameters.active_seconds)
         self._measure_in(0.0)
 
     def leave_scene(self) -> None:
@@ -159,6 +160,7 @@ class CorrectSection(Section):
     def _edited(self, _caller: Any, _event: str) -> None:
         self._measure_in(DEBOUNCE)
         self.context.edits += 1
+        self.context.activity.touch()
         if self.context.submitted:
             self.context.submitted = ""
             self.context.changed()
@@ -167,6 +169,7 @@ class CorrectSection(Section):
         parameters = self.context.parameters
         if parameters is None or parameters.segmentation is None or parameters.t1ce is None:
             return
+        parameters.active_seconds = round(self.context.activity.seconds)
         try:
             labels = self.context.label_set()
             copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)

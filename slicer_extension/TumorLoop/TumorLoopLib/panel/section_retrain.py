@@ -9,10 +9,12 @@ from typing import Any
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.training_calls import SITE
 from TumorLoopLib.i18n import _
+from TumorLoopLib.jobs.corrections import Corrections
 from TumorLoopLib.jobs.judgment import WORSE
 from TumorLoopLib.jobs.server_status import ModelVersion, Overview, Training, TrainingPlan, fetch_overview
 from TumorLoopLib.panel import messages
 from TumorLoopLib.panel.context import PanelContext
+from TumorLoopLib.panel.correction_plot import corrections_text
 from TumorLoopLib.panel.formatting import as_sentence, duration, local_time, ratio
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import OVERVIEW, PICTURES, TRAIN, VERSIONS, PanelState
@@ -29,6 +31,7 @@ class RetrainSection(Section):
         super().__init__(context)
         ui = self.ui
         self._curve = context.services.curve_view(ui.curveLabel)
+        self._corrections = context.services.correction_view(ui.correctionsLabel)
         headers = [_("Version"), _("Trained"), _("Dice"), _("Parent")]
         self._table = context.services.table(ui.versionsTable, headers, stretch=1, on_choice=context.changed)
         self._pictures = [context.services.picture_view(label) for label in (ui.beforePicture, ui.afterPicture)]
@@ -70,6 +73,7 @@ class RetrainSection(Section):
         self._show_training(training)
         self._show_result(training)
         self._table.fill(*version_rows(known.versions if known is not None else ()))
+        self._show_corrections()
 
     def tick(self) -> None:
         """Fetch the plan and the versions when they may have changed."""
@@ -80,6 +84,7 @@ class RetrainSection(Section):
         self._curve.show(training)  # drawn again when the size or the theme has changed
         for picture in self._pictures:
             picture.fit()
+        self._corrections.show(self._known_corrections())
         seen = (training.run + training.state, status.model_version)
         if seen != self._last_seen:
             ended = self._last_seen[0] and training.state in ("done", "failed", "stopped")
@@ -159,6 +164,17 @@ class RetrainSection(Section):
             ui.trainingBar.maximum = training.total_epochs if counted else 0
             ui.trainingBar.value = training.epoch if counted else 0
         self._curve.show(training)
+
+    def _known_corrections(self) -> Corrections:
+        return self.context.overview.corrections if self.context.overview is not None else Corrections()
+
+    def _show_corrections(self) -> None:
+        """Show the plot of the corrections and the same in words, which also describes the plot to a screen reader."""
+        corrections = self._known_corrections()
+        text = corrections_text(corrections)
+        self._corrections.show(corrections)
+        self.ui.correctionsLabel.accessibleDescription = text
+        show_text(self.ui.correctionsText, text)
 
     def _show_result(self, training: Training) -> None:
         ui, text, version = self.ui, "", self._new_version(training)

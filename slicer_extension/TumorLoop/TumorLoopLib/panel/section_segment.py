@@ -144,10 +144,12 @@ class SegmentSection(Section):
         segments.set_warnings(segmentation, result.warnings)
         with self.context.services.modify(parameters):
             parameters.label_set = labels.to_json()
-            parameters.model_version = result.model_version
+            parameters.model_version, parameters.answer_time = result.model_version, result.answer_time
+            parameters.active_seconds = 0
             parameters.answer = segments.keep_answer(result.array, result.ijk_to_ras, reference, name)
             parameters.segmentation = segmentation
             self.context.submitted = ""
+        self.context.activity.begin()
         self._show_map(result, name)
         show_text(self.ui.answerText, _details(result))
         self.announce(result.warnings)

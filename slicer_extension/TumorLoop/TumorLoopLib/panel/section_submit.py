@@ -128,6 +128,7 @@ class SubmitSection(Section):
             return self._fail(error)
         order = _Order(self.context.connection(), labels, parameters.segmentation, self.context.edits)
         self._sending = False
+        self.context.activity.touch()
 
         def work(reporter: Reporter) -> SegmentationReport:
             report = combine(copy)
@@ -209,6 +210,8 @@ class SubmitSection(Section):
                 "comment": parameters.comment,
                 "status": status,
                 "model_version": parameters.model_version or None,
+                "answer_time": parameters.answer_time or None,
+                "active_seconds": round(self.context.activity.seconds) or None,
                 "reference": segment_and_submit.REFERENCE,
                 "allow_empty": report.empty,
             },

@@ -66,6 +66,9 @@ class PanelServices(Protocol):
     def picture_view(self, label: Any) -> Any:
         """Return what shows a picture in a label; see :class:`TumorLoopLib.panel.picture_view.QtPictureView`."""
 
+    def correction_view(self, label: Any) -> Any:
+        """Return what draws into a label; see :class:`TumorLoopLib.panel.curve_view.QtCorrectionView`."""
+
     def load_volume(self, path: Path, *, show: bool) -> Any:
         """Load an image file into the scene and return its node; ``RuntimeError`` if it cannot be read."""
 

@@ -13,7 +13,7 @@ import slicer
 
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.address import Timeouts
-from TumorLoopLib.panel.curve_view import QtCurveView
+from TumorLoopLib.panel.curve_view import QtCorrectionView, QtCurveView
 from TumorLoopLib.panel.picture_view import QtPictureView
 from TumorLoopLib.panel.services import Actions
 from TumorLoopLib.panel.tables import QtTable
@@ -70,6 +70,7 @@ class SlicerServices:
 
     monotonic = staticmethod(time.monotonic)
     curve_view = QtCurveView
+    correction_view = QtCorrectionView
     picture_view = QtPictureView
     shortcuts = QtShortcuts
     table = QtTable
