@@ -60,7 +60,7 @@ class SiteConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    share: float = Field(0.35, gt=0, le=1)
+    share: float = Field(0.2, gt=0, le=1)
     max_studies: int = Field(24, ge=MIN_STUDIES, le=1000)
     judge_phantoms: int = Field(4, ge=1, le=len(EVALUATION_SEEDS))
     tolerance: float = Field(0.01, ge=0, le=1)

@@ -6,6 +6,7 @@ from tests import synthetic
 from training.models.store import ModelStore, read_version
 from training.phantoms.generate import generate
 from training.preparation.store import prepare_phantom
+from training.retraining.site import SiteConfig
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_a_fitted_version_is_stored_with_its_numbers_and_not_promoted(fit_site, 
     assert [version.id for version in store.versions()] == ["v0001", "v0002"]
     assert "models promote v0002" in stdout
     card = store.get("v0002").card
-    assert (card.parent, card.training["config"]["share"]) == ("v0001", 0.35)
+    assert (card.parent, card.training["config"]["share"]) == ("v0001", SiteConfig().share)
     assert card.verdict.startswith("Expected Dice of 3 studies")
     assert store.current().id == "v0001"
     output = tmp_path / "fitted" / "v0009"
