@@ -18,11 +18,14 @@ PORT := 8000
 WORKERS := 2
 # make panel-screenshots
 SCREENSHOTS := build/panel-screenshots
+# make learning-curve: its work folder, from which it resumes, and more options (LEARNING_OPTIONS="--orders 5")
+LEARNING := build/learning-curve
+LEARNING_OPTIONS :=
 # make attack
 ATTACK := build/attack
 
 .PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-day panel-screenshots attack fuzz crash soak \
-	invariance audit clean
+	invariance learning-curve audit clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
@@ -43,6 +46,7 @@ help:
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make soak                 eight clients for five minutes: errors, response times, memory"
 	@echo "make invariance           is the answer the same for the same head in other files? writes docs/invariance.md"
+	@echo "make learning-curve       what are corrected cases worth? hours; CASES=folder adds real ones; writes docs/learning.md"
 	@echo "make audit                bandit and pip-audit: weaknesses in our code, known ones in its dependencies"
 
 setup: $(VENV)/.ready
@@ -113,6 +117,10 @@ soak: setup
 
 invariance: setup
 	@$(BIN)/python -m docs.invariance --output docs/invariance.md
+
+learning-curve: setup
+	@$(BIN)/python -m training learning-curve $(if $(CASES),--cases "$(CASES)") --work "$(LEARNING)" \
+		--output docs/learning.md $(LEARNING_OPTIONS)
 
 audit: setup
 	@$(call install,$(BIN)) -e ".[audit]"

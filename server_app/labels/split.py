@@ -21,13 +21,10 @@ from server_app.common.quarantine import Quarantine
 from server_app.labels.store import LabelStore
 from training.atomic import write_json
 from training.cases.names import first_patient_of
-from training.retraining.split import is_validation
+from training.retraining.split import FIRST_PATIENTS, is_validation, part_of
 
 TRAIN = "train"
 VALIDATION = "validation"
-
-#: Patients assigned to training before the hash decides.
-FIRST_PATIENTS = 3
 
 #: Seconds to wait for another process that assigns patients.
 _LOCK_SECONDS = 30.0
@@ -122,6 +119,6 @@ def parse_split(text: str) -> dict[str, dict[str, str]]:
 
 
 def _entry(patient: str, assigned: int) -> dict[str, str]:
-    if assigned < FIRST_PATIENTS:
-        return {"split": TRAIN, "reason": f"one of the first {FIRST_PATIENTS} labeled patients"}
-    return {"split": draw(patient), "reason": "hash of the patient"}
+    first = f"one of the first {FIRST_PATIENTS} labeled patients"
+    reason = first if assigned < FIRST_PATIENTS else "hash of the patient"
+    return {"split": part_of(patient, assigned), "reason": reason}

@@ -1,4 +1,4 @@
-"""The command line: ``python -m training {phantom,sheet,fit,predict,evaluate,cross-validate,...}``.
+"""The command line: ``python -m training {phantom,sheet,fit,predict,evaluate,cross-validate,learning-curve,...}``.
 
 Exit codes: 0 success; 1 failure; 2 unusable input, with one line on standard error that says what and where. Tables go
 to standard output, progress and messages to standard error. Heavy imports wait until a command needs them, so that
@@ -9,7 +9,20 @@ from __future__ import annotations
 
 import typer
 
-from training.cli import card, cross_validate, evaluate, export, fit, fit_site, models, phantom, predict, render, sheet
+from training.cli import (
+    card,
+    cross_validate,
+    evaluate,
+    export,
+    fit,
+    fit_site,
+    learning_curve,
+    models,
+    phantom,
+    predict,
+    render,
+    sheet,
+)
 from training.cli.common import InputErrorGroup, silence_native_libraries
 
 app = typer.Typer(
@@ -28,6 +41,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("cross-validate")(cross_validate.cross_validate)
 app.command("fit-site")(fit_site.fit_site)
+app.command("learning-curve")(learning_curve.learning_curve)
 app.command("card")(card.card)
 app.command("render")(render.render)
 app.command("export")(export.export)

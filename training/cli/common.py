@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +30,7 @@ from training.errors import InputError
 if TYPE_CHECKING:
     from training.models.store import ModelStore, ModelVersion
     from training.prediction.segmenter import Segmenter
+    from training.retraining.config import RetrainConfig
 
 #: Results: tables and paths.
 out = Console(highlight=False)
@@ -181,6 +182,27 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
         from training.prediction.segmenter import Segmenter
 
         return Segmenter(chosen, mirror=mirror)
+
+
+def retrain_config(settings: Mapping[str, object]) -> RetrainConfig:
+    """Return the settings of a retraining; those not given keep their defaults.
+
+    Raises:
+        InputError: If there is no such setting, or its value does not fit; ``field`` is its name.
+    """
+    from pydantic import ValidationError
+
+    from training.retraining.config import RetrainConfig
+
+    unknown = [name for name in settings if name not in RetrainConfig.model_fields]
+    if unknown:
+        known = ", ".join(RetrainConfig.model_fields)
+        raise InputError(f"A retraining has no setting {unknown[0]!r}. Known: {known}.", field="set")
+    try:
+        return RetrainConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{first['loc'][0]}: {first['msg']}", field=str(first["loc"][0])) from error
 
 
 def time_limit(minutes: float) -> Callable[[], bool] | None:

@@ -19,6 +19,7 @@ from training.cli.common import (
     open_store,
     out,
     progress,
+    retrain_config,
     tell_how_to_use,
     warn,
 )
@@ -29,7 +30,6 @@ from training.labels import REGIONS
 
 if TYPE_CHECKING:
     from training.models.store import ModelVersion
-    from training.retraining.config import RetrainConfig
     from training.retraining.cross_validation import CrossValidation, CrossValidationProgress
     from training.retraining.folds import FinishedFold
 
@@ -98,18 +98,20 @@ def cross_validate(
         refuse_existing([output], overwrite=False)
     if not cases:
         raise InputError("Give labeled cases with --cases.", field="cases")
-    config = _config(
-        max_epochs=epochs,
-        steps_per_epoch=steps,
-        batch_size=batch_size,
-        patch=patch,
-        learning_rate=learning_rate,
-        replay=replay,
-        replay_share=replay_share,
-        freeze_normalization=freeze_normalization,
-        recompute_normalization=recompute_normalization,
-        workers=workers,
-        seed=seed,
+    config = retrain_config(
+        {
+            "max_epochs": epochs,
+            "steps_per_epoch": steps,
+            "batch_size": batch_size,
+            "patch": patch,
+            "learning_rate": learning_rate,
+            "replay": replay,
+            "replay_share": replay_share,
+            "freeze_normalization": freeze_normalization,
+            "recompute_normalization": recompute_normalization,
+            "workers": workers,
+            "seed": seed,
+        }
     )
     parent = chosen_version(models, model)
     found = labeled_cases(cases, patients=patients, split=True, label_scheme=label_scheme)
@@ -125,18 +127,6 @@ def cross_validate(
     _print(parent, finished)
     if final is not None:
         _store(run, final, output, models, description, attribution)
-
-
-def _config(**settings: object) -> RetrainConfig:
-    from pydantic import ValidationError
-
-    from training.retraining.config import RetrainConfig
-
-    try:
-        return RetrainConfig.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]}: {first['msg']}", field=str(first["loc"][0])) from error
 
 
 @contextmanager

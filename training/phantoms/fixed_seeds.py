@@ -12,6 +12,10 @@ FIXED_SEEDS = range(910_000_000, 910_000_100)
 HEALTHY_SEEDS = range(920_000_000, 920_000_020)
 #: Heads without tumor that hold every distractor.
 DISTRACTOR_SEEDS = range(930_000_000, 930_000_020)
+#: Heads of the made hospitals of the learning curve (:mod:`training.learning.made`).
+HOSPITAL_SEEDS = range(940_000_000, 940_010_000)
+
+_RESERVED = (FIXED_SEEDS, HEALTHY_SEEDS, DISTRACTOR_SEEDS, HOSPITAL_SEEDS)
 
 
 def refuse_fixed(seeds: Iterable[int]) -> None:
@@ -21,10 +25,10 @@ def refuse_fixed(seeds: Iterable[int]) -> None:
         InputError: If one of ``seeds`` is reserved.
     """
     for seed in seeds:
-        if seed in FIXED_SEEDS or seed in HEALTHY_SEEDS or seed in DISTRACTOR_SEEDS:
+        if any(seed in reserved for reserved in _RESERVED):
+            ranges = [f"{reserved[0]} to {reserved[-1]}" for reserved in _RESERVED]
             raise InputError(
                 f"Phantom {seed} is reserved for evaluation and must not be used in training. Reserved are "
-                f"{FIXED_SEEDS[0]} to {FIXED_SEEDS[-1]}, {HEALTHY_SEEDS[0]} to {HEALTHY_SEEDS[-1]} and "
-                f"{DISTRACTOR_SEEDS[0]} to {DISTRACTOR_SEEDS[-1]}.",
+                f"{', '.join(ranges[:-1])} and {ranges[-1]}.",
                 field="seeds",
             )

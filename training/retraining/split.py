@@ -9,6 +9,8 @@ import hashlib
 
 #: Fraction of patients held out for validation.
 VALIDATION_SHARE = 0.2
+#: Patients of a workspace that are for training before the hash decides, so that the first labels are learned from.
+FIRST_PATIENTS = 3
 
 
 def is_validation(patient: str, share: float = VALIDATION_SHARE) -> bool:
@@ -24,3 +26,13 @@ def is_validation(patient: str, share: float = VALIDATION_SHARE) -> bool:
     """
     digest = hashlib.sha256(patient.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < share
+
+
+def part_of(patient: str, earlier: int) -> str:
+    """Return ``train`` or ``validation`` for a patient whose first label arrives.
+
+    Args:
+        patient: Id of the patient.
+        earlier: Number of patients with a label before this one.
+    """
+    return "validation" if earlier >= FIRST_PATIENTS and is_validation(patient) else "train"
