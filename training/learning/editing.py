@@ -40,8 +40,9 @@ class Editing:
     """What has to be changed in an answer.
 
     Attributes:
-        regions: Connected regions (26-neighborhood) of changed voxels beyond the tolerance, of at least
-            :data:`training.learning.robot.SPECK_ML`.
+        regions: Connected regions (26-neighborhood) of changed voxels that reach beyond the tolerance, of at least
+            :data:`training.learning.robot.SPECK_ML`. One that is thin between thicker parts, as the shell around a
+            tumor that is too large, counts as its parts.
         surface_ml: Changed surface, one voxel thick, in mL.
     """
 
@@ -74,10 +75,19 @@ def _changed_regions(answer: np.ndarray, submitted: np.ndarray, spacing: Sequenc
     box = bounding_box(answer != submitted, margin=reach)
     if box is None:
         return 0
-    noticed = (answer[box] != submitted[box]) & (_distance_to_boundary(answer[box], spacing) > TOLERANCE_MM)
-    regions, _ = ndimage.label(noticed, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(regions.ravel())[1:] * voxel_ml
-    return int(np.count_nonzero(sizes >= SPECK_ML))
+    every = np.ones((3, 3, 3))
+    changed = answer[box] != submitted[box]
+    beyond = changed & (_distance_to_boundary(answer[box], spacing) > TOLERANCE_MM)
+    regions, count = ndimage.label(changed, every)
+    parts, _ = ndimage.label(beyond, every)
+    large = np.bincount(regions.ravel()) * voxel_ml >= SPECK_ML
+    large[0] = False
+    noticed = np.zeros(count + 1, bool)
+    noticed[regions[beyond]] = True
+    thick, first = np.unique(parts, return_index=True)
+    thick_enough = (np.bincount(parts.ravel()) * voxel_ml >= SPECK_ML) & (thick > 0)
+    parts_of = np.bincount(regions.ravel()[first[thick_enough]], minlength=count + 1)
+    return int(np.maximum(parts_of, 1)[large & noticed].sum())
 
 
 def _distance_to_boundary(labels: np.ndarray, spacing: Sequence[float]) -> np.ndarray:

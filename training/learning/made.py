@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def make_hospital(
     seeds = iter(range(first, first + _SEEDS_PER_HOSPITAL))
     ready: list[int] = []
     while len(ready) < count:
-        chunk = [seed for seed, _ in zip(seeds, range(count - len(ready)), strict=False)]
+        chunk = list(islice(seeds, count - len(ready)))
         if not chunk:
             raise InputError(f"Hospital {name} cannot have {count} cases: its seeds give {len(ready)}.", field="made")
         ready += [seed for seed in chunk if _is_written(place, seed)]

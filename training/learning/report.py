@@ -52,9 +52,10 @@ def write_curve(report: Mapping[str, Any], page: Path) -> list[Path]:
         page: The Markdown file.
     """
     picture = page.parent / "images" / f"{page.stem}.png"
-    draw_curves(report, picture)
     numbers = write_json(page.with_suffix(".json"), report)
-    return [write_text(page, markdown(report, picture.relative_to(page.parent).as_posix())), picture, numbers]
+    drawn = [draw_curves(report, picture)] if report["lines"] else []
+    text = markdown(report, picture.relative_to(page.parent).as_posix())
+    return [write_text(page, text), *drawn, numbers]
 
 
 def markdown(report: Mapping[str, Any], picture: str) -> str:
@@ -64,7 +65,8 @@ def markdown(report: Mapping[str, Any], picture: str) -> str:
         report: From :func:`report_of`.
         picture: Path of the picture, relative to the page.
     """
-    parts = ["# What corrected cases are worth", _about(report), f"![Learning curves]({picture})"]
+    parts = ["# What corrected cases are worth", _about(report)]
+    parts.append(f"![Learning curves]({picture})" if report["lines"] else "No stage is finished yet.")
     for line in report["lines"]:
         about = report["hospitals"][line["hospital"]]
         parts.append(f"## {line['hospital']}, {line['strategy']}\n\n{about['cases']} cases: {about['about']}.")

@@ -65,7 +65,9 @@ def read_stage(path: Path) -> Stage | None:
     try:
         return Stage(**read_json(path))
     except ValidationError as error:
-        raise InputError(f"{path} is damaged: {error}. Delete it to repeat the stage.", field="work") from error
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise InputError(f"{path} is damaged ({what}). Delete it to repeat the stage.", field="work") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

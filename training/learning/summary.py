@@ -44,6 +44,8 @@ def compare_strategies(stages: Sequence[Stage], baseline: str) -> list[dict[str,
     """
     areas: dict[str, dict[tuple[str, int], float]] = {}
     whole = {stage.corrected for stage in stages}
+    if whole <= {0}:
+        return []
     for (strategy, hospital, order), found in _grouped(stages, lambda s: (s.strategy, s.hospital, s.order)).items():
         if {stage.corrected for stage in found} == whole:
             means = [_mean(score.mean for score in stage.unseen) for stage in found if stage.corrected]

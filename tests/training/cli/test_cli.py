@@ -16,7 +16,19 @@ from training.images.grid import Volume
 from training.images.read import read_labelmap, read_volume
 from training.modalities import ROLES
 
-COMMANDS = ("phantom", "sheet", "fit", "predict", "evaluate", "cross-validate", "card", "render", "export", "models")
+COMMANDS = (
+    "phantom",
+    "sheet",
+    "fit",
+    "predict",
+    "evaluate",
+    "cross-validate",
+    "learning-curve",
+    "card",
+    "render",
+    "export",
+    "models",
+)
 NAME = "BraTS20_Training_001"
 GRID = synthetic.brats_grid()
 

@@ -1,3 +1,4 @@
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_the_submitted_labels_are_the_robots_corrections_of_the_version_before(f
     curve, stages, _ = finished
     (line,) = curve.lines
     store = ModelStore(line.folder / "models", parent.folder)
-    for before, stage in zip(stages, stages[1:], strict=False):
+    for before, stage in itertools.pairwise(stages):
         for score in stage.new:
             subject = subject_of_case(hospitals[0].case(score.case))
             answer, result = evaluate_subject(subject, Segmenter(store.get(before.version)))
@@ -160,7 +161,7 @@ def test_another_curve_is_refused_but_orders_and_strategies_can_be_added(finishe
     damaged = more.lines[0].stage_file(1)
     kept = damaged.read_text()
     damaged.write_text(json.dumps({"hospital": "north"}))
-    with rejected(r"stage-1\.json is damaged.*repeat the stage", field="work"):
+    with rejected(r"stage-1\.json is damaged .strategy: .*repeat the stage", field="work"):
         more.stages()
     damaged.write_text(kept)
 
