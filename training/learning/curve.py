@@ -180,6 +180,7 @@ class LearningCurve:
             weights_sha256=current.weights_sha256(),
             versions=store.ids(),
             promoted=None if result is None else result.promoted,
+            outcome="" if result is None else result.outcome,
             verdict="" if result is None else result.verdict,
             skipped={} if result is None else result.skipped,
             seconds=seconds,

@@ -27,6 +27,7 @@ class Stage(BaseModel):
         weights_sha256: Of its weights.
         versions: Ids of all versions in the store.
         promoted: Whether the retraining was promoted; ``None`` without a retraining.
+        outcome: What the retraining says of its version against its parent, on patients; empty without one.
         verdict: Why, or why not.
         skipped: Id and error message of corrected cases that could not be read.
         seconds: Wall time of the retraining, in seconds; ``None`` without one.
@@ -46,6 +47,7 @@ class Stage(BaseModel):
     weights_sha256: str
     versions: list[str]
     promoted: bool | None = None
+    outcome: str = ""
     verdict: str = ""
     skipped: dict[str, str] = {}
     seconds: float | None = None
