@@ -152,7 +152,7 @@ def _settings(counts: str, orders: int, strategies: list[str] | None, **numbers:
             orders=orders,
             strategies=tuple(dict.fromkeys(strategies or ["random"])),
             **numbers,
-        )  # type: ignore[arg-type]
+        )
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{first['loc'][0]}: {first['msg']}", field=str(first["loc"][0])) from error
@@ -181,15 +181,12 @@ def _made(names: list[str], count: int, work: Path) -> list[Hospital]:
     with progress(steps=True) as bars:
         task = bars.add_task("making heads", total=count * len(names))
         for number, name in enumerate(names):
-            bars.update(task, description=f"making heads of {name}", completed=number * count)
-            hospitals.append(
-                make_hospital(
-                    name,
-                    work / "made",
-                    count,
-                    on_progress=lambda ready, before=number * count: bars.update(task, completed=before + ready),
-                )
-            )
+
+            def report(ready: int, before: int = number * count, name: str = name) -> None:
+                bars.update(task, description=f"making heads of {name}", completed=before + ready)
+
+            report(0)
+            hospitals.append(make_hospital(name, work / "made", count, on_progress=report))
         bars.update(task, description="made heads", completed=count * len(names))
     return hospitals
 

@@ -5,6 +5,7 @@ Each lies outside the range of :mod:`training.phantoms`, from which every traini
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -105,7 +106,7 @@ def poor_flair(phantom: Phantom, rng: np.random.Generator) -> Phantom:
         for axis, length in enumerate(inside.shape)
     ]
     values = _resampled(image[..., FLAIR], inside, matrices)
-    shape: Shape = inside.shape
+    shape: Shape = inside.shape  # type: ignore[assignment]
     top = np.float32(np.percentile(values[inside], 98))
     values[inside] += (rng.standard_normal(shape, dtype=np.float32) * np.float32(_POOR_NOISE) * top)[inside]
     image[..., FLAIR] = np.where(inside, np.maximum(np.abs(values), 1), 0)
@@ -117,7 +118,7 @@ def _scanned_part(phantom: Phantom, channel: int) -> np.ndarray:
     return phantom.brain & (phantom.image[..., channel] > 0)
 
 
-def _resampled(values: np.ndarray, inside: np.ndarray, matrices: list[np.ndarray | None]) -> np.ndarray:
+def _resampled(values: np.ndarray, inside: np.ndarray, matrices: Sequence[np.ndarray | None]) -> np.ndarray:
     """Apply one matrix per axis inside a mask, whose outside does not darken its border."""
     weight = apply_axes(inside.astype(np.float32), matrices)
     mixed = apply_axes(np.where(inside, values, np.float32(0)), matrices) / np.maximum(weight, np.float32(0.05))
@@ -133,7 +134,7 @@ def _cavity(phantom: Phantom, center: np.ndarray, rng: np.random.Generator) -> n
     high = np.minimum(center + reach + 1, depth.shape)
     box = tuple(slice(int(first), int(last)) for first, last in zip(low, high, strict=True))
     grid = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), axis=-1)
-    shape: Shape = depth[box].shape
+    shape: Shape = depth[box].shape  # type: ignore[assignment]
     size = radius * (1 + 0.15 * smooth_noise(rng, shape, 10))
     depth[box] = np.where(phantom.brain[box], size - np.linalg.norm(grid - center, axis=-1), -9)
     return depth
@@ -146,7 +147,7 @@ def _with_cavity(phantom: Phantom, depth: np.ndarray, rng: np.random.Generator) 
     box = bounding_box(depth > 0, margin=4)
     if box is None:
         return image
-    shape: Shape = depth[box].shape
+    shape: Shape = depth[box].shape  # type: ignore[assignment]
     texture = 1 + np.float32(0.06) * smooth_noise(rng, shape, 3)
     for levels, part in ((_BLOOD, depth[box] > 0), (_FLUID, depth[box] > _RIM_MM)):
         weight = ndimage.gaussian_filter(part.astype(np.float32), 0.7)

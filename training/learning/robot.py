@@ -66,7 +66,7 @@ def drawn_truth(truth: np.ndarray, spacing: Sequence[float], rng: np.random.Gene
     if box is None:
         return drawn
     here = truth[box]
-    shape: Shape = here.shape
+    shape: Shape = here.shape  # type: ignore[assignment]
     error = np.clip(
         JITTER_VOXELS * smooth_noise(rng, shape, JITTER_SCALE), -MAX_JITTER_VOXELS, MAX_JITTER_VOXELS
     ) * min(spacing)

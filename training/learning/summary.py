@@ -78,7 +78,7 @@ def interval(samples: Samples) -> dict[str, float | None]:
 def _rows(stages: Sequence[Stage]) -> list[dict[str, Any]]:
     by_count = _grouped(sorted(stages, key=lambda stage: stage.corrected), lambda stage: stage.corrected)
     start = {stage.order: stage for stage in stages if stage.corrected == 0}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for count, found in by_count.items():
         first = [start[stage.order] for stage in found]
         minutes = [stage.seconds / 60 for stage in found if stage.seconds is not None]

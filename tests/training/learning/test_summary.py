@@ -24,7 +24,7 @@ def stage(order: int, corrected: int, unseen: dict[str, float], **given: object)
     }
     seconds = facts.pop("editing", 60.0)
     scores = [score(case, dice, seconds) for case, dice in unseen.items()]  # type: ignore[arg-type]
-    return Stage(order=order, corrected=corrected, unseen=scores, **facts)  # type: ignore[arg-type]
+    return Stage(order=order, corrected=corrected, unseen=scores, **facts)
 
 
 def test_means_gains_and_steps_are_against_the_same_orders_and_cases():
