@@ -119,7 +119,7 @@ invariance: setup
 	@$(BIN)/python -m docs.invariance --output docs/invariance.md
 
 learning-curve: setup
-	@$(BIN)/python -m training learning-curve $(if $(CASES),--cases "$(CASES)") --work "$(LEARNING)" \
+	@$(BIN)/python -m training learning-curve --model v0000 $(if $(CASES),--cases "$(CASES)") --work "$(LEARNING)" \
 		--output docs/learning.md $(LEARNING_OPTIONS)
 
 audit: setup

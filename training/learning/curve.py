@@ -81,7 +81,8 @@ class LearningCurve:
         on_progress: Called after every step.
 
     Raises:
-        InputError: If a setting or a hospital does not fit, or the work folder belongs to another learning curve.
+        InputError: If a setting or a hospital does not fit, the version has seen a patient of a hospital, or the work
+            folder belongs to another learning curve.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class LearningCurve:
     ) -> None:
         check_names(hospitals)
         check_settings(settings)
+        check_not_seen(parent, hospitals)
         self.parent = parent
         self.hospitals = list(hospitals)
         self.settings = settings
@@ -288,6 +290,22 @@ class LearningCurve:
 
     def _report(self, message: str, note: str = "") -> None:
         self._on_progress(CurveProgress(min(self._done, self._total), self._total, message, note))
+
+
+def check_not_seen(parent: ModelVersion, hospitals: Sequence[Hospital]) -> None:
+    """Refuse cases whose patients the version was made with: what it achieves on them says nothing.
+
+    Raises:
+        InputError: Names the cases.
+    """
+    patients = {seen.patient for seen in parent.card.data}
+    cases = [case.id for hospital in hospitals for case in hospital.cases if case.patient in patients]
+    if cases:
+        raise InputError(
+            f"{parent.id} was made with {', '.join(cases)}. Start from a version that has not seen them, for instance "
+            "with --model v0000, or leave them out.",
+            field="model",
+        )
 
 
 def check_settings(settings: CurveSettings) -> None:

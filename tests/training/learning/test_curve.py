@@ -17,7 +17,7 @@ from training.learning.hospital import Hospital
 from training.learning.robot import submitted_label
 from training.learning.settings import CurveSettings
 from training.learning.stage import Stage
-from training.models.store import ModelStore, ModelVersion, read_version
+from training.models.store import ModelStore, ModelVersion, SeenCase, read_version
 from training.prediction.segmenter import Segmenter
 from training.retraining.config import RetrainConfig
 
@@ -180,6 +180,11 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_written(parent,
         begin(parent, hospitals, tmp_path / "work", only=["west"])
     with rejected("Two hospitals", field="cases"):
         begin(parent, [hospitals[0], hospitals[0]], tmp_path / "work")
+    patient = hospitals[1].cases[0].patient
+    seen = SeenCase(case="another", patient=patient, label_sha256="", split="train")
+    taught = replace(parent, card=parent.card.model_copy(update={"data": [seen]}))
+    with rejected("v0001 was made with south0.*--model v0000", field="model"):
+        begin(taught, hospitals, tmp_path / "work")
     assert not (tmp_path / "work").exists()
 
 
