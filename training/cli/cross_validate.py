@@ -60,11 +60,26 @@ def cross_validate(
     batch_size: Annotated[int, typer.Option(min=1, help="Patches per batch.")] = 2,
     patch: Annotated[int, typer.Option(min=16, help="Side of a patch in voxels, a multiple of 16.")] = 96,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
+    average: Annotated[
+        float, typer.Option(min=0.0, help="Momentum per step of a moving average of the weights, which is kept.")
+    ] = 0.0,
+    derived: Annotated[
+        int, typer.Option(min=0, help="Heads derived from each case: moved, scanned otherwise, with tumors of others.")
+    ] = 0,
+    derived_share: Annotated[
+        float, typer.Option(min=0.0, help="Fraction of the patches of cases that is taken from derived heads.")
+    ] = 0.6,
     replay: Annotated[int, typer.Option(min=0, help="Number of synthetic cases mixed in.")] = 8,
     replay_share: Annotated[float, typer.Option(min=0.0, help="Fraction of patches taken from them.")] = 0.3,
     freeze_normalization: Annotated[
         bool, typer.Option(help="Keep the statistics of batch normalization during the training.")
     ] = True,
+    freeze_statistics_after: Annotated[
+        int,
+        typer.Option(
+            min=0, help="With --no-freeze-normalization: epochs after which its statistics are frozen; 0: never."
+        ),
+    ] = 0,
     recompute_normalization: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Share of these statistics that is taken from the cases before it."),
@@ -105,9 +120,13 @@ def cross_validate(
             "batch_size": batch_size,
             "patch": patch,
             "learning_rate": learning_rate,
+            "average": average,
+            "derived": derived,
+            "derived_share": derived_share,
             "replay": replay,
             "replay_share": replay_share,
             "freeze_normalization": freeze_normalization,
+            "freeze_statistics_after": freeze_statistics_after,
             "recompute_normalization": recompute_normalization,
             "workers": workers,
             "seed": seed,

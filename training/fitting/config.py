@@ -23,6 +23,8 @@ class FitConfig(BaseModel):
         clip_norm: Gradients are clipped to this global norm.
         average: Momentum per step of a moving average of the weights, which is validated and kept; 0 to disable it.
         freeze_normalization: Freeze batch normalization (for retraining on few cases).
+        freeze_statistics_after: Epochs after which the statistics of batch normalization are frozen, so that the
+            training ends with those that are used in prediction; 0 for never.
         early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
         validate_every: Epochs between validations (the last epoch is always validated).
         keep_last: Keep the last validated weights, not the best ones: then the validation only reports.
@@ -44,6 +46,7 @@ class FitConfig(BaseModel):
     clip_norm: float = Field(5.0, gt=0)
     average: float = Field(0.0, ge=0, lt=1)
     freeze_normalization: bool = False
+    freeze_statistics_after: int = Field(0, ge=0, le=10_000)
     early_stop_patience: int = Field(0, ge=0)
     validate_every: int = Field(1, ge=1)
     keep_last: bool = False

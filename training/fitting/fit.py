@@ -100,6 +100,7 @@ class _Run:
         import keras
 
         from training.fitting.session import FitSession
+        from training.network.batch_norm import freeze_statistics
 
         config = self.config
         keras.utils.set_random_seed(config.seed)
@@ -112,8 +113,15 @@ class _Run:
         )
         dataset = self._dataset(batch)
         first = session.resume()
-        # Keras counts a dry pass before the first epoch; patches must depend on the epoch alone.
-        at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(dataset, "epoch", epoch))
+        frozen_from = config.freeze_statistics_after or config.max_epochs
+
+        def begin(epoch: int, logs: Any) -> None:
+            # Keras counts a dry pass before the first epoch; patches must depend on the epoch alone.
+            dataset.epoch = epoch
+            if epoch == max(first, frozen_from):
+                freeze_statistics(model)
+
+        at_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=begin)
         if first < config.max_epochs and not session.patience_exhausted():
             model.fit(
                 dataset,

@@ -18,10 +18,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer with the same weights and, up to rounding, the same results; fused with TensorFlow.
 
     For channels-last input of at least three axes. Other backends use Keras's implementation.
+
+    Attributes:
+        statistics_frozen: Normalize with the moving statistics and leave them alone in training as well, while scale
+            and offset are still learned. A function that Keras has compiled does not see a change.
     """
+
+    statistics_frozen = False
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalize ``inputs``; a frozen layer keeps its statistics, as in Keras."""
+        training = bool(training) and not self.statistics_frozen
         if keras.backend.backend() != "tensorflow" or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
@@ -29,7 +36,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         shape = tf.shape(inputs)
         # The operation requires four axes; any split of the voxels works.
         flat = tf.reshape(inputs, (shape[0], shape[1], -1, inputs.shape[-1]))
-        learning = bool(training) and self.trainable
+        learning = training and self.trainable
         scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         none = tf.zeros((0,))
         result, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -48,6 +55,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
             self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1.0 - self.momentum))
             self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1.0 - self.momentum))
         return tf.reshape(result, shape)
+
+
+def freeze_statistics(model: keras.Model) -> None:
+    """Freeze the statistics of batch normalization of a compiled model, between two epochs of its training."""
+    for layer in model.layers:
+        if isinstance(layer, BatchNormalization):
+            layer.statistics_frozen = True
+    model.make_train_function(force=True)
 
 
 def recompute_statistics(model: keras.Model, images: Iterable[np.ndarray], *, share: float) -> None:

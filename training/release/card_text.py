@@ -206,9 +206,13 @@ def _fine_tuning(training: dict[str, Any]) -> list[str]:
     share = config.get("recompute_normalization", 0)
     statistics = f"; {share:.0%} of the statistics of normalization from the cases" if share else ""
     frozen = ", then frozen" if share and config["freeze_normalization"] else ""
+    heads = config.get("derived", 0)
+    derived = f"; {heads} heads derived from each case, {config['derived_share']:.0%} of its patches" if heads else ""
+    averaged = "; averaged weights" if config.get("average", 0) else ""
     return [
         f"{training['epochs']} x {config['steps_per_epoch']} batches of {training['batch_size']} patches of "
-        f"{config['patch']} voxels a side, learning rate {config['learning_rate']:g}{replay}{statistics}{frozen}."
+        f"{config['patch']} voxels a side, learning rate {config['learning_rate']:g}{averaged}{derived}{replay}"
+        f"{statistics}{frozen}."
     ]
 
 

@@ -17,6 +17,9 @@ class RetrainConfig(BaseModel):
         batch_size: Patches per batch.
         patch: Side of a patch in voxels.
         learning_rate: Peak of the schedule.
+        average: Momentum per step of a moving average of the weights, which is kept; 0 for the last weights.
+        derived: Heads derived from each corrected case; see :mod:`training.retraining.derived`.
+        derived_share: Fraction of the patches of corrected cases that is taken from derived heads.
         replay: Number of phantoms mixed in.
         replay_share: Fraction of patches taken from phantoms.
         judge_phantoms: Phantoms that guard against forgetting; see :mod:`training.retraining.promotion`.
@@ -28,9 +31,11 @@ class RetrainConfig(BaseModel):
         compare_unseen: Number of cases corrected since the current version was made, the newest ones, on which it is
             compared with its parent before the training; 0 for none. See :mod:`training.retraining.evidence`.
         early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
-        validate_every: Epochs between validations.
+        validate_every: Epochs between validations; the best validated epoch is kept. The default validates the last one
+            only: on few cases a choice among epochs is luck, and phantoms would choose the one that learned least.
         freeze_normalization: Freeze batch normalization; see
             :func:`training.network.unet.freeze_normalization`.
+        freeze_statistics_after: See :class:`training.fitting.config.FitConfig`.
         recompute_normalization: Share of the statistics of batch normalization that is taken from the corrected cases
             before the training; 0 keeps the parent's. See :func:`training.network.batch_norm.recompute_statistics`.
         workers: Threads that prepare batches.
@@ -39,21 +44,25 @@ class RetrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_epochs: int = Field(3, ge=1, le=1000)
-    steps_per_epoch: int = Field(15, ge=1, le=10_000)
+    max_epochs: int = Field(4, ge=1, le=1000)
+    steps_per_epoch: int = Field(30, ge=1, le=10_000)
     batch_size: int = Field(2, ge=1, le=16)
     patch: int = Field(96, ge=16, le=256)
-    learning_rate: float = Field(3e-5, gt=0, le=0.1)
-    replay: int = Field(8, ge=0, le=1000)
-    replay_share: float = Field(0.5, ge=0, lt=1)
+    learning_rate: float = Field(2e-3, gt=0, le=0.1)
+    average: float = Field(0.97, ge=0, lt=1)
+    derived: int = Field(6, ge=0, le=100)
+    derived_share: float = Field(0.6, ge=0, lt=1)
+    replay: int = Field(12, ge=0, le=1000)
+    replay_share: float = Field(0.3, ge=0, lt=1)
     judge_phantoms: int = Field(4, ge=1, le=len(EVALUATION_SEEDS))
     enough_validation: int = Field(3, ge=1, le=100)
     tolerance: float = Field(0.02, ge=0, le=1)
     cross_validate: int = Field(0, ge=0, le=20)
     compare_unseen: int = Field(12, ge=0, le=1000)
     early_stop_patience: int = Field(0, ge=0, le=1000)
-    validate_every: int = Field(1, ge=1, le=1000)
+    validate_every: int = Field(4, ge=1, le=1000)
     freeze_normalization: bool = True
+    freeze_statistics_after: int = Field(0, ge=0, le=1000)
     recompute_normalization: float = Field(0.0, ge=0, le=1)
     workers: int = Field(1, ge=0, le=64)
     seed: int = Field(0, ge=0)
@@ -76,4 +85,11 @@ class RetrainConfig(BaseModel):
 
     def mixture(self, stride: int) -> Mixture:
         """Return how corrections and phantoms are mixed."""
-        return Mixture(self.replay, self.replay_share, self.judge_phantoms, stride)
+        return Mixture(
+            replay=self.replay,
+            replay_share=self.replay_share,
+            derived=self.derived,
+            derived_share=self.derived_share,
+            judge_phantoms=self.judge_phantoms,
+            stride=stride,
+        )

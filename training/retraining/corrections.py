@@ -1,4 +1,4 @@
-"""The cases of a retraining: corrected cases, and the phantoms they are mixed with."""
+"""The cases of a retraining: corrected cases, heads derived from them, and the phantoms they are mixed with."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from training.hashes import file_sha256
 from training.models.store import SeenCase
 from training.preparation.prepare_cases import prepare_case
 from training.preparation.store import PreparedCase, PreparedStore, prepare_phantoms
+from training.retraining.derived import derivations, prepare_derived
 
 #: First seed of the replayed phantoms, far from the seeds used elsewhere.
 REPLAY_SEED = 500_000_000
+#: Every n-th of them is a healthy head with everything that resembles a tumor: all corrected cases hold one.
+_HEALTHY_EVERY = 4
 #: Phantoms used to compare models, never in training. Each holds plenty of all three labels: where a region is absent,
 #: Dice is 0 or 1, and a single voxel would decide which model is promoted.
 _EVALUATION_PHANTOMS = (3, 10, 11, 6, 7, 16, 4, 23, 30, 27, 19, 25, 21, 32, 1, 31)
 EVALUATION_SEEDS = tuple(700_000_000 + number for number in _EVALUATION_PHANTOMS)
+
+#: Folder of the heads derived from corrected cases, in the work folder of a retraining.
+DERIVED = "derived"
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class RetrainCases:
     """The prepared cases of one retraining.
 
     Attributes:
-        train: Corrected cases, then phantoms.
+        train: Corrected cases, then heads derived from them, then phantoms.
         sampling: Sampling weight of each of them.
         evaluation: Cases on which parent and candidate are compared: labeled validation cases, then phantoms.
         corrected: Number of corrected cases in ``train``.
@@ -104,12 +110,16 @@ class Mixture:
     Attributes:
         replay: Number of phantoms to train on.
         replay_share: Fraction of patches taken from them.
+        derived: Number of heads derived from each corrected case.
+        derived_share: Fraction of the other patches that is taken from those.
         judge_phantoms: Number of phantoms to compare models on.
         stride: The sides of a prepared case are multiples of this.
     """
 
     replay: int
     replay_share: float
+    derived: int
+    derived_share: float
     judge_phantoms: int
     stride: int
 
@@ -126,17 +136,27 @@ class Mixture:
         replayed = list(range(REPLAY_SEED, REPLAY_SEED + self.replay))
         held_out = list(EVALUATION_SEEDS[: self.judge_phantoms])
         report("generating phantoms")
+        healthy = replayed[_HEALTHY_EVERY - 1 :: _HEALTHY_EVERY]
         made = prepare_phantoms(
             phantoms,
-            [*replayed, *held_out],
+            [*(seed for seed in replayed if seed not in healthy), *held_out],
             on_progress=lambda done, total: report(f"generated phantom {done} of {total}"),
         )
-        replay, evaluation = made[: len(replayed)], made[len(replayed) :]
+        spared = prepare_phantoms(phantoms, healthy, tumor=False, distractors="all")
+        count = len(made) - len(held_out)
+        replay, evaluation = [*made[:count], *spared], made[count:]
         train, validation = parts["train"], parts["validation"]
-        own = (1.0 - self.replay_share if replay else 1.0) / len(train)
-        sampling = [own] * len(train) + [self.replay_share / len(replay) for _ in replay]
+        derived = prepare_derived(
+            PreparedStore(work_dir / DERIVED),
+            derivations(train, self.derived),
+            on_progress=lambda done, total: report(f"derived head {done} of {total} from the corrected cases"),
+        )
+        replay_share = self.replay_share if replay else 0.0
+        derived_share = (1.0 - replay_share) * (self.derived_share if derived else 0.0)
+        shares = ((train, 1.0 - replay_share - derived_share), (derived, derived_share), (replay, replay_share))
+        sampling = [share / len(part) for part, share in shares for _ in part]
         return RetrainCases(
-            train=[*train, *replay],
+            train=[*train, *derived, *replay],
             sampling=sampling,
             evaluation=[*validation, *evaluation],
             corrected=len(train),

@@ -10,6 +10,7 @@ tried where the patients speak against the candidate: the best of several on the
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 from training.fitting.config import FitProgress, FitResult
 from training.models.store import ModelCard, ModelStore, ModelVersion
 from training.retraining.config import RetrainConfig
-from training.retraining.corrections import REPLAY_SEED, Correction, check_corrections
+from training.retraining.corrections import DERIVED, REPLAY_SEED, Correction, check_corrections
 from training.retraining.evidence import check_current, forget_folds
 from training.retraining.fine_tune import fine_tune
 from training.retraining.judge import Judge
@@ -132,6 +133,7 @@ def retrain(
     card = _card(parent, learned, training=training, metrics=metrics, verdict=verdict)
     version = store.add(candidate.weights, card, pictures.files)
     (work_dir / "checkpoint.npz").unlink(missing_ok=True)  # the next training starts from scratch
+    shutil.rmtree(work_dir / DERIVED, ignore_errors=True)  # 30 MB a head, made in seconds
     forget_folds(work_dir)
     if decision.promoted:
         store.promote(version.id, verdict)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tests.training import rejected
-from training.network.batch_norm import BatchNormalization, recompute_statistics
+from training.network.batch_norm import BatchNormalization, freeze_statistics, recompute_statistics
 
 SHAPE = (2, 6, 5, 4, 3)
 array = keras.ops.convert_to_numpy
@@ -81,3 +81,19 @@ def test_a_network_without_batch_normalization_has_nothing_to_recompute():
     inputs = keras.Input((None, None, None, 3))
     with rejected("no batch normalization", field="recompute_normalization"):
         recompute_statistics(keras.Model(inputs, 2 * inputs), [IMAGE[0]], share=0.5)
+
+
+def test_frozen_statistics_stay_while_scale_and_offset_are_learned():
+    model = two_layers()
+    model.compile(optimizer=keras.optimizers.SGD(1e-2), loss="mse")
+    target = np.zeros_like(IMAGE)
+    model.fit(IMAGE, target, verbose=0)
+    before = [array(variable) for layer in model.layers for variable in layer.weights]
+
+    freeze_statistics(model)
+    model.fit(IMAGE, target, verbose=0)
+
+    after = [array(variable) for layer in model.layers for variable in layer.weights]
+    names = [variable.name for layer in model.layers for variable in layer.weights]
+    for name, old, new in zip(names, before, after, strict=True):
+        assert np.array_equal(old, new) == name.startswith("moving"), name
