@@ -55,31 +55,31 @@ def cross_validate(
         ),
     ] = None,
     folds_only: Annotated[bool, typer.Option("--folds-only", help="Do not train on all cases.")] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 8,
-    steps: Annotated[int, typer.Option(min=1, help="Batches per epoch.")] = 30,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 6,
+    steps: Annotated[int, typer.Option(min=1, help="Batches per epoch.")] = 46,
     batch_size: Annotated[int, typer.Option(min=1, help="Patches per batch.")] = 2,
     patch: Annotated[int, typer.Option(min=16, help="Side of a patch in voxels, a multiple of 16.")] = 96,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-4,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 3e-3,
     average: Annotated[
         float, typer.Option(min=0.0, help="Momentum per step of a moving average of the weights, which is kept.")
-    ] = 0.0,
+    ] = 0.97,
     derived: Annotated[
         int, typer.Option(min=0, help="Heads derived from each case: moved, scanned otherwise, with tumors of others.")
-    ] = 0,
+    ] = 6,
     derived_share: Annotated[
         float, typer.Option(min=0.0, help="Fraction of the patches of cases that is taken from derived heads.")
     ] = 0.6,
-    replay: Annotated[int, typer.Option(min=0, help="Number of synthetic cases mixed in.")] = 8,
-    replay_share: Annotated[float, typer.Option(min=0.0, help="Fraction of patches taken from them.")] = 0.3,
+    replay: Annotated[int, typer.Option(min=0, help="Number of synthetic cases mixed in.")] = 32,
+    replay_share: Annotated[float, typer.Option(min=0.0, help="Fraction of patches taken from them.")] = 0.25,
     freeze_normalization: Annotated[
         bool, typer.Option(help="Keep the statistics of batch normalization during the training.")
-    ] = True,
+    ] = False,
     freeze_statistics_after: Annotated[
         int,
         typer.Option(
             min=0, help="With --no-freeze-normalization: epochs after which its statistics are frozen; 0: never."
         ),
-    ] = 0,
+    ] = 3,
     recompute_normalization: Annotated[
         float,
         typer.Option(min=0.0, max=1.0, help="Share of these statistics that is taken from the cases before it."),

@@ -35,7 +35,7 @@ class RetrainConfig(BaseModel):
             only: on few cases a choice among epochs is luck, and phantoms would choose the one that learned least.
         freeze_normalization: Freeze batch normalization; see
             :func:`training.network.unet.freeze_normalization`.
-        freeze_statistics_after: See :class:`training.fitting.config.FitConfig`.
+        freeze_statistics_after: See :class:`training.fitting.config.FitConfig`; at most half of the epochs.
         recompute_normalization: Share of the statistics of batch normalization that is taken from the corrected cases
             before the training; 0 keeps the parent's. See :func:`training.network.batch_norm.recompute_statistics`.
         workers: Threads that prepare batches.
@@ -61,8 +61,8 @@ class RetrainConfig(BaseModel):
     compare_unseen: int = Field(12, ge=0, le=1000)
     early_stop_patience: int = Field(0, ge=0, le=1000)
     validate_every: int = Field(4, ge=1, le=1000)
-    freeze_normalization: bool = True
-    freeze_statistics_after: int = Field(0, ge=0, le=1000)
+    freeze_normalization: bool = False
+    freeze_statistics_after: int = Field(2, ge=0, le=1000)
     recompute_normalization: float = Field(0.0, ge=0, le=1)
     workers: int = Field(1, ge=0, le=64)
     seed: int = Field(0, ge=0)
