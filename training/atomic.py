@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -95,6 +96,11 @@ def publish_folder(temporary: Path, folder: Path) -> Path:
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
     fsync_folder(temporary)
-    os.replace(temporary, folder)
+    try:
+        os.replace(temporary, folder)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
+            raise FileExistsError(folder) from error
+        raise
     fsync_folder(folder.parent)
     return folder

@@ -25,6 +25,22 @@ def test_a_failed_write_keeps_the_old_content_and_a_published_folder_never_repla
     assert '"one"' in (tmp_path / "v0001" / "card.json").read_text()
 
 
+def test_a_folder_that_another_process_publishes_in_the_meantime_is_not_replaced(tmp_path: Path, monkeypatch):
+    for name in ("mine", "other"):
+        write_json(tmp_path / name / "card.json", {"name": name})
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flush(descriptor)
+        if (tmp_path / "other").exists():
+            (tmp_path / "other").rename(tmp_path / "v0001")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(FileExistsError):
+        publish_folder(tmp_path / "mine", tmp_path / "v0001")
+    assert '"other"' in (tmp_path / "v0001" / "card.json").read_text()
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs the names of open files")
 def test_files_and_folders_are_flushed_before_their_rename_and_the_parent_after(tmp_path, monkeypatch):
     calls = []

@@ -31,8 +31,7 @@ class RetrainConfig(BaseModel):
         compare_unseen: Number of cases corrected since the current version was made, the newest ones, on which it is
             compared with its parent before the training; 0 for none. See :mod:`training.retraining.evidence`.
         early_stop_patience: Epochs without improvement before early stopping; 0 to disable it.
-        validate_every: Epochs between validations; the best validated epoch is kept. The default validates the last one
-            only: on few cases a choice among epochs is luck, and phantoms would choose the one that learned least.
+        validate_every: Epochs between validations.
         freeze_normalization: Freeze batch normalization; see
             :func:`training.network.unet.freeze_normalization`.
         freeze_statistics_after: See :class:`training.fitting.config.FitConfig`; at most half of the epochs.
@@ -81,6 +80,7 @@ class RetrainConfig(BaseModel):
         validation patients that judge it, and let phantoms choose where there are none.
         """
         shared = self.model_dump(include=set(FitConfig.model_fields) - {"patch"})
+        shared["freeze_statistics_after"] = min(self.freeze_statistics_after, max(1, self.max_epochs // 2))
         return FitConfig(patch=(self.patch,) * 3, keep_last=not self.early_stop_patience, **shared)
 
     def mixture(self, stride: int) -> Mixture:

@@ -43,7 +43,8 @@ class Derivation:
     @property
     def key(self) -> str:
         """What decides its content."""
-        return f"derived {_VERSION} {self.host.key} | {self.donor.key if self.donor else ''} | {self.number}"
+        parts = [f"{case.id} {case.key}" for case in (self.host, self.donor) if case is not None]
+        return f"derived {_VERSION} {' | '.join(parts)} | {self.number}"
 
     @property
     def digest(self) -> bytes:
@@ -120,7 +121,7 @@ def derive(
 
 def _donor(host: PreparedCase, cases: Sequence[PreparedCase], number: int) -> PreparedCase | None:
     """Return the case with the lowest hash: a choice that only changes with the case that is chosen."""
-    others = [case for case in cases if case.key != host.key and len(case.tumor_index)]
+    others = [case for case in cases if case.id != host.id and len(case.tumor_index)]
     if not others or number % _WITHOUT_DONOR == 0:
         return None
     return min(others, key=lambda case: Derivation(host, case, number).digest)

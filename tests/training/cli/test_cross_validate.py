@@ -4,7 +4,7 @@ import pytest
 
 from training.models.store import ModelStore, read_version
 
-QUICK = ("--folds", 2, "--epochs", 1, "--steps", 2, "--batch-size", 1, "--patch", 32, "--replay", 0)
+QUICK = ("--folds", 2, "--epochs", 1, "--steps", 2, "--batch-size", 1, "--patch", 32, "--replay", 0, "--derived", 1)
 
 
 @pytest.fixture

@@ -5,7 +5,15 @@ import pytest
 from tests import synthetic
 from tests.training.learning.conftest import put_phantoms
 
-QUICK = {"max_epochs": 1, "steps_per_epoch": 1, "batch_size": 1, "patch": 32, "replay": 0, "judge_phantoms": 1}
+QUICK = {
+    "max_epochs": 1,
+    "steps_per_epoch": 1,
+    "batch_size": 1,
+    "patch": 32,
+    "replay": 0,
+    "derived": 0,
+    "judge_phantoms": 1,
+}
 
 
 @pytest.fixture

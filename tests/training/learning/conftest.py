@@ -12,7 +12,7 @@ from training.retraining.config import RetrainConfig
 from training.retraining.corrections import EVALUATION_SEEDS
 
 QUICK = RetrainConfig(
-    max_epochs=1, steps_per_epoch=2, batch_size=1, patch=32, replay=0, judge_phantoms=1, learning_rate=1e-2
+    max_epochs=1, steps_per_epoch=2, batch_size=1, patch=32, replay=0, derived=0, judge_phantoms=1, learning_rate=1e-2
 )
 
 

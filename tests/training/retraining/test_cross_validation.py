@@ -20,7 +20,7 @@ from training.retraining.cross_validation import CrossValidation, CrossValidatio
 from training.retraining.folds import split_patients
 
 NETWORK = UNetConfig(base_filters=2, max_filters=4, levels=2)
-QUICK = RetrainConfig(max_epochs=2, steps_per_epoch=3, batch_size=1, patch=32, replay=0, learning_rate=1e-2)
+QUICK = RetrainConfig(max_epochs=2, steps_per_epoch=3, batch_size=1, patch=32, replay=0, derived=1, learning_rate=1e-2)
 #: Three patients, one of them with two visits.
 NAMES = ("sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1", "sub-3_ses-1")
 

@@ -72,7 +72,7 @@ def test_donors_are_other_cases_and_a_new_case_changes_only_the_heads_it_gives_i
     before = {(d.host.id, d.number): d for d in derivations(cases[:2], 12)}
     after = {(d.host.id, d.number): d for d in derivations(cases, 12)}
 
-    assert all(d.donor is None or d.donor.key != d.host.key for d in after.values())
+    assert all(d.donor is None or d.donor.id != d.host.id for d in after.values())
     assert {d.donor.id for d in after.values() if d.donor} == {"case0", "case1", "case2"}
     changed = [d for place, d in after.items() if place in before and d.id != before[place].id]
     assert changed

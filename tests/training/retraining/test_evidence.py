@@ -23,7 +23,15 @@ from training.retraining.retrain import retrain
 
 NETWORK = UNetConfig(base_filters=4, max_filters=16, levels=2)
 QUICK = RetrainConfig(
-    **{"max_epochs": 1, "steps_per_epoch": 1, "batch_size": 1, "patch": 32, "replay": 0, "learning_rate": 1e-5},
+    **{
+        "max_epochs": 1,
+        "steps_per_epoch": 1,
+        "batch_size": 1,
+        "patch": 32,
+        "replay": 0,
+        "derived": 0,
+        "learning_rate": 1e-5,
+    },
     **{"judge_phantoms": 1, "tolerance": 1.0},
 )
 

@@ -33,7 +33,15 @@ from training.retraining.split import is_validation
 NETWORK = UNetConfig(base_filters=4, max_filters=16, levels=2)
 #: One labeled validation case is enough here, and one phantom is the guard, of which anything may be forgotten.
 QUICK = RetrainConfig(
-    **{"max_epochs": 2, "steps_per_epoch": 3, "batch_size": 1, "patch": 32, "replay": 0, "learning_rate": 1e-3},
+    **{
+        "max_epochs": 2,
+        "steps_per_epoch": 3,
+        "batch_size": 1,
+        "patch": 32,
+        "replay": 0,
+        "derived": 0,
+        "learning_rate": 1e-3,
+    },
     **{"enough_validation": 1, "judge_phantoms": 1, "tolerance": 1.0},
 )
 NAMES = tuple(f"BraTS20_Training_00{number}" for number in (1, 2, 3))
@@ -187,11 +195,14 @@ def test_a_candidate_does_not_replace_a_version_promoted_meanwhile(store, correc
     assert other.id in result.verdict
 
 
-def test_phantoms_are_half_of_the_patches_and_none_is_both_for_training_and_judging(corrections, tmp_path, work):
-    mixture = QUICK.model_copy(update={"replay": 2}).mixture(NETWORK.stride)
+def test_patches_come_from_cases_heads_derived_from_them_and_phantoms_none_of_which_judges(corrections, tmp_path, work):
+    settings = {"replay": 2, "replay_share": 0.5, "derived": 1, "derived_share": 0.6}
+    mixture = QUICK.model_copy(update=settings).mixture(NETWORK.stride)
     ready = mixture.prepare(corrections, work, lambda message: None)
-    assert [case.id for case in ready.train] == [*NAMES[:2], "phantom-500000000", "phantom-500000001"]
-    assert ready.sampling == pytest.approx([0.25, 0.25, 0.25, 0.25])
+    cases, derived, phantoms = ready.train[:2], ready.train[2:4], ready.train[4:]
+    assert [case.id for case in (*cases, *phantoms)] == [*NAMES[:2], "phantom-500000000", "phantom-500000001"]
+    assert [case.id for case in derived] == [wanted.id for wanted in derivations(cases, 1)]
+    assert ready.sampling == pytest.approx([0.1, 0.1, 0.15, 0.15, 0.25, 0.25])
     assert [case.id for case in ready.evaluation] == [NAMES[2], f"phantom-{EVALUATION_SEEDS[0]}"]
     assert (ready.corrected, ready.held_out) == (2, 1)
     relabeled = mixture.prepare([all_wrong(corrections[0], tmp_path)], work, lambda message: None).train[0]
