@@ -26,6 +26,7 @@ from training.retraining.corrections import (
     RetrainCases,
     check_corrections,
 )
+from training.retraining.derived import derivations
 from training.retraining.judge import Judge
 from training.retraining.retrain import RetrainProgress, retrain
 from training.retraining.split import is_validation
