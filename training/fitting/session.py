@@ -82,8 +82,10 @@ class FitSession(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the average, report progress, and stop on request."""
-        if self._config.average and (batch + 1) % AVERAGE_EVERY == 0:
-            self._update_average()
+        steps = self._config.steps_per_epoch
+        if self._config.average and ((batch + 1) % AVERAGE_EVERY == 0 or batch + 1 == steps):
+            # At the end of an epoch as well: otherwise epochs of a few steps would leave the average as it began.
+            self._update_average(since=batch % AVERAGE_EVERY + 1)
         self._report(batch + 1, float((logs or {}).get("loss", float("nan"))))
         if self._should_stop is not None and self._should_stop():
             self._network.stop_training = True
@@ -139,12 +141,13 @@ class FitSession(keras.callbacks.Callback):
     def _averaged(self) -> Weights:
         return dict(self._state.average) if self._config.average else get_weights(self._network)
 
-    def _update_average(self) -> None:
+    def _update_average(self, since: int) -> None:
+        """Update the average, ``since`` steps after the last time."""
         if hasattr(self._network, "jax_state_sync"):  # JAX keeps the variables outside the model while it trains
             self._network.jax_state_sync()
         # The momentum warms up so that the random initial weights decay quickly (as in TensorFlow's EMA).
-        steps = self._state.epoch * self._config.steps_per_epoch + AVERAGE_EVERY
-        momentum = min(self._config.average**AVERAGE_EVERY, (1 + steps) / (10 + steps))
+        steps = self._state.epoch * self._config.steps_per_epoch + since
+        momentum = min(self._config.average**since, (1 + steps) / (10 + steps))
         for key, value in get_weights(self._network).items():
             self._state.average[key] = momentum * self._state.average[key] + (1.0 - momentum) * value
 

@@ -137,3 +137,9 @@ def test_no_cases_an_unsuitable_patch_and_a_damaged_checkpoint_are_errors(tmp_pa
     (tmp_path / "checkpoint.npz").write_bytes(b"junk")
     with rejected("Delete it to start anew"):
         fit(QUICK, NETWORK, some_cases, [], work_dir=tmp_path)
+
+
+def test_the_moving_average_learns_in_epochs_of_a_few_steps_as_well(train):
+    start = train(work="start", max_epochs=1, steps_per_epoch=1).weights
+    result = train(work="few", start=start, average=0.9, steps_per_epoch=2, max_epochs=1)
+    assert not np.array_equal(result.weights["logits/kernel"], start["logits/kernel"])
