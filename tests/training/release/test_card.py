@@ -168,8 +168,8 @@ def test_a_version_taught_by_public_cases_shows_its_folds_cases_credit_and_that_
         "Cases: Brats_1, Brats_2.",
         "Somebody 2016, CC BY 3.0.",
         "2 labeled cases, named by id and hash of the label in `card.json`; parent: v0000.",
-        "2 x 30 batches of 2 patches of 96 voxels a side, learning rate 0.002; averaged weights; 6 heads derived from "
-        "each case, 60% of its patches; 2 phantoms, 30% of the patches.",
+        "2 x 30 batches of 2 patches of 96 voxels a side, learning rate 0.001; averaged weights; 6 heads derived from "
+        "each case, 60% of its patches; 2 phantoms, 40% of the patches.",
         "may carry traces of the cases",
         "public ones or those of the site",
     ):
