@@ -32,13 +32,14 @@ def draw_curves(report: Mapping[str, Any], path: Path) -> Path:
                 _draw(lower, line, [row["editing_seconds"] / 60 for row in line["rows"]], "editing_by_order", 60)
         upper.set_title(name)
         lower.set_xlabel("corrected cases")
-        lower.set_ylim(bottom=0)
         for axis in (upper, lower):
             axis.grid(alpha=0.3)
             axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].set_ylabel("mean Dice of unseen cases")
     axes[1][0].set_ylabel("editing the next case (min)")
     axes[0][0].legend(fontsize="small")
+    # last, since it ends the automatic scaling of the whole row
+    axes[1][0].set_ylim(0, 1.1 * axes[1][0].get_ylim()[1])
     return write_with(path, lambda temporary: figure.savefig(temporary, dpi=110))
 
 
