@@ -108,7 +108,9 @@ def test_a_stopped_training_leaves_everything_consistent(server: Server, infer: 
 
 def test_the_model_is_fitted_to_the_unlabeled_studies_of_the_site_and_rolled_back(server: Server) -> None:
     plan, before = server.get("/train/tumorloop/plan"), server.get("/versions")["current"]
-    assert plan["site"] == {"studies": len(CASES), "needed": 3}
+    studies = plan["site"]["studies"]
+    assert plan["site"] == {"studies": studies, "needed": 3}
+    assert studies >= len(CASES)  # other tests may have added some
     interrupted = plan["resumable"]
     started = accepted(server.request("POST", "/train/tumorloop", json={"mode": "site", "judge_phantoms": 1}))
     assert started["request"]["mode"] == "site"
@@ -116,13 +118,12 @@ def test_the_model_is_fitted_to_the_unlabeled_studies_of_the_site_and_rolled_bac
     assert task["status"] == "DONE", task.get("details")
     assert {stats["mode"] for stats in seen} == {"site"}
     assert {"preparing", "judging", "done"} <= {stats["state"] for stats in seen}
-    assert any("study 2 of 4" in stats["message"] for stats in seen)
+    assert any(f"study 2 of {studies}" in stats["message"] for stats in seen)
     new = server.get("/versions")["versions"][-1]
     card, last = new["card"], seen[-1]
     assert (last["version"], last["verdict"], new["parent"]) == (new["id"], card["verdict"], before)
-    assert [(case["case"], case["label_sha256"], case["split"]) for case in card["data"]] == [
-        (case, "", "unlabeled") for case in CASES
-    ]
+    assert {case["case"] for case in card["data"]} >= set(CASES)
+    assert [(case["label_sha256"], case["split"]) for case in card["data"]] == [("", "unlabeled")] * studies
     assert last["promoted"] is new["current"] is card["verdict"].startswith("Promoted")
     after = server.get("/train/tumorloop/plan")
     assert (after["new"], after["resumable"]) == (plan["new"], interrupted)  # no label counts as seen

@@ -65,7 +65,7 @@ def submit_and_retrain(user, server, name, labels, epochs):
     user.wait(lambda: "Mean Dice" in user.ui.resultText.text, 300, "the comparison of old and new")
     assert "Not judged on patients yet" in user.ui.outcomeText.text
     user.wait(lambda: user.ui.afterPicture.visible, what=user.ui.pictureText.text)
-    assert "learned from" in user.ui.pictureText.text
+    assert "before the training (above) and after it (below)" in user.ui.pictureText.text
     for label in (user.ui.beforePicture, user.ui.afterPicture):
         assert 0 < label.pixmap.width() <= label.width
     assert user.ui.curveLabel.visible
