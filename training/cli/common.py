@@ -28,7 +28,10 @@ from typer.core import TyperGroup
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from training.models.store import ModelStore, ModelVersion
+    from pydantic import ValidationError
+
+    from training.models.store import ModelCard, ModelStore, ModelVersion
+    from training.models.weights import Weights
     from training.prediction.segmenter import Segmenter
     from training.retraining.config import RetrainConfig
 
@@ -161,6 +164,30 @@ def chosen_version(models: Path | None, version: str | None) -> ModelVersion:
     return store.get(version)
 
 
+def store_version(
+    weights: Weights, card: ModelCard, output: Path | None, models: Path | None, *, half_precision: bool = False
+) -> None:
+    """Write a version into the new folder ``output``, or without one add it to the store; print where it is.
+
+    Args:
+        weights: Its weights.
+        card: Its card.
+        output: Its name is the id of the version.
+        models: The store.
+        half_precision: Whether to write half precision into ``output``.
+    """
+    from training.models.store import write_version
+
+    if output is not None:
+        named = card.model_copy(update={"version": output.name})
+        version = write_version(output, weights, named, half_precision=half_precision)
+        out.print(f"Written as {version.id} to {version.folder}", soft_wrap=True)
+        return
+    version = open_store(models).add(weights, card)
+    out.print(f"Stored as {version.id} in {version.folder}", soft_wrap=True)
+    tell_how_to_use(version)
+
+
 def tell_how_to_use(version: ModelVersion) -> None:
     """Print the command that makes a stored version the current one."""
     out.print(f"To use it: python -m training models promote {version.id}", soft_wrap=True)
@@ -201,8 +228,13 @@ def retrain_config(settings: Mapping[str, object]) -> RetrainConfig:
     try:
         return RetrainConfig.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]}: {first['msg']}", field=str(first["loc"][0])) from error
+        raise unusable_setting(error) from error
+
+
+def unusable_setting(error: ValidationError) -> InputError:
+    """Return what is wrong with the first setting that does not fit; ``field`` is its name."""
+    first = error.errors()[0]
+    return InputError(f"{first['loc'][0]}: {first['msg']}", field=str(first["loc"][0]))
 
 
 def time_limit(minutes: float) -> Callable[[], bool] | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,26 +9,15 @@ import typer
 from rich.table import Table
 
 from training.cli.cases import PatientsOption, labeled_cases
-from training.cli.common import (
-    ModelsOption,
-    VersionOption,
-    chosen_version,
-    err,
-    open_store,
-    out,
-    progress,
-    retrain_config,
-    tell_how_to_use,
-    warn,
-)
+from training.cli.common import ModelsOption, VersionOption, chosen_version, out, retrain_config, store_version
 from training.cli.labels import LabelSchemeOption
-from training.cli.outcome import INTERRUPTED, refuse_existing
+from training.cli.outcome import refuse_existing
+from training.cli.resumable import told_when_stopped, work_progress
 from training.errors import InputError
 from training.labels import REGIONS
 
 if TYPE_CHECKING:
     from training.models.store import ModelVersion
-    from training.retraining.cross_validation import CrossValidation, CrossValidationProgress
     from training.retraining.folds import FinishedFold
 
 
@@ -138,35 +125,16 @@ def cross_validate(
     if failures.entries:
         failures.finish(0, "trained on")  # it is told before hours of training
     corrections = [Correction(case, case.label) for case in found.cases if case.label is not None]
-    with _bar(work) as report:
+    stopped = f"Stopped. All complete epochs are kept in {work}; the same command resumes."
+    with told_when_stopped(stopped), work_progress() as report:
         run = CrossValidation(parent, corrections, folds=folds, config=config, work_dir=work, on_progress=report)
         run.prepare()
         finished = [run.run_fold(number) for number in range(1, folds + 1)]
         final = None if folds_only else run.run_final()
     _print(parent, finished)
     if final is not None:
-        _store(run, final, output, models, description, attribution)
-
-
-@contextmanager
-def _bar(work: Path) -> Iterator[Callable[[CrossValidationProgress], None]]:
-    """Show the progress; after Ctrl-C, say how to continue."""
-    try:
-        # Evaluations and training steps alternate: the speed is averaged over hours.
-        with progress(over_seconds=6 * 3600) as bars:
-            task = bars.add_task("preparing", total=None)
-
-            def report(at: CrossValidationProgress) -> None:
-                if bars.tasks[task].total is None:  # the work of earlier runs does not count for the speed
-                    bars.reset(task, total=at.total, completed=at.done)
-                bars.update(task, completed=at.done, description=at.message)
-                if at.note:
-                    warn(at.note)
-
-            yield report
-    except KeyboardInterrupt:
-        err.print(f"Stopped. All complete epochs are kept in {work}; the same command resumes.", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+        card = run.card(final, description=description, attribution=attribution)
+        store_version(final.load_weights(), card, output, models, half_precision=True)
 
 
 def _print(parent: ModelVersion, folds: list[FinishedFold]) -> None:
@@ -186,24 +154,3 @@ def _print(parent: ModelVersion, folds: list[FinishedFold]) -> None:
         "all", "mean", *(f"{before[region]:.3f} / {after[region]:.3f}" for region in REGIONS), end_section=True
     )
     out.print(table)
-
-
-def _store(
-    run: CrossValidation,
-    final: ModelVersion,
-    output: Path | None,
-    models: Path | None,
-    description: str,
-    attribution: str,
-) -> None:
-    from training.models.store import write_version
-
-    card = run.card(final, description=description, attribution=attribution)
-    weights = final.load_weights()
-    if output is not None:
-        version = write_version(output, weights, card.model_copy(update={"version": output.name}), half_precision=True)
-        out.print(f"Written as {version.id} to {version.folder}", soft_wrap=True)
-        return
-    version = open_store(models).add(weights, card)
-    out.print(f"Stored as {version.id} in {version.folder}", soft_wrap=True)
-    tell_how_to_use(version)

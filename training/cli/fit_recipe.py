@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from training.cli.common import err, open_store, out, progress, tell_how_to_use, time_limit, warn
-from training.cli.outcome import INTERRUPTED
+from training.cli.common import open_store, out, progress, tell_how_to_use, time_limit, warn
+from training.cli.resumable import told_when_stopped
 from training.errors import InputError
 from training.labels import REGIONS
 
@@ -61,13 +61,8 @@ def fit_recipe(
     if description:
         recipe = recipe.model_copy(update={"description": description})
     store = open_store(models)
-    try:
+    with told_when_stopped(f"Stopped. All complete epochs are kept in {work}; the same command resumes from there."):
         result = _run(recipe, work, workers if _given(context, "workers") else None, minutes)
-    except KeyboardInterrupt:
-        err.print(
-            f"Stopped. All complete epochs are kept in {work}; the same command resumes from there.", soft_wrap=True
-        )
-        raise typer.Exit(INTERRUPTED) from None
     _print_stages(result)
     if result.stopped:
         out.print(

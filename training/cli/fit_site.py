@@ -12,24 +12,15 @@ import typer
 from rich.table import Table
 
 from training.cli.cases import OrderOption, collect_cases
-from training.cli.common import (
-    ModelsOption,
-    VersionOption,
-    chosen_version,
-    err,
-    open_store,
-    out,
-    progress,
-    tell_how_to_use,
-)
-from training.cli.outcome import INTERRUPTED, refuse_existing
+from training.cli.common import ModelsOption, VersionOption, chosen_version, err, out, progress, store_version
+from training.cli.outcome import refuse_existing
+from training.cli.resumable import told_when_stopped
 from training.errors import InputError
 from training.labels import REGIONS
 
 if TYPE_CHECKING:
     from training.models.store import ModelCard
     from training.retraining.retrain import RetrainProgress
-    from training.retraining.site import SiteFit
 
 
 def fit_site(
@@ -92,20 +83,16 @@ def fit_site(
         message = f"Nothing was stored: {fitted.refusal}. {fitted.card.verdict}"
         err.print(message, style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1)
-    _store(fitted, output, models)
+    store_version(fitted.weights, fitted.card, output, models)
     failures.finish(len(found.cases) - len(fitted.skipped), "used")
 
 
 @contextmanager
 def _bar() -> Iterator[Callable[[RetrainProgress], None]]:
     """Show what is being done, and the time since the start."""
-    try:
-        with progress() as bars:
-            task = bars.add_task("starting", total=None)
-            yield lambda at: bars.update(task, description=at.message)
-    except KeyboardInterrupt:
-        err.print("Stopped; nothing was stored.")
-        raise typer.Exit(INTERRUPTED) from None
+    with told_when_stopped("Stopped; nothing was stored."), progress() as bars:
+        task = bars.add_task("starting", total=None)
+        yield lambda at: bars.update(task, description=at.message)
 
 
 def _print(parent: str, card: ModelCard) -> None:
@@ -119,15 +106,3 @@ def _print(parent: str, card: ModelCard) -> None:
             *(f"{before[name]:.3f} / {after[name]:.3f}" for name in (*REGIONS, "mean")),
         )
     out.print(table)
-
-
-def _store(fitted: SiteFit, output: Path | None, models: Path | None) -> None:
-    from training.models.store import write_version
-
-    if output is not None:
-        version = write_version(output, fitted.weights, fitted.card.model_copy(update={"version": output.name}))
-        out.print(f"Written as {version.id} to {version.folder}", soft_wrap=True)
-        return
-    version = open_store(models).add(fitted.weights, fitted.card)
-    out.print(f"Stored as {version.id} in {version.folder}", soft_wrap=True)
-    tell_how_to_use(version)

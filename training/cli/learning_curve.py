@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from training.cli.cases import PatientsOption, labeled_cases
-from training.cli.common import ModelsOption, VersionOption, chosen_version, err, out, progress, retrain_config, warn
+from training.cli.common import (
+    ModelsOption,
+    VersionOption,
+    chosen_version,
+    out,
+    progress,
+    retrain_config,
+    unusable_setting,
+)
 from training.cli.labels import LabelSchemeOption
-from training.cli.outcome import INTERRUPTED
+from training.cli.resumable import told_when_stopped, work_progress
 from training.errors import InputError
 
 if TYPE_CHECKING:
-    from training.learning.curve import CurveProgress
     from training.learning.hospital import Hospital
     from training.learning.settings import CurveSettings
 
@@ -105,11 +110,12 @@ def learning_curve(
     config = retrain_config(_pairs(set_ or []))
     parent = chosen_version(models, model)
     hospitals = [_real(text, patients, label_scheme) for text in cases or []]
-    with _resumable(work):
+    stopped = f"Stopped. All finished stages and epochs are kept in {work}; the same command resumes."
+    with told_when_stopped(stopped):
         hospitals += _made(_names(made) if made != "none" else [], made_cases, work)
         if not hospitals:
             raise InputError("Give a hospital: --cases FOLDER, or --made with names.", field="cases")
-        with _bar() as report:
+        with work_progress() as report:
             curve = LearningCurve(
                 parent,
                 hospitals,
@@ -154,8 +160,7 @@ def _settings(counts: str, orders: int, strategies: list[str] | None, **numbers:
             **numbers,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]}: {first['msg']}", field=str(first["loc"][0])) from error
+        raise unusable_setting(error) from error
 
 
 def _real(text: str, patients: Path | None, label_scheme: str | None) -> Hospital:
@@ -189,32 +194,3 @@ def _made(names: list[str], count: int, work: Path) -> list[Hospital]:
             hospitals.append(make_hospital(name, work / "made", count, on_progress=report))
         bars.update(task, description="made heads", completed=count * len(names))
     return hospitals
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[CurveProgress], None]]:
-    """Show the progress over all hospitals, strategies, orders and stages."""
-    # Answers and training steps alternate: the speed is averaged over hours.
-    with progress(over_seconds=6 * 3600) as bars:
-        task = bars.add_task("preparing", total=None)
-
-        def report(at: CurveProgress) -> None:
-            if bars.tasks[task].total is None:  # the work of earlier runs does not count for the speed
-                bars.reset(task, total=at.total, completed=at.done)
-            bars.update(task, completed=at.done, description=at.message)
-            if at.note:
-                warn(at.note)
-
-        yield report
-
-
-@contextmanager
-def _resumable(work: Path) -> Iterator[None]:
-    """After Ctrl-C, say how to continue."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        err.print(
-            f"Stopped. All finished stages and epochs are kept in {work}; the same command resumes.", soft_wrap=True
-        )
-        raise typer.Exit(INTERRUPTED) from None

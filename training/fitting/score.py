@@ -39,9 +39,19 @@ def segment(network: keras.Model, case: PreparedCase) -> np.ndarray:
         network: Network that outputs logits.
         case: A prepared case.
     """
+    probabilities, brain = predict(network, case)
+    return decide(probabilities, brain, voxel_ml=PREPARED_VOXEL_ML)
+
+
+def predict(network: keras.Model, case: PreparedCase) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class probabilities ``(x, y, z, class)`` float32 of a whole prepared case, and its brain, bool.
+
+    Args:
+        network: Network that outputs logits.
+        case: A prepared case.
+    """
     from scipy.special import softmax
 
     image = np.asarray(case.image(), np.float32)
-    brain = np.any(image != 0, axis=-1)
     logits = np.asarray(network.predict_on_batch(image[None])[0], np.float32)
-    return decide(softmax(logits, axis=-1), brain, voxel_ml=PREPARED_VOXEL_ML)
+    return softmax(logits, axis=-1), np.any(image != 0, axis=-1)

@@ -13,13 +13,10 @@ from training.learning.editing import editing
 from training.learning.robot import submitted_label
 from training.prediction.postprocess import decide
 from training.prediction.quality import expected_dice
-from training.preparation.store import PREPARED_VOXEL_ML, PreparedCase
+from training.preparation.store import PREPARED_SPACING_MM, PREPARED_VOXEL_ML, PreparedCase
 
 if TYPE_CHECKING:
     from training.prediction.segmenter import Segmenter
-
-#: Prepared cases lie on voxels of 1 mm.
-_SPACING = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +71,9 @@ def score_of(answer: np.ndarray, truth: np.ndarray, case: str, seed: int) -> Cas
         case: Id of the case.
         seed: Seed of the robot corrector, whose label the editing time leads to.
     """
-    submitted = submitted_label(answer, truth, _SPACING, seed=seed, case=case)
+    submitted = submitted_label(answer, truth, PREPARED_SPACING_MM, seed=seed, case=case)
     return CaseScore(
         case=case,
         dice={region: round(value, 5) for region, value in region_dice(answer, truth).items()},
-        editing_seconds=round(editing(answer, submitted, _SPACING).seconds, 1),
+        editing_seconds=round(editing(answer, submitted, PREPARED_SPACING_MM).seconds, 1),
     )

@@ -19,7 +19,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ from training.learning.line import Line
 from training.learning.measure import PHANTOMS, Measurer
 from training.learning.robot import submitted_label
 from training.learning.settings import CurveSettings
-from training.learning.stage import Stage, read_json
+from training.learning.stage import Stage
 from training.learning.strategies import STRATEGIES, Turn
 from training.models.store import ModelStore, ModelVersion
 from training.phantoms.fixed_seeds import FIXED_SEEDS
@@ -43,29 +42,13 @@ from training.phantoms.generate import GENERATOR_VERSION, phantom_id
 from training.preparation.prepare import matching_role
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction
+from training.retraining.resumable import WorkProgress, begin
 from training.retraining.retrain import RetrainProgress, RetrainResult, retrain
 
 #: Settings that do not change what is trained.
 _NOT_COMPARED = {"workers"}
 #: Settings that can be raised in a run.
 _EXTENDABLE = {"orders", "strategies"}
-
-
-@dataclass(frozen=True)
-class CurveProgress:
-    """Progress of a learning curve.
-
-    Attributes:
-        done: Training steps and answers so far, those of earlier runs included.
-        total: Their number.
-        message: Description of the current step.
-        note: An event to keep on record.
-    """
-
-    done: int
-    total: int
-    message: str
-    note: str = ""
 
 
 class LearningCurve:
@@ -94,7 +77,7 @@ class LearningCurve:
         config: RetrainConfig,
         work_dir: Path,
         only: Sequence[str] = (),
-        on_progress: Callable[[CurveProgress], None] = lambda progress: None,
+        on_progress: Callable[[WorkProgress], None] = lambda progress: None,
     ) -> None:
         check_names(hospitals)
         check_settings(settings)
@@ -258,21 +241,8 @@ class LearningCurve:
                 for hospital in self.hospitals
             },
         }
-        path = self.work_dir / "begun.json"
-        if not path.exists():
-            write_json(path, wanted)
-            return
-        begun = read_json(path)
-        changed = [name for name in wanted if begun.get(name) != wanted[name]]
-        if "retraining" in changed and isinstance(begun.get("retraining"), dict):
-            changed.remove("retraining")
-            changed += [name for name, value in wanted["retraining"].items() if begun["retraining"].get(name) != value]
-        if changed:
-            raise InputError(
-                f"{self.work_dir} holds a learning curve with another {', '.join(changed)}. Choose another work "
-                "folder, or delete this one. Orders and strategies can be added to it.",
-                field="work",
-            )
+        hint = " Orders and strategies can be added to it."
+        begin(self.work_dir, wanted, what="a learning curve", settings="retraining", hint=hint)
 
     @property
     def _steps(self) -> int:
@@ -289,7 +259,7 @@ class LearningCurve:
         return measured + self._steps + 2 * (count - before) + looked_at
 
     def _report(self, message: str, note: str = "") -> None:
-        self._on_progress(CurveProgress(min(self._done, self._total), self._total, message, note))
+        self._on_progress(WorkProgress(min(self._done, self._total), self._total, message, note))
 
 
 def check_not_seen(parent: ModelVersion, hospitals: Sequence[Hospital]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from training.errors import InputError
 from training.learning.answers import CaseScore
+from training.retraining.resumable import read_json
 
 
 class Stage(BaseModel):
@@ -70,16 +69,3 @@ def read_stage(path: Path) -> Stage | None:
         first = error.errors()[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise InputError(f"{path} is damaged ({what}). Delete it to repeat the stage.", field="work") from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of the work folder.
-
-    Raises:
-        InputError: If the file is damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}. Delete it to start over.", field="work") from error
-    return content if isinstance(content, dict) else {}

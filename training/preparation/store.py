@@ -31,7 +31,8 @@ from training.preparation.normalize import zscore
 
 _FORMAT = 1
 
-#: Volume of one voxel of a prepared case, in mL: they lie on 1 mm voxels.
+#: Sides in mm and volume in mL of one voxel of a prepared case.
+PREPARED_SPACING_MM = (1.0, 1.0, 1.0)
 PREPARED_VOXEL_ML = 0.001
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -16,11 +16,9 @@ Layout of the work folder, from which the same call resumes::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -36,29 +34,13 @@ from training.retraining.config import RetrainConfig
 from training.retraining.corrections import REPLAY_SEED, Correction, RetrainCases
 from training.retraining.fine_tune import fine_tune
 from training.retraining.folds import FinishedFold, HeldOutCase, score_of, split_patients, summarize, volumes_of
+from training.retraining.resumable import WorkProgress, begin, read_json
 
 #: Settings that do not change what is trained.
 _NOT_COMPARED = {
     *("workers", "judge_phantoms", "enough_validation", "tolerance", "cross_validate", "compare_unseen"),
     *("early_stop_patience", "validate_every"),
 }
-
-
-@dataclass(frozen=True)
-class CrossValidationProgress:
-    """Progress of a cross-validation.
-
-    Attributes:
-        done: Training steps and evaluations of a case so far, those of earlier runs included.
-        total: Their number.
-        message: Description of the current step.
-        note: An event to keep on record.
-    """
-
-    done: int
-    total: int
-    message: str
-    note: str = ""
 
 
 class CrossValidation:
@@ -84,7 +66,7 @@ class CrossValidation:
         folds: int,
         config: RetrainConfig,
         work_dir: Path,
-        on_progress: Callable[[CrossValidationProgress], None] = lambda progress: None,
+        on_progress: Callable[[WorkProgress], None] = lambda progress: None,
     ) -> None:
         self.parent = parent
         self.corrections = [correction.with_split("train") for correction in corrections]
@@ -255,28 +237,14 @@ class CrossValidation:
                 for correction in self.corrections
             ],
         }
-        path = self.work_dir / "begun.json"
-        if not path.exists():
-            write_json(path, wanted)
-            return
-        begun = _read_json(path)
-        changed = [name for name in wanted if begun.get(name) != wanted[name]]
-        if "settings" in changed and isinstance(begun.get("settings"), dict):
-            changed += [name for name, value in self.config if begun["settings"].get(name, value) != value]
-            changed.remove("settings")
-        if changed:
-            raise InputError(
-                f"{self.work_dir} holds a cross-validation with another {', '.join(changed)}. Choose another work "
-                "folder, or delete this one.",
-                field="work",
-            )
+        begin(self.work_dir, wanted, what="a cross-validation", settings="settings")
 
     def _read(self, number: int) -> FinishedFold | None:
         path = self._fold_folder(number) / "fold.json"
         if not path.exists():
             return None
         try:
-            return FinishedFold(**_read_json(path))
+            return FinishedFold(**read_json(path))
         except ValidationError as error:
             raise InputError(f"{path} is damaged: {error}. Delete it to repeat the fold.", field="work") from error
 
@@ -296,12 +264,4 @@ class CrossValidation:
 
     def _report(self, done: int, message: str, note: str = "") -> None:
         total = (len(self.folds) + 1) * self._steps + 2 * len(self.corrections)
-        self._on_progress(CrossValidationProgress(done, total, message, note))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}. Delete it to start over.", field="work") from error
-    return content if isinstance(content, dict) else {}
+        self._on_progress(WorkProgress(done, total, message, note))

@@ -17,11 +17,9 @@ import numpy as np
 
 from training.images.masks import Box, bounding_box
 from training.parallel import map_unordered
-from training.phantoms.fields import apply_axes, scan_matrix
+from training.phantoms.fields import Shape, apply_axes, scan_matrix
 from training.preparation.normalize import zscore
 from training.preparation.store import PreparedCase, PreparedStore
-
-Shape = tuple[int, int, int]
 
 _VERSION = 1
 #: Every n-th head of a host keeps its own tumors only.

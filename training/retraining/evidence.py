@@ -21,6 +21,7 @@ from typing import Any
 
 from training.errors import InputError
 from training.models.store import ModelStore, ModelVersion
+from training.models.weights import Weights
 from training.preparation.store import PreparedCase
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction, RetrainCases
@@ -94,19 +95,20 @@ def check_current(
     """
     current = store.current()
     unseen = _unseen(store.lineage(current), corrections, cases)[-config.compare_unseen :]
-    parent = _parent(store, current)
-    if not config.compare_unseen or not unseen or parent is None:
+    found = _parent(store, current)
+    if not config.compare_unseen or not unseen or found is None:
         return CurrentCheck(current, current)
+    parent, weights = found
     patients = {correction.case.id: correction.case.patient for correction in corrections}
     count = "one newly corrected case" if len(unseen) == 1 else f"{len(unseen)} newly corrected cases"
     message = f"comparing {current.id} with {parent.id} on {count}"
     report(message)
-    scorer = Scorer(config.fit_config(), parent.card.network, parent.load_weights())
+    scorer = Scorer(config.fit_config(), parent.card.network, weights)
     before = scorer.score(unseen, lambda: report(message))
     scorer.use(current.load_weights())
     after = scorer.score(unseen, lambda: report(message))
-    found = compare(by_patient(patients, unseen, before, after), config.enough_validation, NEW)
-    return CurrentCheck(current, parent if found.outcome == WORSE else current, found)
+    comparison = compare(by_patient(patients, unseen, before, after), config.enough_validation, NEW)
+    return CurrentCheck(current, parent if comparison.outcome == WORSE else current, comparison)
 
 
 def cross_validate(
@@ -207,11 +209,11 @@ def _unseen(
     ]
 
 
-def _parent(store: ModelStore, version: ModelVersion) -> ModelVersion | None:
-    """Return the parent of a version, if it is still there and has the same architecture."""
+def _parent(store: ModelStore, version: ModelVersion) -> tuple[ModelVersion, Weights] | None:
+    """Return the parent of a version with its weights, if it is still there and has the same architecture."""
     try:
         parent = store.get(version.card.parent or "")
-        parent.load_weights()
+        weights = parent.load_weights()
     except InputError:
         return None
-    return parent if parent.card.network == version.card.network else None
+    return (parent, weights) if parent.card.network == version.card.network else None

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.evaluation.metrics import mean_dice, region_dice, surface_dice
+from training.evaluation.metrics import mean_dice, region_dice, region_surface_dice
 from training.fitting.compile import compile_model
 from training.fitting.config import FitConfig
 from training.fitting.score import segment
-from training.labels import REGIONS, region_mask
 from training.models.weights import Weights, set_weights
 from training.network.unet import UNetConfig
-from training.preparation.store import PreparedCase
+from training.preparation.store import PREPARED_SPACING_MM, PreparedCase
 from training.retraining.promotion import PatientScore
-
-#: Prepared cases lie on 1 mm voxels.
-_SPACING = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,8 @@ class Scorer:
         scores = []
         for case in cases:
             labels, truth = self.segment(case), np.asarray(case.label())
-            scores.append(CaseScore(region_dice(labels, truth), _surface_dice(labels, truth) if surfaces else {}))
+            surface_dice = region_surface_dice(labels, truth, PREPARED_SPACING_MM) if surfaces else {}
+            scores.append(CaseScore(region_dice(labels, truth), surface_dice))
             on_case()
         return scores
 
@@ -89,9 +86,3 @@ def by_patient(
         )
         for patient, pairs in found.items()
     ]
-
-
-def _surface_dice(labels: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    return {
-        region: surface_dice(region_mask(labels, region), region_mask(truth, region), _SPACING) for region in REGIONS
-    }

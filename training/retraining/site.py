@@ -27,7 +27,7 @@ from training.errors import InputError
 from training.evaluation.metrics import mean_dice
 from training.fitting.compile import compile_model
 from training.fitting.config import FitConfig
-from training.fitting.score import score
+from training.fitting.score import predict, score
 from training.models.store import PROMOTED, ModelCard, ModelStore, ModelVersion, SeenCase
 from training.models.weights import Weights, get_weights
 from training.prediction.postprocess import decide
@@ -289,10 +289,6 @@ def _judged(
 
 def _expected(network: keras.Model, study: PreparedCase) -> dict[str, float]:
     """Return the expected Dice of a study."""
-    from scipy.special import softmax
-
-    image = np.asarray(study.image(), np.float32)
-    brain = np.any(image != 0, axis=-1)
-    probabilities = softmax(np.asarray(network.predict_on_batch(image[None])[0], np.float32), axis=-1)
+    probabilities, brain = predict(network, study)
     labels = decide(probabilities, brain, voxel_ml=PREPARED_VOXEL_ML)
     return expected_dice(probabilities, labels, brain, voxel_ml=PREPARED_VOXEL_ML)

@@ -11,7 +11,7 @@ from tests.training.learning.conftest import QUICK, put_phantoms
 from training.evaluation.evaluate import evaluate_subject
 from training.evaluation.subjects import subject_of_case
 from training.images.read import read_labelmap
-from training.learning.curve import CurveProgress, LearningCurve
+from training.learning.curve import LearningCurve
 from training.learning.editing import editing
 from training.learning.hospital import Hospital
 from training.learning.robot import submitted_label
@@ -20,6 +20,7 @@ from training.learning.stage import Stage
 from training.models.store import ModelStore, ModelVersion, SeenCase, read_version
 from training.prediction.segmenter import Segmenter
 from training.retraining.config import RetrainConfig
+from training.retraining.resumable import WorkProgress
 
 SETTINGS = CurveSettings(counts=(0, 1, 3), orders=1, unseen=1, others=1, phantoms=1)
 
@@ -29,9 +30,9 @@ class Recorder:
 
     def __init__(self, stop_at: str = "nothing") -> None:
         self.stop_at = stop_at
-        self.seen: list[CurveProgress] = []
+        self.seen: list[WorkProgress] = []
 
-    def __call__(self, progress: CurveProgress) -> None:
+    def __call__(self, progress: WorkProgress) -> None:
         self.seen.append(progress)
         if self.stop_at in progress.message:
             raise KeyboardInterrupt

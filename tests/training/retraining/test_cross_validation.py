@@ -16,8 +16,9 @@ from training.network.unet import UNetConfig, build_unet
 from training.prediction.segmenter import Segmenter
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction
-from training.retraining.cross_validation import CrossValidation, CrossValidationProgress
+from training.retraining.cross_validation import CrossValidation
 from training.retraining.folds import split_patients
+from training.retraining.resumable import WorkProgress
 
 NETWORK = UNetConfig(base_filters=2, max_filters=4, levels=2)
 QUICK = RetrainConfig(max_epochs=2, steps_per_epoch=3, batch_size=1, patch=32, replay=0, derived=1, learning_rate=1e-2)
@@ -52,9 +53,9 @@ class Recorder:
 
     def __init__(self, stop_at: str = "nothing") -> None:
         self.stop_at = stop_at
-        self.seen: list[CrossValidationProgress] = []
+        self.seen: list[WorkProgress] = []
 
-    def __call__(self, progress: CrossValidationProgress) -> None:
+    def __call__(self, progress: WorkProgress) -> None:
         self.seen.append(progress)
         if progress.message.startswith(self.stop_at):
             raise KeyboardInterrupt
