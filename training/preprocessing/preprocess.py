@@ -25,8 +25,8 @@ class Preprocessed:
     """An ordinary case, made of volumes as they were scanned.
 
     Attributes:
-        volumes: By role, float32, stripped and aligned: the reference on its own grid, each other one on the 1 mm grid of
-            :func:`training.images.derived_grids.canonical_grid` of it, or untouched where it needed no step.
+        volumes: By role, float32, stripped and aligned: the reference on its own grid, each other one on the 1 mm grid
+            of :func:`training.images.derived_grids.canonical_grid` of it, or untouched where it needed no step.
         reference: The role in whose frame they lie.
         brain: The brain, uint8 0 or 1 on that 1 mm grid; ``None`` if no step ran.
         alignments: What registering found, by role; none for the reference, and for volumes that were not registered.
