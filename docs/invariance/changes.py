@@ -12,9 +12,9 @@ import nibabel
 import numpy as np
 
 from docs.invariance.formats import Head
+from training.images.derived_grids import shifted
 from training.images.grid import Grid, Volume
 from training.images.masks import bounding_box
-from training.preparation.grids import shifted
 
 Change = Callable[[Head], Head]
 

@@ -7,8 +7,8 @@ import numpy as np
 from server_app.labels.check import CheckedLabel
 from training.cases.case import Case
 from training.errors import InputError
+from training.images.tissue import find_tissue
 from training.modalities import TITLES
-from training.preparation.brain import find_tissue
 
 #: Maximum part of a label that may lie in the background. Corrected by hand, one rarely crosses the brain's border.
 _MOST_OUTSIDE = 0.5

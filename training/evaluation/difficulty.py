@@ -11,9 +11,9 @@ import numpy as np
 from training.evaluation.calibration import near_tumor
 from training.evaluation.subjects import Subject
 from training.images.grid import Volume
+from training.images.tissue import find_tissue
 from training.labels import region_mask
 from training.modalities import ROLES, TITLES
-from training.preparation.brain import find_tissue
 
 #: Tumors below this volume count as small.
 SMALL_ML = 5.0

@@ -8,8 +8,8 @@ import numpy as np
 
 from training.images.grid import Grid
 from training.images.masks import dice
+from training.images.tissue import LARGEST_BRAIN_ML
 from training.modalities import TITLES, display_name
-from training.preparation.brain import LARGEST_BRAIN_ML
 
 #: Below the volume of an adult brain, even with a tight mask.
 _SMALLEST_BRAIN_ML = 600.0

@@ -17,8 +17,8 @@ from itertools import combinations, permutations, product
 import numpy as np
 
 from training.images.masks import dice
+from training.images.tissue import LARGEST_BRAIN_ML
 from training.modalities import ROLES, TITLES, display_name
-from training.preparation.brain import LARGEST_BRAIN_ML
 from training.preparation.ranks import ranks
 from training.preparation.same_voxels import check_same_voxels
 

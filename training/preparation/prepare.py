@@ -15,13 +15,13 @@ from functools import cached_property
 import numpy as np
 
 from training.errors import InputError
+from training.images.derived_grids import canonical_grid, centered, cropped, padded
 from training.images.grid import Grid, Volume, matching_name, transform_points
 from training.images.lattice import on_grid
 from training.images.masks import bounding_box, large_components
 from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
+from training.images.tissue import LARGEST_BRAIN_ML, MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
-from training.preparation.brain import LARGEST_BRAIN_ML, MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
-from training.preparation.grids import canonical_grid, centered, cropped, padded
 from training.preparation.input_warnings import input_warnings, whole_head_message
 from training.preparation.modality_contrast import check_modalities
 from training.preparation.normalize import plausible_range, without_outliers, zscore_channel

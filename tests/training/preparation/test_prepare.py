@@ -6,10 +6,10 @@ import pytest
 from tests import synthetic
 from tests.training import rejected
 from tests.training.preparation.test_modality_contrast import SCANS
+from training.images.derived_grids import canonical_grid
 from training.images.grid import Grid, Volume, transform_points
 from training.images.masks import dice
 from training.modalities import ROLES
-from training.preparation.grids import canonical_grid
 from training.preparation.prepare import Frame, matching_role, prepare
 
 TILT = (14.0, -9.0, 6.0)

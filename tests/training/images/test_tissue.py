@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from tests import synthetic
 from training.images.masks import dice, large_components
-from training.preparation.brain import fill_holes, find_tissue
+from training.images.tissue import fill_holes, find_tissue
 
 GRID = synthetic.brats_grid()
 

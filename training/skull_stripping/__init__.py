@@ -1,0 +1,1 @@
+"""Brain extraction from a T1 or T1ce of a whole head."""
