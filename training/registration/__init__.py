@@ -1,0 +1,1 @@
+"""Rigid registration of one series of a head to another."""
