@@ -1,5 +1,4 @@
-"""Rigid registration: a search of rotations and shifts at low resolution, then refinement of the best.
-"""
+"""Rigid registration: a search of rotations and shifts at low resolution, then refinement of the best."""
 
 from __future__ import annotations
 
@@ -109,7 +108,9 @@ def _combinations(values: np.ndarray) -> np.ndarray:
 
 def _best(compared: Comparison, center: np.ndarray, positions: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
     """Return the ``count`` most similar positions, best first."""
-    rated = [(-compared.similarity(rigid_matrix(position, center)), n, position) for n, position in enumerate(positions)]
+    rated = [
+        (-compared.similarity(rigid_matrix(position, center)), n, position) for n, position in enumerate(positions)
+    ]
     return [position for _, _, position in sorted(rated, key=lambda each: each[:2])[:count]]
 
 

@@ -1,8 +1,8 @@
 """Normalized mutual information of two volumes at any rigid position.
 
-Studholme et al. 1999, doi:10.1016/S0031-3203(98)00091-0: ``(H(fixed) + H(moving)) / H(fixed, moving)`` of the voxels that
-both volumes cover; 1 for independent images, 2 for equal ones. It depends on sampling and smoothing: values of different
-:class:`Comparison` objects must not be compared.
+Studholme et al. 1999, doi:10.1016/S0031-3203(98)00091-0: ``(H(fixed) + H(moving)) / H(fixed, moving)`` of the points
+that both volumes cover; 1 for independent images, 2 for equal ones. It depends on sampling and smoothing: values of
+different :class:`Comparison` objects must not be compared.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.images.grid import Grid, Volume, transform_points
+from training.images.derived_grids import canonical_grid
+from training.images.grid import Volume, transform_points
 from training.images.resample import resample_linear
 
 #: Below this share of common points there is no statement; the similarity is then 1.
@@ -23,7 +24,7 @@ class Head:
     """A volume prepared for registration.
 
     Attributes:
-        image: Smoothed, isotropic along its own axes; float32, from 0 to 1 between the darkest and the brightest tissue.
+        image: Smoothed, isotropic along its own axes; float32, from 0 (darkest) to 1 (brightest tissue).
         mask: Boolean of its shape: the head with a margin of the surrounding air.
         center: Center of the head in RAS mm.
     """
@@ -44,8 +45,10 @@ def prepared(volume: Volume, spacing_mm: float, mask: Volume | None = None, marg
     """
     from scipy import ndimage
 
-    grid = _isotropic(volume.grid, spacing_mm)
-    data = resample_linear(volume.data, np.linalg.inv(volume.grid.affine) @ grid.affine, grid.shape, 0)
+    grid = canonical_grid(volume.grid, spacing_mm)
+    data = resample_linear(
+        volume.data, np.linalg.inv(volume.grid.affine) @ grid.affine, grid.shape, float(volume.data.min())
+    )
     data = ndimage.gaussian_filter(data, 0.7, mode="nearest")
     if mask is None:
         inside = _foreground(data)
@@ -119,16 +122,6 @@ def _values(data: np.ndarray, at: np.ndarray) -> np.ndarray:
 def _entropy(counts: np.ndarray) -> float:
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log(share)).sum())
-
-
-def _isotropic(grid: Grid, spacing_mm: float) -> Grid:
-    """Return the grid over the same field of view, along the same axes, with voxels of one size."""
-    spacing = np.array(grid.spacing)
-    shape = np.maximum(np.round(np.array(grid.shape) * spacing / spacing_mm), 1)
-    scaling = np.eye(4)
-    scaling[:3, :3] = np.diag(spacing_mm / spacing)
-    scaling[:3, 3] = (np.array(grid.shape) - 1) / 2 - (shape - 1) / 2 * spacing_mm / spacing
-    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), grid.affine @ scaling)
 
 
 def _foreground(data: np.ndarray) -> np.ndarray:
