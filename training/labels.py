@@ -25,6 +25,8 @@ class Code:
 
 
 MORPHOLOGICALLY_ALTERED = Code("49755003", "Morphologically Altered Structure")
+#: The anatomic region of all labels.
+BRAIN = Code("12738006", "Brain")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from training.images.grid import Grid, Volume
 from training.images.nrrd import STATEMENT_FIELD
 from training.images.position import write_nifti_position
 from training.label_schemes import statement
-from training.labels import LABELS, NUM_CLASSES, Code, Label, to_brats_values
+from training.labels import BRAIN, LABELS, NUM_CLASSES, Code, Label, to_brats_values
 
 #: File endings that can be written.
 EXPORT_ENDINGS: tuple[str, ...] = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
@@ -36,7 +36,6 @@ LABELMAP_DTYPES: tuple[str, ...] = (
     *("float32", "float64"),
 )
 
-_BRAIN = Code("12738006", "Brain")
 _CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
 _ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
 _COMPRESSION = 4  # labelmaps shrink a hundredfold at any level; a higher one only takes longer
@@ -119,7 +118,7 @@ def terminology_entry(label: Label) -> str:
     """
     empty = "^^"
     codes = [_code(label.category), _code(label.type), empty]
-    return "~".join([_CATEGORY_CONTEXT, *codes, _ANATOMY_CONTEXT, _code(_BRAIN), empty])
+    return "~".join([_CATEGORY_CONTEXT, *codes, _ANATOMY_CONTEXT, _code(BRAIN), empty])
 
 
 def _code(code: Code) -> str:
