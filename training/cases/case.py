@@ -20,7 +20,7 @@ from training.errors import InputError
 from training.hashes import file_sha256
 from training.images.grid import Grid, Volume
 from training.images.lattice import on_one_of
-from training.images.read import count_channels, image_files, read_grid, read_header, read_volume, read_volumes
+from training.images.read import count_channels, image_files, read_grid, read_volume, read_volumes
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, display_name, missing_message, role_of, roles_of
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
@@ -29,10 +29,47 @@ DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
 
 @dataclass(frozen=True)
 class Source:
-    """The file of one modality, and the index of its volume in a 4D file."""
+    """The file or files of one modality.
+
+    Attributes:
+        path: The file; of a DICOM series the first one.
+        channel: The index of its volume in a file of several: 4D, or DICOM multi-frame.
+        instances: Of a DICOM series its files, in the order of the slices; otherwise empty.
+    """
 
     path: Path
     channel: int | None = None
+    instances: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name in messages: that of the file, or of the folder of a DICOM series."""
+        return f"{self.path.parent.name}/ (DICOM)" if self.instances else self.path.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files; of a pair of header and voxels both."""
+        return self.instances or tuple(image_files(self.path))
+
+    def read(self) -> Volume:
+        """Read the volume, float32.
+
+        Raises:
+            InputError: If the file cannot be used.
+        """
+        if self.instances:
+            from training.dicom.read import read_instances
+
+            return read_instances(self.instances, self.channel)
+        return read_volume(self.path, self.channel)
+
+    def read_grid(self) -> Grid:
+        """Read the grid without the voxels; raises InputError as :meth:`read`."""
+        if self.instances:
+            from training.dicom import read
+
+            return read.read_grid(self.instances, self.channel)
+        return read_grid(self.path)
 
 
 @dataclass(frozen=True)
@@ -64,7 +101,7 @@ class Case:
     def __post_init__(self) -> None:
         missing = self.missing
         if missing and not (self.allow_missing and len(missing) < len(ROLES)):
-            names = [source.path.name for source in self.sources.values()]
+            names = [source.name for source in self.sources.values()]
             raise InputError(missing_message(missing, names), field=missing[0])
         object.__setattr__(self, "sources", {role: self.sources[role] for role in ROLES if role in self.sources})
         if not self.patient:
@@ -87,13 +124,13 @@ class Case:
             raise InputError(f"Case {self.id} has no {display_name(role)}.", field=role)
         source = self.sources[role]
         with _naming_role(role):
-            return read_volume(source.path, source.channel)
+            return source.read()
 
     def read_headers(self) -> None:
         """Read the headers of all modalities; raises InputError as :meth:`read`, but truncated data is not detected."""
         for role, source in self.sources.items():
             with _naming_role(role):
-                read_header(source.path)
+                source.read_grid()
 
     def read_all(self) -> dict[str, Volume]:
         """Read all modalities in parallel; a 4D file is read once.
@@ -101,9 +138,9 @@ class Case:
         Raises:
             InputError: As :meth:`read`.
         """
-        paths = {source.path for source in self.sources.values()}
+        paths = {source.path for source in self.sources.values() if not source.instances}
         channels = [source.channel for source in self.sources.values()]
-        if len(paths) == 1 and None not in channels:
+        if len(paths) == 1 and None not in channels and not any(source.instances for source in self.sources.values()):
             try:
                 volumes = read_volumes(paths.pop(), [channel for channel in channels if channel is not None])
             except InputError as error:
@@ -148,7 +185,7 @@ class Case:
         grids: dict[str, Grid] = {}
         for role in (role for role in REFERENCE_ORDER if role in self.sources):
             with contextlib.suppress(InputError):  # whoever reads that modality is told
-                grids[role] = read_grid(self.sources[role].path)
+                grids[role] = self.sources[role].read_grid()
         found = on_one_of(label, grids)
         return label if found is None else found[1]
 
@@ -158,7 +195,7 @@ class Case:
         try:
             yield
         except InputError as error:
-            files = [f"{self.sources[role].path.name} ({role})" for role in error.roles if role in self.sources]
+            files = [f"{self.sources[role].name} ({role})" for role in error.roles if role in self.sources]
             if not files:
                 raise
             raise InputError(f"{error.message} The files are {' and '.join(files)}.", field=error.field) from error
@@ -168,10 +205,10 @@ class Case:
         digest = hashlib.sha256()
         for role, source in self.sources.items():
             digest.update(f"{role}:{source.channel}:".encode())
-            digest.update(_file_digest(source.path))
+            digest.update(_digest_of(source.files))
         if self.label is not None:
             digest.update(b"label:")
-            digest.update(_file_digest(self.label))
+            digest.update(_digest_of(image_files(self.label)))
         return digest.hexdigest()
 
 
@@ -314,8 +351,11 @@ def _naming_role(role: str) -> Iterator[None]:
         raise InputError(f"{TITLES[role]} ({role}): {error.message}", field=role) from error
 
 
-def _file_digest(path: Path) -> bytes:
-    try:
-        return b"".join(bytes.fromhex(file_sha256(file)) for file in image_files(path))
-    except OSError as error:
-        raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from error
+def _digest_of(files: Iterable[Path]) -> bytes:
+    digests = []
+    for path in files:
+        try:
+            digests.append(bytes.fromhex(file_sha256(path)))
+        except OSError as error:
+            raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror}.") from error
+    return b"".join(digests)
