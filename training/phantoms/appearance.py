@@ -29,13 +29,13 @@ def render(
     """Return the four raw images ``(x, y, z, 4)`` float32, positive in the brain and 0 outside."""
     shape: Shape = anatomy.csf.shape  # type: ignore[assignment]
     image = np.zeros((*shape, CHANNELS), np.float32)
-    looks = _SharedTextures(rng, anatomy, tumor)
+    looks = SharedTextures(rng, anatomy, tumor)
     # some releases hold images that were smoothed before
     smoothed = float(rng.uniform(0.6, 1.0)) if rng.random() < 0.08 else 0.0
     for channel in range(CHANNELS):
         plain = looks.tissue(rng, anatomy, contrast, channel)
         for item in found:
-            _blend(plain, item, contrast.distractor[item.kind][channel], rng)
+            blend(plain, item, contrast.distractor[item.kind][channel], rng)
         if tumor is not None:
             looks.add_tumor(rng, plain, tumor, contrast, channel)
         image[..., channel] = _scan(rng, plain, anatomy, channel, smoothed)
@@ -44,7 +44,7 @@ def render(
     return image
 
 
-class _SharedTextures:
+class SharedTextures:
     """Random fields shared by the four modalities, so that tissue has the same texture in all of them."""
 
     def __init__(self, rng: np.random.Generator, anatomy: Anatomy, tumor: Tumor | None) -> None:
@@ -67,6 +67,7 @@ class _SharedTextures:
             self.bleed = rng.random() < 0.12
 
     def tissue(self, rng: np.random.Generator, anatomy: Anatomy, contrast: Contrast, channel: int) -> np.ndarray:
+        """Return one modality of the tissue without a tumor, ``(x, y, z)`` float32."""
         value = {name: np.float32(levels[channel]) for name, levels in contrast.tissue.items()}
         gray = value["gray"] + (value["deep"] - value["gray"]) * anatomy.deep
         if channel == 3:
@@ -96,7 +97,8 @@ class _SharedTextures:
             here += np.float32(cover) * tumor.weight[name] * (texture - here)
 
 
-def _blend(image: np.ndarray, item: Distractor, level: float, rng: np.random.Generator) -> None:
+def blend(image: np.ndarray, item: Distractor, level: float, rng: np.random.Generator) -> None:
+    """Blend a distractor of the brightness ``level`` over ``image``, in place; NaN leaves it as it is."""
     if np.isnan(level):
         return
     flat = image.reshape(-1)
@@ -108,7 +110,7 @@ def _scan(rng: np.random.Generator, image: np.ndarray, anatomy: Anatomy, channel
     """Apply bias field, noise, resolution, slices, misregistration and curves; then skull stripping and scaling."""
     shape: Shape = image.shape  # type: ignore[assignment]
     brain = anatomy.brain
-    image = image * _bias(rng, shape)
+    image = image * bias_field(rng, shape)
     chance, most = _SHADED[channel]
     if rng.random() < chance:
         image *= _shading(rng, anatomy, most)
@@ -130,7 +132,8 @@ def _scan(rng: np.random.Generator, image: np.ndarray, anatomy: Anatomy, channel
     return result
 
 
-def _bias(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+def bias_field(rng: np.random.Generator, shape: Shape) -> np.ndarray:
+    """Draw a bias field, a factor about 1, smooth over 45 to 110 voxels."""
     matrices = [spline_matrix(length, float(rng.uniform(45, 110))) for length in shape]
     controls = rng.standard_normal(tuple(matrix.shape[1] for matrix in matrices)).astype(np.float32)
     return apply_axes(np.exp(controls * np.float32(rng.uniform(0.02, 0.3))), matrices)

@@ -13,13 +13,13 @@ from typing import Literal
 import numpy as np
 
 from training.errors import InputError
-from training.phantoms.anatomy import MassEffect, Warp, build_anatomy, head_box, random_pose
+from training.phantoms.anatomy import Anatomy, MassEffect, Warp, build_anatomy, head_box, random_pose
 from training.phantoms.appearance import render
 from training.phantoms.atlas import Atlas, load_atlas
-from training.phantoms.contrast import draw_contrast
-from training.phantoms.distractors import draw_distractors
+from training.phantoms.contrast import Contrast, draw_contrast
+from training.phantoms.distractors import Distractor, draw_distractors
 from training.phantoms.fields import Shape
-from training.phantoms.tumor import Focus, draw_foci, grow
+from training.phantoms.tumor import Focus, Tumor, draw_foci, grow
 
 #: Increment when a seed gives a different phantom; stored phantoms are then generated again.
 GENERATOR_VERSION = 6
@@ -54,6 +54,31 @@ class Phantom:
     kind: str
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a phantom consists of before its images are made.
+
+    Attributes:
+        rng: Random generator, ready to draw the images.
+        warp: Pose and deformation of the brain, on the grid of the phantom.
+        mass_effects: Displacement of tissue by the tumor.
+        anatomy: Tissue.
+        tumor: ``None`` in a healthy head.
+        distractors: Structures that resemble tumor.
+        contrast: Brightness of each tissue.
+        kind: As in :class:`Phantom`.
+    """
+
+    rng: np.random.Generator
+    warp: Warp
+    mass_effects: list[MassEffect]
+    anatomy: Anatomy
+    tumor: Tumor | None
+    distractors: list[Distractor]
+    contrast: Contrast
+    kind: str
+
+
 def phantom_id(seed: int) -> str:
     """Return the id of a whole-head phantom in stores and reports."""
     return f"phantom-{seed:08d}"
@@ -79,6 +104,20 @@ def generate(
         raise InputError(f"A phantom's seed must not be negative; it is {seed}.", field="seed")
     if shape is not None and (len(shape) != 3 or min(shape) < 16):
         raise InputError(f"A phantom's shape needs three sizes of at least 16; it is {shape}.", field="shape")
+    parts = draw_parts(seed, shape, tumor, distractors)
+    anatomy = parts.anatomy
+    image = render(parts.rng, anatomy, parts.tumor, parts.distractors, parts.contrast)
+    label = np.zeros(anatomy.brain.shape, np.uint8)
+    if parts.tumor is not None:
+        # The brain mask may have lost components since.
+        label[parts.tumor.box] = parts.tumor.label * anatomy.brain[parts.tumor.box]
+    affine = np.eye(4)
+    affine[:3, 3] = parts.warp.origin
+    return Phantom(image, label, anatomy.brain, affine, seed, parts.kind)
+
+
+def draw_parts(seed: int, shape: Shape | None, tumor: TumorOption, distractors: Literal["some", "all"]) -> Parts:
+    """Draw the anatomy, tumor and contrast of a phantom, not yet its images; arguments as for :func:`generate`."""
     rng = np.random.default_rng([seed, 20260])
     atlas = load_atlas()
     pose = random_pose(rng)
@@ -93,14 +132,7 @@ def generate(
     drawn = draw_distractors(rng, anatomy, every=distractors == "all")
     kind = grown_tumor.kind if grown_tumor is not None else "healthy"
     contrast = draw_contrast(rng, low_grade=kind in ("low", "patchy"))
-    image = render(rng, anatomy, grown_tumor, drawn, contrast)
-    label = np.zeros(size, np.uint8)
-    if grown_tumor is not None:
-        # The brain mask may have lost components since.
-        label[grown_tumor.box] = grown_tumor.label * anatomy.brain[grown_tumor.box]
-    affine = np.eye(4)
-    affine[:3, 3] = origin
-    return Phantom(image, label, anatomy.brain, affine, seed, kind)
+    return Parts(rng, warp, mass_effects, anatomy, grown_tumor, drawn, contrast, kind)
 
 
 def _start(rng: np.random.Generator, atlas: Atlas) -> np.ndarray:
