@@ -10,6 +10,7 @@ from fastapi import APIRouter, File, Response, UploadFile
 from fastapi.responses import FileResponse
 
 from server_app.api.dependencies import Router, Settings, user_name, with_user
+from server_app.api.dicom_seg import SegOutput, label_response
 from server_app.api.replies import ENDINGS, checked_ending, labelmap_reply, map_reply, volume_reply
 from server_app.api.upload_route import UploadRoute
 from server_app.api.uploaded_files import received
@@ -88,11 +89,13 @@ def _labels(services: Services) -> APIRouter:
         return {"labels": [_provenance(label) for label in labels]}
 
     @router.get("/{version}")
-    def get_label(case_id: str, version: str, ending: str = ENDINGS[0]) -> Response:
-        """Return one version of a case's label."""
+    def get_label(case_id: str, version: str, ending: str = ENDINGS[0], output: SegOutput | None = None) -> Response:
+        """Return one version of a case's label, as a labelmap or as DICOM SEG."""
         store = services.datastore
         case, ending = store.case(case_id), checked_ending(ending)
         for label in store.labels.store.versions(case.id):
+            if label.version == version and output is not None:
+                return label_response(label, case, output)
             if label.version == version and ending == ENDINGS[0]:
                 return FileResponse(label.path, filename=f"{case.id}-{version}.nii.gz")
             if label.version == version:

@@ -111,6 +111,7 @@ ROUTES: tuple[Route, ...] = (
     Route(("PUT",), "/session/", READER, FILES),
     Route(("GET",), "/session/{session_id}", READER, QUICK),
     Route(("DELETE",), "/session/{session_id}", READER, QUICK),
+    Route(("POST",), "/session/{session_id}/dicom_seg", READER, FILES, READ),
     Route(("POST",), "/infer/{model}", READER, FILES, READ),
     Route(("GET",), "/jobs/{job_id}", READER, QUICK),
     Route(("DELETE",), "/jobs/{job_id}", READER, QUICK),

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, File, Request, UploadFile
 from monailabel.endpoints import session
-from monailabel.endpoints.infer import ResultType, send_response
+from monailabel.endpoints.infer import send_response
 
 from server_app.api.dependencies import Params, Router, client_of, with_user
+from server_app.api.dicom_seg import InferOutput, SegOutput, result_response
 from server_app.api.upload_route import UploadRoute
 from server_app.api.uploaded_files import check_endings, parsed, received
 from server_app.common.identity import Role, require
@@ -30,10 +31,13 @@ from server_app.inference.request import (
     case_from_upload,
     wants_label,
 )
-from server_app.inference.session_files import complete
+from server_app.inference.session_files import complete, session_case
 from server_app.inference.task import InferenceResult
 from server_app.labels.predictions import Predictions
 from server_app.services import Services
+from training.cases.case import Case
+from training.cases.dicom_source import has_series
+from training.dicom.seg import SEG_FORMATS
 from training.hashes import file_sha256
 
 
@@ -51,12 +55,12 @@ def router(services: Services) -> APIRouter:
         params: Params = "{}",
         file: Annotated[UploadFile | None, File()] = None,
         label: Annotated[UploadFile | None, File()] = None,
-        output: ResultType | None = None,
+        output: InferOutput | None = None,
     ) -> Any:
         """Segment a case of the datastore, a session's volumes, or a 4D file sent along."""
         services.require_model(model)
-        if output == ResultType.dicom_seg:
-            raise refusal(422, "output", "DICOM SEG is not offered. Use result_extension .seg.nrrd.")
+        if output in SEG_FORMATS:
+            _require_series(services, image, session_id)
         given = with_user(parsed(params))
         with input_errors():
             unused = ignored(given, CHOICES, OTHERS) + ["label"] * (label is not None)
@@ -66,6 +70,8 @@ def router(services: Services) -> APIRouter:
             result = _infer(services, given, ticket, image, session_id, file)
         result.params["ignored"] = unused
         note(model_version=result.params["model_version"], answer_sha256=file_sha256(result.file))
+        if output in SEG_FORMATS:
+            return result_response(result, _case(services, image, session_id), SegOutput(output.value))
         return send_response(services.datastore, result.to_monai_label(), output, background_tasks)
 
     @router.put("/session/")
@@ -101,6 +107,24 @@ def router(services: Services) -> APIRouter:
         return session.get_session(session_id, update_ts, image)
 
     return router
+
+
+def _case(services: Services, image: str, session_id: str) -> Case:
+    """Return a session's volumes, or a case of the datastore."""
+    if session_id:
+        return session_case(services.sessions().image(session_id), "session_id")
+    return services.datastore.case(image, allow_missing=True)
+
+
+def _require_series(services: Services, image: str, session_id: str) -> None:
+    """Refuse to compute a DICOM SEG of volumes that are not known to be DICOM series."""
+    if not (image or session_id) or not has_series(_case(services, image, session_id)):
+        raise refusal(
+            422,
+            "output",
+            "A DICOM SEG refers to the images of a DICOM series, and nothing is known of one here. Send the DICOM "
+            "study as a session or case, or use result_extension .seg.nrrd.",
+        )
 
 
 def _infer(

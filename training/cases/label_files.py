@@ -17,10 +17,12 @@ import numpy as np
 
 from training.cases.label_naming import Naming, naming_of, ways_out
 from training.cases.label_sidecars import described
+from training.dicom.seg_read import is_dicom_seg, read_seg
 from training.errors import InputError
 from training.images.grid import Volume
 from training.images.nrrd import SEGMENT_NAMES
-from training.images.read import label_statement, read_labelmap
+from training.images.read import label_statement as file_statement
+from training.images.read import read_labelmap as read_file
 from training.label_schemes import (
     SCHEMES,
     WAYS_OUT,
@@ -74,6 +76,16 @@ class LabelReading:
 
     def __str__(self) -> str:
         return f"{self.scheme} (by {self.why})"
+
+
+def read_labelmap(path: Path) -> Volume:
+    """Read a labelmap as :func:`training.images.read.read_labelmap`, or a DICOM SEG, with the same errors."""
+    return read_seg(path) if is_dicom_seg(path) else read_file(path)
+
+
+def label_statement(path: Path) -> str:
+    """Return what a labelmap says of its values, as :func:`training.images.read.label_statement`; or of a DICOM SEG."""
+    return SEGMENT_NAMES if is_dicom_seg(path) else file_statement(path)
 
 
 def read_label(path: Path, context: LabelContext | None = None) -> tuple[Volume, LabelReading]:

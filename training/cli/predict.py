@@ -28,6 +28,7 @@ from training.modalities import REFERENCE_ORDER, ROLES
 
 if TYPE_CHECKING:
     from training.cases.case import Case
+    from training.cli.label_format import LabelFormat
     from training.prediction.segmenter import ProgressCallback, Segmentation
 
 
@@ -41,7 +42,13 @@ def predict(
     t2: Annotated[Path | None, typer.Option(help="T2 volume.", show_default=False)] = None,
     flair: Annotated[Path | None, typer.Option(help="FLAIR volume.", show_default=False)] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the labelmaps.")] = Path("results"),
-    format: Annotated[str, typer.Option(help=".nii.gz, .nii, .nrrd or .seg.nrrd (3D Slicer).")] = ".nii.gz",
+    format: Annotated[
+        str,
+        typer.Option(
+            help=".nii.gz, .nii, .nrrd, .seg.nrrd (3D Slicer); for DICOM series also .dcm (DICOM SEG) or "
+            "dicom_seg_labelmap (DICOM SEG as a label map, which few viewers read)."
+        ),
+    ] = ".nii.gz",
     reference: Annotated[
         str | None,
         typer.Option(
@@ -76,13 +83,17 @@ def predict(
     `python -m training predict --t1 a.nii.gz --t1ce b.nii.gz --t2 c.nii.gz --flair d.nii.gz --format .seg.nrrd`
 
     `python -m training predict --t1ce b.nii.gz --flair d.nii.gz --allow-missing --maps`
-    """
-    from training.images.write import export_ending, write_labelmap, write_volume
 
-    if not format.startswith(".") or export_ending(f"x{format}") != format:
-        raise InputError(f"There is no format {format!r}.", field="format")
+    `python -m training predict STUDY --format .dcm`
+    """
+    from training.cases.dicom_source import series_headers
+    from training.cli.label_format import label_format
+    from training.dicom.seg import Origin
+    from training.images.write import write_volume
+
+    chosen = label_format(format, brats_values=brats_values)
     found = _requested_cases(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
-    targets = {case.id: _targets(case, output, format, maps) for case in found.cases}
+    targets = {case.id: _targets(case, output, chosen, maps) for case in found.cases}
     refuse_existing([path for paths in targets.values() for path in paths.values()], overwrite)
     segmenter = load_segmenter(models, version, mirror)
     table = Table(title=f"Model {segmenter.version.id}")
@@ -95,6 +106,7 @@ def predict(
 
         def segment(number: int, case: Case) -> None:
             tell = _warning_callback(case)
+            headers = series_headers(case, _reference(case, reference)) if chosen.encoding else None
             with case.naming_files():
                 segmentation = segmenter.segment(
                     case.read_all(),
@@ -106,7 +118,9 @@ def predict(
                     on_prepared=lambda prepared: tell(prepared.warnings),
                 )
             paths = targets[case.id]
-            written.append(write_labelmap(segmentation.labelmap, paths["label"], brats_values=brats_values))
+            origin = Origin(segmentation.model_version)
+            label = chosen.write(segmentation.labelmap, paths["label"], headers, origin, brats_values=brats_values)
+            written.append(label)
             written.extend(write_volume(volume, paths[name]) for name, volume in segmentation.maps.items())
             tell(segmentation.warnings)
             table.add_row(*_row(case, segmentation))
@@ -119,11 +133,15 @@ def predict(
     failures.finish(done, "segmented", stopped=stopped)
 
 
-def _targets(case: Case, output: Path, format: str, maps: bool) -> dict[str, Path]:
+def _reference(case: Case, asked: str | None) -> str:
+    return asked if asked and asked in case.sources else next(role for role in REFERENCE_ORDER if role in case.sources)
+
+
+def _targets(case: Case, output: Path, format: LabelFormat, maps: bool) -> dict[str, Path]:
     """Return the files that are written for a case."""
     from training.prediction.segmenter import MAP_NAMES
 
-    label = output / (f"{case.id}{format}" if format == ".seg.nrrd" else f"{case.id}_seg{format}")
+    label = output / format.file_name(case.id)
     return {"label": label} | {name: output / f"{case.id}_{name}.nii.gz" for name in (MAP_NAMES if maps else ())}
 
 
