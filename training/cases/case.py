@@ -182,12 +182,16 @@ class Case:
         Raises:
             InputError: If labels lie outside the volume on whose voxels they lie; ``field`` is ``"label"``.
         """
+        found = on_one_of(label, self.grids())
+        return label if found is None else found[1]
+
+    def grids(self) -> dict[str, Grid]:
+        """Return the grid of each modality, T1ce first, from the headers; without those that cannot be read."""
         grids: dict[str, Grid] = {}
         for role in (role for role in REFERENCE_ORDER if role in self.sources):
             with contextlib.suppress(InputError):  # whoever reads that modality is told
                 grids[role] = self.sources[role].read_grid()
-        found = on_one_of(label, grids)
-        return label if found is None else found[1]
+        return grids
 
     @contextlib.contextmanager
     def naming_files(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m training {phantom,sheet,fit,predict,evaluate,cross-validate,learning-curve,...}``.
+"""The command line: ``python -m training {phantom,sheet,fit,preprocess,predict,evaluate,cross-validate,...}``.
 
 Exit codes: 0 success; 1 failure; 2 unusable input, with one line on standard error that says what and where. Tables go
 to standard output, progress and messages to standard error. Heavy imports wait until a command needs them, so that
@@ -20,6 +20,7 @@ from training.cli import (
     models,
     phantom,
     predict,
+    preprocess,
     render,
     sheet,
 )
@@ -31,13 +32,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
-    help="Synthetic cases, training, segmentation, evaluation, pictures, conversion and model versions of TumorLoop.",
+    help="Synthetic cases, training, preprocessing, segmentation, evaluation, pictures and model versions of TumorLoop.",
     epilog="Each command has its own `--help` with examples. Research use only.",
 )
 app.command("phantom")(phantom.phantom)
 app.command("sheet")(sheet.sheet)
 app.command("fit")(fit.fit)
 app.command("predict")(predict.predict)
+app.command("preprocess")(preprocess.preprocess)
 app.command("evaluate")(evaluate.evaluate)
 app.command("cross-validate")(cross_validate.cross_validate)
 app.command("fit-site")(fit_site.fit_site)

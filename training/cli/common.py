@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from training.models.store import ModelCard, ModelStore, ModelVersion
     from training.models.weights import Weights
     from training.prediction.segmenter import Segmenter
+    from training.preprocessing.preprocess import Preprocessed
     from training.retraining.config import RetrainConfig
 
 #: Results: tables and paths.
@@ -58,7 +59,26 @@ MirrorOption = Annotated[
     ),
 ]
 WholeHeadOption = Annotated[
-    bool, typer.Option("--allow-whole-head", help="Also segment volumes that do not look skull-stripped.")
+    bool,
+    typer.Option(
+        "--allow-whole-head",
+        help="Segment volumes with skull as they are, with false positives: nothing is registered or stripped.",
+    ),
+]
+AsScannedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--as-scanned/--no-as-scanned",
+        help="Whether the volumes are as they were scanned: register and strip all of them, or none. Default: each step "
+        "runs where the images need it.",
+        show_default=False,
+    ),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Compute also where a series does not fit the others, or the brain that is found cannot be one."
+    ),
 ]
 VersionOption = Annotated[
     str | None,
@@ -121,6 +141,15 @@ def progress(*, steps: bool = False, over_seconds: float = 30.0) -> Iterator[Pro
 def warn(message: str) -> None:
     """Print a warning on standard error."""
     err.print(f"Warning: {message}", style="yellow", markup=False, soft_wrap=True)
+
+
+def tell_steps(name: str, preprocessed: Preprocessed) -> None:
+    """Print what registering and stripping did to a case, if there was anything to do."""
+    if preprocessed.steps and preprocessed.brain is not None:
+        for step in preprocessed.steps:
+            err.print(f"{name}: {step}", markup=False, soft_wrap=True)
+        for warning in preprocessed.warnings:
+            warn(f"{name}: {warning}")
 
 
 def models_folder(models: Path | None) -> Path:

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from training.cli.cases import PatientsOption, labeled_cases
 from training.cli.common import (
+    AsScannedOption,
+    ForceOption,
     MirrorOption,
     ModelsOption,
     VersionOption,
@@ -44,6 +46,8 @@ def evaluate(
     limit: Annotated[int, typer.Option(min=0, help="Evaluate only this many cases; 0 for all.")] = 0,
     pictures: Annotated[bool, typer.Option(help="Draw the best, the worst, and all poorly segmented cases.")] = True,
     allow_whole_head: WholeHeadOption = False,
+    as_scanned: AsScannedOption = None,
+    force: ForceOption = False,
     mirror: MirrorOption = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
     patients: PatientsOption = None,
@@ -101,6 +105,8 @@ def evaluate(
             pictures=pictures,
             workers=workers or None,
             allow_whole_head=allow_whole_head,
+            as_scanned=as_scanned,
+            force=force,
             on_result=extremes.add if pictures else None,
         )
     for name, message in report.failures.items():

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from training.cli.cases import Collected, OrderOption, collect_cases
 from training.cli.common import (
+    AsScannedOption,
+    ForceOption,
     MirrorOption,
     ModelsOption,
     VersionOption,
@@ -19,6 +21,7 @@ from training.cli.common import (
     load_segmenter,
     out,
     progress,
+    tell_steps,
     warn,
 )
 from training.cli.outcome import OverwriteOption, refuse_existing
@@ -60,6 +63,8 @@ def predict(
         bool, typer.Option("--allow-missing", help="Also segment cases with missing modalities.")
     ] = False,
     allow_whole_head: WholeHeadOption = False,
+    as_scanned: AsScannedOption = None,
+    force: ForceOption = False,
     maps: Annotated[
         bool,
         typer.Option("--maps", help="Also write region probabilities and entropy (CASE_probability_wt.nii.gz ...)."),
@@ -73,12 +78,16 @@ def predict(
 ) -> None:
     """Segment cases: four volumes in, one labelmap on the grid of the reference volume out.
 
+    Volumes as they were scanned are registered and stripped first, as far as the images need it; what ran is printed.
+
     Values: 0 background, 1 necrotic core, 2 peritumoral edema, 3 enhancing tumor. A case that cannot be used does not
     stop the others: it is listed at the end, and the exit code is 1.
 
     **Examples**
 
     `python -m training predict cases/BraTS20_Training_001`
+
+    `python -m training predict study`, a DICOM folder or ZIP from the scanner
 
     `python -m training predict --t1 a.nii.gz --t1ce b.nii.gz --t2 c.nii.gz --flair d.nii.gz --format .seg.nrrd`
 
@@ -113,8 +122,11 @@ def predict(
                     reference=reference,
                     allow_missing=allow_missing,
                     allow_whole_head=allow_whole_head,
+                    as_scanned=as_scanned,
+                    force=force,
                     maps=maps,
                     on_progress=_progress_callback(bars, task, case, number),
+                    on_preprocessed=lambda preprocessed: tell_steps(case.id, preprocessed),
                     on_prepared=lambda prepared: tell(prepared.warnings),
                 )
             paths = targets[case.id]

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.cli.cases import collect_cases
-from training.cli.common import ModelsOption, VersionOption, err, load_segmenter, out, progress
+from training.cli.common import ModelsOption, VersionOption, err, load_segmenter, out, progress, tell_steps
 from training.cli.labels import LabelSchemeOption, tell_label_schemes
 from training.cli.outcome import OverwriteOption, refuse_existing
 from training.errors import InputError
+from training.modalities import REFERENCE_ORDER
 
 if TYPE_CHECKING:
     from training.cases.case import Case
+    from training.images.grid import Volume
 
 
 def render(
@@ -69,13 +71,14 @@ def render(
 
         def draw(number: int, case: Case) -> None:
             bars.update(task, completed=number, description=case.id)
-            volumes = case.read_all()
+            truth = case.read_label() if label or case.label is not None else None
+            drawn = truth if given is None else case.on_own_grid(given)
+            volumes = _preprocessed(case, drawn)
             if segmenter is not None:
                 drawn = segmenter.segment(volumes).labelmap
-            else:
-                drawn = case.read_label() if given is None else case.on_own_grid(given)
-            truth = case.read_label() if case.label is not None and not label else None
-            paths = [case_picture(volumes, drawn, truth, output / f"{case.id}.png", title=case.id)]
+            assert drawn is not None
+            beside = None if label else truth
+            paths = [case_picture(volumes, drawn, beside, output / f"{case.id}.png", title=case.id)]
             if gif:
                 paths.append(flythrough_gif(volumes[volume], drawn, output / f"{case.id}.gif", title=case.id))
             for path in paths:
@@ -83,3 +86,16 @@ def render(
 
         done, stopped = failures.each(found.cases, draw)
     failures.finish(done, "drawn", stopped=stopped)
+
+
+def _preprocessed(case: Case, label: Volume | None) -> dict[str, Volume]:
+    """Return the volumes of a case, registered and stripped, in the frame of the one on whose grid ``label`` lies."""
+    from training.images.grid import matching_name
+    from training.preprocessing.preprocess import preprocess
+
+    volumes = case.read_all()
+    grids = {role: volumes[role].grid for role in REFERENCE_ORDER if role in volumes}
+    with case.naming_files():
+        ready = preprocess(volumes, reference=matching_name(label.grid, grids) if label is not None else None)
+    tell_steps(case.id, ready)
+    return ready.volumes

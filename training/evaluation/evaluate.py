@@ -49,6 +49,8 @@ def evaluate_cases(
     pictures: bool = True,
     workers: int | None = None,
     allow_whole_head: bool = False,
+    as_scanned: bool | None = None,
+    force: bool = False,
     on_result: Callable[[Subject, Segmentation, CaseResult], None] | None = None,
 ) -> EvaluationReport:
     """Segment labeled cases and phantoms, and compare with their labels.
@@ -65,7 +67,9 @@ def evaluate_cases(
         phantoms: Seeds of whole heads, generated on all cores.
         pictures: Whether to draw the poorly segmented cases.
         workers: Processes that generate phantoms; ``None`` for one per core.
-        allow_whole_head: Whether to segment cases that do not look skull-stripped; otherwise they are failures.
+        allow_whole_head: Whether to segment cases with skull as they are, without registering and stripping.
+        as_scanned: As for :func:`training.preprocessing.preprocess.preprocess`.
+        force: The same.
         on_result: Called with each subject, its segmentation and the result.
 
     Raises:
@@ -79,8 +83,11 @@ def evaluate_cases(
     total = len(cases) + len(phantoms)
     report_progress = on_progress or (lambda done, total, name: None)
     stopped: KeyboardInterrupt | None = None
+    if allow_whole_head and as_scanned is None:
+        as_scanned = False
+    readers = {case.id: partial(subject_of_case, case, as_scanned=as_scanned, force=force) for case in cases}
     try:
-        for done, (name, evaluate) in enumerate(_evaluations(cases, segmenter, phantoms, workers, allow_whole_head)):
+        for done, (name, evaluate) in enumerate(_evaluations(readers, segmenter, phantoms, workers, allow_whole_head)):
             report_progress(done, total, name)
             try:
                 subject, segmentation, result = evaluate()
@@ -111,22 +118,22 @@ _Evaluation = tuple[Subject, Segmentation, CaseResult]
 
 
 def _evaluations(
-    cases: Sequence[Case],
+    readers: Mapping[str, Callable[[], Subject]],
     segmenter: SegmenterLike,
     phantoms: Sequence[int],
     workers: int | None,
     allow_whole_head: bool,
 ) -> Iterator[tuple[str, Callable[[], _Evaluation]]]:
     """Yield the id of each case and phantom, and the function that evaluates it."""
-    for case in cases:
-        yield case.id, partial(_evaluate_case, case, segmenter, allow_whole_head)
+    for name, read in readers.items():
+        yield name, partial(_evaluate_case, read, segmenter, allow_whole_head)
     for subject in phantom_subjects(phantoms, workers=workers) if phantoms else ():
         yield subject.id, partial(_evaluate_phantom, subject, segmenter)
 
 
-def _evaluate_case(case: Case, segmenter: SegmenterLike, allow_whole_head: bool) -> _Evaluation:
+def _evaluate_case(read: Callable[[], Subject], segmenter: SegmenterLike, allow_whole_head: bool) -> _Evaluation:
     started = time.perf_counter()
-    subject = subject_of_case(case)
+    subject = read()
     return subject, *evaluate_subject(subject, segmenter, started, allow_whole_head=allow_whole_head)
 
 
@@ -183,7 +190,7 @@ def compare(subject: Subject, segmentation: Segmentation, *, reference: str, sec
         volume_error_percent={name: percent for name, (_, percent) in errors.items()},
         seconds=round(seconds, 3),
         reference=reference,
-        warnings=segmentation.warnings,
+        warnings=tuple(dict.fromkeys((*subject.warnings, *segmentation.warnings))),
         kind=subject.kind,
         why=difficulty_of(subject, labelmap) if scores["WT"] < LOW_DICE else "",
         labels=subject.labels,

@@ -13,6 +13,8 @@ from training.images.grid import Grid, Volume
 from training.modalities import ROLES
 from training.parallel import map_unordered
 from training.phantoms.generate import Phantom, TumorOption, generate, phantom_id
+from training.preparation.prepare import matching_role
+from training.preprocessing.preprocess import preprocess
 
 #: Kinds of tumor of the phantoms, as shown to people.
 KIND_TITLES: dict[str, str] = {
@@ -31,10 +33,11 @@ class Subject:
     Attributes:
         id: The case's id, or ``phantom-<seed>``.
         patient: Patient of the case; the id for a phantom.
-        volumes: The four modalities by role.
+        volumes: The four modalities by role, registered and stripped.
         truth: ``uint8`` values of :mod:`training.labels`, on the grid of one of the volumes.
         kind: Kind of tumor of a phantom (``"ring"`` ...); empty for a case.
         labels: Label scheme of the truth's file, and what it was recognized by; empty if it is TumorLoop's own.
+        warnings: Warnings of preprocessing.
     """
 
     id: str
@@ -43,16 +46,27 @@ class Subject:
     truth: Volume
     kind: str = ""
     labels: str = ""
+    warnings: tuple[str, ...] = ()
 
 
-def subject_of_case(case: Case) -> Subject:
-    """Read a labeled case.
+def subject_of_case(case: Case, *, as_scanned: bool | None = None, force: bool = False) -> Subject:
+    """Read a labeled case; volumes as they were scanned are registered and stripped.
+
+    Args:
+        case: The case.
+        as_scanned: As for :func:`training.preprocessing.preprocess.preprocess`.
+        force: The same.
 
     Raises:
-        InputError: If it has no label, or a file cannot be read.
+        InputError: If it has no label, a file cannot be read, the label lies on none of the volumes' grids, or the
+            volumes do not fit each other.
     """
-    truth, reading = case.read_label(), case.label_reading()
-    return Subject(case.id, case.patient, case.read_all(), truth, labels="" if reading.own else str(reading))
+    truth, reading, volumes = case.read_label(), case.label_reading(), case.read_all()
+    reference = matching_role(truth.grid, volumes)
+    with case.naming_files():
+        ready = preprocess(volumes, reference=reference, as_scanned=as_scanned, force=force)
+    labels = "" if reading.own else str(reading)
+    return Subject(case.id, case.patient, ready.volumes, truth, labels=labels, warnings=ready.warnings)
 
 
 def subject_of_phantom(phantom: Phantom) -> Subject:

@@ -21,7 +21,8 @@ from training.network.unet import build_unet, with_softmax
 from training.prediction.postprocess import MIN_CORELESS_ML, MIN_LESION_ML, decide
 from training.prediction.quality import expected_dice, quality_warning, uncertainty
 from training.prediction.tiles import predict_in_tiles
-from training.preparation.prepare import Prepared, prepare
+from training.preparation.prepare import Prepared, check_volumes, prepare
+from training.preprocessing.preprocess import Preprocessed, preprocess
 
 #: Called with the fraction done (0-1) and the name of the stage. May raise to stop the work.
 ProgressCallback = Callable[[float, str], None]
@@ -35,6 +36,9 @@ NOTHING_FOUND = (
     f"and so are lesions below {MIN_CORELESS_ML:g} mL without a tumor core. Review the images or the probability maps."
 )
 
+#: Share of the progress that preprocessing takes, if there is any.
+_PREPROCESSING = 0.6
+
 #: Peak memory of one pass, in bytes per voxel and base filter: measured 35 in bfloat16, twice that in float32.
 _BYTES_PER_VOXEL_AND_FILTER = 80
 
@@ -46,7 +50,7 @@ class Segmentation:
     Attributes:
         labelmap: ``uint8`` values of :mod:`training.labels`, on exactly the reference volume's grid.
         volumes_ml: Volume of each label (by name) and region (``WT``, ``TC``, ``ET``), in mL.
-        seconds: Time of each stage: ``prepare``, ``network``, ``restore``.
+        seconds: Time of each stage: ``preprocess``, ``prepare``, ``network``, ``restore``.
         warnings: Warnings about the input and the result, one sentence each.
         model_version: Id of the model version.
         reference: The role whose grid the result uses.
@@ -56,6 +60,8 @@ class Segmentation:
         expected_dice: Expected Dice by region (:func:`training.prediction.quality.expected_dice`); empty if it was not
             computed.
         uncertainty: 1 minus their mean: 0 (certain) to 1; ``None`` if it was not computed.
+        preprocessed: What registering and stripping found, with the volumes on which the labelmap lies; ``None`` if it
+            is not known.
     """
 
     labelmap: Volume
@@ -68,6 +74,7 @@ class Segmentation:
     maps: dict[str, Volume] = field(default_factory=dict)
     expected_dice: dict[str, float] = field(default_factory=dict)
     uncertainty: float | None = None
+    preprocessed: Preprocessed | None = None
 
 
 class Segmenter:
@@ -130,32 +137,60 @@ class Segmenter:
         reference: str | None = None,
         allow_missing: bool = False,
         allow_whole_head: bool = False,
+        as_scanned: bool | None = None,
+        force: bool = False,
+        brain: Volume | None = None,
         maps: bool = False,
         on_progress: ProgressCallback | None = None,
+        on_preprocessed: Callable[[Preprocessed], None] | None = None,
         on_prepared: Callable[[Prepared], None] | None = None,
         on_probabilities: Callable[[np.ndarray, Prepared], None] | None = None,
     ) -> Segmentation:
         """Segment one case.
 
+        Volumes as they were scanned are registered and stripped first, as far as they need it.
+
         Args:
             volumes: The four modalities by role, each on its own grid.
             reference: The role whose grid the result uses; ``None`` for T1ce, or the first one present.
             allow_missing: Accept missing modalities (at least one is needed); a warning names them.
-            allow_whole_head: Accept volumes that do not look skull-stripped; a warning says so.
+            allow_whole_head: Segment volumes with skull as they are; a warning says so. Nothing is registered or
+                stripped, unless ``as_scanned`` says otherwise.
+            as_scanned: As for :func:`training.preprocessing.preprocess.preprocess`.
+            force: The same.
+            brain: The same.
             maps: Whether to compute the maps of :data:`MAP_NAMES`.
-            on_progress: Called with the fraction done and the stage: preparing, computing, restoring.
+            on_progress: Called with the fraction done and the stage: registering, stripping, preparing, computing,
+                restoring.
+            on_preprocessed: Called with the registered and stripped volumes before they are prepared.
             on_prepared: Called with the prepared case, and so its warnings, before the network runs.
             on_probabilities: Called with the class probabilities ``(x, y, z, class)`` on the working grid and the
                 prepared case.
 
         Raises:
-            InputError: If a modality is missing or unusable; see :func:`training.preparation.prepare.prepare`.
+            InputError: If a modality is missing or unusable; see :func:`training.preparation.prepare.prepare`, and
+                :func:`training.preprocessing.preprocess.preprocess` for those that do not fit.
         """
         report = on_progress or (lambda share, stage: None)
         started = time.perf_counter()
         report(0.0, "preparing")
-        prepared = prepare(
+        check_volumes(volumes, reference, allow_missing=allow_missing)
+        preprocessed = preprocess(
             volumes,
+            reference=reference,
+            as_scanned=False if allow_whole_head and as_scanned is None else as_scanned,
+            force=force,
+            brain=brain,
+            on_progress=lambda share, stage: report(_PREPROCESSING * share, stage),
+        )
+        if on_preprocessed is not None:
+            on_preprocessed(preprocessed)
+        at_prepare = time.perf_counter()
+        if preprocessed.changed:
+            report = _later(report, _PREPROCESSING)
+            report(0.0, "preparing")
+        prepared = prepare(
+            preprocessed.volumes,
             reference=reference,
             stride=self.stride,
             allow_missing=allow_missing,
@@ -186,17 +221,19 @@ class Segmenter:
             labelmap=labelmap,
             volumes_ml=volumes_ml(labelmap),
             seconds={
-                "prepare": round(at_network - started, 3),
+                "preprocess": round(at_prepare - started, 3),
+                "prepare": round(at_network - at_prepare, 3),
                 "network": round(at_restore - at_network, 3),
                 "restore": round(ended - at_restore, 3),
             },
-            warnings=_warnings(labelmap, expected, prepared),
+            warnings=_warnings(labelmap, expected, prepared, preprocessed),
             model_version=self.version.id,
             reference=prepared.reference,
             missing=prepared.missing,
             maps=output,
             expected_dice={region: round(value, 4) for region, value in expected.items()},
             uncertainty=round(uncertainty(expected), 4),
+            preprocessed=preprocessed,
         )
 
     def _probabilities(self, image: np.ndarray, report: ProgressCallback) -> np.ndarray:
@@ -223,10 +260,17 @@ class Segmenter:
         return np.asarray(self._model.predict_on_batch(np.asarray(batch, np.float32)), np.float32)
 
 
-def _warnings(labelmap: Volume, expected: Mapping[str, float], prepared: Prepared) -> tuple[str, ...]:
+def _later(report: ProgressCallback, share: float) -> ProgressCallback:
+    """Return a callback for what follows after a share of the work is done."""
+    return lambda rest, stage: report(share + (1 - share) * rest, stage)
+
+
+def _warnings(
+    labelmap: Volume, expected: Mapping[str, float], prepared: Prepared, preprocessed: Preprocessed
+) -> tuple[str, ...]:
     """Return the warnings about the input and the result, a poor result first."""
     poor = quality_warning(expected, labelmap.data, prepared.missing)
-    found = prepared.warnings if poor is None else (poor, *prepared.warnings)
+    found = (*(() if poor is None else (poor,)), *preprocessed.warnings, *prepared.warnings)
     return found if labelmap.data.any() else (*found, NOTHING_FOUND)
 
 

@@ -75,9 +75,9 @@ def input_warnings(
 def whole_head_message(tissue_ml: float) -> str:
     """Return why a whole head is not segmented, and what to do."""
     return (
-        f"{_not_stripped(tissue_ml)} Strip the skull first, for instance with HD-BET (hd-bet -i IN -o OUT) or "
-        "SynthStrip (mri_synthstrip -i IN -o OUT): find the brain in one modality and apply its mask to all. "
-        "To segment them as they are, with false positives, use --allow-whole-head, or allow_whole_head over HTTP."
+        f"{_not_stripped(tissue_ml)} They were taken as skull-stripped and aligned, as was asked for: without "
+        "--no-as-scanned (as_scanned over HTTP) they are registered and stripped first. To segment them as they are, "
+        "with false positives, use --allow-whole-head, or allow_whole_head over HTTP."
     )
 
 

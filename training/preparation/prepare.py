@@ -149,7 +149,8 @@ def prepare(
     enlarges nor truncates it; it is limited to the field of view of the reference.
 
     Args:
-        volumes: The four modalities by role, each on its own grid; they must be registered to each other.
+        volumes: The four modalities by role, each on its own grid; they must be stripped and registered to each other
+            (:func:`training.preprocessing.preprocess.preprocess` sees to that).
         reference: The role whose grid the results use; ``None`` for T1ce, or the first present of T1, T2 and FLAIR.
         stride: The sides of the result are multiples of this.
         spacing_mm: Voxel size of the result.
@@ -162,10 +163,8 @@ def prepare(
             volumes do not overlap, the requested reference is missing (``field`` is ``"reference"``), or the volumes do
             not look skull-stripped (and are not allowed to; ``field`` is ``"allow_whole_head"``).
     """
-    reference = _checked_reference(volumes, reference, allow_missing)
+    reference = check_volumes(volumes, reference, allow_missing=allow_missing)
     present = [role for role in ROLES if role in volumes]
-    for role in present:
-        check_size(role, volumes[role].grid)
     full = canonical_grid(volumes[reference].grid, spacing_mm)
     with ThreadPoolExecutor(len(ROLES)) as pool:
         read = pool.map(lambda role: _modality(volumes[role], role), present)
@@ -232,8 +231,22 @@ def matching_role(grid: Grid, volumes: Mapping[str, Volume]) -> str:
     )
 
 
+def check_volumes(volumes: Mapping[str, Volume], reference: str | None, *, allow_missing: bool) -> str:
+    """Check what is told by the roles of the volumes and their headers, before anything is computed.
+
+    Returns:
+        The role of the reference.
+
+    Raises:
+        InputError: As :func:`prepare`.
+    """
+    reference = _checked_reference(volumes, reference, allow_missing)
+    for role in (role for role in ROLES if role in volumes):
+        check_size(role, volumes[role].grid)
+    return reference
+
+
 def _checked_reference(volumes: Mapping[str, Volume], reference: str | None, allow_missing: bool) -> str:
-    """Check the roles of the volumes and return that of the reference."""
     missing = [role for role in ROLES if role not in volumes]
     if missing and not allow_missing:
         raise InputError(missing_message(missing, volumes), field=missing[0])

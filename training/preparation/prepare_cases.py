@@ -1,16 +1,21 @@
-"""Preparation of cases for training: once per case, until one of its files changes."""
+"""Preparation of cases for training: once per case, until one of its files changes.
+
+Cases as they were scanned are registered and stripped first (:mod:`training.preprocessing.preprocess`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from training.cases.case import Case
 from training.errors import InputError
-from training.preparation.prepare import matching_role, prepare
+from training.images.grid import Volume
+from training.preparation.prepare import Prepared, matching_role, prepare
 from training.preparation.store import PreparedCase, PreparedStore
+from training.preprocessing.preprocess import PREPROCESSING_VERSION, preprocess
 
 #: Increment when preparation gives different arrays for the same files, so that stored ones are replaced.
 PREPARATION_VERSION = 2
@@ -32,13 +37,12 @@ def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> Prepa
     try:
         # what names the label scheme may change, for instance a dataset.json, while the label's file stays the same
         values = sorted(case.label_reading().values.items())
-        key = f"preparation {PREPARATION_VERSION} stride {stride} files {case.fingerprint()} values {values}"
+        key = f"{_key(case, stride)} values {values}"
         if store.has(case.id, key):
             return store.get(case.id)
         volumes = case.read_all()
         label = case.read_label()
-        with case.naming_files():
-            prepared = prepare(volumes, reference=matching_role(label.grid, volumes), stride=stride)
+        prepared = _prepared(case, volumes, matching_role(label.grid, volumes), stride)
         labels = prepared.frame.to_working(label)
     except InputError as error:
         raise InputError(f"{case.id}: {error.message}", field=error.field) from error
@@ -60,15 +64,30 @@ def prepare_unlabeled(case: Case, store: PreparedStore, *, stride: int = 16) -> 
         InputError: If a file cannot be used; names the case.
     """
     try:
-        key = f"preparation {PREPARATION_VERSION} stride {stride} files {replace(case, label=None).fingerprint()}"
+        key = _key(replace(case, label=None), stride)
         if store.has(case.id, key):
             return store.get(case.id)
-        volumes = case.read_all()
-        with case.naming_files():
-            prepared = prepare(volumes, stride=stride)
+        prepared = _prepared(case, case.read_all(), None, stride)
     except InputError as error:
         raise InputError(f"{case.id}: {error.message}", field=error.field) from error
     return store.put(case.id, prepared.image, np.zeros(prepared.brain.shape, np.uint8), key=key)
+
+
+def _key(case: Case, stride: int) -> str:
+    """Return what identifies the arrays of a case, without reading its voxels."""
+    key = f"preparation {PREPARATION_VERSION} stride {stride} files {case.fingerprint()}"
+    grids = case.grids()
+    first = next(iter(grids.values()), None)
+    # the keys of the cases that were stored before there was preprocessing, which passes them untouched, stay the same
+    if any(not grid.matches(first) for grid in grids.values() if first is not None):
+        key += f" preprocessing {PREPROCESSING_VERSION}"
+    return key
+
+
+def _prepared(case: Case, volumes: Mapping[str, Volume], reference: str | None, stride: int) -> Prepared:
+    with case.naming_files():
+        preprocessed = preprocess(volumes, reference=reference)
+        return prepare(preprocessed.volumes, reference=reference, stride=stride)
 
 
 def prepare_cases(
