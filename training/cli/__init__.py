@@ -32,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
-    help="Synthetic cases, training, preprocessing, segmentation, evaluation, pictures and model versions of TumorLoop.",
+    help="Synthetic cases, training, preprocessing, segmentation, evaluation and model versions of TumorLoop.",
     epilog="Each command has its own `--help` with examples. Research use only.",
 )
 app.command("phantom")(phantom.phantom)

@@ -69,8 +69,8 @@ AsScannedOption = Annotated[
     bool | None,
     typer.Option(
         "--as-scanned/--no-as-scanned",
-        help="Whether the volumes are as they were scanned: register and strip all of them, or none. Default: each step "
-        "runs where the images need it.",
+        help="Whether the volumes are as they were scanned: register and strip all of them, or none. Default: each "
+        "step runs where the images need it.",
         show_default=False,
     ),
 ]

@@ -1,8 +1,8 @@
 """Preprocessed volumes in a folder: an ordinary case, with the brain mask and the transforms beside it.
 
 ``CASE_t1.nii.gz`` ... hold the volumes, ``CASE_brainmask.nii.gz`` the brain, ``CASE_flair_to_t1ce.tfm`` the transform
-of each series that was moved (ITK's text format, which 3D Slicer opens as a linear transform that moves the series as it
-was scanned onto the reference), and ``preprocessing.json`` what was done.
+of each series that was moved (ITK's text format, which 3D Slicer opens as a linear transform that moves the series as
+it was scanned onto the reference), and ``preprocessing.json`` what was done.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def summary(done: Preprocessed) -> dict[str, Any]:
 
 
 def write_preprocessed(
-    done: Preprocessed, folder: Path, name: str, *, key: str = "", label: Volume | None = None, replace: bool = False
+    done: Preprocessed, folder: Path, name: str, *, key: str = "", label: Volume | None = None, overwrite: bool = False
 ) -> Path:
     """Write an ordinary case; the folder appears complete or not at all.
 
@@ -68,7 +68,7 @@ def write_preprocessed(
         name: Of the case, with which the files begin.
         key: Kept for :func:`written_key`.
         label: Its label, on the grid of the reference.
-        replace: Replace a folder that is there.
+        overwrite: Replace a folder that is there.
 
     Raises:
         FileExistsError: If the folder is there and may not be replaced.
@@ -87,7 +87,7 @@ def write_preprocessed(
             write_labelmap(label, temporary / f"{name}_seg.nii.gz")
         about = {"preprocessing_version": PREPROCESSING_VERSION, "key": key, **summary(done)}
         write_json(temporary / SUMMARY, about)
-        if replace and folder.exists():
+        if overwrite and folder.exists():
             shutil.rmtree(folder)
         publish_folder(temporary, folder)
     finally:

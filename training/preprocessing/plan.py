@@ -99,7 +99,7 @@ def _brain_from(reference: str, heads: tuple[str, ...], present: list[str], forc
         names = " and ".join(TITLES[role] for role in heads)
         raise InputError(
             f"{names} show the skull, and there is no T1 in which the brain could be found. Add the T1, with or "
-            "without contrast, or strip the skull first; to try it on these all the same, use --force (force over HTTP).",
+            "without contrast, or strip the skull first; to try it on these, use --force (force over HTTP).",
             field="t1ce",
         )
     return (good or usable)[0]

@@ -138,7 +138,7 @@ def test_a_whole_head_is_segmented_only_if_allowed(predict, case_folder, tmp_pat
         "input_warnings",
     ):  # a real head takes minutes on a CPU
         monkeypatch.setattr(f"training.preparation.{module}.LARGEST_BRAIN_ML", 50.0)
-    code, _, stderr = predict(case_folder)
+    code, _, stderr = predict(case_folder, "--no-as-scanned")
     assert code != 0
     assert "do not look skull-stripped" in stderr
     assert "--allow-whole-head" in stderr

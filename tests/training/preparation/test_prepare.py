@@ -233,7 +233,7 @@ def heads():
 @pytest.mark.parametrize("noise", [0.0, 12.0])
 def test_a_whole_head_is_refused_unless_it_is_allowed_and_is_not_called_unregistered(heads, noise):
     with rejected(
-        r"not look skull-stripped: they show 3\d\d\d mL .*HD-BET.*SynthStrip.*--allow-whole", "allow_whole_head"
+        r"not look skull-stripped: they show 3\d\d\d mL .*--no-as-scanned.*--allow-whole", "allow_whole_head"
     ):
         prepare(heads[noise], spacing_mm=4.0)
     result = prepare(heads[noise], spacing_mm=4.0, allow_whole_head=True)
