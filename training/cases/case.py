@@ -86,6 +86,8 @@ class Case:
         unused: Images beside those of the case that were not used: of other kinds, masks, or not understood.
         name: The name of its folder or the common name of its files, of which the id was made.
         label_context: What is known of the label besides its file.
+        notes: Of DICOM series: which is which and why, what was repaired, and what was not used; as sentences.
+        known_patient: The patient that the files themselves name (PatientID); it precedes what folders are called.
     """
 
     id: str
@@ -97,6 +99,8 @@ class Case:
     unused: tuple[Path, ...] = ()
     name: str = ""
     label_context: LabelContext = field(default=LabelContext(), repr=False)
+    notes: tuple[str, ...] = ()
+    known_patient: str = ""
 
     def __post_init__(self) -> None:
         missing = self.missing
@@ -105,7 +109,7 @@ class Case:
             raise InputError(missing_message(missing, names), field=missing[0])
         object.__setattr__(self, "sources", {role: self.sources[role] for role in ROLES if role in self.sources})
         if not self.patient:
-            object.__setattr__(self, "patient", patient_of(self.id))
+            object.__setattr__(self, "patient", self.known_patient or patient_of(self.id))
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -263,13 +267,14 @@ def case_from_roles(
     """Make a case of files whose modalities are known.
 
     Args:
-        paths: Role to file.
+        paths: Role to file, or to the folder of one DICOM series.
         id: Id of the case.
         label: Its labelmap, if any.
         allow_missing: Accept missing modalities (at least one is needed).
 
     Raises:
-        InputError: If a role is unknown or missing (and not allowed to be), or one file is given for two roles.
+        InputError: If a role is unknown or missing (and not allowed to be), one file is given for two roles, or a
+            folder does not hold one DICOM series.
     """
     for role in paths:
         if role not in ROLES:
@@ -279,8 +284,28 @@ def case_from_roles(
         earlier = seen.setdefault(Path(path).resolve(), role)
         if earlier != role:
             raise InputError(f"{path} is given for both {earlier} and {role}.", field=role)
-    sources = {role: Source(Path(path)) for role, path in paths.items()}
+    sources = {role: _source(Path(path), role) for role, path in paths.items()}
     return Case(id, sources, label, allow_missing=allow_missing)
+
+
+def _source(path: Path, role: str) -> Source:
+    return dicom_source(path, role) if path.is_dir() else Source(path)
+
+
+def dicom_source(folder: Path, role: str) -> Source:
+    """Return the DICOM series in a folder as one modality.
+
+    Args:
+        folder: With the files of one series; localizers and the like beside it are ignored.
+        role: What it is said to be.
+
+    Raises:
+        InputError: If there is none, several may be meant, or it cannot be read; ``field`` is ``role``.
+    """
+    from training.dicom.choose import only_series
+
+    series = only_series(folder, role)
+    return Source(series.instances[0], series.part, series.instances)
 
 
 def case_from_4d(

@@ -3,18 +3,19 @@
 A folder with one image per modality is a case, named after the folder. A folder with several sets of four images
 (``a_t1.nii, a_t2.nii ... b_t1.nii ...``) holds one case per common name. A file without a modality in its name is a
 case if it holds four volumes. One folder per modality, and the numbered channels of nnU-Net (with a stated order), are
-found as well. Whatever looks like a case but is unusable is reported.
+found as well. A DICOM study is a case, however its files lie. Whatever looks like a case but is unusable is reported.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from training.cases.case import Case, Problem, case_from_4d, case_from_files
+from training.cases.dicom_studies import case_from_dicom, dicom_cases
 from training.cases.files import common_name, is_label, is_mask, only_label, visible_images
 from training.cases.label_peers import with_peers
 from training.cases.layouts import Search, cases_in, channels_of, with_files
@@ -22,6 +23,7 @@ from training.cases.modality_folders import cases_of, modality_folders
 from training.cases.names import slug, stem_of
 from training.cases.patients import with_patients
 from training.cases.visits import is_transparent, is_visit, may_be_visit
+from training.dicom.scan import dicom_in, holds_dicom
 from training.errors import InputError
 from training.modalities import role_of
 
@@ -35,6 +37,7 @@ def find_cases(
     follow_external_links: bool = True,
     order: Sequence[str] | None = None,
     label_scheme: str | None = None,
+    series: Mapping[str, str | int] | None = None,
 ) -> tuple[list[Case], list[Problem]]:
     """Find all cases below a folder.
 
@@ -46,6 +49,7 @@ def find_cases(
         order: Modalities of 4D files and of numbered channels; default is what a ``dataset.json`` says, and for 4D
             files the Decathlon's.
         label_scheme: The scheme of the labels (:mod:`training.cases.label_files`); ``None`` to recognize it.
+        series: For a DICOM study, modality to series number, where that is not recognized.
 
     Returns:
         The cases, sorted by id, with unique ids and the patients as :mod:`training.cases.patients` reads them; and
@@ -75,6 +79,8 @@ def find_cases(
         if folder not in done:
             found = cases_in(folder, files, search)
             cases, problems = cases + found.cases, problems + found.problems
+    studies, unusable = _dicom_studies(listing, outside, cases, allow_missing, series)
+    cases, problems = cases + studies, problems + unusable
     complete = {case.folder for case in cases if case.folder is not None and case.folder.name == case.name}
     problems = [
         replace(problem, lost=problem.lost and complete.isdisjoint(problem.path.parents)) for problem in problems
@@ -87,6 +93,33 @@ def find_cases(
     problems += [Problem(path, _OUTSIDE) for path in outside.found]
     cases = with_peers(cases, root=None if follow_external_links else root, label_scheme=label_scheme)
     return with_unique_ids(with_patients(cases, root)[0], root), problems
+
+
+def _dicom_studies(
+    folders: Iterable[Path],
+    outside: Callable[[Path], bool],
+    cases: Sequence[Case],
+    allow_missing: bool,
+    series: Mapping[str, str | int] | None,
+) -> tuple[list[Case], list[Problem]]:
+    """Return the DICOM studies below a folder; those beside or below the volumes of a case are told and left alone."""
+    taken = {case.folder for case in cases}
+    files: list[Path] = []
+    beside: dict[Path, Path] = {}
+    for folder in folders:
+        found = dicom_in(folder, outside=outside)
+        cases_above = [above for above in (folder, *folder.parents) if above in taken] if found else []
+        if cases_above:
+            beside.setdefault(cases_above[0], folder)
+        else:
+            files += found
+    studies, problems = dicom_cases(files, roles=series, allow_missing=allow_missing)
+    for case, folder in sorted(beside.items()):
+        message = (
+            f"DICOM files beside the volumes of this case were not used ({folder}). To use them, move them elsewhere."
+        )
+        problems.append(Problem(case, message, lost=False))
+    return studies, problems
 
 
 class _ExternalLinks:
@@ -180,7 +213,7 @@ def case_from_folder(
     """Make a case of the images in one folder: four files, or one 4D file, and optionally a label.
 
     Args:
-        folder: The folder; subfolders and hidden files are ignored.
+        folder: The folder; subfolders and hidden files are ignored, unless it holds a DICOM study and no volumes.
         id: Default is the name of the folder as a slug.
         allow_missing: Accept missing modalities (at least one is needed).
         order: As for :func:`find_cases`.
@@ -191,8 +224,10 @@ def case_from_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder.", field="image")
-    name = id or slug(folder.resolve().name)
     files = visible_images(folder)
+    if not files and holds_dicom(folder):
+        return case_from_dicom(folder, id=id, allow_missing=allow_missing)
+    name = id or slug(folder.resolve().name)
     search = Search(allow_missing, None if order is None else tuple(order))
     images = [file for file in files if not is_mask(file.name)]
     try:

@@ -106,6 +106,9 @@ def with_patients(cases: Sequence[Case], root: Path) -> tuple[list[Case], list[D
         for place in places:
             base, sure = found[chains[place].names[-1]]
             readings[place] = _Reading(base, chains[place].context, sure)
+    for place, case in enumerate(cases):
+        if case.known_patient:
+            readings[place] = _Reading(case.known_patient)
     return _named(cases, [reading for reading in readings if reading is not None])
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +20,9 @@ from training.errors import InputError
 if TYPE_CHECKING:
     from training.cases.case import Case, Problem
 
+#: The archives that the command has unpacked.
+_ARCHIVES = contextlib.ExitStack()
+atexit.register(_ARCHIVES.close)
 #: Cases whose unused images are listed one by one.
 _TOLD = 20
 
@@ -70,8 +75,9 @@ def collect_cases(
     patients: Path | None = None,
     split: bool = False,
     label_scheme: str | None = None,
+    series: Mapping[str, str] | None = None,
 ) -> Collected:
-    """Collect cases from case folders, folders of case folders, and 4D files.
+    """Collect cases from case folders, DICOM studies, folders of them, ZIP archives of studies, and 4D files.
 
     Args:
         paths: Folders and files.
@@ -80,6 +86,7 @@ def collect_cases(
         patients: File with the patients of cases; see :mod:`training.cases.patient_file`.
         split: Tell which cases are doubtfully taken as one patient's.
         label_scheme: The scheme of the labels; ``None`` to recognize it.
+        series: For a DICOM study, modality to series number, where that is not recognized.
 
     Raises:
         InputError: If a path does not exist, no path holds a usable case, the file of patients cannot be used, or there
@@ -95,8 +102,8 @@ def collect_cases(
     roles = tuple(part.strip() for part in order.split(",")) if order else None
     found = Collected()
     roots: list[tuple[Path, list[Case]]] = []
-    for path in paths:
-        cases, problems = _cases_at(path, roles, allow_missing)
+    for path in map(_unpacked, paths):
+        cases, problems = _cases_at(path, roles, allow_missing, series)
         roots.append((_absolute(path if path.is_dir() else path.parent), cases))
         found.cases += cases
         found.problems += [(path if path.is_dir() else path.parent, problem) for problem in problems]
@@ -110,6 +117,7 @@ def collect_cases(
         raise InputError(f"There is no usable case in {', '.join(map(str, paths))}.", field="cases")
     found.cases = with_peers(_told_apart(roots, patients, split), label_scheme=label_scheme)
     _tell_unused(found.cases)
+    _tell_notes(found.cases)
     if roles is None:
         _tell_assumed_order(found.cases)
     return found
@@ -144,7 +152,18 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def _cases_at(path: Path, roles: tuple[str, ...] | None, allow_missing: bool) -> tuple[list[Case], list[Problem]]:
+def _unpacked(path: Path) -> Path:
+    """Return the folder of a ZIP archive, unpacked until the command ends; any other path as it is."""
+    from training.cases.archive import is_archive, unpacked
+
+    if path.suffix.lower() != ".zip" or not is_archive(path):
+        return path
+    return _ARCHIVES.enter_context(unpacked(path))
+
+
+def _cases_at(
+    path: Path, roles: tuple[str, ...] | None, allow_missing: bool, series: Mapping[str, str] | None
+) -> tuple[list[Case], list[Problem]]:
     """Return the cases at one path, with absolute folders, and the problems that cost a case; others are told."""
     from training.cases.case import Problem
     from training.cases.find import case_from_file, case_from_folder, find_cases
@@ -155,7 +174,7 @@ def _cases_at(path: Path, roles: tuple[str, ...] | None, allow_missing: bool) ->
         if path.is_file():
             cases = [case_from_file(path, roles, allow_missing=allow_missing)]
         else:
-            cases, problems = find_cases(path, allow_missing=allow_missing, order=roles)
+            cases, problems = find_cases(path, allow_missing=allow_missing, order=roles, series=series)
             if not cases and not problems:
                 cases = [case_from_folder(path, allow_missing=allow_missing, order=roles)]
     except InputError as error:
@@ -207,6 +226,13 @@ def _tell_unused(cases: Iterable[Case]) -> None:
         kinds = sorted({path.name.removeprefix(case.name) for case in told[_TOLD:] for path in case.unused})
         shown = ", ".join(kinds[:_TOLD]) + (" ..." if len(kinds) > _TOLD else "")
         err.print(f"{len(told) - _TOLD} more cases: not used: {shown}", markup=False, soft_wrap=True)
+
+
+def _tell_notes(cases: Iterable[Case]) -> None:
+    """Print which DICOM series is which modality, and why."""
+    for case in cases:
+        for note in case.notes:
+            err.print(f"{case.id}: {note}", markup=False, soft_wrap=True)
 
 
 def _tell_assumed_order(cases: Sequence[Case]) -> None:

@@ -38,9 +38,18 @@ if TYPE_CHECKING:
 def predict(
     cases: Annotated[
         list[Path] | None,
-        typer.Argument(help="Case folders, folders of case folders, or 4D files.", show_default=False),
+        typer.Argument(
+            help="Case folders, DICOM folders, folders of them, ZIP archives of studies, or 4D files.",
+            show_default=False,
+        ),
     ] = None,
-    t1: Annotated[Path | None, typer.Option(help="T1 volume (instead of CASES).", show_default=False)] = None,
+    t1: Annotated[
+        Path | None,
+        typer.Option(
+            help="T1: a file or the folder of a DICOM series, instead of CASES; or the number of a series in CASES.",
+            show_default=False,
+        ),
+    ] = None,
     t1ce: Annotated[Path | None, typer.Option(help="T1 volume with contrast.", show_default=False)] = None,
     t2: Annotated[Path | None, typer.Option(help="T2 volume.", show_default=False)] = None,
     flair: Annotated[Path | None, typer.Option(help="FLAIR volume.", show_default=False)] = None,
@@ -163,7 +172,10 @@ def _requested_cases(
     """Return the cases given as folders and files, or the one given by single volumes."""
     given = {role: path for role, path in roles.items() if path is not None}
     if given and paths:
-        raise InputError("Give either CASES or the four volumes, not both.", field="cases")
+        if any(path.exists() for path in given.values()):
+            raise InputError("Give either CASES or the four volumes, not both.", field="cases")
+        series = {role: str(path) for role, path in given.items()}
+        return collect_cases(paths, order, allow_missing=allow_missing, series=series)
     if not given:
         return collect_cases(paths or [], order, allow_missing=allow_missing)
     from training.cases.case import case_from_roles

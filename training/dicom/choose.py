@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from training.dicom.recognize import plain_text
-from training.dicom.series import Series
+from training.dicom.series import Series, find_series
 from training.errors import InputError
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, display_name
 
@@ -57,6 +58,30 @@ def choose(
             raise InputError(f"{one.problem} It would be {display_name(role)}.", field=role)
     _check_one_head(list(chosen.values()))
     return _with_frames_told({role: chosen[role] for role in ROLES if role in chosen})
+
+
+def only_series(folder: Path | str, role: str) -> Series:
+    """Return the series in a folder that was given for one modality.
+
+    Args:
+        folder: With the files of one series; localizers and the like beside it are ignored.
+        role: What it is said to be.
+
+    Raises:
+        InputError: If there is none, several may be meant, or it cannot be read; ``field`` is ``role``.
+    """
+    series = find_series(folder)
+    images = [one for one in series if one.image.modality == "MR"]
+    fitting = [one for one in images if one.role == role] if len(images) > 1 else images
+    if len(fitting) != 1:
+        raise InputError(
+            f"{folder} is given for {display_name(role)}, and does not hold one series that is. {_listed(series)} Give "
+            "the folder of one series.",
+            field=role,
+        )
+    if fitting[0].problem:
+        raise InputError(f"{folder}: {fitting[0].problem}", field=role)
+    return fitting[0]
 
 
 def _asked(series: Sequence[Series], roles: Mapping[str, str | int]) -> dict[str, Series]:

@@ -85,10 +85,30 @@ def dicom_files(folder: Path | str, outside: Callable[[Path], bool] = lambda pat
         count += len(files)
         if count > MAX_FILES:
             raise InputError(f"{folder} holds more than {MAX_FILES:,} files. Name the folder of one study.")
-        for name in sorted(files):
-            path = Path(current, name)
-            if not name.startswith(".") and is_dicom(path) and not outside(path):
-                yield path
+        yield from dicom_in(Path(current), files, outside)
+
+
+def dicom_in(
+    folder: Path, names: Iterable[str] | None = None, outside: Callable[[Path], bool] = lambda path: False
+) -> list[Path]:
+    """Return the DICOM files directly in a folder, sorted, without hidden ones.
+
+    Args:
+        folder: The folder.
+        names: Of the files in it, if they are known.
+        outside: As for :func:`dicom_files`.
+    """
+    try:
+        listed = sorted(os.listdir(folder) if names is None else names)
+    except OSError:
+        return []
+    paths = [folder / name for name in listed if not name.startswith(".")]
+    return [path for path in paths if is_dicom(path) and not outside(path)]
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Return whether there is a DICOM file in a folder, at any depth."""
+    return next(dicom_files(folder), None) is not None
 
 
 def is_dicom(path: Path) -> bool:
@@ -218,6 +238,7 @@ def _damage(header: Dataset, syntax: str, left: int) -> str:
     sides = [integer(header, name) or 0 for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
     sides[2] = sides[2] or 1
     needed = sides[0] * sides[1] * sides[2] * sides[3] // 8 * (integer(header, "NumberOfFrames") or 1)
+    left -= 8 if syntax == _UNCOMPRESSED[0] else 12  # tag and length of the pixels
     if left >= needed:
         return ""
     return f"it is cut off: {needed:,} bytes of pixels are needed, {left:,} are there"
