@@ -16,6 +16,13 @@ def phantom(
     output: Annotated[Path, typer.Argument(help="Folder for the cases; created if absent.", show_default=False)],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of cases.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same cases.")] = 0,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Raw studies: skull and face, a grid for each series, the head moved between them."),
+    ] = False,
+    dicom: Annotated[bool, typer.Option("--dicom", help="Raw studies as DICOM series instead of NIfTI.")] = False,
+    degrees: Annotated[float, typer.Option(min=0, help="Raw studies: largest rotation between series.")] = 12.0,
+    mm: Annotated[float, typer.Option(min=0, help="Raw studies: largest displacement between series, in mm.")] = 15.0,
     overwrite: OverwriteOption = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
 ) -> None:
@@ -23,20 +30,30 @@ def phantom(
 
     They contain no patient data: anatomy comes from the ICBM152 tissue maps, tumors and appearance from a generator.
 
+    With `--raw`, a case is what a scanner delivers; the true label, brain and motion are in the folder `truth`.
+
     **Example**
 
     `python -m training phantom cases --count 8 --seed 1`
     """
     from training.phantoms.files import case_name, write_cases
+    from training.phantoms.raw_files import raw_name, write_raw_studies
 
-    refuse_existing([output / case_name(number) for number in range(count)], overwrite)
+    raw = raw or dicom
+    names = [raw_name(number) if raw else case_name(number) for number in range(count)]
+    refuse_existing([output / name for name in names], overwrite)
+    cores = workers or os.cpu_count() or 1
     with progress(steps=True) as bars:
         task = bars.add_task("phantoms", total=count)
-        write_cases(
-            output,
-            count,
-            seed=seed,
-            workers=workers or os.cpu_count() or 1,
-            on_progress=lambda done, total: bars.update(task, completed=done, total=total),
-        )
-    out.print(f"{count} {'case' if count == 1 else 'cases'} in {output}", soft_wrap=True)
+
+        def report(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        if raw:
+            motion = {"degrees": degrees, "mm": mm}
+            write_raw_studies(output, count, seed=seed, dicom=dicom, motion=motion, workers=cores, on_progress=report)
+        else:
+            write_cases(output, count, seed=seed, workers=cores, on_progress=report)
+    what = "raw study" if raw else "case"
+    many = "raw studies" if raw else "cases"
+    out.print(f"{count} {what if count == 1 else many} in {output}", soft_wrap=True)
