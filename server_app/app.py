@@ -18,6 +18,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 
 from server_app.cases.datastore import CaseDatastore
 from server_app.cases.next_case import First, Random, UncertaintySampling, propose
+from server_app.common.dicom_logs import hide_dicom_values
 from server_app.description import describe
 from server_app.errors import input_errors
 from server_app.inference.batch import BatchInference
@@ -83,6 +84,7 @@ class TumorLoopApp(MONAILabelApp):
         from server_app import asgi
         from server_app.common.metrics import REGISTRY, StateCollector
 
+        hide_dicom_values()
         self.services.start()
         self.add_routes()
         REGISTRY.register(StateCollector(self.services.overview.gauges))

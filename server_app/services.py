@@ -112,6 +112,8 @@ class Services:
         self.record.begin()
         for leftover in self.workspace.incoming.iterdir():
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        if self.stored_sessions is not None:
+            self.stored_sessions.remove_unexamined()
         if recover(self.workspace, self.models):
             self.datastore.refresh()
         for sentence in (self.models.settle_initial(in_use=self.workspace.in_use()), *self.models.not_offered()):

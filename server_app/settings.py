@@ -38,6 +38,7 @@ class Limits(BaseModel):
 
     Attributes:
         max_upload_mb: MiB of the files of one request.
+        max_unpacked_mb: MiB of the files in an archive.
         max_body_kb: KiB of any other body.
         max_voxels: Voxels of an uploaded file, all its volumes together, after decompression.
         min_free_mb: MiB that must stay free on the workspace's disk when volumes are uploaded; they are for labels.
@@ -56,6 +57,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_upload_mb: float = Field(2048.0, gt=0)
+    max_unpacked_mb: float = Field(4096.0, gt=0)
     max_body_kb: float = Field(1024.0, gt=0)
     max_voxels: int = Field(2**27, gt=0)
     min_free_mb: float = Field(512.0, ge=0)
@@ -87,6 +89,11 @@ class Limits(BaseModel):
     def upload_bytes(self) -> int:
         """Maximum number of bytes in a request with files."""
         return int(self.max_upload_mb * 2**20)
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Maximum number of bytes of the files in an archive."""
+        return int(self.max_unpacked_mb * 2**20)
 
     @property
     def min_free_bytes(self) -> float:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Response, UploadFile
+from fastapi import APIRouter, File, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 
-from server_app.api.dependencies import Router, Settings, user_name, with_user
+from server_app.api.dependencies import Params, Router, Settings, client_of, user_name, with_user
 from server_app.api.dicom_seg import SegOutput, label_response
+from server_app.api.raw_uploads import UPLOAD_CHOICES, UPLOAD_OTHERS, preprocessor, uploaded
 from server_app.api.replies import ENDINGS, checked_ending, labelmap_reply, map_reply, volume_reply
 from server_app.api.upload_route import UploadRoute
-from server_app.api.uploaded_files import received
+from server_app.api.uploaded_files import parsed
+from server_app.cases.preprocessing_options import PreprocessingOptions
 from server_app.cases.samples import make_sample
+from server_app.common.params import ignored
 from server_app.common.removal_lock import while_present
 from server_app.common.request_notes import note
 from server_app.errors import input_errors, refusal, unknown
-from server_app.inference.session_files import session_case
+from server_app.inference.queue import Ticket
+from server_app.inference.session_files import replace_images, session_case, session_volumes
 from server_app.labels.predictions import SESSION_PREDICTION
 from server_app.labels.store import LabelVersion
 from server_app.services import Services
@@ -47,19 +52,30 @@ def _cases(services: Services) -> APIRouter:
 
     @router.put("/cases/{case_id}")
     def put_case(
+        sent: Request,
         case_id: str,
         files: Annotated[list[UploadFile] | None, File()] = None,
         session_id: str = "",
         client_id: str = "",
+        params: Params = "{}",
+        brain: Annotated[UploadFile | None, File()] = None,
+        dicom: Annotated[UploadFile | None, File()] = None,
     ) -> dict[str, Any]:
-        """Store four files as a case, or those of a session; the modalities follow from their names."""
-        facts = with_user({"client_id": client_id})
+        """Store four files, a DICOM study, or the volumes of a session as a case; raw ones are preprocessed first."""
+        given = parsed(params)
+        facts = with_user({**given, "client_id": client_id or given.get("client_id")})
         if bool(files) == bool(session_id):
             raise refusal(422, "files", "Send four files, or the id of a session that holds them, and not both.")
-        if not files:
-            return _described(services, _case_of_session(services, case_id, session_id, facts))
-        with received(files, services.workspace.incoming) as paths:
-            return _described(services, services.datastore.add_case(case_id, paths, facts))
+        with input_errors(), services.jobs.tracked(facts.get("job"), client_of(sent, facts)) as ticket:
+            ignored(facts, UPLOAD_CHOICES, UPLOAD_OTHERS)
+            if not files:
+                return _described(services, _case_of_session(services, case_id, session_id, facts, ticket))
+            with (
+                uploaded(files, services.workspace.incoming, facts, brain=brain, dicom=dicom) as upload,
+                preprocessor(services, facts, ticket, upload.brain, upload.headers) as prepare,
+            ):
+                case = services.datastore.add_case(case_id, upload.study or upload.files, facts, prepare)
+                return _described(services, case)
 
     @router.get("/cases/{case_id}/volumes/{role}")
     def get_volume(case_id: str, role: str) -> Response:
@@ -177,13 +193,25 @@ def _jobs(services: Services) -> APIRouter:
     return router
 
 
-def _case_of_session(services: Services, case_id: str, session_id: str, facts: dict[str, Any]) -> Case:
-    """Store a session's volumes as a case, with the model's segmentation of them."""
+def _case_of_session(services: Services, case_id: str, session_id: str, facts: dict[str, Any], ticket: Ticket) -> Case:
+    """Store a session's volumes as a case, with the model's segmentation of them; raw ones are preprocessed first."""
     sessions, store = services.sessions(), services.datastore
-    files = session_case(sessions.image(session_id), "session_id").sources.values()
-    case = store.add_case(case_id, [source.path for source in files], facts)
-    with while_present(services.workspace, case):
-        store.labels.predictions.take_over(case.id, sessions.predictions(session_id), SESSION_PREDICTION)
+    examined = PreprocessingOptions.parse(facts).as_scanned is not False
+
+    def place(folder: Path) -> Path:
+        kept = replace_images(sessions, session_id, folder, examined=examined)
+        if kept is None:
+            raise unknown("session_id", "That session has just expired. Send the files again.")
+        return kept
+
+    with sessions.in_use(session_id):
+        image = sessions.image(session_id, "session_id")
+        case = session_case(image, "session_id")
+        found = session_volumes(sessions, session_id, allow_missing=True)
+        with preprocessor(services, facts, ticket, found.brain, found.headers, place) as prepare:
+            case = store.add_case(case_id, case, facts, None if found.examined else prepare)
+        with while_present(services.workspace, case):
+            store.labels.predictions.take_over(case.id, sessions.predictions(session_id), SESSION_PREDICTION)
     return case
 
 
@@ -200,7 +228,7 @@ def _described(services: Services, case: Case) -> dict[str, Any]:
     return {
         "id": case.id,
         "patient": case.patient,
-        "modalities": {role: source.path.name for role, source in case.sources.items()},
+        "modalities": {role: source.name for role, source in case.sources.items()},
         "not_used": [path.name for path in case.unused],
         "source": "upload" if store.catalog.is_uploaded(case.id) else "studies",
         "labeled": store.labels.is_labeled(case),

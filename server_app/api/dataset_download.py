@@ -51,8 +51,8 @@ class DatasetDownload:
         needed = 0
         for name in self._store.get_labeled_images()[: limit_cases or None]:
             case = self._store.catalog.get(name)
-            paths = {source.path for source in case.sources.values()} | {self._store.labels.final_file(case)}
-            needed += sum(path.stat().st_size for path in paths)
+            paths = {path for source in case.sources.values() for path in source.files}
+            needed += sum(path.stat().st_size for path in {*paths, self._store.labels.final_file(case)})
         free = shutil.disk_usage(self._store.workspace.incoming).free
         if free - needed < Limits.of_server().min_free_bytes:
             message = (

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from fastapi import Response
 
+from server_app.cases.preprocessed import without_fractions
 from server_app.common.read_limit import reading
 from server_app.errors import input_errors, refusal
 from training.cases.case import Case
-from training.images.grid import Volume
 from training.images.read import read_labelmap, read_volume
 from training.images.write import write_labelmap, write_volume
 
@@ -27,7 +26,7 @@ def checked_ending(ending: str) -> str:
     return ending
 
 
-def volume_reply(case: Case, role: str, incoming: Path) -> Response:
+def volume_reply(case: Case, role: str, incoming: Path, name: str | None = None) -> Response:
     """Return a response with one volume of a case as NRRD, with the same voxels and affine.
 
     Integers are sent as such: half the size, and exact. Others are float32, as for the network.
@@ -36,8 +35,8 @@ def volume_reply(case: Case, role: str, incoming: Path) -> Response:
         HTTPException: 422 if the file cannot be used.
     """
     with input_errors(), reading():
-        volume = _compact(case.read(role))
-    return _nrrd(lambda path: write_volume(volume, path), f"{case.id}-{role}", incoming)
+        volume = without_fractions(case.read(role))
+    return _nrrd(lambda path: write_volume(volume, path), name or f"{case.id}-{role}", incoming)
 
 
 def labelmap_reply(file: Path, name: str, incoming: Path) -> Response:
@@ -52,11 +51,6 @@ def map_reply(file: Path, name: str, incoming: Path) -> Response:
     with input_errors():
         volume = read_volume(file)
     return _nrrd(lambda path: write_volume(volume, path), name, incoming)
-
-
-def _compact(volume: Volume) -> Volume:
-    whole = volume.data.astype(np.int16) if np.abs(volume.data).max() <= 32767 else None
-    return Volume(whole, volume.grid) if whole is not None and np.array_equal(whole, volume.data) else volume
 
 
 def _nrrd(write: Callable[[Path], Path], name: str, incoming: Path) -> Response:

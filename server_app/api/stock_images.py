@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, File, UploadFile
+from fastapi import APIRouter, Body, File, Request, UploadFile
 from monailabel.endpoints import activelearning
 from monailabel.endpoints import datastore as stock_datastore
 
 from server_app.api.dataset_download import DatasetDownload
-from server_app.api.dependencies import Params, Router, user_name, with_user
+from server_app.api.dependencies import Params, Router, client_of, user_name, with_user
+from server_app.api.raw_uploads import Upload, preprocessor, uploaded
 from server_app.api.upload_route import UploadRoute
 from server_app.api.uploaded_files import parsed, received
+from server_app.cases.uploads import order_of, whole_case
 from server_app.common.identity import Role, require
 from server_app.common.params import ignored
 from server_app.errors import input_errors
@@ -31,12 +33,19 @@ def router(services: Services) -> APIRouter:
     @router.put("/datastore/", include_in_schema=False)
     @router.put("/datastore/image")
     def add_image(
-        file: Annotated[UploadFile, File()], image: str | None = None, params: Params = "{}"
+        sent: Request, file: Annotated[UploadFile, File()], image: str | None = None, params: Params = "{}"
     ) -> dict[str, Any]:
-        """Store a 4D file as a case."""
+        """Store a 4D file, or a ZIP with a DICOM study, as a case; raw volumes are preprocessed first."""
         about = with_user(parsed(params))
-        with received([file], incoming, "file") as (path,):
-            return {"image": store.add_image(image or path.name.split(".")[0], str(path), about)}
+        with (
+            input_errors(),
+            services.jobs.tracked(about.get("job"), client_of(sent, about)) as ticket,
+            uploaded([file], incoming, about, field="file") as upload,
+            preprocessor(services, about, ticket) as prepare,
+        ):
+            case = upload.study or whole_case(upload.files[0], order_of(about))
+            name = image or (upload.files[0].name.split(".")[0] if upload.files else _name_of(upload))
+            return {"image": store.add_case(name, case, about, prepare).id}
 
     @router.put("/datastore/label")
     def save_label(
@@ -85,3 +94,9 @@ def router(services: Services) -> APIRouter:
         return dict(activelearning.sample(strategy, about, user_name()))
 
     return router
+
+
+def _name_of(upload: Upload) -> str:
+    """Return a name for a DICOM study without one: not that of the archive, which often is a patient's."""
+    assert upload.study is not None
+    return f"study-{upload.study.fingerprint()[:12]}"

@@ -16,8 +16,10 @@ from monailabel.endpoints.infer import send_response
 
 from server_app.api.dependencies import Params, Router, client_of, with_user
 from server_app.api.dicom_seg import InferOutput, SegOutput, result_response
+from server_app.api.raw_uploads import Upload, uploaded
 from server_app.api.upload_route import UploadRoute
-from server_app.api.uploaded_files import check_endings, parsed, received
+from server_app.api.uploaded_files import parsed, received
+from server_app.cases.dicom_study import SERIES
 from server_app.common.identity import Role, require
 from server_app.common.params import ignored
 from server_app.common.request_notes import note
@@ -31,13 +33,14 @@ from server_app.inference.request import (
     case_from_upload,
     wants_label,
 )
-from server_app.inference.session_files import complete, session_case
+from server_app.inference.session_files import complete, replace_images, session_case, session_volumes
+from server_app.inference.sessions import CheckedSessions, State
 from server_app.inference.task import InferenceResult
-from server_app.labels.predictions import Predictions
 from server_app.services import Services
 from training.cases.case import Case
 from training.cases.dicom_source import has_series
 from training.dicom.seg import SEG_FORMATS
+from training.errors import InputError
 from training.hashes import file_sha256
 
 
@@ -81,23 +84,31 @@ def router(services: Services) -> APIRouter:
         expiry: int = 0,
         allow_missing: bool = False,
         base: str = "",
+        params: Params = "{}",
+        brain: Annotated[UploadFile | None, File()] = None,
+        dicom: Annotated[UploadFile | None, File()] = None,
     ) -> dict[str, Any]:
-        """Keep four files (or one 4D file; or fewer volumes, if allowed) for inferences, until they expire.
+        """Keep four files (or one 4D file, a DICOM study, or fewer volumes, if allowed) until they expire.
 
-        With ``base``, an earlier session, the volumes that are not sent are taken from there.
+        With ``base``, an earlier session, the volumes that are not sent are taken from there. A DICOM study is a ZIP or
+        several files; ``roles`` in ``params`` names the series that its headers leave unclear. ``brain`` is a mask to
+        use instead of finding the brain, ``dicom`` a ZIP with the DICOM files of the reference, kept for their headers.
         """
         sessions = services.sessions()
-        if uncompress:
-            raise refusal(422, "uncompress", "Archives are not unpacked. Send the four files themselves.")
-        with received(files, services.workspace.incoming) as paths, input_errors():
-            check_endings(paths)
-            folder = paths[0].parent
+        given, incoming = parsed(params), services.workspace.incoming
+        with (
+            input_errors(),
+            uploaded(files, incoming, given, allow_missing=allow_missing, brain=brain, dicom=dicom) as upload,
+        ):
+            if uncompress and upload.study is None:
+                raise refusal(422, "uncompress", "Only a ZIP with a DICOM study is unpacked. Send the four files.")
             if base:
-                complete(folder, paths, sessions.image(base, "base"))
-            image = folder if base or len(paths) > 1 else paths[0]
+                _complete(sessions, upload, base)
+            image = upload.as_session(in_folder=bool(base))
             case_from_upload(image, allow_missing=allow_missing).read_headers()
             session_id, about = sessions.add_session(str(image), max(0, expiry))
-        return {"session_id": session_id, "session_info": about.to_json()}
+        found = {"series": upload.series, "roles": upload.roles}
+        return {"session_id": session_id, "session_info": about.to_json(), **found}
 
     @router.get("/session/{session_id}")
     def get_session(session_id: str, update_ts: bool = False, image: bool = False) -> Any:
@@ -134,14 +145,50 @@ def _infer(
     with input_errors():
         options = InferenceOptions.parse(given)
 
-        def segment(path: Path, predictions: Predictions | None = None) -> InferenceResult:
-            case = case_from_upload(path, allow_missing=options.allow_missing, params=given)
-            return services.segmentation(InferenceRequest(case, options, ticket, predictions))
-
         if session_id:
-            sessions = services.sessions()
-            return segment(sessions.image(session_id), sessions.predictions(session_id))
+            return _infer_session(services, given, options, ticket, session_id)
         if file is not None:
             with received([file], services.workspace.incoming, "file") as (path,):
-                return segment(path)
+                case = case_from_upload(path, allow_missing=options.allow_missing, params=given)
+                return services.segmentation(InferenceRequest(case, options, ticket))
         return services.segmentation(InferenceRequest.for_case(services.datastore, image, options, ticket))
+
+
+def _infer_session(
+    services: Services, given: dict[str, Any], options: InferenceOptions, ticket: Ticket, session_id: str
+) -> InferenceResult:
+    """Segment a session's volumes; raw ones are replaced by preprocessed ones."""
+    sessions = services.sessions()
+
+    def keep(folder: Path | None) -> None:
+        if folder is None:
+            sessions.examined(session_id)
+        else:
+            replace_images(sessions, session_id, folder, examined=options.preprocessing.as_scanned is not False)
+
+    with sessions.in_use(session_id):
+        found = session_volumes(sessions, session_id, allow_missing=options.allow_missing, params=given)
+        return services.segmentation(
+            InferenceRequest(
+                found.case,
+                options,
+                ticket,
+                sessions.predictions(session_id),
+                record=found.record,
+                examined=found.examined,
+                brain=found.brain,
+                headers=found.headers,
+                keep=keep,
+            )
+        )
+
+
+def _complete(sessions: CheckedSessions, upload: Upload, base: str) -> None:
+    """Add the volumes that were not sent from an earlier session; 404 if it does not have them as they were sent."""
+    with sessions.in_use(base):
+        image = sessions.image(base, "base")
+        if upload.study is not None:
+            raise InputError("A DICOM study is complete; it cannot be based on another session.", field="base")
+        if sessions.state(base) is State.DONE or (image / SERIES).is_file():
+            raise unknown("base", "What was sent for that session was preprocessed and deleted. Send all files again.")
+        complete(upload.folder, upload.files, image)

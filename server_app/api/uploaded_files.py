@@ -13,6 +13,7 @@ from typing import Any
 
 from fastapi import UploadFile
 
+from server_app.api.dicom_files import is_dicom
 from server_app.common.strict_json import strict_json
 from server_app.errors import input_errors, refusal
 from server_app.settings import Limits
@@ -49,12 +50,16 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
     try:
         with input_errors():
             names = [_plain_name(file.filename, field) for file in files]
+            # DICOM files of several series have the same names, which are often those of patients
+            dicom = [is_dicom(file.file, name) for file, name in zip(files, names, strict=True)]
+            names = [f"{number:05d}.dcm" if dicom[number] else name for number, name in enumerate(names)]
             for name in names:
                 if names.count(name) > 1:
                     raise InputError(f"Two files have the name {name}. Name them after their modality.", field=field)
         for name, file in zip(names, files, strict=True):
             with open(folder / name, "wb") as target:
                 shutil.copyfileobj(file.file, target, 1 << 20)
+            file.file.close()  # small ones are held in memory
         paths = [folder / name for name in names]
         with input_errors():
             check_voxels(paths, limits.max_voxels, field)

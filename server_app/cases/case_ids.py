@@ -199,7 +199,10 @@ def images_digest(case: Case) -> str:
 def place_of(case: Case, studies: Path) -> str:
     """Return the location of a case: its path below the studies, without the modality."""
     source = next(iter(case.sources.values()))
-    where = source.path if source.channel is not None else source.path.parent / common_name(source.path)
+    if source.instances:
+        where = case.folder or source.path.parent
+    else:
+        where = source.path if source.channel is not None else source.path.parent / common_name(source.path)
     try:
         return where.relative_to(studies).as_posix()
     except ValueError:

@@ -166,7 +166,7 @@ class Catalog:
     def display_file(self, case: Case) -> Path:
         """Return a file with the one volume that represents a case; extracted from a 4D file on first use."""
         source = case.sources[DISPLAY_ROLE]
-        if source.channel is None:
+        if source.channel is None and not source.instances:
             return source.path
         stat = source.path.stat()
         key = hashlib.sha256(f"{source.path}|{source.channel}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()

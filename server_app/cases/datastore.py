@@ -10,7 +10,8 @@ import contextlib
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from server_app.cases.case_ids import CaseIds
 from server_app.cases.catalog import Catalog
 from server_app.cases.claims import Claims
 from server_app.cases.patients import ListedPatients
+from server_app.cases.preprocessing_options import Preprocessor
 from server_app.cases.removal import remove_upload
 from server_app.cases.submissions import Submissions
 from server_app.cases.uploads import Uploads, checked_id, conflict, order_of, same_or_conflict, whole_case
@@ -34,7 +36,7 @@ from server_app.labels.store import LabelStore
 from server_app.labels.submission import FINAL, Submission
 from server_app.workspace import Workspace
 from training.atomic import write_json, write_with
-from training.cases.case import Case
+from training.cases.case import Case, case_from_files
 
 
 class CaseDatastore(Datastore):
@@ -133,8 +135,8 @@ class CaseDatastore(Datastore):
         def write(temporary: Path) -> None:
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
                 for case in map(self.case, chosen):
-                    for path in sorted({source.path for source in case.sources.values()}):
-                        archive.write(path, f"{case.id}/{path.name}")
+                    for path, name in sorted(_names_in_archive(case)):
+                        archive.write(path, f"{case.id}/{name}")
                     archive.write(self.labels.final_file(case), f"{case.id}/label.nii.gz")
 
         return str(write_with(self.workspace.cache / "dataset.zip", write))
@@ -176,7 +178,7 @@ class CaseDatastore(Datastore):
             write_json(self.workspace.notes / f"{case.id}.json", {**self._notes(case.id), **info})
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
-        """Store a 4D file as a case.
+        """Store a 4D file as a case, as :meth:`add_case`, without preprocessing.
 
         Args:
             image_id: The name that the client gives it.
@@ -185,26 +187,40 @@ class CaseDatastore(Datastore):
 
         Returns:
             The case's id.
+        """
+        with input_errors():
+            return self.add_case(image_id, whole_case(Path(image_filename), order_of(image_info)), image_info).id
+
+    def add_case(
+        self,
+        name: str,
+        sent: Case | Sequence[Path],
+        facts: Mapping[str, Any],
+        preprocessor: Preprocessor | None = None,
+    ) -> Case:
+        """Store a case.
+
+        Args:
+            name: That the client gives it.
+            sent: Four files, whose names say which modality each is; or the case they are, under any id.
+            facts: Who sends it.
+            preprocessor: For volumes as they were scanned; without one they are stored as they are.
 
         Raises:
             HTTPException: 422 if it cannot be used, 409 if the id belongs to other images.
         """
         with input_errors():
-            case_id = checked_id(image_id)
-            order, file = order_of(image_info), Path(image_filename)
-            self._refuse_reserved(case_id)
-            if self._in_studies(case_id):
-                return same_or_conflict(self.case(case_id), whole_case(file, order, id=case_id)).id
-            return self._added(self.uploads.add_4d(case_id, file, order, {"user": user_of(image_info)})).id
-
-    def add_case(self, name: str, files: list[Path], facts: Mapping[str, Any]) -> Case:
-        """Store four files as a case; 422 if they cannot be used, 409 if the id belongs to other images."""
-        with input_errors():
             case_id = checked_id(name)
             self._refuse_reserved(case_id)
+            if isinstance(sent, Case):
+                case = replace(sent, id=case_id, patient="", label=None, allow_missing=False)
+            else:
+                case = case_from_files(sent, id=case_id)
             if self._in_studies(case_id):
+                if any(source.channel is not None and not source.instances for source in case.sources.values()):
+                    return same_or_conflict(self.case(case_id), case)
                 raise conflict(case_id)
-            return self._added(self.uploads.add_files(case_id, files, {"user": user_of(facts)}))
+            return self._added(self.uploads.add(case, {"user": user_of(facts)}, preprocessor))
 
     def remove_image(self, image_id: str) -> None:
         """Remove an uploaded case; its files and labels are moved, not deleted.
@@ -303,3 +319,12 @@ class CaseDatastore(Datastore):
             return dict(json.loads((self.workspace.notes / f"{case_id}.json").read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return {}
+
+
+def _names_in_archive(case: Case) -> set[tuple[Path, str]]:
+    """Return the files of a case, each with its name below the case's folder; series may have the same file names."""
+    return {
+        (path, f"{role}/{path.name}" if source.instances else path.name)
+        for role, source in case.sources.items()
+        for path in source.files
+    }

@@ -35,7 +35,7 @@ class ImageChanges:
         if not isinstance(drawn_on, str):  # a label of an earlier release
             return False
         try:
-            stats = [(source.path, source.path.stat()) for source in case.sources.values()]
+            stats = [(path, path.stat()) for source in case.sources.values() for path in source.files]
             if all(max(stat.st_mtime, stat.st_ctime) < submitted for _, stat in stats):
                 return False
             state = tuple((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for path, stat in stats)

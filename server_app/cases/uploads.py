@@ -1,7 +1,8 @@
-"""Uploaded cases: four files, or one 4D file; stored completely and never changed.
+"""Uploaded cases: four files, one 4D file, or a DICOM study; stored completely and never changed.
 
 ``uploads/<case>/{case.json, t1.nii.gz ...}`` or ``{case.json, image.nii.gz}``; ``case.json`` maps each modality to its
-file and channel, so that it need not be recognized again.
+file and channel, so that it need not be recognized again. Of volumes as they were scanned, only the preprocessed ones
+are stored (:mod:`server_app.cases.preprocessed`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
 
+from server_app.cases.preprocessed import parts_of, patient_hash, preprocessed_case, record_of
+from server_app.cases.preprocessing_options import Preprocessor
 from server_app.common.read_limit import reading
 from server_app.errors import input_errors, refusal
+from server_app.labels.store import read_object
 from training.atomic import make_folder, publish_folder, write_json
 from training.cases.case import Case, Source, case_from_4d, case_from_files
 from training.cases.names import first_patient_of, slug, stem_of
@@ -54,42 +59,53 @@ class Uploads:
         folders = [path for path in sorted(self._root.iterdir()) if not path.name.startswith(".")]
         return [case for case in map(_read_case, folders) if case is not None]
 
-    def add_files(self, case_id: str, files: Sequence[Path], facts: Mapping[str, Any]) -> Case:
-        """Store four files, whose names say which modality each is; 409 if the id belongs to another case.
+    def add(self, case: Case, facts: Mapping[str, Any], preprocessor: Preprocessor | None = None) -> Case:
+        """Store a case whose files a client has sent; 409 if its id belongs to another case.
+
+        Args:
+            case: Of four files, one 4D file, or DICOM series.
+            facts: For its record.
+            preprocessor: For volumes as they were scanned; without one they are stored as they are.
 
         Raises:
-            InputError: If a modality is missing, claimed twice, or cannot be read.
+            InputError: If a modality cannot be read or preprocessed.
+            HTTPException: As :meth:`Preprocessor.run`.
         """
-        case = case_from_files(files, id=case_id)
-        with reading():
-            case.read_all()
+        if preprocessor is None or record_of(case.folder) is not None:
+            with reading():
+                case.read_all()
+            return self._store_with_parts(case, facts)
+        sent = case.fingerprint()
+        earlier = self._sent_before(case.id, sent)
+        if earlier is not None:
+            return earlier
+        folder = preprocessor.run(case) if _may_need_it(case, preprocessor) else None
+        if folder is None:
+            return self._store(case, partial(_copied, case), facts)
+        return self._store_with_parts(preprocessed_case(folder, id=case.id), {**facts, "sent_sha256": sent})
 
-        def copy(folder: Path) -> dict[str, Source]:
-            sources = {}
-            for role, source in case.sources.items():
-                target = folder / f"{role}{image_ending(source.path) or ''}"
-                shutil.copyfile(source.path, target)
-                sources[role] = Source(target)
-            return sources
+    def _store_with_parts(self, case: Case, facts: Mapping[str, Any]) -> Case:
+        """Store a case, and what preprocessing has left beside its volumes, if they are preprocessed."""
+        if record_of(case.folder) is None:
+            return self._store(case, partial(_copied, case), facts)
+        patient = patient_hash(case.folder)
+        if patient is not None:
+            facts = {**facts, "dicom_patient": patient}
+            case = replace(case, patient=self._patient_with(patient) or case.patient)
+        return self._store(case, partial(_copied_with_parts, case), facts)
 
-        return self._store(case, copy, facts)
+    def _patient_with(self, patient: str) -> str | None:
+        """Return the patient of an earlier case with the same PatientID."""
+        for folder in sorted(self._root.iterdir()) if self._root.is_dir() else []:
+            record = read_object(folder / "case.json") if not folder.name.startswith(".") else None
+            if record is not None and record.get("dicom_patient") == patient and record.get("patient"):
+                return str(record["patient"])
+        return None
 
-    def add_4d(self, case_id: str, file: Path, order: Sequence[str] | None, facts: Mapping[str, Any]) -> Case:
-        """Store one file that contains the four modalities; 409 if the id belongs to another case.
-
-        Raises:
-            InputError: If it does not, or cannot be read.
-        """
-        case = whole_case(file, order, id=case_id)
-        with reading():
-            case.read_all()
-
-        def copy(folder: Path) -> dict[str, Source]:
-            target = folder / f"image{image_ending(file) or ''}"
-            shutil.copyfile(file, target)
-            return {role: Source(target, source.channel) for role, source in case.sources.items()}
-
-        return self._store(case, copy, facts)
+    def _sent_before(self, case_id: str, sent: str) -> Case | None:
+        """Return the case that was made of the same files, preprocessed; ``None`` if there is none."""
+        record = read_object(self._root / case_id / "case.json") or {}
+        return _read_case(self._root / case_id) if record.get("sent_sha256") == sent else None
 
     def _store(self, case: Case, copy: Callable[[Path], dict[str, Source]], facts: Mapping[str, Any]) -> Case:
         folder = self._root / case.id
@@ -111,6 +127,35 @@ class Uploads:
         stored = _read_case(folder)
         assert stored is not None
         return stored
+
+
+def _may_need_it(case: Case, preprocessor: Preprocessor) -> bool:
+    """Return whether a case may need preprocessing; its volumes are read, unless they are DICOM series."""
+    if any(source.instances for source in case.sources.values()):
+        return True
+    with reading():
+        return preprocessor.is_wanted(case.read_all())
+
+
+def _copied(case: Case, folder: Path) -> dict[str, Source]:
+    """Copy the files of a case, named after their modalities, into a folder; return them there."""
+    copied: dict[str, Source] = {}
+    for role, source in case.sources.items():
+        name = role if source.channel is None else "image"
+        target = folder / f"{name}{image_ending(source.path) or ''}"
+        if not target.exists():  # the modalities of a 4D file share it
+            shutil.copyfile(source.path, target)
+        copied[role] = Source(target, source.channel)
+    return copied
+
+
+def _copied_with_parts(case: Case, folder: Path) -> dict[str, Source]:
+    """Copy preprocessed volumes and what belongs to them into a folder."""
+    assert case.folder is not None
+    for part in parts_of(case.folder):
+        (folder / part).parent.mkdir(exist_ok=True)
+        shutil.copyfile(case.folder / part, folder / part)
+    return _copied(case, folder)
 
 
 def rebuilt_record(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 from monailabel.interfaces.datastore import DefaultLabelTag
 
 from server_app.cases.datastore import CaseDatastore
+from server_app.cases.dicom_study import read_series
+from server_app.cases.preprocessed import preprocessed_case, record_of
+from server_app.cases.preprocessing_options import PreprocessingOptions
 from server_app.cases.uploads import order_of, whole_case
 from server_app.common.params import flag, user_of
 from server_app.errors import refusal
@@ -19,11 +22,11 @@ from training.cases.case import Case
 from training.cases.find import case_from_folder
 from training.errors import InputError
 from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
-from training.modalities import REFERENCE_ORDER
+from training.modalities import REFERENCE_ORDER, display_name
 
 #: The parameters that say what a client chooses, and all others that an inference has.
 CHOICES: tuple[str, ...] = ("result_extension", "result_dtype", "result_compress", "reference", "allow_missing")
-CHOICES += ("allow_whole_head", "output_maps", "save_label", "label_tag", "order")
+CHOICES += ("allow_whole_head", "as_scanned", "force", "output_maps", "save_label", "label_tag", "order")
 OTHERS = ("job", "client_id", "user", "model")
 
 
@@ -38,6 +41,7 @@ class InferenceOptions:
         reference: The role on whose grid the labelmap lies; ``None`` takes T1ce, or what there is instead.
         allow_missing: Whether modalities may be missing.
         allow_whole_head: Whether the volumes may show more than the brain.
+        preprocessing: What the client says of preprocessing.
         output_maps: Whether to make maps of how certain the model was.
         save_label: Whether to store the labelmap as a label of the case.
         label_tag: The tag of that label.
@@ -50,6 +54,7 @@ class InferenceOptions:
     reference: str | None = None
     allow_missing: bool = False
     allow_whole_head: bool = False
+    preprocessing: PreprocessingOptions = field(default_factory=PreprocessingOptions)
     output_maps: bool = False
     save_label: bool = False
     label_tag: str = DefaultLabelTag.ORIGINAL.value
@@ -66,6 +71,7 @@ class InferenceOptions:
             reference=_choice(params, "reference", REFERENCE_ORDER),
             allow_missing=allow_missing,
             allow_whole_head=flag(params, "allow_whole_head"),
+            preprocessing=PreprocessingOptions.parse(params),
             output_maps=flag(params, "output_maps"),
             save_label=wants_label(params),
             label_tag=str(params.get("label_tag") or DefaultLabelTag.ORIGINAL.value),
@@ -89,6 +95,12 @@ class InferenceRequest:
         predictions: Where the model's prediction is kept, to compare a correction with; ``None`` keeps none.
         prediction_name: The name it is kept under.
         save_label: Whether the prediction is stored as a label of the case.
+        record: Of the preprocessing that made the volumes, if they are preprocessed.
+        examined: Whether it is known that they need no preprocessing.
+        brain: A file with a brain mask to use instead of finding one, or ``None``.
+        headers: The headers of the DICOM series that the reference was made of, where its file is none; or ``None``.
+        keep: For volumes that preprocessed ones replace: called with the folder of these, on the workspace's disk, even
+            if the inference then failed; or with ``None`` if they needed nothing.
     """
 
     case: Case
@@ -97,6 +109,20 @@ class InferenceRequest:
     predictions: Predictions | None = None
     prediction_name: str = SESSION_PREDICTION
     save_label: bool = False
+    record: Mapping[str, Any] | None = None
+    examined: bool = False
+    brain: Path | None = None
+    headers: str | None = None
+    keep: Callable[[Path | None], None] | None = None
+
+    def __post_init__(self) -> None:
+        reference, wanted = (self.record or {}).get("reference"), self.options.reference
+        if self.record is not None and self.record.get("changed") and wanted not in (None, reference):
+            raise InputError(
+                f"These volumes were preprocessed for {display_name(str(reference))}; only that one is on its own grid "
+                "still. Send the series again to have the result on another one.",
+                field="reference",
+            )
 
     @classmethod
     def for_case(
@@ -110,11 +136,19 @@ class InferenceRequest:
         case = store.case(case_id, allow_missing=options.allow_missing)
         if case.missing and options.save_label:
             raise refusal(422, "save_label", f"Case {case.id} is short of modalities; it can hold no labels.")
-        return cls(case, options, ticket or Ticket(), store.labels.predictions, case.id, options.save_label)
+        return cls(
+            case,
+            options,
+            ticket or Ticket(),
+            store.labels.predictions,
+            case.id,
+            options.save_label,
+            record=record_of(case.folder),
+        )
 
 
 def case_from_upload(path: Path, *, allow_missing: bool, params: Mapping[str, Any] | None = None) -> Case:
-    """Make a case of what a client sent: a folder of four files, or one 4D file.
+    """Make a case of what a client sent: a folder of four files, one 4D file, or a DICOM study.
 
     Args:
         path: The folder or file.
@@ -124,6 +158,11 @@ def case_from_upload(path: Path, *, allow_missing: bool, params: Mapping[str, An
     Raises:
         InputError: If a modality is missing (and must not be) or claimed twice; names the files.
     """
+    if record_of(path) is not None:
+        return preprocessed_case(path, allow_missing=allow_missing)
+    study = read_series(path, allow_missing=allow_missing) if path.is_dir() else None
+    if study is not None:
+        return study
     if not path.is_dir():
         return whole_case(path, order_of(params or {}), allow_missing=allow_missing)
     try:

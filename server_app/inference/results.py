@@ -75,12 +75,14 @@ class Results:
     def keep(self, key: str | None, job: SegmentJob, facts: dict[str, Any]) -> None:
         """Keep what a job has computed, unless by another model, or from images that have changed since.
 
+        Nor is a result kept of volumes that were preprocessed for it: whoever sends them again needs these as well.
+
         Args:
             key: Made before the job waited: another version may have been promoted since.
             job: Its files are in place.
             facts: ``model_version`` and ``weights_sha256`` are those that computed it.
         """
-        if self._root is None or key is None:
+        if self._root is None or key is None or (job.preprocess is not None and facts["preprocessing"] is not None):
             return
         with contextlib.suppress(OSError, InputError):  # the images may be gone, like those of a session
             if _key(job, facts["model_version"], facts["weights_sha256"]) != key:
@@ -123,9 +125,11 @@ def _key(job: SegmentJob, version: str, weights: str, images: str | None = None)
         "compress": job.compress,
         "allow_missing": job.allow_missing,
         "allow_whole_head": job.allow_whole_head,
+        "as_scanned": job.preprocess.as_scanned if job.preprocess is not None else None,
+        "preprocessed": job.record is not None,
         "maps": job.maps is not None,
         "answer": job.answer is not None,
-        "facts": 4,  # increase it when more facts are kept
+        "facts": 5,  # increase it when more facts are kept
     }
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 

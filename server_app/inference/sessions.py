@@ -2,6 +2,10 @@
 
 ``<id>/meta.info`` describes a session in MONAI Label's form; ``<id>/<name>`` is its file, or the folder of its files;
 ``<id>/answer/`` the model's last prediction, if any. A session appears complete or not at all.
+
+What is sent may be a raw head, which shows a face. The first inference finds that out and puts the stripped volumes in
+its place (:meth:`CheckedSessions.replace_images`); what was sent is deleted as soon as no other inference reads it. A
+session that no inference has looked at is deleted when the server starts.
 """
 
 from __future__ import annotations
@@ -11,26 +15,54 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 import uuid
+from collections import Counter
+from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 from monailabel.utils.sessions import SessionInfo, Sessions
 
 from server_app.errors import unknown
-from server_app.labels.predictions import Predictions
-from training.atomic import write_text
+from server_app.labels.predictions import SESSION_PREDICTION, Predictions
+from training.atomic import publish_folder, write_text
 
 _ID = re.compile(r"[0-9a-f-]{1,64}")
 _UNFINISHED = ".new-"
 #: Raised when ``meta.info`` is damaged, or removed by another thread at the same time.
 _DAMAGED = (OSError, ValueError, KeyError, AttributeError, TypeError)
 
+#: The entry of ``meta`` in ``meta.info`` with the :class:`State`.
+_STATE = "preprocessing"
+_META = "meta.info"
+#: How the names of folders begin that replaced others.
+_IMAGES = "images-"
+#: How the names of files begin that are being written; see :mod:`training.atomic`.
+_WRITING = ".writing-"
+
 logger = logging.getLogger(__name__)
 
 
+class State(Enum):
+    """What is known of a session's volumes."""
+
+    #: No inference has looked at them, or it was told not to: they may show the skull.
+    WAITING = "waiting"
+    #: They needed no preprocessing.
+    NONE = "none"
+    #: They were replaced by preprocessed ones.
+    DONE = "done"
+
+
 class CheckedSessions(Sessions):
-    """Volumes sent for segmentation only; deleted when they expire."""
+    """Volumes sent for segmentation only; deleted when they expire. Thread-safe."""
+
+    def __init__(self, store_path: str = "", expiry: int = 3600) -> None:
+        super().__init__(store_path, expiry)
+        self._lock = threading.RLock()
+        self._in_use: Counter[str] = Counter()
 
     def __bool__(self) -> bool:
         """Return ``True``: MONAI Label would never clean up an empty ``dict``, and sessions are loaded on first use."""
@@ -44,8 +76,8 @@ class CheckedSessions(Sessions):
             logger.warning("The session %s cannot be read: %s", session_id, error)
             return None
         if info is not None and update_ts:
-            info.last_access_ts = int(time.time())
-            with contextlib.suppress(OSError):  # reading must go on if the disk is full
+            with contextlib.suppress(OSError), self._lock:  # reading must go on if the disk is full
+                info.last_access_ts = int(time.time())
                 self._write_meta_info(session_id, info)
         return info
 
@@ -53,7 +85,8 @@ class CheckedSessions(Sessions):
         """Return a session, ``None`` if there is none; raises one of :data:`_DAMAGED` if it is not valid."""
         if not _ID.fullmatch(session_id):
             return None
-        info = super().get_session(session_id, False, fetch_cache)
+        with self._lock:  # what is read from the disk must not hide what is being written
+            info = super().get_session(session_id, False, fetch_cache)
         if info is not None:
             folder = Path(self.store_path) / session_id
             # adding them up fails if they are not numbers
@@ -68,6 +101,91 @@ class CheckedSessions(Sessions):
             message = f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."
             raise unknown(field, message)
         return Path(info.image)
+
+    def state(self, session_id: str) -> State:
+        """Return what is known of the volumes of a session; 404 if there is no (or no longer) such session."""
+        self.image(session_id)
+        info = self.get_session(session_id, update_ts=False)
+        try:
+            return State((info.meta if info is not None else {})[_STATE])
+        except (KeyError, TypeError, ValueError):
+            return State.WAITING
+
+    @contextlib.contextmanager
+    def in_use(self, session_id: str) -> Iterator[None]:
+        """Keep the files of a session while the block reads them, even if they are replaced in the meantime."""
+        with self._lock:
+            self._in_use[session_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use[session_id] -= 1
+                if self._in_use[session_id] <= 0:
+                    del self._in_use[session_id]
+                    self._remove_replaced(session_id)
+
+    def examined(self, session_id: str) -> None:
+        """Record that the volumes of a session need no preprocessing."""
+        with self._lock:
+            info = self.get_session(session_id, update_ts=False)
+            if info is not None and self.state(session_id) is State.WAITING:
+                info.meta = {_STATE: State.NONE.value}
+                self._write_meta_info(session_id, info)
+
+    def replace_images(self, session_id: str, images: Path, *, by: State = State.DONE) -> Path | None:
+        """Replace the files of a session; what it had is deleted as soon as nothing reads it.
+
+        Args:
+            session_id: The session.
+            images: A folder on the same file system; moved into the session.
+            by: What is known of these volumes.
+
+        Returns:
+            The folder in the session; ``None`` if the session was deleted in the meantime.
+
+        Raises:
+            HTTPException: 404 if it was deleted before.
+        """
+        target = self.image(session_id).parent / f"{_IMAGES}{uuid.uuid4().hex[:8]}"
+        with self.in_use(session_id), contextlib.suppress(FileNotFoundError):  # deleted just now
+            publish_folder(images, target)
+            with self._lock:
+                info = self.get_session(session_id)
+                if info is not None:
+                    info.image, info.meta = str(target), {_STATE: by.value}
+                    self._write_meta_info(session_id, info)
+                    return target
+        return None
+
+    def remove_unexamined(self) -> int:
+        """Delete what an earlier server has left: sessions that may hold raw heads, and files that were replaced.
+
+        Returns:
+            How many sessions were deleted.
+        """
+        count = 0
+        for name in os.listdir(self.store_path) if os.path.isdir(self.store_path) else []:
+            folder = Path(self.store_path) / name
+            if name.startswith(_UNFINISHED):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif _ID.fullmatch(name):
+                if self.get_session(name, update_ts=False) is None or self.state(name) is State.WAITING:
+                    self.remove_session(name)
+                    count += 1
+                else:
+                    self._remove_replaced(name)
+        return count
+
+    def _remove_replaced(self, session_id: str) -> None:
+        """Delete the files of a session that were replaced, unless they are being read."""
+        info = self.get_session(session_id, update_ts=False)
+        if info is None or self._in_use[session_id] or not Path(info.image).name.startswith(_IMAGES):
+            return
+        kept = {_META, Path(info.image).name, SESSION_PREDICTION}
+        for path in (Path(self.store_path) / session_id).iterdir():
+            if path.name not in kept and not path.name.startswith(_WRITING):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def predictions(self, session_id: str) -> Predictions:
         """Return the model's prediction for a session."""
@@ -93,7 +211,7 @@ class CheckedSessions(Sessions):
         unfinished = Path(self.store_path) / f"{_UNFINISHED}{session_id}"
         image = folder / os.path.basename(data_file)
         info = SessionInfo()
-        info.name, info.path, info.image, info.meta = session_id, str(folder), str(image), {}
+        info.name, info.path, info.image, info.meta = session_id, str(folder), str(image), {_STATE: State.WAITING.value}
         info.create_ts = info.last_access_ts = int(time.time())
         info.expiry = min(expiry, self.expiry) if expiry > 0 else self.expiry
         try:
@@ -145,4 +263,4 @@ class CheckedSessions(Sessions):
         return False
 
     def _write_meta_info(self, session_id: str, session_info: SessionInfo) -> None:
-        write_text(Path(self.store_path) / session_id / "meta.info", session_info.to_str())
+        write_text(Path(self.store_path) / session_id / _META, session_info.to_str())

@@ -16,6 +16,7 @@ from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from server_app.cases.case_ids import images_digest
+from server_app.cases.preprocessed import preprocessed_case, record_of
 from server_app.cases.submissions import Submissions
 from server_app.common.removal_lock import Stamp, stamp_of, while_present
 from server_app.errors import input_errors
@@ -24,13 +25,34 @@ from server_app.inference.queue import Ticket
 from server_app.inference.request import InferenceRequest
 from server_app.inference.results import Results
 from server_app.inference.worker import InferenceWorker
-from server_app.inference.worker_child import SegmentJob
+from server_app.inference.worker_child import PreprocessJob, SegmentJob
 from server_app.labels.submission import Submission
 from server_app.workspace import Workspace
 from training.clock import now
 from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
 from training.labels import LABEL_NAMES
 from training.modalities import REFERENCE_ORDER
+
+
+def _preprocess_job(request: InferenceRequest, scratch: Path) -> PreprocessJob | None:
+    """Return how the volumes of a request are preprocessed; ``None`` if they need not be looked at."""
+    chosen = request.options.preprocessing
+    known = request.examined if request.record is None else True
+    if (request.record or {}).get("changed") or (known and not chosen.as_scanned):
+        return None
+    return PreprocessJob(
+        request.case,
+        scratch / "preprocessed",
+        request.options.reference,
+        chosen.as_scanned,
+        chosen.force,
+        request.brain,
+        request.headers,
+    )
+
+
+def _was_examined(job: SegmentJob) -> bool:
+    return job.preprocess is not None and job.preprocess.as_scanned is None
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,7 @@ class InferenceResult:
         params: ``label_names``, ``reference``, ``volumes_ml``, ``model_version``, ``seconds``, ``warnings``,
             ``missing`` (roles), ``expected_dice`` (by region), ``uncertainty`` (0 certain to 1) and ``maps`` (name to
             address); ``reused`` if an earlier inference of the same images by the same model had computed it;
+            ``preprocessing``: what was done to the volumes before, or ``None``;
             ``answer_time`` if it is kept to compare a correction with, which may name it. The routes add ``ignored``:
             the names of parameters that mean nothing here.
         label: The id of the label it was stored as; ``None`` if it was not.
@@ -83,6 +106,8 @@ class GliomaSegmentation(InferTask):
                 "reference": list(REFERENCE_ORDER),
                 "allow_missing": False,
                 "allow_whole_head": False,
+                "as_scanned": None,
+                "force": False,
                 "output_maps": False,
             },
         )
@@ -116,6 +141,8 @@ class GliomaSegmentation(InferTask):
                     case=request.case,
                     reference=request.options.reference,
                     result=result,
+                    preprocess=_preprocess_job(request, scratch),
+                    record=request.record,
                     dtype=request.options.dtype,
                     compress=request.options.compress,
                     answer=scratch / answer.name if answer is not None else None,
@@ -123,7 +150,7 @@ class GliomaSegmentation(InferTask):
                     allow_whole_head=request.options.allow_whole_head,
                     maps=folder,
                 )
-                facts = self._segment(job, request.ticket, images)
+                facts, images = self._segment_and_keep(request, job, images)
             if job.answer is not None and answer is not None:
                 with while_present(self._workspace, request.case, stamp):
                     if request.predictions is not None:
@@ -140,6 +167,26 @@ class GliomaSegmentation(InferTask):
             file.unlink(missing_ok=True)
             raise
         return InferenceResult(file, {"label_names": dict(LABEL_NAMES), **facts, "maps": maps}, label)
+
+    def _segment_and_keep(
+        self, request: InferenceRequest, job: SegmentJob, images: str | None
+    ) -> tuple[dict[str, Any], str | None]:
+        """Compute, and hand on what preprocessing has made of the volumes, even if the rest failed.
+
+        Returns:
+            The facts, and the hash of the images that are now those of the request.
+        """
+        made = job.preprocess.target if job.preprocess is not None else None
+        replaced: str | None = None
+        try:
+            facts = self._segment(job, request.ticket, images)
+        finally:
+            if made is not None and request.keep is not None and record_of(made) is not None:
+                replaced = images_digest(preprocessed_case(made, allow_missing=True))
+                request.keep(made)
+        if request.keep is not None and made is not None and replaced is None and _was_examined(job):
+            request.keep(None)
+        return facts, replaced or images
 
     def _segment(self, job: SegmentJob, ticket: Ticket, images: str | None) -> dict[str, Any]:
         key = self._results.key(job, images)

@@ -24,7 +24,7 @@ from server_app.common.metrics import INFERENCE_SECONDS, INFERENCES, WORKER_DEAT
 from server_app.errors import refusal
 from server_app.inference import worker_child
 from server_app.inference.queue import InferenceQueue, Ticket
-from server_app.inference.worker_child import STAGES, SegmentJob
+from server_app.inference.worker_child import STAGES, PreprocessJob, SegmentJob
 from server_app.spawning import hidden_main
 from training.clock import now
 from training.errors import InputError
@@ -89,6 +89,15 @@ class InferenceWorker:
             raise
         finally:
             INFERENCES.labels("cancelled" if ticket is not None and ticket.cancelled else outcome).inc()
+
+    def preprocess(self, job: PreprocessJob, ticket: Ticket | None = None) -> bool:
+        """Preprocess volumes that become a case, and wait for it; return whether preprocessed ones were written.
+
+        Raises:
+            InputError: If the volumes cannot be used.
+            HTTPException: As :meth:`segment`.
+        """
+        return self.call(worker_child.preprocess, job, ticket=ticket)
 
     def reused(self, ticket: Ticket | None) -> None:
         """Count an inference that needed no computation; 499 if it was cancelled before."""

@@ -4,24 +4,53 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import MutableSequence
+from collections.abc import Mapping, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from server_app.cases.preprocessed import details_of, preprocessed_case, record_of, write_preprocessed
+from server_app.common.dicom_logs import hide_dicom_values
 from server_app.spawning import init_child
 from training.cases.case import Case
 from training.models.store import ModelStore
 
 if TYPE_CHECKING:
+    from training.images.grid import Volume
     from training.prediction.segmenter import Segmenter
 
 
 #: The stages of an inference, in their order.
-STAGES = ("loading", "reading", "preparing", "computing", "restoring", "writing")
+STAGES = ("loading", "reading", "registering", "stripping", "preparing", "computing", "restoring", "writing")
 
-#: Shares of an inference that are done when :meth:`Segmenter.segment` begins and when it ends.
-_BEGIN, _END = 0.1, 0.95
+#: Shares of an inference that are done when :meth:`Segmenter.segment` begins and when it ends; and when it begins after
+#: preprocessing.
+_BEGIN, _END, _BEGIN_PREPROCESSED = 0.1, 0.95, 0.65
+
+
+@dataclass(frozen=True)
+class PreprocessJob:
+    """Volumes that may be as they were scanned.
+
+    Attributes:
+        case: The volumes.
+        target: A new folder for preprocessed volumes (:mod:`server_app.cases.preprocessed`); nothing is written if the
+            volumes need nothing and are no DICOM series.
+        reference: The role in whose frame they are put; ``None`` takes T1ce, or what there is instead.
+        as_scanned: Whether they are as they were scanned; ``None`` to find out.
+        force: Whether to go on although an alignment or the brain mask is not trusted.
+        brain: A file with a brain mask to use instead of finding one, or ``None``.
+        headers: The headers of the DICOM series that the reference was made of, where its file is none; or ``None``.
+            In the form of :meth:`training.dicom.headers.SourceHeaders.to_json`.
+    """
+
+    case: Case
+    target: Path
+    reference: str | None = None
+    as_scanned: bool | None = None
+    force: bool = False
+    brain: Path | None = None
+    headers: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +61,8 @@ class SegmentJob:
         models: The model store's folder.
         bundled: Folder of the initial model.
         case: Its volumes.
+        preprocess: How to preprocess the same volumes first, if they need it; ``None`` if they do not.
+        record: Of the preprocessing that made them, if they are preprocessed.
         reference: The role on whose grid the result lies; ``None`` takes T1ce, or what there is instead.
         result: File to write; its ending determines the format.
         dtype: Of its voxels.
@@ -47,6 +78,8 @@ class SegmentJob:
     case: Case
     reference: str | None
     result: Path
+    preprocess: PreprocessJob | None = None
+    record: Mapping[str, Any] | None = None
     dtype: str = "uint8"
     compress: bool = True
     answer: Path | None = None
@@ -68,15 +101,19 @@ def begin(progress: MutableSequence[float]) -> None:
     """
     global _progress
     init_child(niceness=3, oom_score=300)
+    hide_dicom_values()
     _progress = progress
 
 
 def segment(job: SegmentJob) -> dict[str, Any]:
     """Segment a case with the current version, and write the labelmap and the maps.
 
+    Volumes that need it are preprocessed first, and segmented as they were then written.
+
     Returns:
         ``model_version``, ``weights_sha256``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``,
-        ``missing``, ``expected_dice`` by region, ``uncertainty``, and ``maps``: the names of those that were written.
+        ``missing``, ``expected_dice`` by region, ``uncertainty``, ``maps``: the names of those that were written, and
+        ``preprocessing``: what was done before, or ``None``.
 
     Raises:
         InputError: If the case or the model cannot be used.
@@ -88,16 +125,23 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     segmenter, weights = _current(job.models, job.bundled)
     at_read = time.perf_counter()
     _report(0.0, "reading")
-    volumes = job.case.read_all()
-    read = time.perf_counter() - at_read
+    if job.preprocess is not None:
+        volumes, record = _preprocessed(job.preprocess, _BEGIN_PREPROCESSED)
+    else:
+        volumes, record = job.case.read_all(), dict(job.record) if job.record is not None else None
+    done = details_of(record)
+    before = done["seconds"] if done is not None and job.preprocess is not None else {}
+    read = time.perf_counter() - at_read - sum(before.values())
+    begin = _BEGIN_PREPROCESSED if before else _BEGIN
     with job.case.naming_files():
         found = segmenter.segment(
             volumes,
-            reference=job.reference,
+            reference=job.reference or (record["reference"] if record is not None else None),
             allow_missing=job.allow_missing,
             allow_whole_head=job.allow_whole_head,
+            as_scanned=False,  # what is needed was done
             maps=job.maps is not None,
-            on_progress=lambda share, stage: _report(_BEGIN + (_END - _BEGIN) * share, stage),
+            on_progress=lambda share, stage: _report(begin + (_END - begin) * share, stage),
         )
     _report(_END, "writing")
     at_write = time.perf_counter()
@@ -108,19 +152,73 @@ def segment(job: SegmentJob) -> dict[str, Any]:
         assert job.maps is not None
         write_volume(volume, job.maps / f"{name}.nii.gz")
     ended = time.perf_counter()
-    seconds = {"read": read, **found.seconds, "write": ended - at_write, "total": ended - started}
+    seconds = {"read": read, **before, **found.seconds, "write": ended - at_write, "total": ended - started}
     return {
         "model_version": found.model_version,
         "weights_sha256": weights,
         "volumes_ml": found.volumes_ml,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
-        "warnings": list(found.warnings),
+        "warnings": [*(done["warnings"] if done is not None else ()), *found.warnings],
         "reference": found.reference,
         "missing": list(found.missing),
         "maps": list(found.maps),
         "expected_dice": found.expected_dice,
         "uncertainty": found.uncertainty,
+        "preprocessing": done,
     }
+
+
+def preprocess(job: PreprocessJob) -> bool:
+    """Preprocess volumes that become a case; return whether preprocessed ones were written.
+
+    Raises:
+        InputError: If the volumes cannot be used.
+    """
+    _report(0.0, "reading")
+    return _preprocessed(job, _END)[1] is not None
+
+
+def _preprocessed(job: PreprocessJob, end: float) -> tuple[dict[str, Volume], dict[str, Any] | None]:
+    """Read volumes and preprocess them as far as they need it.
+
+    Args:
+        job: What to read.
+        end: The share of the computation that is done then.
+
+    Returns:
+        The volumes, and the record of what was written, if anything was.
+    """
+    from training.images.read import read_volume
+    from training.preprocessing.ordinary import surely_ordinary
+    from training.preprocessing.preprocess import preprocess
+
+    dicom = any(source.instances for source in job.case.sources.values())
+    if record_of(job.target) is None:  # else the process died after it was written
+        volumes = job.case.read_all()
+        brain = read_volume(job.brain) if job.brain is not None else None
+        if job.as_scanned is None and not (brain or dicom or job.headers) and surely_ordinary(volumes):
+            return volumes, None
+        with job.case.naming_files():
+            found = preprocess(
+                volumes,
+                reference=job.reference,
+                as_scanned=job.as_scanned,
+                force=job.force,
+                brain=brain,
+                on_progress=lambda share, stage: _report(_BEGIN + (end - _BEGIN) * share, stage),
+            )
+        if not found.changed and not dicom and job.headers is None:
+            return volumes, None
+        write_preprocessed(found, job.target, headers=_headers(job, found.reference), forced=job.force)
+    return preprocessed_case(job.target, allow_missing=True).read_all(), record_of(job.target)
+
+
+def _headers(job: PreprocessJob, reference: str) -> str | None:
+    """Return the DICOM headers of the reference, in the form in which they are kept; ``None`` if there are none."""
+    from training.dicom.read import source_headers
+
+    source = job.case.sources[reference]
+    return source_headers(source.instances, source.channel).to_json() if source.instances else job.headers
 
 
 def warm_up(models: Path, bundled: Path) -> str:

@@ -22,7 +22,7 @@ from training.errors import InputError
 from training.images.grid import Volume
 from training.images.lattice import on_one_of
 from training.images.nrrd import SEGMENT_NAMES
-from training.images.read import label_statement, read_grid, read_labelmap
+from training.images.read import label_statement, read_labelmap
 from training.label_names import value_of
 from training.label_schemes import BRATS_2017, known_names, parse_scheme, value_counts
 from training.modalities import ROLES, TITLES
@@ -205,7 +205,7 @@ def _placed(case: Case, label: Volume, role: str | None) -> tuple[str, Volume]:
         raise InputError(f"The reference must be one of {', '.join(ROLES)}, not {role!r}.", field="reference")
     preferred = role or "t1ce"
     roles = [preferred, *(other for other in ROLES if role is None and other != preferred)]
-    grids = {other: read_grid(case.sources[other].path) for other in roles}
+    grids = {other: case.sources[other].read_grid() for other in roles}
     found = on_one_of(label, grids)
     if found is not None:
         return found

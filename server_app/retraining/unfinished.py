@@ -91,15 +91,23 @@ def _written(correction: Correction) -> dict[str, Any]:
         "case": case.id,
         "patient": case.patient,
         "folder": str(case.folder) if case.folder is not None else None,
-        "sources": {role: {"file": str(s.path), "channel": s.channel} for role, s in case.sources.items()},
+        "sources": {role: _source(source) for role, source in case.sources.items()},
         "label": str(correction.label),
         "label_sha256": correction.digest(),
         "split": correction.split,
     }
 
 
+def _source(source: Source) -> dict[str, Any]:
+    files = {"instances": [str(path) for path in source.instances]} if source.instances else {}
+    return {"file": str(source.path), "channel": source.channel, **files}
+
+
 def _read(written: dict[str, Any]) -> Correction:
-    sources = {role: Source(Path(s["file"]), s["channel"]) for role, s in written["sources"].items()}
+    sources = {
+        role: Source(Path(s["file"]), s["channel"], tuple(map(Path, s.get("instances", ()))))
+        for role, s in written["sources"].items()
+    }
     folder = Path(written["folder"]) if written["folder"] is not None else None
     case = Case(written["case"], sources, patient=written["patient"], folder=folder)
     return Correction(case, Path(written["label"]), written["split"], written["label_sha256"])

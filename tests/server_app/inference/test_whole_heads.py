@@ -1,4 +1,4 @@
-"""Scans that were not skull-stripped: refused before anything is computed or stored."""
+"""Scans that were not skull-stripped, and are said to be: refused before anything is computed or stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_whole_head_is_refused_before_anything_is_stored(server: Server, tmp_p
     }
     session = accepted(server.send("/session/", files))["session_id"]
     before = tree_digest(server.studies)
-    for params in ({}, {"allow_whole_head": False}, {"allow_missing": True}):
+    for params in ({"as_scanned": False}, {"as_scanned": False, "allow_whole_head": False, "allow_missing": True}):
         found = refused(server.infer(params, session_id=session))
         assert found["field"] == "allow_whole_head"
         assert "do not look skull-stripped: they show 3" in found["message"]
