@@ -24,9 +24,9 @@ _LOWEST, _HIGHEST = -10, 90
 _REACH_MM = 160
 #: Depths below the surface, in mm, where scalp, skull and brain lie.
 _SCALP_MM, _SKULL_MM, _BRAIN_MM = 8, 20, 36
-#: Brightness of the skull relative to scalp and brain (the darker of both), median over the patches. Measured 0.31 to
-#: 0.51 in heads, whole and cut, and 0.88 to 1.0 in stripped brains, all four modalities.
-_DARK = 0.7
+#: Brightness of the skull relative to scalp and brain (the darker of both), median over the patches. Measured 0.07 to
+#: 0.68 in heads, whole, defaced and halved, and 0.88 to 1.0 in stripped brains, all four modalities.
+_DARK = 0.75
 #: Fewer patches, as in a thin slab, say nothing.
 _FEWEST_PATCHES = 6
 
@@ -90,7 +90,9 @@ def _profiles(volume: Volume, tissue: Tissue) -> tuple[np.ndarray, np.ndarray]:
     azimuth = np.deg2rad(np.arange(0, 360, _DEGREES))[:, None]
     elevation = np.deg2rad(np.arange(_LOWEST, _HIGHEST, _DEGREES))[None]
     directions = np.stack(
-        np.broadcast_arrays(np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)),
+        np.broadcast_arrays(
+            np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)
+        ),
         axis=-1,
     )
     points = center + directions[:, :, None] * np.arange(_REACH_MM)[:, None]
