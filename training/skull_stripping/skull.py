@@ -1,8 +1,9 @@
 """Whether a volume shows the skull and the scalp, or was stripped.
 
-Below the surface of a head lie the scalp, bright but for fat suppression, then the skull, dark in every sequence, then the
-brain. Below that of a stripped brain lies the brain. Rays from the center of the tissue to the upper half of its surface
-tell both apart, also where the tissue has less volume than a head because a part of it is outside the field of view.
+Below the surface of a head lie the scalp, bright but for fat suppression, then the skull, dark in every sequence, then
+the brain. Below that of a stripped brain lies the brain. Rays from the center of the tissue to the upper half of its
+surface tell both apart, also where the tissue has less volume than a head because a part of it is outside the field of
+view.
 """
 
 from __future__ import annotations
