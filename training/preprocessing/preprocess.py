@@ -22,7 +22,7 @@ from training.preprocessing.placing import place, tissue_of, with_background
 from training.preprocessing.plan import Plan, plan
 from training.registration.alignment import Alignment, move
 from training.registration.rigid import register
-from training.skull_stripping.check import check_brain
+from training.skull_stripping.check import check_brain, coverage_warnings
 from training.skull_stripping.extract import brain_mask
 
 #: Increment when preprocessing gives other volumes for the same files.
@@ -170,7 +170,7 @@ class _Run:
             inside = resample_mask(mask.data > 0, index_map(grid.affine, self._grid.affine), self._grid.shape)
         if problems and not self._force:
             raise sentences.implausible(source, problems)
-        self._warnings += problems
+        self._warnings += (*problems, *coverage_warnings(mask))
         self._steps.append(sentences.stripped(source, self._ml(inside)))
         return inside
 
