@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from TumorLoopLib.files.nrrd import read_nrrd, write_nrrd
-from TumorLoopLib.scene import comparison, roles
+from TumorLoopLib.scene import comparison, roles, series_names
 from TumorLoopLib.scene.labels import LabelSet
 
 from server_app import description
 from tests.slicer_extension.scene.nodes import INFO, SHAPE, image, labelmap, oblique
 from training import modalities
 from training.cases.files import is_label
+from training.dicom import recognize
 from training.evaluation.metrics import region_dice
 from training.images.grid import Grid, Volume
 from training.images.read import read_labelmap, read_volume
@@ -39,6 +40,23 @@ def test_a_name_has_the_same_role_on_both_sides_and_segmentations_are_told_from_
         "t1.nii",
     ):
         assert roles.is_derived(name) == is_label(name), name
+
+
+def test_the_words_of_dicom_series_are_understood_alike_on_both_sides():
+    more = [
+        "sT1W_3D_TFE_cor KM",
+        "eT1W_SE_CLEAR",
+        "T1 s/c",
+        "T1 c/ contraste",
+        "AX T1 造影",
+        "T1 без контраста",
+        "PD/T2",
+    ]
+    more += ["T1 nach KM", "T2 水抑制", "T1 voor contrast", "T1 despues gd", "T1 w/ Gd", "ü_T1_ä"]
+    for name in [*NAMES, *more]:
+        assert series_names.plain_text(name) == recognize.plain_text(name), name
+    found = [roles.role_of(series_names.understood(name)) for name in more]
+    assert found == ["t1ce", "t1", "t1", "t1ce", "t1ce", "t1", None, "t1ce", "flair", "t1", "t1ce", "t1ce", "t1"]
 
 
 def test_the_labels_the_server_describes_are_those_it_works_with_and_exports(tmp_path):

@@ -43,10 +43,14 @@ class MessageBox(QtWidgets.QMessageBox):
 class FileDialog(QtWidgets.QFileDialog):
     """``qt.QFileDialog`` whose question :func:`choose_path` answers."""
 
-    getOpenFileNames = getSaveFileName = None
+    getOpenFileNames = None
 
     @staticmethod
     def getExistingDirectory(parent: Any = None, title: str = "", folder: str = "", options: Any = None) -> str:
+        return _answer(title)
+
+    @staticmethod
+    def getSaveFileName(parent: Any = None, title: str = "", folder: str = "", kinds: str = "") -> str:
         return _answer(title)
 
     @staticmethod

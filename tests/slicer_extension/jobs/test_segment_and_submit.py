@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.errors import ClientError, ConnectionLost, RequestRejected
-from TumorLoopLib.jobs import open_case, segment_and_submit
+from TumorLoopLib.jobs import open_case, segment, submit
 from TumorLoopLib.jobs.jobs import Reporter
-from TumorLoopLib.jobs.segment_and_submit import DownloadedCase, SegmentationRequest, Submission
+from TumorLoopLib.jobs.preparation import Preparing
+from TumorLoopLib.jobs.segment import DownloadedCase, SegmentationRequest
+from TumorLoopLib.jobs.submit import Submission
 from TumorLoopLib.jobs.upload import UploadedSession
 from TumorLoopLib.scene.roles import ROLES
 from TumorLoopLib.scene.volumes import VolumeSnapshot, digest
@@ -62,7 +64,7 @@ class Panel:
         request = SegmentationRequest(volumes, downloaded, with_uncertainty)
         reporter = Listening()
         reporter.stages = self.stages
-        result = segment_and_submit.segment(self.client, request, self.uploaded, reporter, self.folder)
+        result = segment.segment(self.client, request, self.uploaded, reporter, self.folder)
         assert result.array.shape == volumes["t1ce"].array.shape
         return result
 
@@ -70,7 +72,7 @@ class Panel:
         info = [{"name": one.name, "idx": one.value} for one in LABELS.labels]
         params, matrix = {"label_info": info, "comment": "c", "status": "final"}, volumes["t1ce"].ijk_to_ras
         label = Submission(case_id, label_of(volumes), matrix, params, "final", volumes, on_server)
-        return segment_and_submit.submit(self.client, label, self.uploaded, Reporter(), self.folder)
+        return submit.submit(self.client, label, self.uploaded, Reporter(), self.folder)
 
     def download(self, case_id):
         case = open_case.open_case(self.client, case_id, Reporter(), self.folder)
@@ -172,17 +174,17 @@ def test_no_images_are_uploaded_for_a_case_of_the_server_which_is_recognized_by_
         panel.submit(CASES[2], snapshots(seed=15), panel.server.url)
 
 
-def test_whole_heads_are_refused_with_a_reason_and_segmented_if_the_user_insists(panel, tmp_path):
+def test_whole_heads_that_are_said_to_be_stripped_are_refused_and_segmented_if_the_user_insists(panel, tmp_path):
     larger = np.diag([3.2, 3.2, 3.2, 1.0])  # more tissue than any brain
     volumes = {
         role: dataclasses.replace(volume, ijk_to_ras=volume.ijk_to_ras @ larger) for role, volume in snapshots().items()
     }
 
-    def segment(**options):
-        request, reporter = SegmentationRequest(volumes, **options), Reporter()
-        return segment_and_submit.segment_if_stripped(panel.client, request, panel.uploaded, reporter, tmp_path)
+    def ask(**options):
+        request, reporter = SegmentationRequest(volumes, preparing=Preparing(as_scanned=False), **options), Reporter()
+        return segment.segment_or_ask(panel.client, request, panel.uploaded, reporter, tmp_path)
 
-    refused, forced = segment(), segment(allow_whole_head=True)
+    refused, forced = ask(), ask(allow_whole_head=True)
     assert refused.reason.startswith("The volumes do not look skull-stripped")
     assert any(one.startswith("The volumes do not look skull-stripped") for one in forced.warnings)
     assert len(panel.proxy.requests_to("PUT /session/*")) == 1

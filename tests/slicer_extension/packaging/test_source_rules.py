@@ -13,7 +13,7 @@ from tests.slicer_extension.packaging import strings
 
 MODULES = {path.relative_to(EXTENSION).as_posix(): path for path in sorted(EXTENSION.rglob("*.py"))}
 FROM_SLICER = {"numpy", "slicer", "vtk", "qt", "ctk", "TumorLoopLib"}
-FROM_SLICER |= {"SampleData", "qSlicerSegmentationsEditorEffectsPythonQt"}
+FROM_SLICER |= {"pydicom", "SampleData", "qSlicerSegmentationsEditorEffectsPythonQt"}
 #: In the standard library of this Python, but not of both 3.9 (Slicer 5.8) and 3.12 (Slicer 5.10 and later).
 NOT_EVERYWHERE = {"asynchat", "asyncore", "cgi", "cgitb", "distutils", "imp", "smtpd", "telnetlib", "tomllib"}
 ALLOWED = (set(sys.stdlib_module_names) - NOT_EVERYWHERE) | FROM_SLICER

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from TumorLoopLib.jobs.corrections import CorrectedCase, Corrections, VersionSummary
 from TumorLoopLib.jobs.server_status import Overview, TrainingPlan
-from TumorLoopLib.scene import segments
+from TumorLoopLib.scene import notes
 
 from tests import synthetic
 from tests.server_app.conftest import Server, serving
@@ -69,11 +69,11 @@ def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
     user.wait_for_changes("differ")
     take("result-with-editor")
     warnings = ["The T1 and T1ce volumes look exchanged.", "The volumes do not look skull-stripped: 2470 mL of tissue."]
-    segments.set_warnings(user.parameters.segmentation, warnings)
+    notes.set_warnings(user.parameters.segmentation, warnings)
     user.panel.segment.announce(warnings)
     user.panel.refresh()
     take("result-with-warnings")
-    segments.set_warnings(user.parameters.segmentation, [])
+    notes.set_warnings(user.parameters.segmentation, [])
     user.type("commentEdit", "Enhancing rim extended")
     user.submit()
     user.open_section_of("historyTable")

@@ -68,6 +68,12 @@ class ScriptedServer:
         may_infer: An inference waits until it is set; ``may_store``: a submitted label.
         distort: Changes a labelmap before it is sent.
         warnings: About every segmentation.
+        preprocessing: What was done to the volumes of every segmentation, as in a reply.
+        brain: The brain mask of every session: that of the last one that was sent.
+        extras: The brain mask and DICOM headers of each upload, by file name.
+        seg: The DICOM SEG of every label.
+        stage: Of every computation.
+        case_params: The parameters with which the last case was stored.
         inferences: The parameters of the segmentations it was asked for, without those it refused.
     """
 
@@ -89,7 +95,13 @@ class ScriptedServer:
     may_store: threading.Event = field(default_factory=threading.Event)
     distort: Callable[[np.ndarray], np.ndarray] = lambda array: array
     warnings: list[str] = field(default_factory=list)
+    preprocessing: dict[str, Any] | None = None
+    brain: bytes = b""
+    extras: list[dict[str, bytes]] = field(default_factory=list)
+    seg: bytes = b""
+    stage: str = "computing"
     inferences: list[dict[str, Any]] = field(default_factory=list)
+    case_params: dict[str, Any] = field(default_factory=dict)
 
     def answer(self, handler: Handler) -> None:
         """Answer a request: dictionaries as JSON, bytes as a file."""
@@ -131,6 +143,10 @@ class ScriptedServer:
         }
 
     def new_session(self, request: Request) -> dict[str, Any]:
+        names = request.parts.keys() & {"brain.nrrd", "dicom.zip"}
+        extras = {name: request.parts.pop(name) for name in names}
+        self.extras.append(extras)
+        self.brain = extras.get("brain.nrrd", self.brain)
         self.uploads.append(sorted(request.parts))
         volumes = {name.partition(".")[0]: read(content) for name, content in request.parts.items()}
         session = f"session{len(self.sessions)}"
@@ -144,11 +160,16 @@ class ScriptedServer:
         self.inferences.append(json.loads(request.parts["params"]))
         reference = volumes[self.inferences[-1].get("reference", "t1ce")]
         array = self.distort(np.digitize(reference.array, LEVELS).astype(np.uint8))
-        params = {"model_version": self.current(), "seconds": {"total": 1.0}, "warnings": self.warnings}
-        params["answer_time"] = ANSWER_TIME
+        params: dict[str, Any] = {"model_version": self.current(), "seconds": {"total": 1.0}, "warnings": self.warnings}
+        params |= {"answer_time": ANSWER_TIME, "preprocessing": self.preprocessing}
         return result_body(write(array, reference.ijk_to_ras), params, "answer.nrrd")
 
+    def cut(self, request: Request, _session: str) -> dict[str, Any]:
+        self.brain = request.parts["brain.nrrd"]
+        return {"state": "done", "preprocessing": self.preprocessing}
+
     def new_case(self, request: Request, case: str) -> dict[str, Any]:
+        self.case_params = json.loads(request.parts.get("params", b"{}"))
         self.cases[case] = self.sessions[request.query["session_id"]]
         return {"id": case}
 
@@ -198,14 +219,18 @@ _REPLIES: dict[str, Callable[..., Any]] = {
     r"GET /info/": ScriptedServer.info,
     r"PUT /session/": ScriptedServer.new_session,
     r"POST /infer/tumorloop": ScriptedServer.infer,
-    r"GET /jobs/\w+": lambda s, _: {"state": "computing", "share": 0.5},
+    r"GET /session/(\w+)/brain": lambda s, _, session: s.brain,
+    r"PUT /session/(\w+)/brain": ScriptedServer.cut,
+    r"GET /jobs/\w+": lambda s, _: {"state": "computing", "share": 0.5, "stage": s.stage},
     r"DELETE /jobs/\w+": lambda s, _: {"state": "cancelled"},
     r"GET /cases": lambda s, _: {"cases": [{"id": case, "labeled": bool(s.labels.get(case))} for case in s.cases]},
     r"PUT /cases/([\w-]+)": ScriptedServer.new_case,
     r"POST /activelearning/(\w+)": ScriptedServer.next_case,
     r"GET /cases/([\w-]+)/volumes/(\w+)": lambda s, _, case, role: s.cases[case][role].content,
     r"GET /cases/([\w-]+)/labels": ScriptedServer.history,
-    r"GET /cases/([\w-]+)/labels/v0*(\d+)": lambda s, _, case, number: s.labels[case][int(number) - 1].image.content,
+    r"GET /cases/([\w-]+)/labels/v0*(\d+)": lambda s, request, case, number: (
+        s.seg if "output" in request.query else s.labels[case][int(number) - 1].image.content
+    ),
     r"PUT /datastore/label": ScriptedServer.new_label,
     r"GET /corrections": lambda s, _: s.corrections,
     r"GET /train/tumorloop/plan": lambda s, _: {

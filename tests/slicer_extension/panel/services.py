@@ -58,7 +58,7 @@ class PlainServices:
         aliases: Addresses that lead to another one: so a server on this machine can be on "another".
         answers: What the user answers to the next questions; ``questions`` are those that were asked.
         pictures: What the panel has shown in labels, file by file.
-        folders: What the user chooses in the next folder and file dialogs.
+        folders: What the user chooses in the next folder and file dialogs; ``proposed`` is what the last one showed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,6 +72,7 @@ class PlainServices:
         self.folders: deque[str] = deque()
         self.tables: dict[int, Table] = {}
         self.pictures: list[bytes] = []
+        self.proposed = ""
         self._now = 1000.0
         self._soon: deque[Callable[[], None]] = deque()
         self._in_timer = False
@@ -111,6 +112,10 @@ class PlainServices:
         return self.folders.popleft()
 
     def choose_file(self, title: str, start: str, kinds: str) -> str:
+        return self.folders.popleft()
+
+    def choose_new_file(self, title: str, start: str, kinds: str) -> str:
+        self.proposed = start
         return self.folders.popleft()
 
     def client(self, address: str, token: str, user: str, timeouts: Timeouts | None, ca_file: str) -> TumorLoopClient:

@@ -38,6 +38,8 @@ def test_an_error_says_what_to_do():
     ("progress", "text", "bar"),
     [
         (Progress("sending", 12_000_000, 31_000_000), "Sending 12 of 31 MB", 39),
+        (Progress("computing", share=0.4, detail="registering"), "Registering the series, 40%", 40),
+        (Progress("computing", share=0.4, detail="a stage of a later release"), "Computing, 40%", 40),
         (Progress("sending", 15_500_000, 31_000_000, seconds=10.0), "Sending 16 of 31 MB, 10 s left", 50),
         (Progress("waiting", position=2), "Waiting: 2 ahead of this one", -1),
         (Progress("waiting"), "Waiting for the server …", -1),

@@ -3,8 +3,10 @@
 import dataclasses
 
 import pytest
-from TumorLoopLib.panel.state import CASE, SEGMENT, SUBMIT, TEST, TRAIN, VERSIONS, PanelState
+from TumorLoopLib.panel.state import CASE, EXPORT, SEGMENT, SUBMIT, TEST, TRAIN, VERSIONS, PanelState
 
+NEED_A_SERVER = ["next_case", "sample", "segment", "submit", "load_label", "export", "retrain", "fit_site"]
+NEED_A_SERVER += ["use_version"]
 READY = PanelState(
     address="http://127.0.0.1:8000", connected=True, case_id="case-1", has_segmentation=True,
     cases_total=4, cases_left=2, new_corrections=1, site_needs=3,
@@ -25,10 +27,7 @@ def test_everything_but_stopping_is_possible_when_everything_is_there():
 @pytest.mark.parametrize(
     ("name", "state", "words"),
     [
-        *(
-            (name, but(connected=False), "connection")
-            for name in ("next_case", "sample", "segment", "submit", "load_label", "retrain", "fit_site", "use_version")
-        ),
+        *((name, but(connected=False), "connection") for name in NEED_A_SERVER),
         ("test", but(connected=False), ""),
         ("test", but(address=" "), "address"),
         ("test", but(TEST), "running"),
@@ -44,6 +43,10 @@ def test_everything_but_stopping_is_possible_when_everything_is_there():
         ("submit", but(case_id="  "), "name"),
         ("next_case", but(cases_total=0, cases_left=0), "no cases"),
         ("next_case", but(cases_left=0), "All 4"),
+        ("export", but(EXPORT), "being exported"),
+        ("export", but(chosen_label=""), "Submit the segmentation first"),
+        ("export", but(chosen_label="", submitted=True), ""),
+        ("export", but(chosen_label="", has_segmentation=False), ""),
         ("retrain", but(new_corrections=0), "new corrections"),
         ("retrain", but(new_corrections=None), "Checking"),
         ("retrain", but(training=True), "in progress"),

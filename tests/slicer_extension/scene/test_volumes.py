@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from TumorLoopLib.scene import geometry, volumes
+from TumorLoopLib.scene import geometry, roles, volumes
 from TumorLoopLib.scene.volumes import UnusableVolume, VolumeSnapshot, add_volume, digest, problem_of, snapshot
 
 from tests.slicer_extension.scene.nodes import add_nonlinear, add_transform, image, make_volume, moved_by, oblique
@@ -132,7 +132,7 @@ def test_the_digest_is_of_voxels_type_shape_and_geometry_but_not_of_names_roundi
 
 def test_texts_are_name_series_description_and_file_name(tmp_path, monkeypatch):
     series = {("1.2.3", "0008,103E"): "SAG T1 POST GD"}
-    database = SimpleNamespace(instanceValue=lambda uid, tag: series.get((uid, tag), ""))
+    database = SimpleNamespace(isOpen=True, instanceValue=lambda uid, tag: series.get((uid, tag), ""))
     monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
     assert volumes.texts_of(make_volume("only a name")) == ["only a name"]
     slicer.util.saveNode(make_volume("scan"), str(tmp_path / "AX T2 FLAIR.nrrd"))
@@ -141,6 +141,20 @@ def test_texts_are_name_series_description_and_file_name(tmp_path, monkeypatch):
     assert volumes.texts_of(node) == ["my volume", "AX T2 FLAIR.nrrd"]
     node.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
     assert volumes.texts_of(node) == ["my volume", "SAG T1 POST GD", "AX T2 FLAIR.nrrd"]
+
+
+def test_a_t1_from_the_database_whose_header_names_an_agent_is_one_with_contrast(monkeypatch):
+    agents = {"1.2.3": "Gadobutrol"}
+    values = {"0008,103E": "AX T1 SE", "0020,000D": "1.2"}
+    database = SimpleNamespace(
+        isOpen=True, instanceValue=lambda uid, tag: agents.get(uid, "") if tag == "0018,0010" else values[tag]
+    )
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    nodes = [make_volume(f"{number}: AX T1 SE") for number in (3, 7)]
+    for node, uid in zip(nodes, ("1.2.2", "1.2.3"), strict=True):
+        node.SetAttribute("DICOM.instanceUIDs", uid)
+    found = roles.recognize({node.GetID(): volumes.texts_of(node) for node in nodes})
+    assert found.roles == {"t1": nodes[0].GetID(), "t1ce": nodes[1].GetID()}
 
 
 def test_volumes_from_the_server_have_their_geometry_their_role_and_a_name_of_their_own():

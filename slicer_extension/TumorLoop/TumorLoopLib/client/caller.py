@@ -135,9 +135,12 @@ def file_part(field_name: str, path: PathLike, name: str) -> multipart.FilePart:
     return multipart.FilePart(field_name, Path(path), f"{name}{replies.volume_ending(os.fspath(path))}")
 
 
-def volumes_form(volumes: Mapping[str, PathLike]) -> Body:
-    """Return a form with the files of some modalities."""
-    return multipart.form({}, [file_part("files", path, role) for role, path in volumes.items()])
+def volumes_form(volumes: Mapping[str, PathLike], brain: PathLike | None = None, dicom: PathLike | None = None) -> Body:
+    """Return a form with the files of some modalities, a brain mask, and a ZIP of DICOM files."""
+    files = [file_part("files", path, role) for role, path in volumes.items()]
+    files += [file_part("brain", brain, "brain")] if brain is not None else []
+    files += [multipart.FilePart("dicom", Path(dicom), "dicom.zip")] if dicom is not None else []
+    return multipart.form({}, files)
 
 
 def text_value(answer: Mapping[str, Any], key: str) -> str:

@@ -124,3 +124,12 @@ class TumorLoopClient(ImageCalls, SegmentationCalls, TrainingCalls):
         """Save one version of a case's label as ``folder/<version><ending>``; the ending is .nii.gz or .nrrd."""
         target = with_ending(f"/cases/{quoted(case_id)}/labels/{quoted(version)}", ending)
         return self._file(target, folder, version, None, cancel)
+
+    def download_seg(self, case_id: str, version: str, folder: PathLike, cancel: threading.Event | None = None) -> Path:
+        """Save one version of a case's label as DICOM SEG, ``folder/<version>.dcm``.
+
+        The server refuses (422, field ``output``) if it has no DICOM headers of the case: see
+        :meth:`TumorLoopClient.create_session`. What these do not say of the patient, the SEG does not say either.
+        """
+        target = f"/cases/{quoted(case_id)}/labels/{quoted(version)}?{urlencode({'output': 'dicom_seg'})}"
+        return self._file(target, folder, version, None, cancel, self._timeouts.check, ".dcm")

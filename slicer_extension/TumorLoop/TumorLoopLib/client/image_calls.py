@@ -10,7 +10,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from TumorLoopLib.client import multipart
-from TumorLoopLib.client.caller import Caller, PathLike, file_part, json_body, quoted, text_value, volumes_form
+from TumorLoopLib.client.caller import (
+    Caller,
+    PathLike,
+    file_part,
+    json_body,
+    quoted,
+    text_value,
+    volumes_form,
+    with_ending,
+)
 from TumorLoopLib.client.transport import Progress
 
 
@@ -37,13 +46,26 @@ class ImageCalls(Caller):
         """
         return self._object("PUT", f"/cases/{quoted(case_id)}", volumes_form(volumes), progress, cancel)
 
-    def case_from_session(self, case_id: str, session_id: str, cancel: threading.Event | None = None) -> dict[str, Any]:
+    def case_from_session(
+        self,
+        case_id: str,
+        session_id: str,
+        cancel: threading.Event | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        job: str | None = None,
+    ) -> dict[str, Any]:
         """Store the volumes of a session as a case, without uploading them again.
+
+        Volumes as they were scanned are stored registered and skull-stripped, which takes a minute if no segmentation
+        of the session has done it before.
 
         Args:
             case_id: Letters, digits, ``-`` and ``_``.
             session_id: What :meth:`create_session` returned.
             cancel: See :mod:`TumorLoopLib.client.client`.
+            params: ``as_scanned`` and ``force``, as for :meth:`TumorLoopClient.infer`.
+            job: An id chosen by the caller, for :meth:`TumorLoopClient.job` and :meth:`TumorLoopClient.cancel_job`.
 
         Returns:
             The server's description of the case. The same volumes under the same id are the same case. Other
@@ -51,7 +73,9 @@ class ImageCalls(Caller):
             ``session_id``).
         """
         target = f"/cases/{quoted(case_id)}?{urlencode({'session_id': session_id, **self._identity()})}"
-        return self._object("PUT", target, cancel=cancel, timeout=self._timeouts.check)
+        sent = {**(params or {}), **({"job": job} if job is not None else {})}
+        body = multipart.form({"params": json.dumps(sent)}) if sent else None
+        return self._object("PUT", target, body, cancel=cancel, timeout=self._timeouts.infer)
 
     def create_session(
         self,
@@ -61,6 +85,8 @@ class ImageCalls(Caller):
         *,
         allow_missing: bool = False,
         base: str | None = None,
+        brain: PathLike | None = None,
+        dicom: PathLike | None = None,
     ) -> str:
         """Upload four volumes for segmentation only; the server deletes them after an hour.
 
@@ -70,15 +96,32 @@ class ImageCalls(Caller):
             cancel: See :mod:`TumorLoopLib.client.client`.
             allow_missing: Accept fewer than four, at least one; :meth:`infer` must then allow it, too.
             base: An earlier session that supplies the roles missing in ``volumes``. An expired one is rejected (404,
-                field ``base``): upload all volumes again.
+                field ``base``): upload all volumes again. So is one whose volumes the server has preprocessed.
+            brain: A brain mask for volumes as they were scanned, instead of the one that the server would find.
+            dicom: A ZIP with the DICOM files of the reference series, of which the server keeps the headers; needed for
+                DICOM SEG.
 
         Returns:
             The session's id, for :meth:`infer` and :meth:`case_from_session`.
         """
         query = {**({"allow_missing": "true"} if allow_missing else {}), **({"base": base} if base else {})}
         target = f"/session/?{urlencode(query)}" if query else "/session/"
-        answer = self._object("PUT", target, volumes_form(volumes), progress, cancel)
+        answer = self._object("PUT", target, volumes_form(volumes, brain, dicom), progress, cancel)
         return text_value(answer, "session_id")
+
+    def session_brain(self, session_id: str, folder: PathLike, cancel: threading.Event | None = None) -> Path:
+        """Save the brain mask that the volumes of a session were cut to as ``folder/brain.nrrd``."""
+        target = with_ending(f"/session/{quoted(session_id)}/brain", ".nrrd")
+        return self._file(target, folder, "brain", None, cancel)
+
+    def cut_session(self, session_id: str, brain: PathLike, cancel: threading.Event | None = None) -> dict[str, Any]:
+        """Cut the volumes of a session to a smaller brain mask.
+
+        A mask that adds anything is rejected (422, field ``brain``): the server has deleted what lies outside. Then
+        upload the volumes again with the mask.
+        """
+        body = multipart.form({}, [file_part("brain", brain, "brain")])
+        return self._object("PUT", f"/session/{quoted(session_id)}/brain", body, cancel=cancel)
 
     def upload_image(
         self,

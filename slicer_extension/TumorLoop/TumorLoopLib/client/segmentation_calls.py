@@ -31,6 +31,7 @@ class InferResult:
         path: The labelmap file.
         params: The server's description of it: ``label_names``, ``volumes_ml``, ``model_version``, ``seconds``,
             ``warnings``, ``reference``, ``missing`` (modalities), ``maps`` (see :meth:`TumorLoopClient.download_map`),
+            ``preprocessing``: what was done to volumes as they were scanned, None if nothing,
             ``answer_time``: when it was made, which :meth:`TumorLoopClient.save_label` may send back.
     """
 
@@ -67,7 +68,9 @@ class SegmentationCalls(Caller):
             model: The server's model name.
             case_id: A case of the server; or
             session_id: what :meth:`create_session` returned.
-            params: For example ``{"result_extension": ".seg.nrrd", "reference": "flair"}``.
+            params: For example ``{"result_extension": ".seg.nrrd", "reference": "flair"}``; ``as_scanned``: whether the
+                volumes must be registered and skull-stripped first (by default, what needs it is); ``force``: compute
+                although the registration or the brain mask is not to be trusted.
             allow_missing: Segment without the missing modalities; ``params["missing"]`` of the result names them.
             output_maps: Compute maps of the model's certainty, for :meth:`download_map`.
             job: An id chosen by the caller, for :meth:`job` and :meth:`cancel_job`.
@@ -101,8 +104,8 @@ class SegmentationCalls(Caller):
         Returns:
             ``id``; ``state``: waiting, computing, done, failed or cancelled; ``position``: number of jobs before it
             in the queue, 0 while it is computed; ``share``: of the computation, 0 to 1; ``stage``: waiting, loading,
-            reading, preparing, computing, restoring or writing. None if the server does not know the id: the request
-            has not arrived yet, or ended some minutes ago.
+            reading, registering, stripping, preparing, computing, restoring or writing. None if the server does
+            not know the id: the request has not arrived yet, or ended some minutes ago.
         """
         return self._none_if_unknown(lambda: self._object("GET", f"/jobs/{quoted(job_id)}"))
 

@@ -36,6 +36,7 @@ class Progress:
         done: Bytes transferred in this stage, of ``total``; that is 0 if it is not known.
         share: How much of the stage is done, 0 to 1; ``None`` if not known.
         position: In the server's queue.
+        detail: What the server is doing in this stage, in its word.
         seconds: Since the stage began.
     """
 
@@ -44,6 +45,7 @@ class Progress:
     total: int = 0
     share: float | None = None
     position: int = 0
+    detail: str = ""
     seconds: float = 0.0
 
     @property
@@ -84,11 +86,11 @@ class Reporter:
         with self._lock:
             self._progress = Progress(self._progress.stage, done, total)
 
-    def waiting(self, stage: str, position: int = 0, share: float | None = None) -> None:
+    def waiting(self, stage: str, position: int = 0, share: float | None = None, detail: str = "") -> None:
         """Report the progress of a computation; see :class:`Progress`."""
         self.stage(stage)
         with self._lock:
-            self._progress = Progress(stage, share=share, position=position)
+            self._progress = Progress(stage, share=share, position=position, detail=detail)
 
     def publish(self, partial: Any) -> None:
         """Publish a partial result; it replaces the last one."""

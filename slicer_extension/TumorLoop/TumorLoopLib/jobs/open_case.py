@@ -11,12 +11,10 @@ from TumorLoopLib.client import TumorLoopClient
 from TumorLoopLib.client.errors import RequestRejected
 from TumorLoopLib.files.nrrd import read_nrrd
 from TumorLoopLib.jobs.jobs import Reporter
-from TumorLoopLib.jobs.segment_and_submit import CHECKING, RECEIVING, Image
+from TumorLoopLib.jobs.preparation import Image
+from TumorLoopLib.jobs.stages import CHECKING, GENERATING, RECEIVING
 from TumorLoopLib.jobs.upload import temporary_folder
 from TumorLoopLib.scene.roles import ROLES
-
-#: Stage: the server generates a synthetic case.
-GENERATING = "generating"
 
 #: The server's strategy that proposes the case with the most uncertain prediction.
 UNCERTAINTY_STRATEGY = "uncertainty"

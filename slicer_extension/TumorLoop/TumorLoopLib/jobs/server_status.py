@@ -1,6 +1,6 @@
 """The server's status, training plan and model versions.
 
-Plain functions for worker threads; see :mod:`TumorLoopLib.jobs.segment_and_submit`.
+Plain functions for worker threads; see :mod:`TumorLoopLib.jobs.segment`.
 """
 
 from __future__ import annotations

@@ -13,10 +13,20 @@ from TumorLoopLib.client.errors import (
 )
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.jobs import Progress
-from TumorLoopLib.jobs.open_case import GENERATING
-from TumorLoopLib.jobs.segment_and_submit import CHECKING, COMPUTING, RECEIVING, WAITING
 from TumorLoopLib.jobs.server_status import Training
-from TumorLoopLib.jobs.upload import PREPARING, SENDING
+from TumorLoopLib.jobs.stages import (
+    CHECKING,
+    COMPUTING,
+    GENERATING,
+    PREPARING,
+    READING,
+    RECEIVING,
+    REGISTERING,
+    RESTORING,
+    SENDING,
+    STRIPPING,
+    WAITING,
+)
 from TumorLoopLib.panel.formatting import as_sentence, duration, megabytes, percent
 
 #: HTTP status of a full disk.
@@ -38,7 +48,7 @@ def progress_text(progress: Progress) -> str:
     if stage == WAITING and progress.position > 0:
         return _("Waiting: {count} ahead of this one").format(count=progress.position)
     if stage == COMPUTING:
-        return _("Computing, {share}").format(share=percent(progress.share or 0.0)) + _rest(progress)
+        return f"{_work(progress.detail)}, {percent(progress.share or 0.0)}{_rest(progress)}"
     if stage == RECEIVING and progress.total:
         return _("Receiving {done} of {total} MB").format(done=done, total=total)
     texts = {
@@ -50,6 +60,17 @@ def progress_text(progress: Progress) -> str:
         CHECKING: _("Checking with the server …"),
     }
     return texts.get(stage, _("Starting …"))
+
+
+def _work(detail: str) -> str:
+    """Return what the server is doing while it computes."""
+    texts = {
+        READING: _("Reading the volumes"),
+        REGISTERING: _("Registering the series"),
+        STRIPPING: _("Finding the brain"),
+        RESTORING: _("Restoring the grid"),
+    }
+    return texts.get(detail, _("Computing"))
 
 
 def progress_percent(progress: Progress) -> int:

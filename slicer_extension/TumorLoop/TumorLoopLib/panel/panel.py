@@ -19,6 +19,8 @@ from TumorLoopLib.panel.observers import Observers
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.section_case import CaseSection
 from TumorLoopLib.panel.section_correct import CorrectSection
+from TumorLoopLib.panel.section_export import ExportSection
+from TumorLoopLib.panel.section_prepare import PreparationSection
 from TumorLoopLib.panel.section_retrain import RetrainSection
 from TumorLoopLib.panel.section_segment import SegmentSection
 from TumorLoopLib.panel.section_server import ServerSection
@@ -63,12 +65,14 @@ class Panel:
         self.context = PanelContext(ui, services)
         self.server = ServerSection(self.context)
         self.case = CaseSection(self.context)
-        self.segment = SegmentSection(self.context, self.case.snapshots)
+        self.preparation = PreparationSection(self.context, self.case.inputs)
+        self.segment = SegmentSection(self.context, self.case.snapshots, self.preparation)
         self.correct = CorrectSection(self.context)
-        self.submit = SubmitSection(self.context, self.case.snapshots)
+        self.submit = SubmitSection(self.context, self.case.snapshots, self.preparation)
+        self.export = ExportSection(self.context)
         self.retrain = RetrainSection(self.context)
         self.sections: tuple[Section, ...] = (
-            self.server, self.case, self.segment, self.correct, self.submit, self.retrain
+            self.server, self.case, self.preparation, self.segment, self.correct, self.submit, self.export, self.retrain
         )  # fmt: skip
         self.context.on_change = self.refresh
         self.context.poll_server_soon = self._poll_server_soon

@@ -22,6 +22,8 @@ class TumorLoopParameters:
         segmentation: What is corrected and submitted.
         answer: The model's segmentation, unchanged, to compare with.
         uncertainty: The model's uncertainty map.
+        brain: The brain mask that volumes as they were scanned were cut to; see :mod:`TumorLoopLib.scene.brain`.
+        as_scanned: What the user said about the volumes: "yes", "no", or nothing.
         case_id: Name of the case on the server; empty before it has one.
         model_version: The model that made the segmentation.
         answer_time: When it did, as the server said; empty if the server did not.
@@ -39,6 +41,8 @@ class TumorLoopParameters:
     segmentation: vtkMRMLSegmentationNode
     answer: vtkMRMLLabelMapVolumeNode
     uncertainty: vtkMRMLScalarVolumeNode
+    brain: vtkMRMLSegmentationNode
+    as_scanned: str
     case_id: str
     model_version: str
     answer_time: str

@@ -42,8 +42,9 @@ class Section:
         text = _(
             "The four volumes will be sent to {address}, which is not this machine.\n\n"
             "Make sure that this is allowed, and that nothing identifies the patient: not the images (burned-in text, "
-            "faces), and not the case name, which is sent with every label. File names and DICOM headers are not "
-            "sent.\n\nYou will not be asked again for this server."
+            "faces), and not the case name, which is sent with every label. File names and patients' data in DICOM "
+            "headers are not sent; the identifiers and positions of DICOM images are.\n\nYou will not be asked again "
+            "for this server."
         )
         if not context.services.confirm(text.format(address=context.address), _("Send images to another machine?")):
             context.show_status(_("Nothing was sent."))

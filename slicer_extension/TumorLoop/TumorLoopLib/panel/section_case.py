@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,12 @@ from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs import open_case
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.open_case import Counts, NextCase, OpenedCase
-from TumorLoopLib.jobs.segment_and_submit import REFERENCE, DownloadedCase
+from TumorLoopLib.jobs.segment import REFERENCE, DownloadedCase
 from TumorLoopLib.panel.context import PanelContext
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import CASE, DIGEST, PanelState
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, enable, set_field_text, show_progress, show_text
-from TumorLoopLib.scene import segments, views
+from TumorLoopLib.scene import alignment, dicom, segments, views
 from TumorLoopLib.scene.case_folder import find_volumes
 from TumorLoopLib.scene.inputs import Inputs, mark_origin, origin_of
 from TumorLoopLib.scene.roles import ROLES, TITLES
@@ -102,7 +103,8 @@ class CaseSection(Section):
             if replace or getattr(parameters, role) is None:
                 setattr(parameters, role, self.context.services.scene.GetNodeByID(node_id))
         if not parameters.case_id and parameters.t1ce is not None:
-            parameters.case_id = case_name_of(parameters.t1ce.GetName())
+            study = dicom.study_of(parameters.t1ce)
+            parameters.case_id = case_name_of_study(study) if study else case_name_of(parameters.t1ce.GetName())
         missing = [role for role in ROLES if getattr(parameters, role) is None]
         if replace:
             reasons = [found.reasons[role] for role in missing if role in found.reasons]
@@ -221,18 +223,21 @@ class CaseSection(Section):
         """Make way for another case; what was not submitted stays in the scene, hidden."""
         parameters = self.context.parameters
         views.show_overlay(parameters.segmentation, False)
+        views.show_overlay(parameters.brain, False)
         finished, scene, volume = self._finished(), self.context.services.scene, "vtkMRMLScalarVolumeNode"
         self.context.forget_case()
         views.show_map(None, 0.0)
         count = scene.GetNumberOfNodesByClass(volume)
         self._earlier_volumes = {scene.GetNthNodeByClass(number, volume).GetID() for number in range(count)}
         with self.context.services.modify(parameters):
-            for field in (*ROLES, "segmentation", "answer", "uncertainty"):
+            for field in (*ROLES, "segmentation", "answer", "uncertainty", "brain"):
                 setattr(parameters, field, None)
             parameters.case_id = case_id
-            parameters.model_version = parameters.answer_time = parameters.comment = parameters.label_set = ""
+            for field in ("model_version", "answer_time", "comment", "label_set", "as_scanned"):
+                setattr(parameters, field, "")
             parameters.active_seconds = 0
         for node in finished:
+            alignment.remove(node)
             remove(node)
 
     def _finished(self) -> list[Any]:
@@ -249,7 +254,7 @@ class CaseSection(Section):
             return []
         volumes = [node for node in self.inputs.chosen(parameters).values() if came_from_server(node)]
         labels = [segmentation] if segments.only_labels(segmentation) else []
-        maps = [node for node in (parameters.answer, parameters.uncertainty) if node is not None]
+        maps = [node for node in (parameters.answer, parameters.uncertainty, parameters.brain) if node]
         return [*volumes, *labels, *maps]
 
     def _cancel(self) -> None:
@@ -263,6 +268,16 @@ class CaseSection(Section):
         text = _("On the server: {total} cases, {labeled} with a final label, {left} left.")
         reason = state.reason_next_case() if counts.left == 0 else ""
         return reason or text.format(total=counts.total, labeled=counts.labeled, left=counts.left)
+
+
+def case_name_of_study(uid: str) -> str:
+    """Return a case name for a DICOM study, always the same and without anything that names the patient.
+
+    Examples:
+        >>> case_name_of_study("1.2.840.113619.2.1")
+        'study-f7a5d3c7'
+    """
+    return f"study-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"
 
 
 def case_name_of(name: str) -> str:

@@ -18,7 +18,7 @@ from TumorLoopLib.panel.observers import Observers
 from TumorLoopLib.panel.section import Section
 from TumorLoopLib.panel.state import VOLUMES, PanelState
 from TumorLoopLib.panel.widgets import set_pressed, show_text
-from TumorLoopLib.scene import segments, views
+from TumorLoopLib.scene import notes, segments, views
 from TumorLoopLib.scene.comparison import Comparison, compare, volumes_ml
 from TumorLoopLib.scene.editor import Editor
 from TumorLoopLib.scene.labels import LabelSet
@@ -70,13 +70,15 @@ class CorrectSection(Section):
         if self._waits_for_labels and state.connected:
             self._waits_for_labels = False
             self._measure_in(0.0)
+        edited = parameters.brain if self.context.editing_brain else segmentation
         if parameters is not None:
-            self.editor.edit(segmentation, parameters.t1ce)
-        warnings = segments.warnings_of(segmentation) if segmentation is not None else []
-        show_text(self.ui.warningText, "\n".join(f"⚠ {warning}" for warning in warnings))
-        self.ui.editor.enabled = segmentation is not None
+            self.editor.edit(edited, parameters.t1ce)
+        show_text(self.ui.warningText, "\n".join(f"⚠ {warning}" for warning in notes.warnings_of(segmentation)))
+        self.ui.editor.enabled = edited is not None
         hint = state.volumes_problem or _("Click Auto-segment above, or choose a segmentation of your own.")
-        show_text(self.ui.editorText, "" if segmentation is not None else hint)
+        if self.context.editing_brain:
+            hint = _("The editor changes the brain mask, not the segmentation, until Edit mask is clicked again.")
+        show_text(self.ui.editorText, hint if self.context.editing_brain or segmentation is None else "")
         shown = views.shown_volume()
         for role, button in self._buttons.items():
             node = getattr(parameters, role) if parameters is not None else None

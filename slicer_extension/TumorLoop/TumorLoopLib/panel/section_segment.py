@@ -8,14 +8,15 @@ from functools import partial
 
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
-from TumorLoopLib.jobs import segment_and_submit
-from TumorLoopLib.jobs.segment_and_submit import REFERENCE, NotStripped, SegmentationRequest, SegmentationResult
+from TumorLoopLib.jobs import segment
+from TumorLoopLib.jobs.segment import REFERENCE, Refused, SegmentationRequest, SegmentationResult
 from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.formatting import duration
 from TumorLoopLib.panel.section import Section
+from TumorLoopLib.panel.section_prepare import PreparationSection
 from TumorLoopLib.panel.state import SEGMENT, PanelState
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, WARN, enable, show_progress, show_text
-from TumorLoopLib.scene import segments, views
+from TumorLoopLib.scene import notes, segments, views
 from TumorLoopLib.scene.inputs import MAP_ATTRIBUTE
 from TumorLoopLib.scene.labels import LabelSet
 from TumorLoopLib.scene.snapshot_queue import SnapshotQueue, Snapshots
@@ -34,9 +35,9 @@ class _Order:
 class SegmentSection(Section):
     """Auto-segment, its progress, and Cancel."""
 
-    def __init__(self, context: PanelContext, snapshots: SnapshotQueue) -> None:
+    def __init__(self, context: PanelContext, snapshots: SnapshotQueue, preparation: PreparationSection) -> None:
         super().__init__(context)
-        self._snapshots = snapshots
+        self._snapshots, self._preparation = snapshots, preparation
         self._question: _Order | None = None
         self.ui.segmentButton.connect("clicked(bool)", self._segment)
         self.ui.segmentCancelButton.connect("clicked(bool)", self._cancel)
@@ -71,6 +72,7 @@ class SegmentSection(Section):
         assert self.context.server_status is not None  # the button is disabled without
         try:
             labels = LabelSet.from_info(self.context.server_status.info)
+            preparing = self._preparation.preparing()
         except ClientError as error:
             self._fail(error)
             return
@@ -80,16 +82,17 @@ class SegmentSection(Section):
         connection = self.context.connection()
 
         def send(volumes: Snapshots) -> None:
-            request = SegmentationRequest(volumes, self.context.downloaded, self.ui.mapCheck.checked)
+            uncertainty = self.ui.mapCheck.checked
+            request = SegmentationRequest(volumes, self.context.downloaded, uncertainty, preparing=preparing)
             self._send(_Order(request, labels, connection))
 
         self._snapshots.request(SEGMENT, self.context.parameters, send, self._fail, self._cancelled)
         self.context.changed()
 
     def _send(self, order: _Order) -> None:
-        uploaded, folder, run = self.context.uploaded, self.context.folder, segment_and_submit.segment_if_stripped
+        uploaded, folder, run = self.context.uploaded, self.context.folder, segment.segment_or_ask
 
-        def done(result: SegmentationResult | NotStripped) -> None:
+        def done(result: SegmentationResult | Refused) -> None:
             if isinstance(result, SegmentationResult):
                 return self._show_result(result, order)
             self._question = order
@@ -104,17 +107,18 @@ class SegmentSection(Section):
             progress=partial(show_progress, self.ui.segmentProgress, self.ui.segmentBar),
         )
 
-    def _ask(self, refusal: NotStripped, order: _Order) -> None:
-        """Ask whether volumes that are not skull-stripped should be segmented all the same."""
+    def _ask(self, refusal: Refused, order: _Order) -> None:
+        """Ask whether volumes that the server has refused should be segmented all the same."""
         if self._question is not order:
             return  # the scene was closed
         confirmed, text = False, f"{refusal.reason}\n\n" + _("Segment anyway?")
         try:
-            confirmed = self.context.services.confirm(text, _("Are the volumes skull-stripped?"))
+            confirmed = self.context.services.confirm(text, _("Please check the volumes"))
         finally:
             still_wanted, self._question = self._question is order, None
         if still_wanted and confirmed:
-            self._send(replace(order, request=replace(order.request, allow_whole_head=True)))
+            self.context.forced = refusal.insist.preparing.force
+            self._send(replace(order, request=refusal.insist))
         elif still_wanted:
             text = _("Nothing was segmented; your segmentations did not change.")
             self.context.show_status(f"{text} {refusal.reason}", BAD)
@@ -141,7 +145,8 @@ class SegmentSection(Section):
         parameters = self.context.parameters
         name = _("{case} by {model}").format(case=parameters.case_id or reference.GetName(), model=result.model_version)
         segmentation = segments.add_segmentation(result.array, result.ijk_to_ras, labels, reference, name)
-        segments.set_warnings(segmentation, result.warnings)
+        notes.set_warnings(segmentation, result.warnings)
+        self._preparation.show_answer(result, order.request.snapshots, segmentation, name)
         with self.context.services.modify(parameters):
             parameters.label_set = labels.to_json()
             parameters.model_version, parameters.answer_time = result.model_version, result.answer_time

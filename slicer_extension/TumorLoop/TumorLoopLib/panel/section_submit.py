@@ -11,12 +11,15 @@ import numpy as np
 
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
-from TumorLoopLib.jobs import open_case, segment_and_submit
+from TumorLoopLib.jobs import open_case, submit
 from TumorLoopLib.jobs.jobs import Reporter
-from TumorLoopLib.jobs.segment_and_submit import Image, Submission, SubmissionResult
+from TumorLoopLib.jobs.preparation import Image, Preparing
+from TumorLoopLib.jobs.segment import REFERENCE
+from TumorLoopLib.jobs.submit import Submission, SubmissionResult
 from TumorLoopLib.panel.context import Connection, PanelContext
 from TumorLoopLib.panel.formatting import local_time, ratio
 from TumorLoopLib.panel.section import Section
+from TumorLoopLib.panel.section_prepare import PreparationSection
 from TumorLoopLib.panel.state import CASE, HISTORY, SUBMIT, PanelState
 from TumorLoopLib.panel.widgets import BAD, BUSY, GOOD, enable, set_field_text, show_progress, show_text
 from TumorLoopLib.scene import geometry, segments
@@ -36,14 +39,15 @@ class _Order:
     labels: LabelSet
     segmentation: Any
     edits: int
+    preparing: Preparing
 
 
 class SubmitSection(Section):
     """Submitting, and the labels that were submitted before."""
 
-    def __init__(self, context: PanelContext, snapshots: SnapshotQueue) -> None:
+    def __init__(self, context: PanelContext, snapshots: SnapshotQueue, preparation: PreparationSection) -> None:
         super().__init__(context)
-        self._snapshots = snapshots
+        self._snapshots, self._preparation = snapshots, preparation
         headers = [_("Version"), _("Who"), _("When"), _("Status"), _("Dice")]
         self._table = context.services.table(self.ui.historyTable, headers, stretch=1, on_choice=context.changed)
         self._history_of = ("", "")
@@ -124,9 +128,10 @@ class SubmitSection(Section):
         try:
             labels = self.context.label_set()
             copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)
+            preparing = self._preparation.preparing()
         except ClientError as error:
             return self._fail(error)
-        order = _Order(self.context.connection(), labels, parameters.segmentation, self.context.edits)
+        order = _Order(self.context.connection(), labels, parameters.segmentation, self.context.edits, preparing)
         self._sending = False
         self.context.activity.touch()
 
@@ -171,7 +176,7 @@ class SubmitSection(Section):
             self.context.changed()
 
     def _send(self, report: SegmentationReport, volumes: Snapshots, order: _Order) -> None:
-        label, reference = self._label(report, volumes, order.labels), self.context.parameters.t1ce
+        label, reference = self._label(report, volumes, order), self.context.parameters.t1ce
         connection, uploaded, folder = order.connection, self.context.uploaded, self.context.folder
         self._sending = True
 
@@ -190,14 +195,14 @@ class SubmitSection(Section):
         self.context.show_status(_("The label is being submitted …"), BUSY)
         self.context.run(
             SUBMIT,
-            lambda reporter: segment_and_submit.submit(connection.client(), label, uploaded, reporter, folder),
+            lambda reporter: submit.submit(connection.client(), label, uploaded, reporter, folder),
             submitted,
             failure=failure,
             cancelled=self._cancelled,
             progress=partial(show_progress, self.ui.submitText, self.ui.submitBar),
         )
 
-    def _label(self, report: SegmentationReport, volumes: Snapshots, labels: LabelSet) -> Submission:
+    def _label(self, report: SegmentationReport, volumes: Snapshots, order: _Order) -> Submission:
         """Return what is submitted."""
         parameters = self.context.parameters
         status = FINAL if parameters.final else DRAFT
@@ -206,18 +211,19 @@ class SubmitSection(Section):
             array=report.array,
             ijk_to_ras=report.ijk_to_ras,
             params={
-                "label_info": [{"name": one.name, "idx": one.value} for one in labels.labels],
+                "label_info": [{"name": one.name, "idx": one.value} for one in order.labels.labels],
                 "comment": parameters.comment,
                 "status": status,
                 "model_version": parameters.model_version or None,
                 "answer_time": parameters.answer_time or None,
                 "active_seconds": round(self.context.activity.seconds) or None,
-                "reference": segment_and_submit.REFERENCE,
+                "reference": REFERENCE,
                 "allow_empty": report.empty,
             },
             tag=status,
             snapshots=volumes,
             on_server=origin_of(parameters),
+            preparing=order.preparing,
         )
 
     def _record(self, done: SubmissionResult, case_id: str, order: _Order) -> None:

@@ -46,6 +46,9 @@ class PanelServices(Protocol):
     def choose_file(self, title: str, start: str, kinds: str) -> str:
         """Ask for a file of some kinds, such as ``"Images (*.png);;All files (*)"``; empty if the user cancels."""
 
+    def choose_new_file(self, title: str, start: str, kinds: str) -> str:
+        """Ask where to save a file; empty if the user cancels."""
+
     def client(self, address: str, token: str, user: str, timeouts: Timeouts | None, ca_file: str) -> TumorLoopClient:
         """Return a client of a server; called on worker threads."""
 

@@ -102,6 +102,8 @@ class Settings:
     studies = _text("studies")
     #: The folder from which a case was loaded last.
     case_folder = _text("case folder")
+    #: The folder into which a DICOM SEG was saved last.
+    export_folder = _text("export folder")
 
     def _read(self, key: str, default: Any) -> Any:
         kept = self._store.value(f"{_GROUP}/{key}")

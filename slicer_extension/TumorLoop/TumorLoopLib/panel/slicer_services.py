@@ -104,6 +104,10 @@ class SlicerServices:
         """Show the system's file dialog."""
         return str(qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), title, start, kinds) or "")
 
+    def choose_new_file(self, title: str, start: str, kinds: str) -> str:
+        """Show the system's file dialog, which asks before it replaces a file."""
+        return str(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, start, kinds) or "")
+
     def client(self, address: str, token: str, user: str, timeouts: Timeouts | None, ca_file: str) -> TumorLoopClient:
         """Return a client over HTTP."""
         return TumorLoopClient(address, token or None, user=user, timeouts=timeouts, ca_file=ca_file)

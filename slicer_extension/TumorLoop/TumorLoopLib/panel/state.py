@@ -12,8 +12,8 @@ from TumorLoopLib.i18n import _
 
 #: Kinds of jobs, see :class:`TumorLoopLib.jobs.jobs.Jobs`.
 TEST, STATUS, OVERVIEW, CASE, SEGMENT, SUBMIT = "test", "status", "overview", "case", "segment", "submit"
-TRAIN, VERSIONS, VOLUMES, START_SERVER, DIGEST, HISTORY, PICTURES = (
-    "train", "versions", "volumes", "start server", "digest", "history", "pictures"
+TRAIN, VERSIONS, VOLUMES, START_SERVER, DIGEST, HISTORY, PICTURES, EXPORT = (
+    "train", "versions", "volumes", "start server", "digest", "history", "pictures", "export"
 )  # fmt: skip
 
 #: Jobs that work on the scene, and end with it. Requests about the server itself continue.
@@ -121,6 +121,14 @@ class PanelState:
         """Why no earlier label can be loaded."""
         chosen = _first((not self.chosen_label, _("Select a version in the table first.")))
         return self._reason_server() or chosen or self.volumes_problem or self.reason_volumes()
+
+    def reason_export(self) -> str:
+        """Why no label can be exported."""
+        changed = self.has_segmentation and not self.submitted and not self.chosen_label
+        return self._reason_server() or _first(
+            (EXPORT in self.busy, _("A label is being exported.")),
+            (changed, _("Submit the segmentation first, or select an earlier version in the table.")),
+        )
 
     def reason_retrain(self) -> str:
         """Why no training can be started."""

@@ -71,7 +71,7 @@ def _missing(titles: Sequence[str], images: Sequence[Path]) -> str:
 def _without_images(folder: Path, names: Sequence[str]) -> str:
     """Say what a folder contains instead of images."""
     folders = [name for name in names if (folder / name).is_dir()]
-    if any(_looks_like_dicom(folder / name) for name in names[:_DICOM_CHECKS]):
+    if any(looks_like_dicom(folder / name) for name in names[:_DICOM_CHECKS]):
         return _(
             "{folder} holds DICOM files. Import them with Slicer's DICOM module, and choose the volumes there."
         ).format(folder=folder.name)
@@ -82,7 +82,7 @@ def _without_images(folder: Path, names: Sequence[str]) -> str:
     return _("{folder} holds no image files: NIfTI, NRRD and MetaImage can be loaded.").format(folder=folder.name)
 
 
-def _looks_like_dicom(path: Path) -> bool:
+def looks_like_dicom(path: Path) -> bool:
     """Recognize a DICOM file by its magic number, since its name may be anything."""
     if not path.is_file():
         return False

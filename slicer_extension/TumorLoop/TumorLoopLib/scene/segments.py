@@ -7,7 +7,6 @@ export or import function of Slicer is used here; voxels are copied array by arr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,6 @@ from TumorLoopLib.scene.volumes import UnusableVolume, nonlinear_transform
 #: The segment tag that holds the label value.
 LABEL_TAG = "TumorLoop.label"
 
-#: Attribute of a segmentation: the server's warnings about it, one a line; saved with the scene.
-_WARNINGS = "TumorLoop.warnings"
 _LABELMAP = "Binary labelmap"
 
 
@@ -129,13 +126,8 @@ def extract(segmentation: Any, reference: Any, labels: LabelSet) -> Segmentation
     Raises:
         UnusableVolume: If a node is gone or under a nonlinear transform, or the segments are surfaces.
     """
-    if not geometry.in_scene(segmentation):
-        raise UnusableVolume(_("No segmentation is chosen."))
+    segments_to_world = _segments_to_world(segmentation)
     reference_to_world = _parent_of_reference(reference) @ geometry.local_ijk_to_ras(reference)
-    segments_to_world = geometry.parent_to_world(segmentation)
-    if segments_to_world is None:
-        raise UnusableVolume(nonlinear_transform(segmentation))
-    _refuse_surfaces(segmentation)
     to_reference = np.linalg.inv(reference_to_world) @ segments_to_world
     layers, segments = _copied(segmentation.GetSegmentation(), to_reference, labels)
     return SegmentationCopy(
@@ -149,14 +141,21 @@ def extract(segmentation: Any, reference: Any, labels: LabelSet) -> Segmentation
     )
 
 
-def set_warnings(segmentation: Any, warnings: Sequence[str]) -> None:
-    """Record the server's warnings about a segmentation."""
-    segmentation.SetAttribute(_WARNINGS, "\n".join(" ".join(warning.split()) for warning in warnings) or None)
+def extract_on(
+    segmentation: Any, shape: tuple[int, int, int], matrix: np.ndarray, labels: LabelSet
+) -> SegmentationCopy:
+    """Do as :func:`extract`, but for a labelmap on a grid of the segmentation's own.
 
-
-def warnings_of(segmentation: Any) -> list[str]:
-    """Return the server's warnings about a segmentation, in its order."""
-    return (segmentation.GetAttribute(_WARNINGS) or "").splitlines()
+    Args:
+        segmentation: A ``vtkMRMLSegmentationNode`` of the scene.
+        shape: Of the labelmap, ``(k, j, i)``.
+        matrix: 4x4, from its voxel index to millimeters in the segmentation's space, without parent transforms.
+        labels: The labels.
+    """
+    to_world = _segments_to_world(segmentation)
+    layers, segments = _copied(segmentation.GetSegmentation(), np.linalg.inv(matrix), labels)
+    name = segmentation.GetName() or ""
+    return SegmentationCopy(name, name, shape, to_world @ matrix, labels, layers, segments)
 
 
 def only_labels(segmentation: Any) -> bool:
@@ -267,6 +266,16 @@ def _refuse_surfaces(segmentation: Any) -> None:
                 'click "Make source" beside "Binary labelmap".'
             ).format(name=segmentation.GetName())
         )
+
+
+def _segments_to_world(segmentation: Any) -> np.ndarray:
+    if not geometry.in_scene(segmentation):
+        raise UnusableVolume(_("No segmentation is chosen."))
+    to_world = geometry.parent_to_world(segmentation)
+    if to_world is None:
+        raise UnusableVolume(nonlinear_transform(segmentation))
+    _refuse_surfaces(segmentation)
+    return to_world
 
 
 def _parent_of_reference(reference: Any) -> np.ndarray:

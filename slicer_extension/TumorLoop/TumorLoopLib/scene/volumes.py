@@ -16,15 +16,14 @@ import vtk
 
 from TumorLoopLib.client.errors import ClientError
 from TumorLoopLib.i18n import _
-from TumorLoopLib.scene import geometry
+from TumorLoopLib.scene import alignment, dicom, geometry
+from TumorLoopLib.scene.series_names import understood
 
 #: Fewest voxels along a side: the network halves an image four times.
 SMALLEST_SIDE = 16
 
 #: Attribute of a volume from the server: its modality.
 ROLE_ATTRIBUTE = "TumorLoop.role"
-
-_SERIES_DESCRIPTION = "0008,103E"
 
 
 class UnusableVolume(ClientError):
@@ -40,7 +39,8 @@ class VolumeSnapshot:
         node_id: The node it was copied from.
         name: That node's name.
         array: ``(k, j, i)``, in the type of the volume.
-        ijk_to_ras: 4x4 float64, voxel index to millimeters in world space, parent transforms included.
+        ijk_to_ras: 4x4 float64, voxel index to millimeters in world space, parent transforms included but for those of
+            :mod:`TumorLoopLib.scene.alignment`.
     """
 
     role: str
@@ -75,7 +75,7 @@ def snapshot(node: Any, role: str, *, voxels_known: bool = False) -> VolumeSnaps
         UnusableVolume: With the message of :func:`problem_of`.
     """
     problem = problem_of(node, voxels_known=voxels_known)
-    ijk_to_ras = None if problem else geometry.world_ijk_to_ras(node)
+    ijk_to_ras = None if problem else alignment.ijk_to_ras_to_send(node)
     if ijk_to_ras is None:
         raise UnusableVolume(problem)
     array = np.array(slicer.util.arrayFromVolume(node), order="C", copy=True)
@@ -143,15 +143,20 @@ def digest(volume: VolumeSnapshot) -> str:
 def texts_of(node: Any) -> list[str]:
     """Return what may tell a volume's role: name, DICOM series description, file name; empty ones are left out.
 
-    For a volume from the server it is the role that the server gave, and nothing else.
+    For a volume from the server it is the role that the server gave, and nothing else. Those of a DICOM series are
+    in words that are understood, and say so if the header names a contrast agent.
     """
     role = node.GetAttribute(ROLE_ATTRIBUTE)
     if role:
         return [role]
     storage = node.GetStorageNode()
     path = (storage.GetFileName() or "") if storage is not None else ""
-    texts = [node.GetName() or "", _series_description(node), path.replace("\\", "/").rpartition("/")[2]]
-    return [text for text in texts if text.strip()]
+    texts = [node.GetName() or "", dicom.series_description(node), path.replace("\\", "/").rpartition("/")[2]]
+    texts = [text for text in texts if text.strip()]
+    if dicom.instances_of(node):
+        agent = bool(dicom.contrast_agent(node))
+        texts = [understood(text, agent=agent) for text in texts]
+    return texts
 
 
 def _problem_of_kind(node: Any) -> str:
@@ -217,12 +222,3 @@ def _window_of(array: np.ndarray) -> tuple[float, float]:
         return float(sample.min()), float(sample.min()) + 1.0
     low, high = np.percentile(inside, (1.0, 99.5))
     return float(low), max(float(high), float(low) + 1e-6)
-
-
-def _series_description(node: Any) -> str:
-    """Return the scanner's name of the series, for a volume loaded from Slicer's DICOM database."""
-    instances = (node.GetAttribute("DICOM.instanceUIDs") or "").split()
-    database = getattr(slicer, "dicomDatabase", None)
-    if not instances or database is None:
-        return ""
-    return str(database.instanceValue(instances[0], _SERIES_DESCRIPTION) or "")
