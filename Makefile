@@ -25,7 +25,7 @@ LEARNING_OPTIONS :=
 ATTACK := build/attack
 
 .PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-day panel-screenshots attack fuzz crash soak \
-	invariance learning-curve audit clean
+	invariance raw learning-curve audit clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
@@ -46,6 +46,7 @@ help:
 	@echo "make crash                kill -9 the server 50 times while labels are submitted; writes build/crash"
 	@echo "make soak                 eight clients for five minutes: errors, response times, memory"
 	@echo "make invariance           is the answer the same for the same head in other files? writes docs/invariance.md"
+	@echo "make raw                  raw phantoms from DICOM to labels against what is true; an hour or more; writes docs/raw.md"
 	@echo "make learning-curve       what are corrected cases worth? hours; CASES=folder adds real ones; writes docs/learning.md"
 	@echo "make audit                bandit and pip-audit: weaknesses in our code, known ones in its dependencies"
 
@@ -117,6 +118,9 @@ soak: setup
 
 invariance: setup
 	@$(BIN)/python -m docs.invariance --output docs/invariance.md
+
+raw: setup
+	@$(BIN)/python -m docs.raw --output docs/raw.md
 
 learning-curve: setup
 	@$(BIN)/python -m training learning-curve --model v0000 $(if $(CASES),--cases "$(CASES)") --work "$(LEARNING)" \

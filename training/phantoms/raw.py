@@ -18,6 +18,7 @@ from training.images.resample import index_map, resample_labels, resample_linear
 from training.modalities import ROLES
 from training.phantoms.anatomy import Anatomy
 from training.phantoms.appearance import CHANNELS, SharedTextures, blend
+from training.phantoms.atlas import load_atlas
 from training.phantoms.distractors import Distractor
 from training.phantoms.generate import Parts, TumorOption, draw_parts
 from training.phantoms.raw_head import Head, build_head, face, paint_head
@@ -45,6 +46,7 @@ class RawStudy:
             is the identity.
         label: uint8, values of :mod:`training.labels`, on the grid of T1ce.
         brain: uint8 0/1 on the grid of T1ce: all inside the pial surface.
+        intracranial: uint8 0/1 on the grid of T1ce: the brain with all fluid around it, up to the dura.
         head: uint8 0/1 on the grid of T1ce: all inside the skin.
         seed: Its seed.
         kind: As of :class:`training.phantoms.generate.Phantom`.
@@ -55,6 +57,7 @@ class RawStudy:
     transforms: Mapping[str, np.ndarray]
     label: Volume
     brain: Volume
+    intracranial: Volume
     head: Volume
     seed: int
     kind: str
@@ -127,7 +130,7 @@ def raw_study(
     parts = draw_parts(seed, None, tumor, "some")
     rng = np.random.default_rng([seed, 20261])
     spacing = 2 if small else 1
-    head = build_head(rng, parts.anatomy, parts.warp, parts.mass_effects, spacing)
+    head = build_head(rng, load_atlas(), parts.warp, parts.anatomy.depth, spacing)
     thin = parts if not small else _every_second(parts)
     images = paint_head(rng, head, _brain_images(parts.rng, thin), thin.anatomy.vessel, parts.contrast)
     if defaced:
@@ -226,22 +229,17 @@ def _grid(
     """Plan a series as a technologist does: on the head as it lies now, oblique, not exactly in its middle."""
     turn = _rotation(rng, rng.uniform(0, 3.0 if protocol.is_3d else 15.0))
     middle = transform_points(motion, center) + rng.uniform(-4, 4, 3)
-    if protocol.is_3d and protocol.plane != "axial":
-        middle = middle - [0, 0, 10]  # a field of view from the vertex to the neck
     return series_grid(protocol, middle, turn, transform_points(motion, surface))
 
 
 def _on_reference(head: Head, tumor: Tumor | None, to_ras: np.ndarray, grid: Grid) -> dict[str, Volume]:
-    """Bring label, brain and head to the grid of the reference."""
+    """Bring the label and the masks to the grid of the reference."""
     label = np.zeros(head.shape, np.uint8)
     if tumor is not None:
         label[head.inner][tumor.box] = tumor.label
     label[~head.brain] = 0
     to_head = index_map(to_ras, grid.affine)
-    brain, inside = (resample_mask(mask, to_head, grid.shape) for mask in (head.brain, head.skin > 0))
-    found = resample_labels(label, to_head, grid.shape) * brain
-    return {
-        "label": Volume(found.astype(np.uint8), grid),
-        "brain": Volume(brain.astype(np.uint8), grid),
-        "head": Volume(inside.astype(np.uint8), grid),
-    }
+    masks = {"brain": head.brain, "intracranial": head.outside < head.gap, "head": head.skin > 0}
+    truth = {name: resample_mask(mask, to_head, grid.shape) for name, mask in masks.items()}
+    truth["label"] = resample_labels(label, to_head, grid.shape) * truth["brain"]
+    return {name: Volume(data.astype(np.uint8), grid) for name, data in truth.items()}

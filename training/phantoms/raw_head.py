@@ -14,7 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from training.phantoms.anatomy import Anatomy, MassEffect, Pose, Warp
+from training.phantoms.anatomy import Pose, Warp, sample
+from training.phantoms.atlas import Atlas
 from training.phantoms.contrast import Contrast, Draw
 from training.phantoms.fields import Shape, smooth_noise, smoothstep, upsample
 
@@ -80,7 +81,7 @@ class Head:
         shape: Of the canvas.
         inner: Where the grid of the phantom lies in the canvas.
         brain: Brain, boolean: all inside the pial surface, with its sulci and ventricles.
-        outside: Distance from the brain in mm, negative in it.
+        outside: Distance in mm from where the surface of the brain would be without a tumor, negative in it.
         skin: Depth below the skin in mm, negative in the air.
         gap, skull: Thickness of fluid and of skull in mm, at every place outside the brain.
         t1: T1 of the average head.
@@ -100,34 +101,32 @@ class Head:
     mni: np.ndarray
 
 
-def build_head(
-    rng: np.random.Generator, anatomy: Anatomy, warp: Warp, mass_effects: list[MassEffect], spacing: int
-) -> Head:
+def build_head(rng: np.random.Generator, atlas: Atlas, warp: Warp, depth: np.ndarray, spacing: int) -> Head:
     """Build the head around the brain of a phantom.
+
+    A tumor does not move the skull: the brain fills the room up to it, and ends there.
 
     Args:
         rng: Random generator.
-        anatomy: Of the phantom.
+        atlas: Of the phantom.
         warp: Of the phantom.
-        mass_effects: Of the phantom.
+        depth: Depth below the surface of the brain in mm, on the grid of the phantom.
         spacing: Voxel size of the canvas in mm: 1 or 2.
     """
     wide, before = _canvas(warp)
-    mni = wide.mni(mass_effects)
-    half: Shape = mni.shape[1:]  # type: ignore[assignment]
-    inner = _inner(before, anatomy.brain.shape, 2)
-    depth = np.full(half, -20, np.float32)
-    depth[inner] = anatomy.depth[::2, ::2, ::2]
-    outside = _outside(depth, float(np.cbrt(1 / abs(np.linalg.det(warp.pose.matrix)))))
-    fields = _layers(rng, mni, outside)
-    if spacing == 2:
-        return Head(wide.origin, 2, half, inner, _brain(depth), outside, mni=mni, **fields)
-    inner = _inner(before, anatomy.brain.shape, 1)
-    depth = np.full(wide.shape, -20, np.float32)
-    depth[inner] = anatomy.depth
-    fields = {name: upsample(field, wide.shape) for name, field in fields.items()}
-    mni = np.stack([upsample(axis, wide.shape) for axis in mni])
-    return Head(wide.origin, 1, wide.shape, inner, _brain(depth), upsample(outside, wide.shape), mni=mni, **fields)
+    mni = wide.mni([])
+    outside = _outside(sample(atlas, "depth", mni), float(np.cbrt(1 / abs(np.linalg.det(warp.pose.matrix)))))
+    fields = {"outside": outside, **_layers(rng, mni, outside)}
+    shape: Shape = mni.shape[1:]  # type: ignore[assignment]
+    if spacing == 1:
+        shape = wide.shape
+        fields = {name: upsample(field, shape) for name, field in fields.items()}
+        mni = np.stack([upsample(axis, shape) for axis in mni])
+    inner = _inner(before, depth.shape, spacing)
+    brain = np.zeros(shape, bool)
+    brain[inner] = depth[::spacing, ::spacing, ::spacing] > 0
+    brain = _largest(brain & (fields["outside"] < fields["gap"]))
+    return Head(wide.origin, spacing, shape, inner, brain, mni=mni, **fields)
 
 
 def _canvas(warp: Warp) -> tuple[Warp, np.ndarray]:
@@ -150,13 +149,11 @@ def _inner(before: np.ndarray, shape: tuple[int, ...], step: int) -> tuple[slice
     return x, y, z
 
 
-def _brain(depth: np.ndarray) -> np.ndarray:
+def _largest(mask: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
-    labeled, count = ndimage.label(depth > 0)
-    if count < 2:
-        return depth > 0
-    return labeled == np.argmax(np.bincount(labeled.ravel())[1:]) + 1
+    labeled, count = ndimage.label(mask)
+    return mask if count < 2 else labeled == np.argmax(np.bincount(labeled.ravel())[1:]) + 1
 
 
 def _outside(depth: np.ndarray, size: float) -> np.ndarray:
@@ -172,7 +169,7 @@ def _layers(rng: np.random.Generator, mni: np.ndarray, outside: np.ndarray) -> d
     """Thickness of the layers around the brain, on the half grid; the head grows where they need more room."""
     head = load_head_map()
     half: Shape = outside.shape  # type: ignore[assignment]
-    gap = rng.uniform(1.5, 4.0) * (1 + 0.3 * smooth_noise(rng, half, 14))
+    gap = rng.uniform(1.0, 3.0) * (1 + 0.3 * smooth_noise(rng, half, 14))
     gap = np.clip(gap, 0.8, 6.0).astype(np.float32)
     skin = head.sample("skin", mni) + np.float32(rng.uniform(-1.0, 4.0)) + 0.7 * smooth_noise(rng, half, 12)
     # vault: the skull takes a part of the room between brain and skin; base: it is thin, and more tissue follows

@@ -19,6 +19,9 @@ PLANES: dict[str, np.ndarray] = {
     "coronal": np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]]).T,
 }
 
+#: Distance of the upper end of a 3D series from the upper end of the brain, in mm: room for skull and scalp.
+_ABOVE_MM = 24.0
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -104,18 +107,25 @@ def series_grid(protocol: Protocol, center: np.ndarray, turn: np.ndarray, brain:
         protocol: Of the series.
         center: Where the middle of the field of view should lie, RAS mm.
         turn: 3x3 rotation of the planes: oblique slices.
-        brain: Positions ``(n, 3)`` on the brain's surface; slices of a 2D series cover them with a slice to spare.
+        brain: Positions ``(n, 3)`` on the brain's surface; slices of a 2D series cover them with a slice to spare, and
+            the field of view of a 3D series begins above the vertex.
     """
     axes = turn @ PLANES[protocol.plane]
-    center, slices = np.array(center, np.float64), protocol.slices
-    if not slices:
-        along = (brain - center) @ axes[:, 2]
-        slices = math.ceil((along.max() - along.min()) / protocol.distance) + 2
-        center = center + axes[:, 2] * (along.max() + along.min()) / 2
+    lengths = np.array([protocol.pixel, protocol.pixel, protocol.distance])
+    along = (brain - center) @ axes
+    low, high = along.min(axis=0), along.max(axis=0)
+    slices = protocol.slices or math.ceil((high[2] - low[2]) / protocol.distance) + 2
     shape = (*protocol.matrix, slices)
+    shift = np.zeros(3)
+    if protocol.is_3d:
+        up = int(np.argmax(np.abs(axes[2])))
+        half = shape[up] * lengths[up] / 2 - _ABOVE_MM
+        shift[up] = high[up] - half if axes[2, up] > 0 else low[up] + half
+    else:
+        shift[2] = (low[2] + high[2]) / 2
     affine = np.eye(4)
-    affine[:3, :3] = axes * [protocol.pixel, protocol.pixel, protocol.distance]
-    affine[:3, 3] = center - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    affine[:3, :3] = axes * lengths
+    affine[:3, 3] = center + axes @ shift - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return Grid(shape, affine)
 
 
