@@ -162,7 +162,7 @@ def _named(paths: Sequence[Path], roles: Mapping[str, str]) -> list[Path]:
 
 def _headers(sent: Path, volumes: Sequence[Path]) -> str:
     """Return the headers of the DICOM files that the reference among the volumes was made of."""
-    from training.dicom.beside import headers_of_volume
+    from training.dicom.match import headers_of_volume
 
     files = dicom_in([sent], sent.parent / "headers", "dicom")
     if not files:

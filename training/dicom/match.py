@@ -38,15 +38,14 @@ def headers_of_volume(folder: Path, grid: Grid) -> SourceHeaders:
     if lying:
         titles = ", ".join(one.title for one in lying)
         raise InputError(
-            f"Several series of {folder} lie on the same voxels: {titles}. Give the folder of the segmented one.",
+            f"Several DICOM series have the voxels of the volume: {titles}. Give the one that was segmented alone.",
             field="dicom",
         )
     if not found:
         raise InputError(f"{folder} holds no DICOM images.", field="dicom")
     listed = ", ".join(f"{one.title} ({one.problem})" if one.problem else one.title for one in found)
     raise InputError(
-        f"No series of {folder} has the voxels of the labelmap. The series are: {listed}. "
-        "A DICOM SEG needs the series whose grid the labelmap has.",
+        f"No DICOM series has the voxels of the volume. Found are {listed}. Give the series that was segmented.",
         field="dicom",
     )
 

@@ -53,7 +53,7 @@ def test_two_series_that_cannot_be_told_apart_are_named(tmp_path: Path) -> None:
     study = Study()
     paths = write(made_series("t1ce", study=study, number=4), tmp_path / "a")
     write(made_series("t1ce", study=study, number=5), tmp_path / "b")
-    with pytest.raises(InputError, match=r"series 4 .* series 5 .*folder of the segmented one") as caught:
+    with pytest.raises(InputError, match=r"series 4 .* series 5 .*segmented alone") as caught:
         headers_of_volume(tmp_path, read_grid(paths))
     assert caught.value.field == "dicom"
 
@@ -61,7 +61,7 @@ def test_two_series_that_cannot_be_told_apart_are_named(tmp_path: Path) -> None:
 def test_a_folder_without_the_series_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     write(made_series("t2", number=2), tmp_path / "study")
     elsewhere = Grid((12, 10, 8), np.eye(4))
-    with pytest.raises(InputError, match=r"No series of .* has the voxels of the labelmap.*series 2 'AX T2'"):
+    with pytest.raises(InputError, match=r"No DICOM series has the voxels.*series 2 'AX T2'"):
         headers_of_volume(tmp_path / "study", elsewhere)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no DICOM images"):
