@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from training.cases.case import Case
+from training.cases.label_files import label_statement, read_labelmap
 from training.errors import InputError
 from training.images.grid import Volume
 from training.images.lattice import on_one_of
 from training.images.nrrd import SEGMENT_NAMES
-from training.images.read import label_statement, read_labelmap
 from training.label_names import value_of
 from training.label_schemes import BRATS_2017, known_names, parse_scheme, value_counts
 from training.modalities import ROLES, TITLES

@@ -45,9 +45,9 @@ def read_seg(path: Path | str) -> Volume:
     try:
         frames = _Frames.of(dataset, path)
         segments, data = _stacked(dataset, frames, path)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # what a damaged file makes of pydicom and numpy
         raise InputError(f"{path} is damaged, or its pixels are compressed: {error}.", field="label") from error
     return Volume(merge_segments(segments, data, frames.grid.voxel_ml, path), frames.grid)
 
@@ -56,9 +56,15 @@ def _dataset(path: Path) -> Dataset:
     import pydicom
 
     try:
+        meta = pydicom.filereader.read_file_meta_info(path)
+        if meta.TransferSyntaxUID == pydicom.uid.DeflatedExplicitVRLittleEndian:
+            # a small file may hold more than the memory
+            raise InputError(f"{path} is a deflated file. Save the segmentation uncompressed.", field="label")
         dataset = pydicom.dcmread(path)
         kind, modality = str(dataset.get("SOPClassUID", "")), str(dataset.get("Modality", ""))
-    except (OSError, pydicom.errors.InvalidDicomError, ValueError, KeyError, NotImplementedError) as error:
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(f"{path} cannot be read as DICOM: {error}.", field="label") from error
     if kind not in _STORAGE:
         raise InputError(
@@ -141,7 +147,8 @@ def _stacked(dataset: Dataset, frames: _Frames, path: Path) -> tuple[list[Segmen
     label_map = dataset.SegmentationType == "LABELMAP"
     described = [item for item in dataset.SegmentSequence if not (label_map and _is_background(item, dataset))]
     shape = (*frames.grid.shape, 1 if label_map else len(described))
-    if int(np.prod(shape, dtype=np.int64)) > MAX_VOXELS:
+    stored = int(dataset.Rows) * int(dataset.Columns) * int(dataset.NumberOfFrames)
+    if max(stored, int(np.prod(shape, dtype=np.int64))) > MAX_VOXELS:
         raise InputError(f"{path} has {shape[3]} segments of {shape[:3]} voxels; that is too much.", field="label")
     pixels = dataset.pixel_array.reshape(-1, int(dataset.Rows), int(dataset.Columns))
     if len(pixels) != len(frames.slices):

@@ -110,6 +110,14 @@ def test_a_stored_label_is_a_dicom_seg_that_says_who_made_it(
     assert label_map.SegmentationType == "LABELMAP"
 
 
+def test_a_dicom_seg_is_a_label_too(server: Server, case: str, session: str, truth: Path, tmp_path: Path) -> None:
+    seg = tmp_path / "drawn in another program.dcm"
+    seg.write_bytes(as_seg(server, session, truth).content)
+    version = accepted(server.send_label(case, seg, "seg-in"))["version"]
+    stored = server.workspace / "labels" / case / version / "label.nii.gz"
+    assert np.array_equal(read_labelmap(stored).data, synthetic.truth(small_grid()).data)
+
+
 def as_seg(server: Server, session: str, label: Path, **params: Any) -> requests.Response:
     files, data = {"label": (label.name, label.read_bytes())}, {"params": json.dumps(params)}
     return server.request("POST", f"/session/{session}/dicom_seg", files=files, data=data)

@@ -108,6 +108,15 @@ def test_an_image_and_a_file_that_is_no_dicom_are_refused(tmp_path: Path) -> Non
         read_seg(other)
 
 
+def test_a_deflated_file_which_may_hold_more_than_the_memory_is_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda dataset: None)
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    dataset.save_as(path, write_like_original=False)
+    with pytest.raises(InputError, match="deflated"):
+        read_seg(path)
+
+
 @pytest.mark.parametrize(
     "name",
     ["SegmentSequence", "PixelData", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "Rows"],
