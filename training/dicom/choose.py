@@ -2,7 +2,8 @@
 
 Where several fit one modality, a radiologist's preference decides, and it is told: recognized by name rather than by
 times; as it came from the scanner rather than derived; complete rather than partial; thinner slices; without fat
-saturation; and the later of two equal ones, as a scan is repeated when the first one was poor.
+saturation; and the later of two equal ones, as a scan is repeated when the first one was poor (of two T1 without
+contrast the earlier one, as the later may be with).
 """
 
 from __future__ import annotations
@@ -109,12 +110,13 @@ def _best(candidates: Sequence[Series], role: str) -> Series | None:
     """Return the preferred one of the series of one modality, with a note on the others."""
     if not candidates:
         return None
-    ordered = sorted(candidates, key=lambda one: (_rank(one), _negative(one.image.acquired), -(one.number or 0)))
-    best = ordered[0]
-    others = ordered[1:]
+    ordered = sorted(candidates, key=lambda one: (one.image.acquired, one.number or 0), reverse=role != "t1")
+    ordered.sort(key=_rank)
+    best, *others = ordered
     if not others:
         return best
-    shown = "; ".join(f"{one.title} ({_why_not(best, one)})" for one in others[:_SHOWN])
+    equal = "equal, and later" if role == "t1" else "equal, and earlier"
+    shown = "; ".join(f"{one.title} ({_why_not(best, one) or equal})" for one in others[:_SHOWN])
     note = f"Also {TITLES[role]}, and not taken: {shown}. To take one: --{role} SERIES (over HTTP: roles)."
     return replace(best, notes=(*best.notes, note))
 
@@ -136,6 +138,7 @@ def _preferences(one: Series) -> list[tuple[float, str]]:
         (round(max(one.spacing), 1), f"voxels of {max(one.spacing):.1f} mm"),
         (float(fat), "with fat saturation"),
         (float("ND" in types), "without correction of distortion"),
+        (float(not {"R", "REAL"}.isdisjoint(types)), "the real part"),
         (round(float(one.spacing[0] * one.spacing[1]), 1), f"pixels of {max(one.spacing[:2]):.2f} mm"),
     ]
 
@@ -144,12 +147,7 @@ def _why_not(best: Series, other: Series) -> str:
     for (mine, _), (its, why) in zip(_preferences(best), _preferences(other), strict=True):
         if its > mine:
             return why
-    return "equal, and earlier"
-
-
-def _negative(text: str) -> tuple[int, ...]:
-    """Return a key that sorts texts from the last to the first, empty ones at the end."""
-    return tuple(-ord(letter) for letter in text) or (1,)
+    return ""
 
 
 def _left_over(uncertain: Sequence[Series], chosen: Mapping[str, Series], asked: bool) -> dict[str, Series]:

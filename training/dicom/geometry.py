@@ -17,6 +17,8 @@ from training.dicom.split import SAME_POSITION, normal_of, places_of
 FEWEST_SLICES = 4
 #: Shares of the distance between slices by which a slice may lie elsewhere than equally spaced ones: told, refused.
 _TOLD, _REFUSED = 0.02, 0.1
+#: Cosines of the images of one volume differ by less.
+_SAME_DIRECTION = 1e-2
 #: The tilt up to which slices are taken to be stacked at right angles (0.06 degrees): headers are rounded.
 _NO_TILT = 1e-3
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -86,9 +88,12 @@ def _unusable(images: Sequence[Image]) -> str:
         return "it does not say where its images lie (ImagePositionPatient and ImageOrientationPatient are missing)"
     if first.pixel_spacing is None or min(first.pixel_spacing) <= 0:
         return "it does not say how large its pixels are (PixelSpacing is missing)"
-    directions = np.array(first.orientation).reshape(2, 3)
-    if np.abs(directions @ directions.T - np.eye(2)).max() > 1e-2:
+    axes = np.array(first.orientation).reshape(2, 3)
+    if np.abs(axes @ axes.T - np.eye(2)).max() > 1e-2:
         return "the directions of its rows and columns are not at right angles (ImageOrientationPatient is damaged)"
+    directions = np.array([image.orientation for image in images])
+    if np.abs(directions - directions[0]).max() > _SAME_DIRECTION:
+        return "its images lie in many directions"
     if len(images) < FEWEST_SLICES:
         return f"it has only {len(images)} image{'s' if len(images) > 1 else ''}, which is no volume of a head"
     same = len(images) - len(set(places_of(images)))

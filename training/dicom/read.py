@@ -36,7 +36,8 @@ def read_instances(instances: Sequence[Path], part: int | None = None) -> Volume
         InputError: If a file cannot be read, or the files are not one volume.
     """
     geometry = _geometry(instances, part)
-    return Volume(_voxels(geometry), _grid(geometry, instances))
+    grid = _grid(geometry, instances)  # it refuses too many voxels
+    return Volume(_voxels(geometry), grid)
 
 
 def read_grid(instances: Sequence[Path], part: int | None = None) -> Grid:

@@ -41,15 +41,13 @@ _WORDS: tuple[tuple[str, str], ...] = (
 _LOCALIZER = re.compile(
     r"\b(?:loc|locali[sz]er|scout|survey|surview|topogram|3\s?-?\s?plane|tri\s?plane|aahead|aahscout|smart\s?brain|posdisp)\w*"
 )
-_CALIBRATION = re.compile(
-    r"\b(?:calib\w*|cal|asset|ref\s?scan|reference|shim\w*|b0\s?map|b1\s?map|field\s?map\w*|prescan|noise)\b"
-)
+_CALIBRATION = re.compile(r"\b(?:calib\w*|asset|ref\s?scan|shim\w*|b0\s?map|b1\s?map|field\s?map\w*|prescan)\b")
 _REPORT = re.compile(r"\b(?:screen\s?save\w*|screenshot|report|key\s?images?|summary|snapshot)\b")
 _OTHER = re.compile(
     r"\b(?:star|adc|eadc|dwi|dti|diff\w*|tensor|tracew?|\w*swi\w*|swan|swip|qsm|minip|mip|perfusion|perf|pwi|dsc|dce|asl|pcasl|r?cbv|r?cbf"
     r"|mtt|ttp|tmax|tta|ktrans|bold|fmri|rest|ep2d\w*|epi|mra|mrv|tof|angio\w*|cemra|mrs|svs|csi|spectro\w*|press|steam|t2star|t2s"
-    r"|subtraction|subtracted|sub|phase|pha|fa|colfa|venobold|pc|hemo|haemo|ffe3d|medic|mt|mtc|magnetization|cest|apt|amide"
-    r"|stir|inv1|inv2|ciss|fiesta|b1000|b0|b800|tracking|motion|moco)\b|t2\s?\*|\be?adc\w*"
+    r"|subtraction|subtracted|sub(?!\W*\d)|phase|pha|fa|colfa|venobold|hemo|haemo|medic|cest|apt|amide"
+    r"|stir|inv1|inv2|ciss|fiesta|b1000|b0|b800)\b|t2\s?\*|\be?adc\w*"
 )
 _OTHER_BODY = re.compile(
     r"\b(?:c|t|l|whole)?[\s_-]?spine\b|\b(?:cervical|thoracic|lumbar|lumbal|hws|bws|lws|wirbel\w*|rachis|columna|colonna|knee|hip|liver"
@@ -59,39 +57,15 @@ _HEAD = re.compile(
     r"\b(?:brain|head|skull|cran\w*|neuro|kopf|schadel\w*|hirn|gehirn|cerebr\w*|tete|cabeza|encefalo|cervello|hersen\w*)\b"
 )
 _BODY_PARTS = re.compile(r".*SPINE|NECK|CHEST|ABDOMEN|PELVIS|KNEE|HIP|SHOULDER|BREAST|HEART|LIVER|PROSTATE")
-_DERIVED_TYPES = {
-    *("ADC", "EADC", "FA", "TRACEW", "TRACE", "TENSOR", "DIFFUSION", "PERFUSION", "MIP", "MINIP", "PROJECTION IMAGE"),
-    *(
-        "SUBTRACTION",
-        "SUBTRACT",
-        "CBV",
-        "CBF",
-        "MTT",
-        "TTP",
-        "RCBV",
-        "RCBF",
-        "TMAX",
-        "T2 MAP",
-        "T1 MAP",
-        "T2STAR",
-        "SWI",
-        "ASL",
-    ),
-    *(
-        "PHASE",
-        "PHASE MAP",
-        "P",
-        "R",
-        "I",
-        "REAL",
-        "IMAGINARY",
-        "VELOCITY",
-        "SPECTROSCOPY",
-        "DIFFUSION_ANISO",
-        "FLOW_ENCODED",
-    ),
-    *("B1", "B0 MAP", "FIELD_MAP", "FMRI", "TTEST", "EXP", "AVG_DIFF"),
-}
+#: Values of ImageType of images that are none of the four modalities.
+_OTHER_TYPE = re.compile(
+    r"E?ADC|FA|TRACEW?|TENSOR|DIFFUSION\w*|PERFUSION|M(?:IN)?IP|PROJECTION IMAGE|SUBTRACT(?:ION)?|R?CB[VF]|MTT|TTP|TMAX"
+    r"|T[12] MAP|T2STAR|SWI|ASL|PHASE|PHASE MAP|P|I|IMAGINARY|VELOCITY|FLOW_ENCODED|SPECTROSCOPY|B1|B0 MAP|FIELD_MAP"
+    r"|FMRI|TTEST|EXP|AVG_DIFF"
+)
+_BEFORE = "it was made before the series that says contrast in its name"
+_AFTER = "it was made after a series with contrast"
+_NO_AGENT = "there are several T1, and no header names a contrast agent"
 #: AcquisitionContrast of enhanced MR.
 _CONTRASTS = {"T1": "t1", "T2": "t2", "FLUID_ATTENUATED": "flair"}
 _OTHER_CONTRASTS = {"DIFFUSION", "FLOW_ENCODED", "PERFUSION", "PROTON_DENSITY", "STIR", "TAGGING", "T2_STAR", "TOF"}
@@ -143,55 +117,98 @@ def recognize(image: Image, volumes: int = 1) -> Verdict:
     if named is None:
         return _by_times_only(image, physics or "", times)
     role, source, silent = named
-    basic = {"t1ce": "t1"}.get(role, role)
-    if physics is not None and physics != basic:
-        shown = "none of the four" if physics == "other" else TITLES[physics]
-        maybe = tuple(dict.fromkeys((role, physics))) if physics != "other" else (role,)
-        if physics == "t1" and role != "t1ce":
-            maybe = (role, "t1", "t1ce")
+    shown, maybe = _contradiction(role, physics, image)
+    if shown:
         return Verdict(None, f"{source} says {TITLES[role]}, but its times ({times}) are those of {shown}", maybe)
-    confirmed = f", and its times ({times}) agree" if physics is not None else ""
+    agrees = physics == {"t1ce": "t1"}.get(role, role)
+    confirmed = f", and its times ({times}) agree" if agrees else ""
     if role == "t1" and silent and image.agent:
         reason = f"{source} says T1, and a contrast agent was given ({image.agent})"
         return Verdict("t1ce", reason + confirmed, silent=True)
     return Verdict(role, f"{source} says {TITLES[role]}{confirmed}", silent=silent)
 
 
+def _contradiction(role: str, physics: str | None, image: Image) -> tuple[str, tuple[str, ...]]:
+    """Return what the times show if that cannot be what the name says, and the modalities that it may be.
+
+    Missing times contradict nothing: headers often lack the inversion time of a FLAIR. Nor do times of none of the four
+    contradict a T1 or a FLAIR, whose limits differ between scanners; a T2 with a short echo time is the first echo of
+    two.
+    """
+    if role in ("t1", "t1ce") and physics in ("t2", "flair"):
+        return TITLES[physics], (role, physics)
+    if role == "flair" and physics == "t1":
+        return TITLES["t1"], ("flair", "t1", "t1ce")
+    if role == "t2" and physics == "flair":
+        return TITLES["flair"], ("t2", "flair")
+    if role == "t2" and (physics == "t1" or (physics == "other" and (image.echo_time or 0) < 60)):
+        return "T1" if physics == "t1" else "proton density or T2*", ("t2",)
+    return "", ()
+
+
 def in_study(verdicts: Sequence[Verdict], images: Sequence[Image]) -> list[Verdict]:
-    """Return the verdicts of the series of one study; those on "T1" without a word on contrast consider the others.
+    """Return the verdicts of the series of one study; some can only be judged beside the others.
+
+    A T1 without a word on contrast is compared with the series that say contrast in their names: made before the first
+    of them, it is without. And where some series are said to be of the head, those of other parts of the body are left
+    out.
 
     Args:
         verdicts: From :func:`recognize`.
         images: One image of each series.
     """
-    certain = [
-        image.acquired
-        for verdict, image in zip(verdicts, images, strict=True)
-        if verdict.role == "t1ce" and not verdict.silent and image.acquired
-    ]
-    with_t1ce = any(verdict.role == "t1ce" and not verdict.silent for verdict in verdicts)
-    silent = [place for place, verdict in enumerate(verdicts) if verdict.silent and verdict.role in ("t1", "t1ce")]
-    found = list(verdicts)
+    found = _of_the_head(verdicts, images)
+    pairs = list(zip(found, images, strict=True))
+    silent = [place for place, verdict in enumerate(found) if verdict.silent and verdict.role in ("t1", "t1ce")]
+    certain = [image for verdict, image in pairs if verdict.role == "t1ce" and not verdict.silent]
+    plain = any(verdict.role == "t1" and not verdict.silent for verdict in found)
     agents = {bool(images[place].agent) for place in silent}
-    plain = any(verdict.role == "t1" and not verdict.silent for verdict in verdicts)
+    after = []
     for place in silent:
-        acquired = images[place].acquired
-        if certain and acquired:
-            found[place] = _by_time(verdicts[place], acquired, min(certain))
-        elif images[place].agent and with_t1ce:
-            found[place] = _unsure(verdicts[place], "so it does of another series, which says contrast in its name")
-        elif len(silent) > 1 and agents == {True} and not plain:
-            found[place] = _unsure(verdicts[place], "so it was, by their headers, for each T1 of the study")
-        elif len(silent) > 1 and agents == {False} and not with_t1ce:
-            found[place] = _unsure(verdicts[place], "there are several T1, and no header names a contrast agent")
+        verdict, image = pairs[place]
+        order = _order(image, certain)
+        if order == "before":
+            why = f"{verdict.reason}, but {_BEFORE}" if image.agent else verdict.reason
+            found[place] = replace(verdict, role="t1", reason=why)
+        elif order == "after":
+            after.append(place)
+            found[place] = replace(verdict, role="t1ce", reason=f"{verdict.reason}; {_AFTER}")
+        elif image.agent and certain:
+            found[place] = _unsure(verdict, "so it was for another series, which says contrast in its name")
+        elif len(silent) > 1 and not certain and not plain and len(agents) == 1:
+            found[place] = _unsure(verdict, "so it was for each T1 of the study" if image.agent else _NO_AGENT)
+    later = [place for place in after if not images[place].agent]
+    if len(later) == 1 and not any(verdict.role == "t1" or "t1" in verdict.maybe for verdict in found):
+        # The times may be those of an export.
+        why = f"{pairs[later[0]][0].reason}; {_AFTER}, which is unusual: check that it is without"
+        found[later[0]] = replace(pairs[later[0]][0], reason=why)
     return found
 
 
-def _by_time(verdict: Verdict, acquired: str, injected: str) -> Verdict:
-    """Decide on a T1 by the time of the first series that says contrast in its name."""
-    if acquired < injected:
-        return replace(verdict, role="t1", reason="its name says T1, and it was made before the series with contrast")
-    return replace(verdict, role="t1ce", reason="its name says T1, and it was made after a series with contrast")
+def _order(image: Image, contrast: Sequence[Image]) -> str:
+    """Return whether an image was made "before" all of the series with contrast, "after" one, or an empty text."""
+    times = [other.acquired for other in contrast if other.acquired]
+    if image.acquired and times and image.acquired != min(times):
+        return "before" if image.acquired < min(times) else "after"
+    numbers = [other.series_number for other in contrast if other.series_number is not None]
+    if image.series_number is not None and numbers and image.series_number < min(numbers):
+        return "before"
+    return ""
+
+
+def _of_the_head(verdicts: Sequence[Verdict], images: Sequence[Image]) -> list[Verdict]:
+    """Leave out the series of other parts of the body, if others are said to be of the head.
+
+    Otherwise the body part says nothing: the whole study was entered under a wrong one.
+    """
+    if not any(_HEAD.search(image.body_part.lower()) for image in images):
+        return list(verdicts)
+    return [
+        Verdict(None, f"by its header it shows another part of the body ({image.body_part})")
+        if _BODY_PARTS.fullmatch(image.body_part) and not _HEAD.search(plain_text(image.description))
+        else verdict
+        for verdict, image in zip(verdicts, images, strict=True)
+    ]
 
 
 def _unsure(verdict: Verdict, why: str) -> Verdict:
@@ -210,8 +227,9 @@ def _other_kind(image: Image, volumes: int) -> str:
         return "it is an angiography"
     if (image.b_value or 0) > 0 or image.contrast in _OTHER_CONTRASTS:
         return f"it is {'diffusion-weighted' if image.b_value else image.contrast.lower().replace('_', ' ')}"
-    if types & _DERIVED_TYPES:
-        return f"it is no plain image, by its type ({', '.join(sorted(types & _DERIVED_TYPES))})"
+    other_types = sorted(filter(_OTHER_TYPE.fullmatch, types))
+    if other_types:
+        return f"it is no plain image, by its type ({', '.join(other_types)})"
     for pattern, what in (
         (_CALIBRATION, "a calibration"),
         (_REPORT, "a report or screenshot"),
@@ -260,7 +278,7 @@ def _by_times(image: Image) -> tuple[str | None, str]:
             return "other", times  # STIR
         return ("flair" if ti else "t2"), times
     if te <= 30 and (tr <= 1200 or 300 <= ti <= 1500):
-        if "GR" in image.scanning_sequence and te >= 12:
+        if "GR" in image.scanning_sequence and te >= 15:
             return "other", times  # T2*
         return "t1", times
     if te <= 40 and tr >= 1800 and not ti:

@@ -59,7 +59,9 @@ _TAGS = (
 )
 _MOSAIC_COUNT = (0x0019, 0x100A)  # Siemens: NumberOfImagesInMosaic
 _NO_AGENT = {"", "NONE", "NO", "N", "NO CONTRAST", "WITHOUT", "W/O", "0", "NA", "N/A", "OFF", "KEIN", "OHNE", "NATIV"}
-_DEFLATED = "1.2.840.10008.1.2.1.99"
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+#: The meta information lies within these first bytes.
+_META_BYTES = 1024
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
 
@@ -150,6 +152,10 @@ def _images(path: Path, size: int, changed: int) -> tuple[Image, ...]:
     import pydicom
 
     with open(path, "rb") as handle:
+        if _DEFLATED in handle.read(_META_BYTES):
+            # pydicom would inflate it all at once, whatever its size
+            raise ValueError("it is stored deflated; decompress it with 'gdcmconv --raw'")
+        handle.seek(0)
         try:
             header = pydicom.dcmread(handle, stop_before_pixels=True, force=True, specific_tags=_tags())
             kept = handle.tell()
@@ -234,7 +240,7 @@ def _damage(header: Dataset, syntax: str, left: int) -> str:
         left: Number of bytes behind the header.
     """
     if syntax not in _UNCOMPRESSED:
-        return "" if left or syntax == _DEFLATED else "it holds no pixels"
+        return "" if left else "it holds no pixels"
     sides = [integer(header, name) or 0 for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
     sides[2] = sides[2] or 1
     needed = sides[0] * sides[1] * sides[2] * sides[3] // 8 * (integer(header, "NumberOfFrames") or 1)

@@ -20,6 +20,7 @@ from training.errors import InputError
 _REMEDY = (
     "Copy or export the series again, complete; or convert it (with dcm2niix or 3D Slicer) and give the NIfTI file."
 )
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
 
 
@@ -44,6 +45,7 @@ class Series:
         key: How it is named in messages and chosen: the number ("7"), with the volume if the series holds several
             ("7.2").
         image: Its first image.
+        slices: Number of images.
         spacing: Of columns, rows and slices, in millimeters.
         extent: The height of the stack of slices in millimeters.
         named: Whether its name told the modality.
@@ -64,6 +66,7 @@ class Series:
     part: int | None = None
     key: str = ""
     image: Image = field(default=Image(Path()), repr=False)
+    slices: int = 0
     spacing: tuple[float, float, float] = (0.0, 0.0, 0.0)
     extent: float = 0.0
     named: bool = True
@@ -107,7 +110,8 @@ def series_of(images: Iterable[Image], unread: Mapping[Path, str] | None = None)
 
 
 def _of_study(by_uid: Mapping[str, list[Image]], unread: Mapping[Path, str]) -> list[Series]:
-    volumes = [volume for images in by_uid.values() for volume in _volumes(images)]
+    names = _series_names(by_uid)
+    volumes = [volume for uid, images in by_uid.items() for volume in _volumes(images, names[uid])]
     counts = [volume.siblings for volume in volumes]
     firsts = [volume.images[0] for volume in volumes]
     verdicts = [
@@ -117,7 +121,21 @@ def _of_study(by_uid: Mapping[str, list[Image]], unread: Mapping[Path, str]) -> 
     found = [
         _series(volume, verdict, unread) for volume, verdict in zip(volumes, in_study(verdicts, firsts), strict=True)
     ]
-    return sorted(found, key=lambda one: (one.number is None, one.number or 0, one.key))
+    return sorted(found, key=lambda one: (one.number is None, one.number or 0, one.uid))
+
+
+def _series_names(by_uid: Mapping[str, list[Image]]) -> dict[str, str]:
+    """Return a name for each series of a study: its number; with a letter if others have it, too: "7a", "7b"."""
+    uids: dict[str, list[str]] = defaultdict(list)
+    for uid, images in sorted(by_uid.items()):
+        number = images[0].series_number
+        uids[str(number) if number is not None else "unnumbered"].append(uid)
+    names = {}
+    for number_text, same in uids.items():
+        for place, uid in enumerate(same):
+            letter = _LETTERS[place] if place < len(_LETTERS) else f"-{place}"
+            names[uid] = f"{number_text}{letter}" if len(same) > 1 else number_text
+    return names
 
 
 @dataclass(frozen=True)
@@ -139,22 +157,25 @@ class _Volume:
     notes: tuple[str, ...]
 
 
-def _volumes(images: Sequence[Image]) -> list[_Volume]:
-    """Split the images of one series."""
+def _volumes(images: Sequence[Image], name: str) -> list[_Volume]:
+    """Split the images of one series.
+
+    Args:
+        images: Of the series.
+        name: Of the series, for the keys.
+    """
     unique: dict[tuple[str, int | None], Image] = {}
     for image in images:
         unique.setdefault((image.sop_instance, image.frame), image)
     copies = len(images) - len(unique)
     parts = split(list(unique.values()))
-    number = images[0].series_number
-    name = str(number) if number is not None else f"...{images[0].series_uid[-8:]}"
     planes = [part[0].orientation for part in parts]
     found = []
     for place, part in enumerate(parts):
         kept, equal = _without_equal(part)
         notes = []
         if copies or equal:
-            notes.append(f"{copies + equal} of its files are copies of others, and were left out.")
+            notes.append(f"Left out as copies of others: {copies + equal} of its images.")
         if len(parts) > 1:
             notes.append(f"The series holds {len(parts)} volumes; this is number {place + 1}.")
         key = f"{name}.{place + 1}" if len(parts) > 1 else name
@@ -177,6 +198,10 @@ def _without_equal(images: list[Image]) -> tuple[list[Image], int]:
 
 
 def _are_equal(images: Sequence[Image]) -> bool:
+    """Return whether images at one position have the same direction and the same pixels."""
+    directions = np.array([image.orientation for image in images])
+    if np.ptp(directions, axis=0).max() > 1e-3:
+        return False
     try:
         pixels = [stored_frames(image.path, [image.frame])[0] for image in images]
     except InputError:
@@ -220,6 +245,7 @@ def _series(volume: _Volume, verdict: Verdict, unread: Mapping[Path, str]) -> Se
         part=volume.part,
         key=volume.key,
         image=image,
+        slices=len(geometry.order),
         spacing=geometry.spacing,
         extent=geometry.extent,
         named=verdict.named,
@@ -247,7 +273,7 @@ def _notes(images: Sequence[Image], geometry: Geometry, unread: Mapping[Path, st
     folders = {image.path.parent for image in images}
     lost = [path for path, why in unread.items() if path.parent in folders and "DICOMDIR" not in why]
     if lost:
-        notes.append(f"{len(lost)} files beside it could not be read, such as {lost[0].name}: {unread[lost[0]]}.")
+        notes.append(f"Files beside it could not be read ({len(lost)}), such as {lost[0].name}: {unread[lost[0]]}.")
     declared = first.declared_images
     if declared and len(images) < declared and first.frame is None:
         notes.append(f"It says that {declared} images were made; {len(images)} are here.")

@@ -13,6 +13,9 @@ from training.dicom.image import Image
 _SAME_DIRECTION = 1e-3
 #: Positions that are closer are equal, in millimeters.
 SAME_POSITION = 0.01
+#: A frame of reference of fewer images is an error of de-identification, which gave each image another one.
+_FEWEST_PER_FRAME = 4
+_MOST_PLANES = 200
 #: What tells volumes at the same positions apart, in this order.
 _KEYS: tuple[Callable[[Image], Hashable], ...] = (
     lambda image: image.image_type,
@@ -34,11 +37,12 @@ def split(images: Sequence[Image]) -> list[list[Image]]:
     differs splits them only where several images lie at the same position: the acquisition number, for instance, may
     differ between the slices of one volume.
     """
+    shared_frames = len({image.frame_of_reference for image in images}) * _FEWEST_PER_FRAME <= len(images)
     images = sorted(images, key=lambda image: (image.instance_number or 0, image.frame or 0, str(image.path)))
-    volumes: list[list[Image]] = []
-    for group in _same_plane(images):
-        volumes += _by_position(group)
-    return volumes
+    groups = _same_plane(images, shared_frames)
+    if not groups and images:
+        return [images]  # no head was scanned like this: geometry_of refuses it
+    return [volume for group in groups for volume in _by_position(group)]
 
 
 def normal_of(orientation: Sequence[float]) -> np.ndarray:
@@ -58,22 +62,24 @@ def places_of(images: Sequence[Image]) -> list[int]:
     return [int(place) for place in places]
 
 
-def _same_plane(images: Sequence[Image]) -> list[list[Image]]:
+def _same_plane(images: Sequence[Image], shared_frames: bool) -> list[list[Image]]:
+    """Group images by matrix, pixel spacing, orientation and frame of reference; return none if there are too many."""
     groups: list[list[Image]] = []
     for image in images:
         for group in groups:
-            if _are_parallel(group[0], image):
+            same_frame = not shared_frames or group[0].frame_of_reference == image.frame_of_reference
+            if same_frame and _are_parallel(group[0], image):
                 group.append(image)
                 break
         else:
+            if len(groups) == _MOST_PLANES:
+                return []
             groups.append([image])
     return groups
 
 
 def _are_parallel(one: Image, other: Image) -> bool:
     if (one.rows, one.columns, one.samples) != (other.rows, other.columns, other.samples):
-        return False
-    if one.frame_of_reference != other.frame_of_reference:
         return False
     return _close(one.pixel_spacing, other.pixel_spacing, 1e-3) and _close(
         one.orientation, other.orientation, _SAME_DIRECTION

@@ -83,7 +83,7 @@ def test_a_dicomdir_is_ignored(tmp_path: Path) -> None:
 def test_a_damaged_header_beside_a_series_is_told(tmp_path: Path) -> None:
     write(made_series("t2"), tmp_path)
     (tmp_path / "009.dcm").write_bytes(bytes(128) + b"DICM" + bytes(range(200)))
-    assert "1 files beside it could not be read, such as 009.dcm" in " ".join(only(tmp_path).notes)
+    assert "Files beside it could not be read (1), such as 009.dcm" in " ".join(only(tmp_path).notes)
 
 
 def test_slices_in_any_order_of_files_are_sorted_by_position(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_copies_of_an_instance_are_left_out(tmp_path: Path) -> None:
     for path in write(made_series("t2"), tmp_path / "a")[:3]:
         shutil.copy(path, tmp_path / f"copy-{path.name}")
     series = only(tmp_path)
-    assert series.notes == ("3 of its files are copies of others, and were left out.",)
+    assert series.notes == ("Left out as copies of others: 3 of its images.",)
     np.testing.assert_array_equal(read(series).data, voxels().T)
 
 
@@ -263,7 +263,7 @@ def test_equal_images_under_new_uids_are_left_out(tmp_path: Path) -> None:
         instance.SOPInstanceUID = instance.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     write(instances[2:5], tmp_path / "b")
     series = only(tmp_path)
-    assert series.notes == ("3 of its files are copies of others, and were left out.",)
+    assert series.notes == ("Left out as copies of others: 3 of its images.",)
     np.testing.assert_array_equal(read(series).data, voxels().T)
 
 
@@ -494,6 +494,43 @@ def test_series_of_several_patients_or_studies_are_not_mixed(tmp_path: Path, oth
     with pytest.raises(InputError, match=what) as caught:
         choose(find_series(tmp_path), allow_missing=True)
     assert caught.value.field == "files"
+
+
+def test_a_frame_of_reference_for_each_image_is_an_error_of_de_identification(tmp_path: Path) -> None:
+    instances = made_series("t2")
+    for instance in instances:
+        instance.FrameOfReferenceUID = generate_uid()
+    write(instances, tmp_path)
+    np.testing.assert_array_equal(read(only(tmp_path)).data, voxels().T)
+
+
+def test_series_of_one_number_have_letters(tmp_path: Path) -> None:
+    study = Study()
+    write(made_series("t1ce", study=study), tmp_path / "a")
+    write(made_series("t2", study=study), tmp_path / "b")
+    keys = {one.role: one.key for one in find_series(tmp_path)}
+    assert set(keys.values()) == {"1a", "1b"}
+    assert choose(find_series(tmp_path), {"t1": keys["t2"]}, allow_missing=True)["t1"].description == "AX T2"
+
+
+def test_a_deflated_file_is_not_inflated(tmp_path: Path) -> None:
+    instances = made_series("t2")
+    for instance in instances:
+        instance.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    paths = write(instances, tmp_path)
+    assert find_series(tmp_path) == []
+    with pytest.raises(InputError, match="stored deflated; decompress it"):
+        read_instances(paths)
+
+
+def test_images_in_many_directions_are_refused(tmp_path: Path) -> None:
+    angles = np.linspace(0, np.pi, 250, endpoint=False)
+    uid, study = generate_uid(), Study()
+    for place, (cosine, sine) in enumerate(zip(np.cos(angles), np.sin(angles), strict=True)):
+        orientation = (cosine, sine, 0, 0, 0, -1)
+        made = made_series("t2", study=study, data=voxels((2, 2, 1)), orientation=orientation, SeriesInstanceUID=uid)
+        write(made, tmp_path, f"{place}{{}}")
+    assert "its images lie in many directions" in only(tmp_path).problem
 
 
 def test_damaged_values_do_not_stop_the_search(tmp_path: Path) -> None:

@@ -98,6 +98,14 @@ def test_a_name_without_contrast_precedes_the_agent_that_was_entered_for_the_who
     assert recognize(image("AX T1 PRE", agent="Dotarem")).role == "t1"
 
 
+def test_a_missing_inversion_time_contradicts_no_flair() -> None:
+    assert recognize(image("AX FLAIR", echo_time=120, repetition_time=9000)).role == "flair"
+
+
+def test_the_first_echo_of_a_t2_is_none() -> None:
+    assert recognize(image("AX T2", echo_time=15, repetition_time=3500)).role is None
+
+
 def test_nothing_known_is_nothing_recognized() -> None:
     assert recognize(image("Brain")).reason == "neither its name nor its times (not stated) tell the modality"
 
@@ -111,6 +119,24 @@ def test_a_plain_t1_before_the_agent_is_without_and_after_it_with_contrast() -> 
     contrast = image("AX T1 POST", acquired="20240131103000", agent="Dotarem")
     after = image("COR T1", acquired="20240131104000")
     assert [verdict.role for verdict in study(before, contrast, after)] == ["t1", "t1ce", "t1ce"]
+
+
+def test_a_plain_t1_of_a_lower_number_is_without_where_no_times_are_known() -> None:
+    verdicts = study(image("AX T1", series_number=3, agent="Gd"), image("AX T1 POST", series_number=8, agent="Gd"))
+    assert [verdict.role for verdict in verdicts] == ["t1", "t1ce"]
+    assert "was made before the series that says contrast" in verdicts[0].reason
+
+
+def test_the_only_t1_is_taken_and_told_if_it_was_made_after_contrast() -> None:
+    verdicts = study(image("T1CE", acquired="20240131100000"), image("T1", acquired="20240131103000"))
+    assert [verdict.role for verdict in verdicts] == ["t1ce", "t1"]
+    assert "which is unusual: check that it is without" in verdicts[1].reason
+
+
+def test_another_part_of_the_body_counts_where_other_series_are_of_the_head() -> None:
+    spine = image("SAG T2", body_part="CSPINE")
+    assert [verdict.role for verdict in study(spine, image("AX T2", body_part="BRAIN"))] == [None, "t2"]
+    assert [verdict.role for verdict in study(spine, image("AX T2", body_part="CSPINE"))] == ["t2", "t2"]
 
 
 def test_two_plain_t1_without_agent_are_uncertain() -> None:
