@@ -158,18 +158,28 @@ def _images(path: Path, size: int, changed: int) -> tuple[Image, ...]:
         handle.seek(0)
         try:
             header = pydicom.dcmread(handle, stop_before_pixels=True, force=True, specific_tags=_tags())
-            kept = handle.tell()
+            return _parsed(header, path, max(0, size - handle.tell()))
+        except ValueError:
+            raise
         except Exception as error:  # pydicom raises all kinds of errors on damaged headers
             raise ValueError(f"its header is damaged: {error}") from error
+
+
+def _parsed(header: Dataset, path: Path, left: int) -> tuple[Image, ...]:
+    """Return the images of a file.
+
+    Args:
+        header: Of the file.
+        path: The file.
+        left: Number of bytes behind the header.
+    """
     uid = text(header, "SOPClassUID")
     if uid == _MEDIA_DIRECTORY or str(getattr(header.file_meta, "MediaStorageSOPClassUID", "")) == _MEDIA_DIRECTORY:
         raise ValueError("it is a directory of files (DICOMDIR)")
     if not text(header, "SeriesInstanceUID") or not text(header, "SOPInstanceUID"):
         raise ValueError("it says neither which image nor which series it is")
-    base = _base(header, path, max(0, size - kept))
-    if uid not in MULTI_FRAME_MR:
-        return (base,)
-    return tuple(frames_of(header, base))
+    base = _base(header, path, left)
+    return tuple(frames_of(header, base)) if uid in MULTI_FRAME_MR else (base,)
 
 
 @lru_cache(maxsize=1)
