@@ -1,7 +1,8 @@
 """Pictures of every state of the panel, light and dark: ``python -m tests.slicer_extension.panel.screenshots DIR``.
 
 The panel runs on the harness against a real server with the bundled model; the case is one of the server's synthetic
-ones. Look at the pictures: nothing may be cut off, misaligned or unreadable in a dock of 380 pixels.
+ones, then a raw study (that alone with ``--raw``). Look at the pictures: nothing may be cut off, misaligned or
+unreadable in a dock of 380 pixels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import slicer
 from TumorLoopLib.jobs.corrections import CorrectedCase, Corrections, VersionSummary
 from TumorLoopLib.jobs.server_status import Overview, TrainingPlan
 from TumorLoopLib.scene import notes
@@ -22,6 +24,8 @@ from tests import synthetic
 from tests.server_app.conftest import Server, serving
 from tests.slicer_extension.client.proxy import FaultyProxy, broken_server, proxy_of, wrong_token
 from tests.slicer_extension.panel.user import QtUser
+from training.phantoms.raw import raw_study
+from training.phantoms.raw_files import write_dicom
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EPOCHS = 6
@@ -103,6 +107,33 @@ def walk(user: QtUser, proxy: FaultyProxy, take: Callable[[str], None]) -> None:
     take("error-server-down")
 
 
+def walk_raw(user: QtUser, url: str, folder: Path, take: Callable[[str], None]) -> None:
+    """Go through the loop with a raw study and take pictures of what is different."""
+    from tests.slicer_extension.harness import dicom_database
+
+    write_dicom(raw_study(2, degrees=15, mm=12, small=True), folder / "raw")
+    with dicom_database.running(folder / "database"):
+        for series in sorted((folder / "raw").iterdir()):
+            dicom_database.import_and_load(sorted(series.iterdir()))
+        user.connect(url)
+        user.wait(lambda: user.ui.segmentButton.enabled)
+        take("raw-volumes-found")
+        user.click("segmentButton")
+        user.wait(lambda: "Registering" in user.ui.segmentProgress.text, what="the registering stage")
+        take("raw-registering")
+        user.wait_idle()
+        user.open_section_of("segmentButton")
+        user.wait(lambda: user.ui.changesText.text != "")
+        take("raw-result")
+        user.click("editBrainButton")
+        take("raw-brain-mask-in-the-editor")
+        user.click("editBrainButton")
+        user.submit()
+        user.dialogs.choose_path(str(folder / "exported.dcm"))
+        user.finish("exportButton")
+        take("raw-exported")
+
+
 def show_corrections(user: QtUser) -> None:
     """Show the plot of a workspace with three model versions and 15 cases, more than there is time to correct here."""
     dice = (0.74, 0.69, 0.81, 0.77, 0.8, 0.72, 0.83, 0.86, 0.79, 0.88, 0.87, 0.91, 0.84, 0.9, 0.89)
@@ -130,8 +161,8 @@ def bundled_server(folder: Path) -> Iterator[Server]:
         yield server
 
 
-def main(folder: Path) -> None:
-    """Take all pictures."""
+def main(folder: Path, *, only_raw: bool = False) -> None:
+    """Take all pictures, or those of a raw study."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from tests.slicer_extension.harness import desktop
 
@@ -142,8 +173,13 @@ def main(folder: Path) -> None:
         desktop.running(),
     ):
         user = QtUser()
-        walk(user, proxy, camera(user, folder))
+        take = camera(user, folder)
+        if not only_raw:
+            walk(user, proxy, take)
+            slicer.mrmlScene.Clear()
+        walk_raw(user, server.url, Path(scratch), take)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots"))
+    names = [name for name in sys.argv[1:] if not name.startswith("--")]
+    main(Path(names[0] if names else "screenshots"), only_raw="--raw" in sys.argv)

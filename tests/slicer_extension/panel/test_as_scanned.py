@@ -10,7 +10,7 @@ from tests.slicer_extension.harness import dicom_database
 from tests.slicer_extension.panel import dicom_study
 from tests.slicer_extension.panel.conftest import BOX, LEVELS, NAMES, labels_of, world
 from tests.slicer_extension.panel.server import read, write
-from tests.slicer_extension.scene.nodes import ball, image, moved_by, oblique
+from tests.slicer_extension.scene.nodes import add_transform, ball, image, moved_by, oblique
 
 #: From a place in T1ce to the same place in T2, as the server's registration found it.
 FOUND = moved_by(3.0, (2.0, -4.0, 6.0))
@@ -103,12 +103,20 @@ def test_prepared_volumes_are_not_as_scanned_and_nothing_of_it_is_shown(segmente
     assert server.extras == [{}]
 
 
-def test_the_result_lies_on_the_native_grid_and_the_series_on_the_reference_while_the_user_wants(raw, study, server):
+@pytest.mark.parametrize("under_transform", [False, True])
+def test_the_result_lies_on_the_native_grid_and_the_series_on_the_reference_while_the_user_wants(
+    raw, study, server, under_transform
+):
+    if under_transform:  # of the user's own, for the whole case
+        add_transform(moved_by(25.0), *study.values())
+    parent = study["t1ce"].GetParentTransformNode()
     before = {role: world(node) for role, node in study.items()}
     segmentation = raw.segment()
     expected = np.digitize(slicer.util.arrayFromVolume(study["t1ce"]), LEVELS)
     assert np.array_equal(labels_of(raw), expected)
-    assert segmentation.GetParentTransformNode() is None
+    assert segmentation.GetParentTransformNode() is parent
+    assert raw.parameters.brain.GetParentTransformNode() is parent
+    assert np.allclose(server.sessions["session0"]["t1ce"].ijk_to_ras, before["t1ce"], atol=1e-3)
     assert raw.ui.preparationText.text == "\n".join(server.preprocessing["steps"])
     aligned = np.linalg.inv(FOUND) @ before["t2"]
     for shown in (aligned, before["t2"], aligned):
@@ -227,6 +235,10 @@ def test_an_export_without_a_database_says_so_and_a_refused_one_saves_nothing(se
 
 def test_what_the_server_distrusts_is_forced_only_after_a_question_and_then_also_when_it_is_submitted(raw, server):
     reason = "T2 could not be aligned to T1 with contrast. To go on all the same, use force."
+    server.failures["POST /infer/tumorloop"] = refusal(422, "t2", "T2 is damaged.")
+    raw.finish("segmentButton")
+    assert raw.services.questions == []
+    assert raw.status.endswith("T2 is damaged.")
     raw.services.answers.extend([False, True])
     for confirmed in (False, True):
         server.failures["POST /infer/tumorloop"] = refusal(422, "t2", reason)
@@ -239,10 +251,6 @@ def test_what_the_server_distrusts_is_forced_only_after_a_question_and_then_also
     stored = next(asked for asked in server.asked if asked.startswith("PUT /cases/"))
     assert "session_id" in stored
     assert server.case_params["force"] is True
-    server.failures["POST /infer/tumorloop"] = refusal(422, "t2", "T2 is damaged.")
-    raw.finish("segmentButton")
-    assert len(raw.services.questions) == 2
-    assert raw.status.endswith("T2 is damaged.")
 
 
 def test_the_progress_names_what_the_server_does(raw, server):

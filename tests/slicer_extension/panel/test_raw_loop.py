@@ -38,6 +38,7 @@ def study():
 @pytest.fixture
 def user(qt_user, study, tmp_path):
     """A user whose DICOM database has the study, and whose scene has its series."""
+    qt_user.patience = 400  # registering and stripping take half a minute on two free cores
     write_dicom(study, tmp_path / "study")
     with dicom_database.running(tmp_path / "database"):
         for folder in sorted((tmp_path / "study").iterdir()):
@@ -60,6 +61,18 @@ def check_what_is_shown(user, study):
     assert dice(labels_of(user).transpose(2, 1, 0) > 0, truth) > 0.5
 
 
+def erase_a_corner(user):
+    """Erase a slab of the brain mask, as an effect does, between two clicks on Edit mask."""
+    user.click("editBrainButton")
+    node = user.ui.editor.segmentationNode()
+    assert node is user.parameters.brain
+    segment_id = node.GetSegmentation().GetNthSegmentID(0)
+    slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segment_id)[:3] = 0
+    node.GetSegmentation().GetSegment(segment_id).GetRepresentation("Binary labelmap").Modified()
+    user.click("editBrainButton")
+    assert user.status == "The brain mask was changed; the next Auto-segment uses it."
+
+
 @pytest.mark.slow
 def test_the_whole_loop_on_a_study_as_it_was_scanned(user, study, tmp_path):
     with bundled_server(tmp_path) as server:
@@ -70,6 +83,12 @@ def test_the_whole_loop_on_a_study_as_it_was_scanned(user, study, tmp_path):
         assert user.ui.scannedCheck.checked
         user.segment()
         assert user.tone in ("good", "warn"), user.status
+        check_what_is_shown(user, study)
+        session = user.panel.context.uploaded.session
+        erase_a_corner(user)
+        user.segment()
+        assert user.panel.context.uploaded.session == session, "all series were sent again"
+        assert brain.was_edited(user.parameters.brain)
         check_what_is_shown(user, study)
         assert "Registered FLAIR to T1 with contrast" in user.ui.preparationText.text
         user.paint(3, BOX)
@@ -89,6 +108,25 @@ def test_the_whole_loop_on_a_study_as_it_was_scanned(user, study, tmp_path):
         user.finish("exportButton")
         assert "added to the study" in user.status
         check_seg(tmp_path / "exported.dcm", study, user.parameters.t1ce, labels)
+
+
+@pytest.mark.slow
+def test_a_real_patient_who_moved_between_series_of_thick_slices(qt_user, tmp_path, real_cases):
+    """A stripped patient, so only registered: the result lies on the thick slices, as large as the experts' tumor."""
+    qt_user.patience = 400
+    with bundled_server(tmp_path) as server:
+        qt_user.connect(server.url)
+        qt_user.load_folder(real_cases / "TCGA-FG-6692_native")
+        qt_user.wait(lambda: qt_user.ui.segmentButton.enabled)
+        assert qt_user.ui.scannedCheck.checked
+        before = {role: world(getattr(qt_user.parameters, role)) for role in ("t1", "t1ce", "t2", "flair")}
+        qt_user.segment()
+        assert "Registered T1 to T1 with contrast" in qt_user.ui.preparationText.text
+        assert np.allclose(world(qt_user.parameters.t1ce), before["t1ce"])
+        turn = world(qt_user.parameters.t1) @ np.linalg.inv(before["t1"])
+        assert 5 < np.degrees(np.arccos((np.trace(turn[:3, :3]) - 1) / 2)) < 20, "this patient turned the head"
+        whole_tumor = float(qt_user.table("regionTable")[0][1])
+        assert 20 < whole_tumor < 45, "30 mL by the consensus of five algorithms"
 
 
 def check_seg(path, study, reference, labels):

@@ -153,12 +153,16 @@ class PlainUser(User):
 
 
 class QtUser(User):
-    """At the module as Slicer shows it, with mouse and keyboard; a desktop must be running."""
+    """At the module as Slicer shows it, with mouse and keyboard; a desktop must be running.
+
+    Attributes:
+        patience: Seconds for which the user waits unless told otherwise.
+    """
 
     def __init__(self, widget: Any = None) -> None:
         from tests.slicer_extension.harness import dialogs, gui, scripted_module
 
-        self.dialogs, self.gui = dialogs, gui
+        self.dialogs, self.gui, self.patience = dialogs, gui, SECONDS
         self.widget = widget or scripted_module.load(EXTENSION / "TumorLoop.py")
         super().__init__(self.widget.panel)
 
@@ -184,8 +188,10 @@ class QtUser(User):
         for section in reversed(closed):
             self.gui.click(section)
 
-    def wait(self, condition: Callable[[], Any], seconds: float = SECONDS, what: str = "") -> Any:
-        return self.gui.wait_until(condition, seconds, what or f"what was waited for (status: {self.status!r})")
+    def wait(self, condition: Callable[[], Any], seconds: float | None = None, what: str = "") -> Any:
+        return self.gui.wait_until(
+            condition, seconds or self.patience, what or f"what was waited for (status: {self.status!r})"
+        )
 
     def load_folder(self, folder: Path) -> None:
         self.dialogs.choose_path(str(folder))
