@@ -68,7 +68,7 @@ $(VENV512)/.ready: constraints.txt
 	@echo "Setting up $(VENV512) ..."
 	@test -x $(VENV512)/bin/python || $(PYTHON) -m venv $(VENV512)
 	@$(call install,$(VENV512)/bin) --upgrade pip
-	@$(call install,$(VENV512)/bin) slicer-core==5.12.4.0 numpy nibabel pytest pytest-timeout
+	@$(call install,$(VENV512)/bin) slicer-core==5.12.4.0 numpy nibabel pydicom pytest pytest-timeout
 	@touch $@
 
 gpu: setup

@@ -220,6 +220,7 @@ _REPLIES: dict[str, Callable[..., Any]] = {
     r"PUT /session/": ScriptedServer.new_session,
     r"POST /infer/tumorloop": ScriptedServer.infer,
     r"GET /session/(\w+)/brain": lambda s, _, session: s.brain,
+    r"GET /cases/([\w-]+)/brain": lambda s, _, case: s.brain,
     r"PUT /session/(\w+)/brain": ScriptedServer.cut,
     r"GET /jobs/\w+": lambda s, _: {"state": "computing", "share": 0.5, "stage": s.stage},
     r"DELETE /jobs/\w+": lambda s, _: {"state": "cancelled"},

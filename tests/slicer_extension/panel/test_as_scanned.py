@@ -253,6 +253,22 @@ def test_what_the_server_distrusts_is_forced_only_after_a_question_and_then_also
     assert server.case_params["force"] is True
 
 
+def test_a_case_that_the_server_has_prepared_is_shown_where_it_lies_with_the_mask_it_was_cut_to(raw, study, server):
+    raw.segment()
+    server.cases["stored"] = server.sessions["session0"]
+    raw.wait(lambda: raw.ui.nextCaseButton.enabled)
+    raw.finish("nextCaseButton")
+    raw.wait(lambda: raw.panel.context.downloaded and raw.ui.segmentButton.enabled)
+    assert not raw.ui.scannedCheck.checked, "its volumes lie on several grids, but the server has seen to them"
+    before = world(raw.parameters.t2)
+    raw.segment()
+    assert len(server.uploads) == 1
+    assert np.allclose(world(raw.parameters.t2), before)
+    assert not raw.ui.scannedCheck.checked
+    assert raw.ui.preparationText.text == "\n".join(server.preprocessing["steps"])
+    assert (raw.ui.alignedButton.visible, raw.ui.brainButton.visible) == (False, True)
+
+
 def test_the_progress_names_what_the_server_does(raw, server):
     server.may_infer.clear()
     raw.click("segmentButton")

@@ -114,6 +114,10 @@ class ImageCalls(Caller):
         target = with_ending(f"/session/{quoted(session_id)}/brain", ".nrrd")
         return self._file(target, folder, "brain", None, cancel)
 
+    def case_brain(self, case_id: str, folder: PathLike, cancel: threading.Event | None = None) -> Path:
+        """Save the brain mask that the volumes of a case were cut to as ``folder/brain.nrrd``."""
+        return self._file(with_ending(f"/cases/{quoted(case_id)}/brain", ".nrrd"), folder, "brain", None, cancel)
+
     def cut_session(self, session_id: str, brain: PathLike, cancel: threading.Event | None = None) -> dict[str, Any]:
         """Cut the volumes of a session to a smaller brain mask.
 

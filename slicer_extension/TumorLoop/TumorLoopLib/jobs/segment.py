@@ -113,11 +113,12 @@ def segment(
     uploader = Uploader(client, request.snapshots, uploaded, reporter, folder, request.preparing)
     with temporary_folder(folder) as results:
         infer = _Inference(client, reporter, results, request)
-        result = _of_case(infer, uploader) or uploader.with_session(lambda session: infer(session_id=session))
+        of_case = _of_case(infer, uploader)
+        result = of_case or uploader.with_session(lambda session: infer(session_id=session))
         array, ijk_to_ras = read_nrrd(result.path)
         _check_grid(array, ijk_to_ras, request.snapshots[REFERENCE])
         uncertainty = _uncertainty(client, result, reporter, results) if request.with_uncertainty else None
-        preparation = _preparation(result, uploader, results)
+        preparation = _preparation(result, uploader, results, request.downloaded if of_case else None)
         return SegmentationResult(array, ijk_to_ras, result.params, uncertainty, preparation)
 
 
@@ -190,13 +191,25 @@ def _of_case(infer: _Inference, uploader: Uploader) -> InferResult | None:
         return None
 
 
-def _preparation(result: InferResult, uploader: Uploader, folder: Path) -> Preparation | None:
-    """Return what was done to the volumes of a session, with the brain mask they were cut to."""
+def _preparation(
+    result: InferResult, uploader: Uploader, folder: Path, case: DownloadedCase | None
+) -> Preparation | None:
+    """Return what was done to the volumes before, with the brain mask they were cut to.
+
+    Args:
+        result: The server's.
+        uploader: Of the session that was segmented.
+        folder: For the mask.
+        case: The case that was segmented instead: its volumes were prepared before they were downloaded.
+    """
     found = Preparation.from_reply(result.params.get("preprocessing"))
-    uploaded, client = uploader.uploaded, uploader.client
-    if found is None or found.brain_ml is None or not uploaded.session:
+    uploaded, client, cancel = uploader.uploaded, uploader.client, uploader.reporter.cancel
+    if found is None or found.brain_ml is None:
         return found
-    brain = read_nrrd(client.session_brain(uploaded.session, folder, uploader.reporter.cancel))
+    if case is not None:
+        brain = read_nrrd(client.case_brain(case.case_id, folder, cancel))
+        return replace(found, moved={}, brain=brain, brain_digest=digest_of_mask(*brain))
+    brain = read_nrrd(client.session_brain(uploaded.session, folder, cancel))
     uploaded.brain, uploaded.brain_edited = digest_of_mask(*brain), uploader.mask is not None
     return replace(found, brain=brain, brain_digest=uploaded.brain, brain_edited=uploaded.brain_edited)
 

@@ -18,7 +18,7 @@ from TumorLoopLib.panel.widgets import set_pressed, show_text
 from TumorLoopLib.scene import alignment, brain, dicom, notes, views
 from TumorLoopLib.scene.as_scanned import FirstLook
 from TumorLoopLib.scene.inputs import Inputs
-from TumorLoopLib.scene.volumes import VolumeSnapshot, remove
+from TumorLoopLib.scene.volumes import VolumeSnapshot, came_from_server, remove
 
 _YES, _NO = "yes", "no"
 
@@ -118,10 +118,12 @@ class PreparationSection(Section):
         check.enabled = bool(nodes) and not busy
         if not nodes:
             return
-        reasons = self._first_look.reasons(nodes)
+        prepared = all(came_from_server(node) for node in nodes.values())
+        reasons = [] if prepared else self._first_look.reasons(nodes)
         scanned = bool(reasons)
-        if self._answered is not None and self._answered[0] == [node.GetID() for node in nodes.values()]:
-            scanned = self._answered[1]
+        answered = self._answered
+        if not prepared and answered is not None and answered[0] == [node.GetID() for node in nodes.values()]:
+            scanned = answered[1]
         scanned = {_YES: True, _NO: False}.get(parameters.as_scanned, scanned)
         check.blockSignals(True)
         check.checked = scanned
