@@ -1,15 +1,17 @@
-"""Checks of a brain mask: its volume, and where the image ends inside the brain."""
+"""Checks of a brain mask: its volume, the way up, and where the image ends inside the brain."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from training.images.grid import Volume
+from training.skull_stripping.extract import is_upside_down
 
 #: Volumes of brains with their ventricles, in mL; and the smallest of a part of one that is worth a result.
 SMALLEST_ML, LARGEST_ML, SMALLEST_PART_ML = 900.0, 2000.0, 300.0
 #: Area in cm2 in which a face of the image may cut the brain; the brain stem has 10.
 _CUT_CM2 = 15.0
+_UPSIDE_DOWN = "The head seems to be upside down: check the orientation in the header of the file."
 _SIDES = {"R": "right", "L": "left", "A": "front", "P": "back", "S": "top", "I": "bottom"}
 _OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
@@ -24,6 +26,12 @@ def check_brain(mask: Volume, volume: Volume) -> tuple[str, ...]:
     Returns:
         One sentence per problem; none if the mask is plausible.
     """
+    upside_down = (_UPSIDE_DOWN,) if is_upside_down(volume, mask) else ()
+    return (*volume_problems(mask), *upside_down)
+
+
+def volume_problems(mask: Volume) -> tuple[str, ...]:
+    """Return what is wrong with the volume of a brain mask, one sentence or none."""
     brain_ml = float(np.count_nonzero(mask.data)) * mask.grid.voxel_ml
     smallest = SMALLEST_PART_ML if cut_sides(mask) else SMALLEST_ML
     if brain_ml < smallest:
