@@ -51,7 +51,7 @@ def brain_mask(volume: Volume, *, on_progress: Callable[[float], None] | None = 
         :func:`training.skull_stripping.check.check_brain` says what is wrong with it.
 
     Raises:
-        InputError: If no brain is found.
+        InputError: If no brain is found, or the image holds one value.
     """
     report = on_progress or (lambda share: None)
     head = _canonical(volume)

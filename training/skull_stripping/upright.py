@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.errors import InputError
 from training.images.grid import Grid, Volume
 from training.images.masks import large_components
 from training.images.resample import Shape, index_map, resample_linear
@@ -55,9 +56,15 @@ class Intensities:
 
     @classmethod
     def of(cls, head: np.ndarray) -> Intensities:
-        """Return the range of the intensities of ``head`` ``(x, y, z)``."""
+        """Return the range of the intensities of ``head`` ``(x, y, z)``.
+
+        Raises:
+            InputError: If there is none.
+        """
         low, high = (float(each) for each in np.percentile(head[::2, ::2, ::2], _PERCENTILES))
-        return cls(low, max(high, low + 1e-6))
+        if high <= low:
+            raise InputError("The image holds one value nearly everywhere; there is no brain in it.", field="image")
+        return cls(low, high)
 
     def normalized(self, image: np.ndarray) -> np.ndarray:
         """Return ``image`` as the networks expect it, float32."""
