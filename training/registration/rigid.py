@@ -9,7 +9,9 @@ import numpy as np
 
 from training.images.grid import Volume, transform_points
 from training.registration.alignment import Alignment
-from training.registration.similarity import Comparison, prepared
+from training.registration.head import find_head
+from training.registration.levels import coarsened
+from training.registration.similarity import Comparison
 
 #: Called with the fraction done (0-1) and the name of the stage. May raise to stop the work.
 ProgressCallback = Callable[[float, str], None]
@@ -36,23 +38,27 @@ def register(
     begin = time.perf_counter()
     report = on_progress or (lambda share, stage: None)
     report(0.0, "registering")
-    levels = {spacing: (prepared(fixed, spacing, fixed_mask), prepared(moving, spacing)) for spacing in (5.0, 3.0, 2.0)}
+    heads = find_head(fixed, fixed_mask), find_head(moving)
+    center, to_center = heads[0].center, heads[1].center - heads[0].center
+
+    def compared(spacing_mm: float, points: int, blur_mm: float = 0.0, bins: int = 32) -> Comparison:
+        volumes = [coarsened(volume, spacing_mm, blur_mm) for volume in (fixed, moving)]
+        return Comparison(volumes[0], volumes[1], heads, points, bins)
+
+    coarse = compared(5.0, 1500, blur_mm=3.5, bins=20)
     report(0.1, "registering")
-    center = levels[5.0][0].center
-    coarse = Comparison(*levels[5.0], points=1500, bins=20)
-    starts = _best(coarse, center, _grid(levels[5.0][1].center - center), 24)
+    starts = _best(coarse, center, _grid(to_center), 24)
     report(0.25, "registering")
     found = []
     for number, start in enumerate(starts):
         found.append(_refined(coarse, center, start, step=6.0))
-        report(0.25 + 0.35 * (number + 1) / len(starts), "registering")
-    middle = Comparison(*levels[3.0], points=6000)
+        report(0.25 + 0.3 * (number + 1) / len(starts), "registering")
+    middle = compared(3.0, 20000, blur_mm=2.0)
     found = [_refined(middle, center, start, step=2.0) for start in _best(middle, center, found, 3)]
-    report(0.8, "registering")
-    fine = Comparison(*levels[2.0], points=25000)
-    best = _refined(fine, center, _best(fine, center, found, 1)[0], step=0.7)
+    report(0.75, "registering")
+    best = _refined(compared(1.0, 40000), center, _best(middle, center, found, 1)[0], step=0.7)
     report(1.0, "registering")
-    return _alignment(fine, center, best, time.perf_counter() - begin)
+    return _alignment(middle, center, best, time.perf_counter() - begin)
 
 
 def _alignment(compared: Comparison, center: np.ndarray, position: np.ndarray, seconds: float) -> Alignment:
