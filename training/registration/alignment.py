@@ -8,10 +8,16 @@ import numpy as np
 
 from training.images.grid import Grid, Volume
 
-#: An alignment is trusted from this normalized mutual information on ...
-MIN_SIMILARITY = 1.02
-#: ... if at least this share of the information above 1 is lost when the head is moved by 6 mm or 6 degrees.
-MIN_SHARPNESS = 0.15
+#: How far the head is moved to see how much similarity that costs: in mm along each axis and degrees about each.
+STEP = 4.0
+
+#: Smallest sharpness of an alignment that is trusted. Measured: 0.18 and more of one head, at most 0.08 of two
+#: (docs/raw.md). The similarity alone does not tell: the outlines of two heads make it as large.
+MIN_SHARPNESS = 0.12
+#: Smallest similarity: below, the images share nothing. Measured: 1.06 and more of one head.
+MIN_SIMILARITY = 1.015
+#: Largest rotation of a head between two series; if it is larger, a header is wrong.
+MAX_DEGREES = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +28,7 @@ class Alignment:
         matrix: 4x4 float64, RAS mm of the fixed frame to RAS mm of the moving frame.
         similarity: Normalized mutual information of both series under ``matrix``; 1 if they share nothing.
         similarity_before: The same from the headers alone.
-        sharpness: Share of ``similarity - 1`` that is lost, on average, when the head is moved by 6 mm or 6 degrees.
+        sharpness: Share of ``similarity - 1`` that is lost, on average, when the head is moved by 4 mm or 4 degrees.
         degrees: Angle of the rotation.
         mm: Displacement of the center of the head.
         seconds: Time of the registration.
@@ -38,8 +44,12 @@ class Alignment:
 
     @property
     def trusted(self) -> bool:
-        """Whether the series fit: they share information, and less of it in every other position."""
-        return self.similarity >= MIN_SIMILARITY and self.sharpness >= MIN_SHARPNESS
+        """Whether this is one head in two series: its anatomy coincides in one position only, outlines do in many.
+
+        A mirrored head (a header with left and right exchanged) cannot be told reliably.
+        """
+        fits = self.similarity >= MIN_SIMILARITY and self.sharpness >= MIN_SHARPNESS
+        return fits and self.degrees <= MAX_DEGREES
 
 
 def move(volume: Volume, alignment: Alignment) -> Volume:

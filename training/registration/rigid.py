@@ -1,4 +1,10 @@
-"""Rigid registration: a search of rotations and shifts at low resolution, then refinement of the best."""
+"""Rigid registration of one series of a head to another, of any modality.
+
+A search of rotations and shifts at 5 mm, then refinement of the best positions at 5, 3 and 1 mm. All of it maximizes
+the normalized mutual information, with Powell's method as SPM does (Collignon et al. 1995; Maes et al. 1997,
+doi:10.1109/42.563664). It is our own code instead of the library picsl_greedy (Apache 2.0), which is as accurate but
+takes three times the time, cannot be cancelled, and searches at random: in 1 of 8 trials it was off by 90 mm.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +13,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from training.images.grid import Volume, transform_points
-from training.registration.alignment import Alignment
+from training.images.grid import Volume
+from training.registration.alignment import STEP, Alignment
 from training.registration.head import find_head
 from training.registration.levels import coarsened
 from training.registration.similarity import Comparison
@@ -18,6 +24,14 @@ ProgressCallback = Callable[[float, str], None]
 
 #: Rotations are measured in mm of arc at this distance from the center of the head, to be comparable with shifts.
 _RADIUS_MM = 70.0
+_DEGREE_MM = float(np.radians(1)) * _RADIUS_MM
+
+#: The search: rotation vectors up to 45 degrees, and shifts of up to 24 mm along each axis.
+_ANGLES = np.arange(-45.0, 46.0, 15.0)
+_SHIFTS_MM = np.array([-24.0, 0.0, 24.0])
+
+#: How many of the positions are refined at 5 mm, and how many of these at 3 mm.
+_STARTS, _CANDIDATES = 24, 3
 
 
 def register(
@@ -27,19 +41,26 @@ def register(
     fixed_mask: Volume | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Alignment:
-    """Find the rigid motion between two series of one head, of any modality.
+    """Find the rigid motion between two series of one head.
+
+    Rotations up to about 50 degrees are found, and shifts up to about 35 mm along each axis from where either the
+    headers or the centers of both heads coincide. The result is the same at each call.
 
     Args:
         fixed: The reference.
-        moving: The series to align.
-        fixed_mask: Where to compare, on any grid (non-zero is inside); by default the head is found.
+        moving: The series to align, with skull or without.
+        fixed_mask: Where to compare, on any grid in the frame of ``fixed``; non-zero is inside. By default, the head.
         on_progress: Called with the fraction done and ``"registering"``.
+
+    Returns:
+        The most similar position, whatever it is: look at :attr:`Alignment.trusted`.
     """
     begin = time.perf_counter()
     report = on_progress or (lambda share, stage: None)
     report(0.0, "registering")
-    heads = find_head(fixed, fixed_mask), find_head(moving)
-    center, to_center = heads[0].center, heads[1].center - heads[0].center
+    whole = find_head(fixed)
+    heads = whole if fixed_mask is None else find_head(fixed, fixed_mask), find_head(moving)
+    center = heads[0].center
 
     def compared(spacing_mm: float, points: int, blur_mm: float = 0.0, bins: int = 32) -> Comparison:
         volumes = [coarsened(volume, spacing_mm, blur_mm) for volume in (fixed, moving)]
@@ -47,43 +68,45 @@ def register(
 
     coarse = compared(5.0, 1500, blur_mm=3.5, bins=20)
     report(0.1, "registering")
-    starts = _best(coarse, center, _grid(to_center), 24)
-    report(0.25, "registering")
+    starts = _best(coarse, center, _search_positions(heads[1].center - whole.center), _STARTS)
     found = []
     for number, start in enumerate(starts):
-        found.append(_refined(coarse, center, start, step=6.0))
-        report(0.25 + 0.3 * (number + 1) / len(starts), "registering")
+        report(0.25 + 0.3 * number / len(starts), "registering")
+        found.append(_refined(coarse, center, start, step_mm=6.0))
     middle = compared(3.0, 20000, blur_mm=2.0)
-    found = [_refined(middle, center, start, step=2.0) for start in _best(middle, center, found, 3)]
+    report(0.6, "registering")
+    found = [_refined(middle, center, start, step_mm=2.0) for start in _best(middle, center, found, _CANDIDATES)]
     report(0.75, "registering")
-    best = _refined(compared(1.0, 40000), center, _best(middle, center, found, 1)[0], step=0.7)
+    best = _refined(compared(1.0, 40000), center, _best(middle, center, found, 1)[0], step_mm=0.7)
+    report(0.95, "registering")
+    judge = compared(2.0, 20000, blur_mm=1.0)  # fine enough to tell anatomy from outlines, with little noise
+    result = _alignment(judge, center, best, begin)
     report(1.0, "registering")
-    return _alignment(middle, center, best, time.perf_counter() - begin)
+    return result
 
 
-def _alignment(compared: Comparison, center: np.ndarray, position: np.ndarray, seconds: float) -> Alignment:
-    matrix = rigid_matrix(position, center)
+def _alignment(compared: Comparison, center: np.ndarray, position: np.ndarray, begin: float) -> Alignment:
+    matrix = _matrix(position, center)
     similarity = compared.similarity(matrix)
-    around = []
-    for axis in range(6):
-        for step in (-6.0, 6.0):
-            beside = np.zeros(6)
-            beside[axis] = step * (np.radians(1) * _RADIUS_MM if axis < 3 else 1)
-            around.append(compared.similarity(rigid_matrix(beside, center) @ matrix))
-    lost = 1 - (np.mean(around) - 1) / max(similarity - 1, 1e-6)
+    around = [
+        compared.similarity(_matrix(sign * STEP * unit * (_DEGREE_MM if axis < 3 else 1.0), center) @ matrix)
+        for axis, unit in enumerate(np.eye(6))
+        for sign in (-1, 1)
+    ]
+    beside = [each for each in around if each > 1]  # where the volumes still overlap
     return Alignment(
         matrix=matrix,
         similarity=similarity,
         similarity_before=compared.similarity(np.eye(4)),
-        sharpness=float(lost),
-        degrees=float(np.degrees(np.linalg.norm(position[:3]) / _RADIUS_MM)),
-        mm=float(np.linalg.norm(transform_points(matrix, center) - center)),
-        seconds=seconds,
+        sharpness=1 - float(np.mean(beside) - 1) / (similarity - 1) if beside and similarity > 1 else 0.0,
+        degrees=float(np.degrees(np.arccos(np.clip((np.trace(matrix[:3, :3]) - 1) / 2, -1, 1)))),
+        mm=float(np.linalg.norm(position[3:])),
+        seconds=time.perf_counter() - begin,
     )
 
 
-def rigid_matrix(position: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Return the 4x4 matrix of a rotation about ``center`` followed by a shift.
+def _matrix(position: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Return the 4x4 matrix of a rotation about a point followed by a shift.
 
     Args:
         position: Rotation vector times :data:`_RADIUS_MM`, then the shift in mm; 6 numbers.
@@ -97,15 +120,18 @@ def rigid_matrix(position: np.ndarray, center: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _grid(to_center: np.ndarray) -> list[np.ndarray]:
-    """Return the positions of the search: rotations up to 45 degrees; shifts around the headers' and the centers'."""
-    angles = np.radians(np.arange(-45, 46, 15)) * _RADIUS_MM
-    shifts = np.array([-24.0, 0.0, 24.0])
-    rotations = _combinations(angles)
-    rotations = rotations[np.linalg.norm(rotations, axis=1) <= np.radians(46) * _RADIUS_MM]
-    lattice = _combinations(shifts)
-    moves = np.concatenate([lattice, lattice + to_center])
-    return [np.concatenate([rotation, move]) for rotation in rotations for move in moves]
+def _search_positions(between_centers: np.ndarray) -> list[np.ndarray]:
+    """Return the positions to try.
+
+    Args:
+        between_centers: From the center of the fixed head to that of the moving one, in mm, by the headers. It is off
+            where one series shows more of the neck or less of the skull; the headers are, where the patient moved.
+    """
+    rotations = _combinations(_ANGLES)
+    rotations = rotations[np.linalg.norm(rotations, axis=1) <= _ANGLES.max()] * _DEGREE_MM
+    shifts = _combinations(_SHIFTS_MM)
+    shifts = np.concatenate([shifts, shifts + between_centers])
+    return [np.concatenate([rotation, shift]) for rotation in rotations for shift in shifts]
 
 
 def _combinations(values: np.ndarray) -> np.ndarray:
@@ -114,20 +140,26 @@ def _combinations(values: np.ndarray) -> np.ndarray:
 
 def _best(compared: Comparison, center: np.ndarray, positions: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
     """Return the ``count`` most similar positions, best first."""
-    rated = [
-        (-compared.similarity(rigid_matrix(position, center)), n, position) for n, position in enumerate(positions)
-    ]
-    return [position for _, _, position in sorted(rated, key=lambda each: each[:2])[:count]]
+    candidates = list(positions)
+    order = np.argsort([-compared.similarity(_matrix(each, center)) for each in candidates], kind="stable")
+    return [candidates[index] for index in order[:count]]
 
 
-def _refined(compared: Comparison, center: np.ndarray, start: np.ndarray, step: float) -> np.ndarray:
-    """Return the nearest position of locally largest similarity (Powell's method)."""
+def _refined(compared: Comparison, center: np.ndarray, start: np.ndarray, step_mm: float) -> np.ndarray:
+    """Return the position near ``start`` where the similarity is locally largest.
+
+    Args:
+        compared: What to compare.
+        center: Of the rotation.
+        start: Where to begin.
+        step_mm: About how far that position may be.
+    """
     from scipy.optimize import minimize
 
     result = minimize(
-        lambda x: -compared.similarity(rigid_matrix(start + x * step, center)),
+        lambda steps: -compared.similarity(_matrix(start + steps * step_mm, center)),
         np.zeros(6),
         method="Powell",
         options={"xtol": 0.05, "ftol": 1e-5, "maxiter": 4},
     )
-    return np.asarray(start + result.x * step)
+    return np.asarray(start + result.x * step_mm)

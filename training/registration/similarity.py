@@ -12,8 +12,8 @@ import numpy as np
 from training.images.grid import Volume, transform_points
 from training.registration.head import Head
 
-#: Below this share of common points there is no statement; the similarity is then 1.
-_MIN_OVERLAP = 0.35
+#: Smallest share of the smaller head that must be compared; below, the similarity is 1.
+_MIN_OVERLAP = 0.4
 
 Heads = tuple[Head, Head]
 
@@ -37,6 +37,7 @@ class Comparison:
         self._rows = np.rint(levels).astype(np.int32) * (bins + 1)
         self._moving = _scaled(moving, heads[1]) * np.float32(bins - 1)
         self._to_index = np.linalg.inv(moving.grid.affine)
+        self._needed = _MIN_OVERLAP * min(1.0, _volume(heads[1]) / _volume(heads[0])) * points
         self._end = np.array(self._moving.shape)[:, None] - 0.5
 
     def similarity(self, matrix: np.ndarray) -> float:
@@ -48,7 +49,7 @@ class Comparison:
         to_index = self._to_index @ matrix
         at = to_index[:3, :3] @ self._points + to_index[:3, 3:]
         covered = np.all((at > -0.5) & (at < self._end), axis=0)
-        if np.count_nonzero(covered) < _MIN_OVERLAP * len(covered):
+        if np.count_nonzero(covered) < self._needed:
             return 1.0
         value = _interpolated(self._moving, at[:, covered])
         lower = value.astype(np.int32)
@@ -60,6 +61,10 @@ class Comparison:
         joint = joint[:-1].reshape(self._bins, self._bins + 1)
         together = _entropy(joint.ravel())
         return (_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / together if together > 0 else 1.0
+
+
+def _volume(head: Head) -> float:
+    return np.count_nonzero(head.region.data) * head.region.grid.voxel_ml
 
 
 def _random_voxels(volume: Volume, head: Head, count: int) -> np.ndarray:

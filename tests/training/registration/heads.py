@@ -44,14 +44,16 @@ def motion(degrees: float, axis: tuple[float, float, float], shift: tuple[float,
     return matrix
 
 
-def scanned(volume: Volume, matrix: np.ndarray, spacing: tuple[float, float, float], tilt: float = 0.0) -> Volume:
-    """Return what a scanner records of the head after a motion: oblique slices, with noise."""
-    shape = tuple(int(round(length / size)) for length, size in zip((190, 220, 190), spacing, strict=True))
+def scanned(
+    volume: Volume, matrix: np.ndarray, spacing: tuple[float, float, float], tilt: float = 0.0, noise: int = 5
+) -> Volume:
+    """Return what a scanner records of the head after a motion: oblique slices, with noise of a seed."""
+    shape = tuple(round(length / size) for length, size in zip((190, 220, 190), spacing, strict=True))
     affine = np.eye(4)
     affine[:3, :3] = Rotation.from_rotvec([np.radians(tilt), 0, 0]).as_matrix() * spacing
     affine[:3, 3] = CENTER - affine[:3, :3] @ (np.array(shape) - 1) / 2
     data = resample_linear(volume.data, index_map(matrix @ volume.grid.affine, affine), shape)  # type: ignore[arg-type]
-    data += np.random.default_rng(5).normal(0, 4, shape).astype(np.float32)
+    data += np.random.default_rng(noise).normal(0, 4, shape).astype(np.float32)
     return Volume(data, Grid(shape, affine))  # type: ignore[arg-type]
 
 

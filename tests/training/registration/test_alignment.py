@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from tests.training.registration.heads import head, motion
 
+from tests.training.registration.heads import head, motion
 from training.images.grid import transform_points
 from training.registration.alignment import Alignment, move
 
@@ -23,7 +23,7 @@ def test_a_moved_volume_lies_where_the_fixed_one_has_the_same_anatomy():
     assert moved.data is volume.data
 
 
-@pytest.mark.parametrize("changed", [{"similarity": 1.005}, {"sharpness": 0.05}])
-def test_an_alignment_is_trusted_unless_its_similarity_is_low_or_changes_little_with_the_position(changed):
+@pytest.mark.parametrize("changed", [{"similarity": 1.005}, {"sharpness": 0.05}, {"degrees": 180.0}])
+def test_an_alignment_is_trusted_unless_it_is_dissimilar_or_blurred_or_upside_down(changed):
     assert alignment().trusted
     assert not alignment(**changed).trusted

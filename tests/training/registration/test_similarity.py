@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from tests.training.registration.heads import head, motion
 
+from tests.training.registration.heads import head, motion
 from training.registration.head import find_head
 from training.registration.similarity import Comparison
 
