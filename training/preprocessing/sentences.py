@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from training.errors import InputError
 from training.modalities import TITLES, display_name
+from training.registration.alignment import MAX_DEGREES, MIN_SHARPNESS
 
 if TYPE_CHECKING:
     from training.registration.alignment import Alignment
@@ -83,7 +84,10 @@ def covers(role: str, share: float) -> str:
 
 
 def _evidence(found: Alignment) -> str:
+    if found.degrees > MAX_DEGREES:
+        return f"it would have to be turned by {found.degrees:.0f} degrees, so one of both headers is wrong."
     return (
-        f"registering them found a similarity of {found.similarity:.3f}, as of two different heads "
-        f"(by their headers alone: {found.similarity_before:.3f})."
+        f"registering them found no position in which both show the same anatomy (similarity {found.similarity:.3f}, by "
+        f"their headers alone {found.similarity_before:.3f}; sharpness {found.sharpness:.2f} of at least "
+        f"{MIN_SHARPNESS:.2f})."
     )
