@@ -87,7 +87,7 @@ def _evidence(found: Alignment) -> str:
     if found.degrees > MAX_DEGREES:
         return f"it would have to be turned by {found.degrees:.0f} degrees, so one of both headers is wrong."
     return (
-        f"registering them found no position in which both show the same anatomy (similarity {found.similarity:.3f}, by "
-        f"their headers alone {found.similarity_before:.3f}; sharpness {found.sharpness:.2f} of at least "
+        f"registering them found no position in which both show the same anatomy (similarity {found.similarity:.3f}, "
+        f"by their headers alone {found.similarity_before:.3f}; sharpness {found.sharpness:.2f} of at least "
         f"{MIN_SHARPNESS:.2f})."
     )
