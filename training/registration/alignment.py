@@ -28,7 +28,9 @@ class Alignment:
         matrix: 4x4 float64, RAS mm of the fixed frame to RAS mm of the moving frame.
         similarity: Normalized mutual information of both series under ``matrix``; 1 if they share nothing.
         similarity_before: The same from the headers alone.
-        sharpness: Share of ``similarity - 1`` that is lost, on average, when the head is moved by 4 mm or 4 degrees.
+        similarity_mirrored: The largest with the mirror image of one head.
+        sharpness: Share of ``similarity - 1`` that is lost, on average, when the head is moved by 4 mm along or 4
+            degrees around an axis, in the direction in which less is lost.
         degrees: Angle of the rotation.
         mm: Displacement of the center of the head.
         seconds: Time of the registration.
@@ -37,6 +39,7 @@ class Alignment:
     matrix: np.ndarray
     similarity: float
     similarity_before: float
+    similarity_mirrored: float
     sharpness: float
     degrees: float
     mm: float
@@ -44,12 +47,14 @@ class Alignment:
 
     @property
     def trusted(self) -> bool:
-        """Whether this is one head in two series: its anatomy coincides in one position only, outlines do in many.
-
-        A mirrored head (a header with left and right exchanged) cannot be told reliably.
-        """
+        """Whether this is one head in two series: its anatomy coincides in one position only, outlines do in many."""
         fits = self.similarity >= MIN_SIMILARITY and self.sharpness >= MIN_SHARPNESS
         return fits and self.degrees <= MAX_DEGREES
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the mirror image fits better: left and right are exchanged in the header of one of both."""
+        return self.similarity_mirrored > self.similarity
 
 
 def move(volume: Volume, alignment: Alignment) -> Volume:

@@ -9,7 +9,7 @@ takes three times the time, cannot be cancelled, and searches at random: in 1 of
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,18 +17,11 @@ from training.images.grid import Volume
 from training.registration.alignment import STEP, Alignment
 from training.registration.head import find_head
 from training.registration.levels import coarsened
+from training.registration.search import DEGREE_MM, Rating, best, position_matrix, refined, rotations, search_positions
 from training.registration.similarity import Comparison
 
 #: Called with the fraction done (0-1) and the name of the stage. May raise to stop the work.
 ProgressCallback = Callable[[float, str], None]
-
-#: Rotations are measured in mm of arc at this distance from the center of the head, to be comparable with shifts.
-_RADIUS_MM = 70.0
-_DEGREE_MM = float(np.radians(1)) * _RADIUS_MM
-
-#: The search: rotation vectors up to 45 degrees, and shifts of up to 24 mm along each axis.
-_ANGLES = np.arange(-45.0, 46.0, 15.0)
-_SHIFTS_MM = np.array([-24.0, 0.0, 24.0])
 
 #: How many of the positions are refined at 5 mm, and how many of these at 3 mm.
 _STARTS, _CANDIDATES = 24, 3
@@ -68,98 +61,67 @@ def register(
 
     coarse = compared(5.0, 1500, blur_mm=3.5, bins=20)
     report(0.1, "registering")
-    starts = _best(coarse, center, _search_positions(heads[1].center - whole.center), _STARTS)
+    rating = _rating(coarse, center)
+    starts = best(rating, search_positions(heads[1].center - whole.center), _STARTS)
     found = []
     for number, start in enumerate(starts):
         report(0.25 + 0.3 * number / len(starts), "registering")
-        found.append(_refined(coarse, center, start, step_mm=6.0))
-    middle = compared(3.0, 20000, blur_mm=2.0)
+        found.append(refined(rating, start, step_mm=6.0))
     report(0.6, "registering")
-    found = [_refined(middle, center, start, step_mm=2.0) for start in _best(middle, center, found, _CANDIDATES)]
-    report(0.75, "registering")
-    best = _refined(compared(1.0, 40000), center, _best(middle, center, found, 1)[0], step_mm=0.7)
-    report(0.95, "registering")
-    judge = compared(2.0, 20000, blur_mm=1.0)  # fine enough to tell anatomy from outlines, with little noise
-    result = _alignment(judge, center, best, begin)
+    rating = _rating(compared(3.0, 20000, blur_mm=2.0), center)
+    found = [refined(rating, start, step_mm=2.0) for start in best(rating, found, _CANDIDATES)]
+    report(0.7, "registering")
+    position = refined(_rating(compared(1.0, 40000), center), best(rating, found, 1)[0], step_mm=0.7)
+    report(0.9, "registering")
+    # fine enough to tell anatomy from outlines, with little noise
+    result = _alignment(coarse, compared(2.0, 20000, blur_mm=1.0), center, position, begin)
     report(1.0, "registering")
     return result
 
 
-def _alignment(compared: Comparison, center: np.ndarray, position: np.ndarray, begin: float) -> Alignment:
-    matrix = _matrix(position, center)
-    similarity = compared.similarity(matrix)
-    around = [
-        compared.similarity(_matrix(sign * STEP * unit * (_DEGREE_MM if axis < 3 else 1.0), center) @ matrix)
-        for axis, unit in enumerate(np.eye(6))
-        for sign in (-1, 1)
-    ]
-    beside = [each for each in around if each > 1]  # where the volumes still overlap
+def _rating(
+    compared: Comparison, center: np.ndarray, before: np.ndarray | None = None, after: np.ndarray | None = None
+) -> Rating:
+    """Return the similarity as a function of the position, between two constant 4x4 matrices."""
+    first, last = (np.eye(4) if matrix is None else matrix for matrix in (before, after))
+    return lambda position: compared.similarity(last @ position_matrix(position, center) @ first)
+
+
+def _alignment(
+    coarse: Comparison, judge: Comparison, center: np.ndarray, position: np.ndarray, begin: float
+) -> Alignment:
+    matrix = position_matrix(position, center)
+    similarity = judge.similarity(matrix)
     return Alignment(
         matrix=matrix,
         similarity=similarity,
-        similarity_before=compared.similarity(np.eye(4)),
-        sharpness=1 - float(np.mean(beside) - 1) / (similarity - 1) if beside and similarity > 1 else 0.0,
+        similarity_before=judge.similarity(np.eye(4)),
+        similarity_mirrored=_mirrored(coarse, judge, center, matrix),
+        sharpness=_sharpness(_rating(judge, center, after=matrix), similarity),
         degrees=float(np.degrees(np.arccos(np.clip((np.trace(matrix[:3, :3]) - 1) / 2, -1, 1)))),
         mm=float(np.linalg.norm(position[3:])),
         seconds=time.perf_counter() - begin,
     )
 
 
-def _matrix(position: np.ndarray, center: np.ndarray) -> np.ndarray:
-    """Return the 4x4 matrix of a rotation about a point followed by a shift.
+def _sharpness(rating: Rating, similarity: float) -> float:
+    """Return the share of ``similarity - 1`` that is lost by steps along the axes and around them.
 
-    Args:
-        position: Rotation vector times :data:`_RADIUS_MM`, then the shift in mm; 6 numbers.
-        center: RAS mm.
+    Of both directions the one counts in which less is lost: at the edge of the overlap the other one always loses. A
+    direction in which the volumes hardly overlap does not count.
     """
-    from scipy.spatial.transform import Rotation
-
-    matrix = np.eye(4)
-    matrix[:3, :3] = Rotation.from_rotvec(position[:3] / _RADIUS_MM).as_matrix()
-    matrix[:3, 3] = center + position[3:] - matrix[:3, :3] @ center
-    return matrix
-
-
-def _search_positions(between_centers: np.ndarray) -> list[np.ndarray]:
-    """Return the positions to try.
-
-    Args:
-        between_centers: From the center of the fixed head to that of the moving one, in mm, by the headers. It is off
-            where one series shows more of the neck or less of the skull; the headers are, where the patient moved.
-    """
-    rotations = _combinations(_ANGLES)
-    rotations = rotations[np.linalg.norm(rotations, axis=1) <= _ANGLES.max()] * _DEGREE_MM
-    shifts = _combinations(_SHIFTS_MM)
-    shifts = np.concatenate([shifts, shifts + between_centers])
-    return [np.concatenate([rotation, shift]) for rotation in rotations for shift in shifts]
+    steps = np.diag([DEGREE_MM, DEGREE_MM, DEGREE_MM, 1.0, 1.0, 1.0]) * STEP
+    remaining = [max(rating(step), rating(-step)) - 1 for step in steps]
+    if similarity <= 1 or min(remaining) <= 0:
+        return 0.0
+    return float(1 - np.mean(remaining) / (similarity - 1))
 
 
-def _combinations(values: np.ndarray) -> np.ndarray:
-    return np.stack(np.meshgrid(values, values, values, indexing="ij"), -1).reshape(-1, 3)
-
-
-def _best(compared: Comparison, center: np.ndarray, positions: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
-    """Return the ``count`` most similar positions, best first."""
-    candidates = list(positions)
-    order = np.argsort([-compared.similarity(_matrix(each, center)) for each in candidates], kind="stable")
-    return [candidates[index] for index in order[:count]]
-
-
-def _refined(compared: Comparison, center: np.ndarray, start: np.ndarray, step_mm: float) -> np.ndarray:
-    """Return the position near ``start`` where the similarity is locally largest.
-
-    Args:
-        compared: What to compare.
-        center: Of the rotation.
-        start: Where to begin.
-        step_mm: About how far that position may be.
-    """
-    from scipy.optimize import minimize
-
-    result = minimize(
-        lambda steps: -compared.similarity(_matrix(start + steps * step_mm, center)),
-        np.zeros(6),
-        method="Powell",
-        options={"xtol": 0.05, "ftol": 1e-5, "maxiter": 4},
-    )
-    return np.asarray(start + result.x * step_mm)
+def _mirrored(coarse: Comparison, judge: Comparison, center: np.ndarray, matrix: np.ndarray) -> float:
+    """Return the largest similarity of the mirror image of the fixed head near ``matrix``."""
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = 2 * center[0]
+    rating = _rating(coarse, center, before=mirror, after=matrix)
+    found = [refined(rating, start, step_mm=6.0) for start in best(rating, rotations(), 4)]
+    rating = _rating(judge, center, before=mirror, after=matrix)
+    return rating(refined(rating, best(rating, found, 1)[0], step_mm=2.0))

@@ -21,7 +21,8 @@ def tissue(seed: int) -> np.ndarray:
     """Return labels ``(80, 96, 80)`` of 2 mm voxels: a lopsided ellipsoid with a skull and folded tissue."""
     rng = np.random.default_rng(seed)
     x, y, z = (axis - (size - 1) / 2 for axis, size in zip(np.indices((80, 96, 80)), (80, 96, 80), strict=True))
-    radius = np.sqrt((x / 34) ** 2 + (y / (42 + 0.05 * z)) ** 2 + ((z + 0.06 * y) / 32) ** 2)
+    width, length, height = (34, 42, 32) if seed == 1 else rng.uniform(28, 40, 3)
+    radius = np.sqrt((x / width) ** 2 + (y / (length + 0.05 * z)) ** 2 + ((z + 0.06 * y) / height) ** 2)
     folds = ndimage.gaussian_filter(rng.normal(size=x.shape), 3)
     labels = np.digitize(folds / folds.std(), (-0.9, 0.1)) + 2
     labels[radius > 0.88] = 1

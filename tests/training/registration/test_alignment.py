@@ -7,7 +7,13 @@ from training.registration.alignment import Alignment, move
 
 
 def alignment(**changed):
-    values = {"matrix": np.eye(4), "similarity": 1.2, "similarity_before": 1.1, "sharpness": 0.4}
+    values = {
+        "matrix": np.eye(4),
+        "similarity": 1.2,
+        "similarity_before": 1.1,
+        "similarity_mirrored": 1.1,
+        "sharpness": 0.4,
+    }
     return Alignment(**{**values, "degrees": 0.0, "mm": 0.0, "seconds": 0.0, **changed})
 
 
