@@ -17,6 +17,7 @@ def test_a_large_motion_between_thick_slices_of_two_contrasts_is_found():
     assert found.mm == pytest.approx(np.linalg.norm((15, -20, 10)), abs=2)
     assert found.similarity > found.similarity_before
     assert found.trusted
+    assert not found.mirrored
     assert np.allclose(found.matrix[:3, :3] @ found.matrix[:3, :3].T, np.eye(3))
 
 
@@ -30,6 +31,11 @@ def test_series_without_motion_are_left_in_place_to_a_fraction_of_a_millimeter_a
 
 def test_another_head_is_not_trusted():
     assert not register(FIXED, scanned(head("t2", seed=2), np.eye(4), (1.5, 1.5, 4.0))).trusted
+
+
+def test_a_series_with_left_and_right_exchanged_is_recognized():
+    moving = scanned(head("t2"), motion(10, (1, 1, 0), (5, 0, 0)), (2.0, 2.0, 2.0))
+    assert register(FIXED, Volume(moving.data[::-1], moving.grid)).mirrored
 
 
 def test_a_head_that_is_partly_outside_the_image_is_found():
