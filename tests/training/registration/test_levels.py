@@ -17,6 +17,6 @@ def test_the_center_stays_where_it_is_on_an_oblique_sheared_grid():
     affine = np.array([[0.8, 0.1, 0.5, 3], [-0.1, 0.9, 0.2, 4], [0, 0.2, 3, 5], [0, 0, 0, 1.0]])
     grid = Grid((31, 37, 11), affine)
     coarse = coarsened(Volume(np.zeros(grid.shape, np.int16), grid), 2.5, blur_mm=2.0)
-    middle = [transform_points(each.affine, (np.array(each.shape) - 1) / 2) for each in (grid, coarse.grid)]
-    assert np.allclose(*middle)
+    before, after = (transform_points(each.affine, (np.array(each.shape) - 1) / 2) for each in (grid, coarse.grid))
+    assert np.allclose(before, after)
     assert coarse.data.dtype == np.float32
