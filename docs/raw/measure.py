@@ -170,7 +170,8 @@ def measure(made: Run, segmenter: Segmenter) -> Outcome:
 def _amount(study: RawStudy, role: str) -> list[float]:
     motion = study.transforms[role]
     angle = np.degrees(np.arccos(np.clip((np.trace(motion[:3, :3]) - 1) / 2, -1, 1)))
-    center = study.brain_points().mean(axis=0)
+    points = study.brain_points()
+    center = (points.min(axis=0) + points.max(axis=0)) / 2
     return [round(float(angle), 1), round(float(np.linalg.norm(motion[:3, :3] @ center + motion[:3, 3] - center)), 1)]
 
 

@@ -115,7 +115,9 @@ def build_head(rng: np.random.Generator, atlas: Atlas, warp: Warp, depth: np.nda
     """
     wide, before = _canvas(warp)
     mni = wide.mni([])
-    outside = _outside(sample(atlas, "depth", mni), float(np.cbrt(1 / abs(np.linalg.det(warp.pose.matrix)))))
+    above = mni[2] >= atlas.origin[2]  # where the atlas ends, so does the brain: below is the spinal cord
+    depth_around = np.where(above, sample(atlas, "depth", mni), np.float32(-20))
+    outside = _outside(depth_around, float(np.cbrt(1 / abs(np.linalg.det(warp.pose.matrix)))))
     fields = {"outside": outside, **_layers(rng, mni, outside)}
     shape: Shape = mni.shape[1:]  # type: ignore[assignment]
     if spacing == 1:
@@ -125,7 +127,7 @@ def build_head(rng: np.random.Generator, atlas: Atlas, warp: Warp, depth: np.nda
     inner = _inner(before, depth.shape, spacing)
     brain = np.zeros(shape, bool)
     brain[inner] = depth[::spacing, ::spacing, ::spacing] > 0
-    brain = _largest(brain & (fields["outside"] < fields["gap"]))
+    brain = _largest(brain & (fields["outside"] < fields["gap"]) & (mni[2] >= atlas.origin[2]))
     return Head(wide.origin, spacing, shape, inner, brain, mni=mni, **fields)
 
 
