@@ -91,7 +91,8 @@ def test_names_of_brats_2023_and_2020_plain_names_and_the_decathlon_layout_are_r
 
 def test_the_real_cases_are_found(real_cases):
     cases, problems = find_cases(real_cases)
-    assert problems == []
+    # a DICOM study of two modalities
+    assert [(problem.path.name, problem.field) for problem in problems] == [("ReMIND-022_dicom", "t1")]
     patients = {case.id: case.patient for case in cases}
     assert patients["TCGA-FG-6692_native"] == patients["TCGA-FG-6692"] == "TCGA-FG-6692"
     labeled = {case.id for case in cases if case.label}

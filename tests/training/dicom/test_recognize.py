@@ -9,6 +9,7 @@ import pytest
 
 from training.dicom.image import Image
 from training.dicom.recognize import Verdict, in_study, recognize
+from training.modalities import role_of
 
 #: Descriptions of several vendors and languages by modality; the last ones are of none.
 NAMES = {
@@ -155,3 +156,11 @@ def test_of_two_plain_t1_the_one_with_agent_is_with_contrast() -> None:
 
 def test_one_plain_t1_beside_one_with_contrast_in_its_name_is_without() -> None:
     assert [verdict.role for verdict in study(image("AX T1"), image("AX T1 POST"))] == ["t1", "t1ce"]
+
+
+def test_series_names_that_the_panel_knows_are_recognized_alike() -> None:
+    names = Path(__file__).parents[2] / "slicer_extension" / "series_names.txt"
+    for name in filter(None, names.read_text(encoding="utf-8").splitlines()):
+        known = role_of(name)
+        if known is not None and "." not in name:
+            assert recognize(image(name)).role == known, name
