@@ -188,6 +188,8 @@ class _Run:
             if not self._force:
                 raise sentences.unfit(role, reference, found)
             self._warnings.append(sentences.forced(role, reference, found))
+        elif found.mirrored:
+            self._warnings.append(sentences.mirrored(role, reference))
         self._alignments[role] = found
         apart = _farthest(found.matrix, self._grid, brain)
         if apart < _SAME_PLACE_MM:

@@ -44,6 +44,14 @@ def forced(role: str, reference: str, found: Alignment) -> str:
     return f"{TITLES[role]} does not fit {TITLES[reference]}: {_evidence(found)} It was used because that was forced."
 
 
+def mirrored(role: str, reference: str) -> str:
+    """Return the warning about a series whose mirror image fits better."""
+    return (
+        f"The mirror image of {TITLES[role]} fits {TITLES[reference]} better than {TITLES[role]} itself: the header of "
+        "one of both seems to exchange left and right. Check them before you use the result."
+    )
+
+
 def stripped(source: str, brain_ml: float) -> str:
     """Return that the brain was found."""
     return f"Stripped the skull: {brain_ml:,.0f} mL of brain, found on {TITLES[source]}."
