@@ -63,7 +63,6 @@ class PanelContext:
         edits: Counts changes of the segmentation: what is edited while its label is sent is not submitted.
         activity: Measures the time spent on the segmentation; the scene keeps it from time to time.
         editing_brain: Whether the brain mask is in the editor, instead of the segmentation.
-        forced: Whether the user has insisted on a registration or brain mask of this case that the server distrusts.
         overview_stale: Whether the overview should be fetched again.
         unreachable: Whether the server could not be used, or was lost.
         poll_server_soon: Has the server's status fetched at the next tick.
@@ -83,7 +82,7 @@ class PanelContext:
         self.downloaded: DownloadedCase | None = None
         self.submitted = ""
         self.edits = 0
-        self.editing_brain = self.forced = False
+        self.editing_brain = False
         self.activity = Activity(services.monotonic)
         self.overview_stale = True
         self.address = self.settings.addresses[0]
@@ -130,7 +129,7 @@ class PanelContext:
     def forget_case(self) -> None:
         """Drop what was known of the case in the scene."""
         self.history, self.downloaded, self.submitted = [], None, ""
-        self.editing_brain = self.forced = False
+        self.editing_brain = False
         self.activity.resume(0)
 
     # === Jobs ===

@@ -36,6 +36,7 @@ class PreparationSection(Section):
         self._inputs = inputs
         self._first_look = FirstLook()
         self._answered: tuple[list[str], bool] | None = None
+        self._insisted: list[str] = []
         self._brain_before = 0
         ui = self.ui
         ui.scannedCheck.connect("stateChanged(int)", self._scanned_changed)
@@ -65,10 +66,18 @@ class PreparationSection(Section):
 
     def leave_scene(self) -> None:
         """Forget the case."""
-        self._answered, self.context.editing_brain, self.context.forced = None, False, False
+        self._answered, self._insisted, self.context.editing_brain = None, [], False
 
-    def preparing(self) -> Preparing:
-        """Return how the volumes are to be prepared; asks the scene, so it belongs to the time of the request."""
+    def insist(self, snapshots: Mapping[str, VolumeSnapshot]) -> None:
+        """Record that the user wants these volumes used although the server distrusts their registration or brain."""
+        self._insisted = [snapshot.node_id for snapshot in snapshots.values()]
+
+    def preparing(self, *, as_insisted: bool = False) -> Preparing:
+        """Return how the volumes are to be prepared; asks the scene, so it belongs to the time of the request.
+
+        Args:
+            as_insisted: Do not ask again whether volumes should be used that the server distrusts.
+        """
         parameters = self.context.parameters
         alignment.remove(parameters.t1ce)  # another volume may have been the reference before
         mask = parameters.brain
@@ -77,7 +86,8 @@ class PreparationSection(Section):
             known = ShownBrain(brain.copy_of(mask), brain.digest_of(mask), brain.was_edited(mask))
         headers = dicom.files_of(parameters.t1ce) if dicom_headers.can_read() else []
         as_scanned = {_YES: True, _NO: False}.get(parameters.as_scanned)
-        return Preparing(as_scanned, self.context.forced, known, tuple(headers))
+        chosen = [node.GetID() for node in self._inputs.chosen(parameters).values()]
+        return Preparing(as_scanned, as_insisted and self._insisted == chosen, known, tuple(headers))
 
     def show_answer(
         self, result: SegmentationResult, snapshots: Mapping[str, VolumeSnapshot], segmentation: Any, name: str

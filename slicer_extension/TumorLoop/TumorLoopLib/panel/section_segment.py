@@ -117,7 +117,8 @@ class SegmentSection(Section):
         finally:
             still_wanted, self._question = self._question is order, None
         if still_wanted and confirmed:
-            self.context.forced = refusal.insist.preparing.force
+            if refusal.insist.preparing.force:
+                self._preparation.insist(order.request.snapshots)
             self._send(replace(order, request=refusal.insist))
         elif still_wanted:
             text = _("Nothing was segmented; your segmentations did not change.")

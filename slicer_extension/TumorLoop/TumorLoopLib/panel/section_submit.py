@@ -128,7 +128,7 @@ class SubmitSection(Section):
         try:
             labels = self.context.label_set()
             copy = segments.extract(parameters.segmentation, parameters.t1ce, labels)
-            preparing = self._preparation.preparing()
+            preparing = self._preparation.preparing(as_insisted=True)
         except ClientError as error:
             return self._fail(error)
         order = _Order(self.context.connection(), labels, parameters.segmentation, self.context.edits, preparing)
