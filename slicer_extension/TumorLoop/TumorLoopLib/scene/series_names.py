@@ -27,7 +27,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
         r"\b(?:inj|injection|injecte|iv|kontrast\w+|contrast[eo]\w*|gadoterat\w*|clariscan|gadoteridol|mdc)\b",
         " contrast ",
     ),
-    (r"\bw\s?/\s?(?!o)", " with "),
+    (r"\bw\s?/\s?(?!w?o)", " with "),
     (r"\b[a-z]{1,2}(t[12]w)", r"\1"),  # Philips: "sT1W_3D_TFE"
     (r"\bpd\s*(?:/|\+|_|-|and)?\s*t2\w*|\bt2\w*\s*(?:/|\+|_|-|and)?\s*pd\w*|\bdual\s*echo\b", " dualecho "),
 )
