@@ -15,6 +15,7 @@ from server_app.cases.scores import Scores
 from server_app.errors import refusal, unknown
 from server_app.inference.jobs import Jobs
 from server_app.inference.maps import MapStore
+from server_app.inference.preprocessed_cache import PreprocessedCache
 from server_app.inference.results import Results
 from server_app.inference.sessions import CheckedSessions
 from server_app.inference.task import GliomaSegmentation
@@ -48,6 +49,7 @@ class Services:
         jobs: Inferences that can be watched and cancelled.
         maps: Maps of the last inferences.
         results: Results of the last inferences.
+        preprocessed: Raw cases of the studies folder that were preprocessed.
         segmentation: Runs inferences.
         stored_sessions: Volumes sent for inference only; ``None`` if the server keeps none.
         trainings: Starts, queues and stops training runs.
@@ -64,6 +66,7 @@ class Services:
     jobs: Jobs
     maps: MapStore
     results: Results
+    preprocessed: PreprocessedCache
     segmentation: GliomaSegmentation
     stored_sessions: CheckedSessions | None
     trainings: Trainings
@@ -86,6 +89,7 @@ class Services:
         worker = InferenceWorker(workspace.models, settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT)
         maps = MapStore(workspace.maps)
         results = Results(workspace.cache / "results" if settings.reuse_results else None)
+        preprocessed = PreprocessedCache(workspace.cache / "preprocessed")
         trains = monai_settings.MONAI_LABEL_TASKS_TRAIN
         trainers = {MODEL: Retraining(MODEL, workspace, settings)} if trains else {}
         trainings = Trainings(trainers, datastore.labels)
@@ -100,7 +104,8 @@ class Services:
             jobs=Jobs(worker),
             maps=maps,
             results=results,
-            segmentation=GliomaSegmentation(worker, workspace, maps, results, datastore.labels),
+            preprocessed=preprocessed,
+            segmentation=GliomaSegmentation(worker, workspace, maps, results, datastore.labels, preprocessed),
             stored_sessions=_sessions(workspace),
             trainings=trainings,
             record=record,
@@ -121,6 +126,7 @@ class Services:
                 logger.info("%s", sentence)
         self.maps.prune()
         self.results.prune()
+        self.preprocessed.prune()
         self.trainings.install()
 
     def resume(self) -> None:

@@ -6,25 +6,22 @@ none of them is used.
 
 from __future__ import annotations
 
-import re
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from server_app.errors import refusal
 from server_app.settings import Limits
+from training.cases.archive import ArchiveTooLarge, unpack
 from training.errors import InputError
 
 #: Maximum number of files in an archive: a study of multi-frame series has ten, one with functional series thousands.
 MAX_ENTRIES = 20_000
 #: Maximum number of times an archive may be larger when it is unpacked. Images shrink to a half or a fifth.
 MAX_RATIO = 100
-_PART = 1 << 20
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-#: Of files that are no images, or belong to the operating system.
-_SKIPPED = re.compile(r"\.(txt|xml|json|html?|pdf|jpe?g|png|ico|css|js|ini|inf|bat|sh|py|exe|dll|jar|cab|zip)$", re.I)
+#: Whatever the ratio, so many bytes are accepted: tiny studies shrink more.
+_ALWAYS = 1 << 20
 
 
 def is_dicom(file: IO[bytes], name: str) -> bool:
@@ -71,59 +68,25 @@ def dicom_in(paths: Sequence[Path], folder: Path, field: str = "files") -> list[
             "DICOM headers of a volume, send its files as dicom.",
             field=field,
         )
-    if not archives:
-        return dicom
-    files = _unpacked(archives[0], folder, field)
-    archives[0].unlink()
-    return files
+    return _unpacked(archives[0], folder, field) if archives else dicom
 
 
 def _unpacked(archive: Path, folder: Path, field: str) -> list[Path]:
-    """Unpack the files of an archive as ``00001.dcm`` ...; nothing else of their names is kept."""
-    limits = Limits.of_server()
-    most = min(limits.unpacked_bytes, max(MAX_RATIO * archive.stat().st_size, _PART))
-    folder.mkdir()
-    files: list[Path] = []
+    """Unpack the files of an archive as ``00001`` ...; nothing else of their names is kept."""
+    plain = archive.rename(archive.with_name("archive.zip"))  # in messages
+    most = min(Limits.of_server().unpacked_bytes, max(MAX_RATIO * plain.stat().st_size, _ALWAYS))
+    tree = folder.with_name(f"{folder.name}-tree")
     try:
-        with zipfile.ZipFile(archive) as opened:
-            for entry in _entries(opened, field):
-                target = folder / f"{len(files) + 1:05d}.dcm"
-                most -= _copied(opened, entry, target, most)
-                files.append(target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
-        if (isinstance(error, OSError) and error.errno is not None) or isinstance(error, InputError):
-            raise
-        raise InputError("The archive is damaged or cut off. Make it again.", field=field) from error
+        unpack(plain, tree, max_bytes=most, max_files=MAX_ENTRIES)
+    except ArchiveTooLarge as error:
+        raise refusal(413, field, error.message) from error
+    except InputError as error:
+        raise InputError(error.message, field=field) from error
+    folder.mkdir()
+    found = sorted(path for path in tree.rglob("*") if path.is_file())
+    files = [path.rename(folder / f"{number:05d}") for number, path in enumerate(found, start=1)]
+    shutil.rmtree(tree)
+    plain.unlink()
     if not files:
-        raise InputError("The archive holds no files that could be DICOM.", field=field)
+        raise InputError("The archive holds no files.", field=field)
     return files
-
-
-def _entries(archive: zipfile.ZipFile, field: str) -> Iterator[zipfile.ZipInfo]:
-    """Yield the entries of an archive that may be DICOM files."""
-    entries = archive.infolist()
-    if len(entries) > MAX_ENTRIES:
-        raise InputError(f"The archive holds {len(entries):,} files; the maximum is {MAX_ENTRIES:,}.", field=field)
-    for entry in entries:
-        name = entry.filename.replace("\\", "/").rpartition("/")[2]
-        if entry.is_dir() or not name or name.startswith((".", "._")) or name.upper() == "DICOMDIR":
-            continue
-        if _SKIPPED.search(name):
-            continue
-        if entry.flag_bits & 1:
-            raise InputError("The archive is encrypted. Send one without a password.", field=field)
-        if entry.compress_type not in _METHODS:
-            raise InputError("The archive is compressed in an unusual way. Make an ordinary ZIP file.", field=field)
-        yield entry
-
-
-def _copied(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, most: int) -> int:
-    """Unpack one entry, whatever its header says of its size; return the number of bytes."""
-    size = 0
-    with archive.open(entry) as source, open(target, "wb") as file:
-        while part := source.read(_PART):
-            size += len(part)
-            if size > most:
-                raise refusal(413, "files", "The archive unpacks into more than this server accepts.")
-            file.write(part)
-    return size

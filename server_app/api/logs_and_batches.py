@@ -37,6 +37,8 @@ _BATCH = frozenset(
         "reference",
         "allow_missing",
         "allow_whole_head",
+        "as_scanned",
+        "force",
         "client_id",
     }
 )

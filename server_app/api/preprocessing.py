@@ -19,6 +19,7 @@ from server_app.errors import input_errors, unknown
 from server_app.inference.request import case_from_upload
 from server_app.inference.sessions import State
 from server_app.services import Services
+from training.cases.case import Case
 from training.images.read import read_volume
 
 
@@ -32,14 +33,14 @@ def _of_cases(services: Services) -> APIRouter:
 
     @router.get("/preprocessing")
     def get_preprocessing(case_id: str) -> dict[str, Any]:
-        """Return what was done to the volumes of a case before it was stored."""
-        return _described(services.datastore.case(case_id).folder)
+        """Return what was done to the volumes of a case before it was stored, or for its last inference."""
+        return _described(_folder(services, services.datastore.case(case_id)))
 
     @router.get("/brain")
     def get_brain(case_id: str, ending: str = ENDINGS[0]) -> Response:
         """Return the brain mask that the volumes of a case were stripped by."""
         case = services.datastore.case(case_id)
-        return _brain_reply(case.folder, f"{case.id}-brain", ending, services.workspace.incoming)
+        return _brain_reply(_folder(services, case), f"{case.id}-brain", ending, services.workspace.incoming)
 
     return router
 
@@ -85,6 +86,11 @@ def _of_sessions(services: Services) -> APIRouter:
             return volume_reply(case, role, incoming, name=role)
 
     return router
+
+
+def _folder(services: Services, case: Case) -> Path | None:
+    """Return the folder with the preprocessed volumes of a case, if there are any."""
+    return case.folder if record_of(case.folder) is not None else services.preprocessed.find(case)
 
 
 def _described(folder: Path | None, state: State | None = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from server_app.common.files import link_or_copy
 from server_app.inference.worker_child import SegmentJob
 from training import __version__
 from training.atomic import publish_folder, write_json
+from training.cases.case import Case
 from training.errors import InputError
 from training.models.store import ModelStore
 
@@ -37,18 +38,19 @@ class Results:
     def __init__(self, root: Path | None) -> None:
         self._root = root
 
-    def key(self, job: SegmentJob, images: str | None = None) -> str | None:
+    def key(self, job: SegmentJob, images: str | None = None, case: Case | None = None) -> str | None:
         """Return the key of a question; ``None`` if nothing is kept, or the model or the files cannot be read.
 
         Args:
             job: The question.
             images: SHA-256 over its images, if it was just computed.
+            case: The images, if those of the job are preprocessed ones.
         """
         if self._root is None:
             return None
         try:
             version = ModelStore(job.models, job.bundled).current()
-            return _key(job, version.id, version.weights_sha256(), images)
+            return _key(job, version.id, version.weights_sha256(), images or images_digest(case or job.case))
         except (InputError, OSError):
             return None  # the inference itself will report it
 
@@ -72,20 +74,19 @@ class Results:
             return None  # there is none, or another thread is removing it
         return {**facts, "reused": True}
 
-    def keep(self, key: str | None, job: SegmentJob, facts: dict[str, Any]) -> None:
+    def keep(self, key: str | None, job: SegmentJob, facts: dict[str, Any], case: Case | None = None) -> None:
         """Keep what a job has computed, unless by another model, or from images that have changed since.
-
-        Nor is a result kept of volumes that were preprocessed for it: whoever sends them again needs these as well.
 
         Args:
             key: Made before the job waited: another version may have been promoted since.
             job: Its files are in place.
             facts: ``model_version`` and ``weights_sha256`` are those that computed it.
+            case: As for :meth:`key`.
         """
-        if self._root is None or key is None or (job.preprocess is not None and facts["preprocessing"] is not None):
+        if self._root is None or key is None:
             return
         with contextlib.suppress(OSError, InputError):  # the images may be gone, like those of a session
-            if _key(job, facts["model_version"], facts["weights_sha256"]) != key:
+            if _key(job, facts["model_version"], facts["weights_sha256"], images_digest(case or job.case)) != key:
                 return
             self._root.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
@@ -112,10 +113,10 @@ class Results:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _key(job: SegmentJob, version: str, weights: str, images: str | None = None) -> str:
+def _key(job: SegmentJob, version: str, weights: str, images: str) -> str:
     """Return the key of a question to the model version with these weights (their SHA-256)."""
     question = {
-        "images": images or images_digest(job.case),
+        "images": images,
         "version": version,
         "weights": weights,
         "code": __version__,
@@ -125,8 +126,8 @@ def _key(job: SegmentJob, version: str, weights: str, images: str | None = None)
         "compress": job.compress,
         "allow_missing": job.allow_missing,
         "allow_whole_head": job.allow_whole_head,
-        "as_scanned": job.preprocess.as_scanned if job.preprocess is not None else None,
-        "preprocessed": job.record is not None,
+        "as_scanned": job.as_scanned,
+        "force": job.force,
         "maps": job.maps is not None,
         "answer": job.answer is not None,
         "facts": 5,  # increase it when more facts are kept

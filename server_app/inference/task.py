@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,14 @@ from server_app.cases.submissions import Submissions
 from server_app.common.removal_lock import Stamp, stamp_of, while_present
 from server_app.errors import input_errors
 from server_app.inference.maps import MapStore
-from server_app.inference.queue import Ticket
+from server_app.inference.preprocessed_cache import PreprocessedCache
 from server_app.inference.request import InferenceRequest
 from server_app.inference.results import Results
 from server_app.inference.worker import InferenceWorker
 from server_app.inference.worker_child import PreprocessJob, SegmentJob
 from server_app.labels.submission import Submission
 from server_app.workspace import Workspace
+from training.cases.case import Case
 from training.clock import now
 from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
 from training.labels import LABEL_NAMES
@@ -51,8 +52,11 @@ def _preprocess_job(request: InferenceRequest, scratch: Path) -> PreprocessJob |
     )
 
 
-def _was_examined(job: SegmentJob) -> bool:
-    return job.preprocess is not None and job.preprocess.as_scanned is None
+def _must_be_written(request: InferenceRequest, job: SegmentJob) -> bool:
+    """Return whether the files of a session are replaced in any case: those of a DICOM study, or with headers."""
+    if request.keep is None or job.preprocess is None:
+        return False
+    return request.headers is not None or any(source.instances for source in request.case.sources.values())
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,18 @@ class GliomaSegmentation(InferTask):
         workspace: Holds results until they are sent.
         maps: Holds maps until they are fetched.
         results: Of earlier inferences; the same question is not computed twice.
+        preprocessed: Raw cases of the studies folder that were preprocessed before.
         labels: Stores a prediction as a label.
     """
 
     def __init__(
-        self, worker: InferenceWorker, workspace: Workspace, maps: MapStore, results: Results, labels: Submissions
+        self,
+        worker: InferenceWorker,
+        workspace: Workspace,
+        maps: MapStore,
+        results: Results,
+        labels: Submissions,
+        preprocessed: PreprocessedCache,
     ) -> None:
         super().__init__(
             type=InferType.SEGMENTATION,
@@ -116,6 +127,7 @@ class GliomaSegmentation(InferTask):
         self._maps = maps
         self._results = results
         self._labels = labels
+        self._preprocessed = preprocessed
 
     def is_valid(self) -> bool:
         """Return ``True``: the task is always offered; a missing model is reported when it is used."""
@@ -135,14 +147,18 @@ class GliomaSegmentation(InferTask):
             result = scratch / f"{request.case.id}-{uuid.uuid4().hex[:8]}{request.options.ending}"
             answer = request.predictions.path(request.prediction_name) if request.predictions is not None else None
             with self._maps.new_folder() if request.options.output_maps else nullcontext() as folder:
+                case, record = self._known(request, images)
+                chosen = request.options.preprocessing
                 job = SegmentJob(
                     models=self._worker.models,
                     bundled=self._worker.bundled,
-                    case=request.case,
+                    case=case,
                     reference=request.options.reference,
                     result=result,
-                    preprocess=_preprocess_job(request, scratch),
-                    record=request.record,
+                    preprocess=_preprocess_job(request, scratch) if record is request.record else None,
+                    record=record,
+                    as_scanned=chosen.as_scanned,
+                    force=chosen.force,
                     dtype=request.options.dtype,
                     compress=request.options.compress,
                     answer=scratch / answer.name if answer is not None else None,
@@ -168,6 +184,16 @@ class GliomaSegmentation(InferTask):
             raise
         return InferenceResult(file, {"label_names": dict(LABEL_NAMES), **facts, "maps": maps}, label)
 
+    def _known(self, request: InferenceRequest, images: str | None) -> tuple[Case, Mapping[str, Any] | None]:
+        """Return the volumes to compute with and the record of their preprocessing: a raw case may be known."""
+        if request.predictions is not None and request.keep is None and request.record is None:
+            options = request.options
+            folder = self._preprocessed.find(request.case, images, options.reference, options.preprocessing)
+            if folder is not None:
+                case = preprocessed_case(folder, id=request.case.id, allow_missing=options.allow_missing)
+                return case, record_of(folder)
+        return request.case, request.record
+
     def _segment_and_keep(
         self, request: InferenceRequest, job: SegmentJob, images: str | None
     ) -> tuple[dict[str, Any], str | None]:
@@ -179,27 +205,38 @@ class GliomaSegmentation(InferTask):
         made = job.preprocess.target if job.preprocess is not None else None
         replaced: str | None = None
         try:
-            facts = self._segment(job, request.ticket, images)
+            facts = self._segment(request, job, images)
         finally:
-            if made is not None and request.keep is not None and record_of(made) is not None:
-                replaced = images_digest(preprocessed_case(made, allow_missing=True))
-                request.keep(made)
-        if request.keep is not None and made is not None and replaced is None and _was_examined(job):
+            if made is not None and record_of(made) is not None:
+                if request.keep is not None:
+                    replaced = images_digest(preprocessed_case(made, allow_missing=True))
+                    request.keep(made)
+                elif request.predictions is not None:
+                    options = request.options
+                    self._preprocessed.keep(made, request.case, images, options.reference, options.preprocessing)
+        if request.keep is not None and made is not None and replaced is None and job.as_scanned is None:
             request.keep(None)
         return facts, replaced or images
 
-    def _segment(self, job: SegmentJob, ticket: Ticket, images: str | None) -> dict[str, Any]:
-        key = self._results.key(job, images)
-        facts = self._results.find(key, job)
+    def _segment(self, request: InferenceRequest, job: SegmentJob, images: str | None) -> dict[str, Any]:
+        key = None if _must_be_written(request, job) else self._results.key(job, images, request.case)
+
+        def find() -> dict[str, Any] | None:
+            facts = self._results.find(key, job)
+            if facts is not None and facts["preprocessing"] is not None and request.keep is not None and job.preprocess:
+                return None  # the session needs the preprocessed volumes, not only the result
+            return facts
+
+        facts = find()
         if facts is not None:
-            self._worker.reused(ticket)
+            self._worker.reused(request.ticket)
             return facts
         # Looked for again when its turn has come: the inference before it may have been the same question.
         return self._worker.segment(
             job,
-            ticket,
-            find=lambda: self._results.find(key, job),
-            keep=lambda computed: self._results.keep(key, job, computed),
+            request.ticket,
+            find=find,
+            keep=lambda computed: self._results.keep(key, job, computed, request.case),
         )
 
     def _remember(self, request: InferenceRequest, facts: dict[str, Any], images: str | None) -> dict[str, str]:

@@ -63,6 +63,8 @@ class SegmentJob:
         case: Its volumes.
         preprocess: How to preprocess the same volumes first, if they need it; ``None`` if they do not.
         record: Of the preprocessing that made them, if they are preprocessed.
+        as_scanned: What the client said of that; with ``force``, a part of the question.
+        force: The same.
         reference: The role on whose grid the result lies; ``None`` takes T1ce, or what there is instead.
         result: File to write; its ending determines the format.
         dtype: Of its voxels.
@@ -80,6 +82,8 @@ class SegmentJob:
     result: Path
     preprocess: PreprocessJob | None = None
     record: Mapping[str, Any] | None = None
+    as_scanned: bool | None = None
+    force: bool = False
     dtype: str = "uint8"
     compress: bool = True
     answer: Path | None = None

@@ -19,6 +19,7 @@ from server_app.cases.datastore import CaseDatastore
 from server_app.common import removal_lock
 from server_app.common.removal_lock import stamp_of, while_present
 from server_app.inference.maps import MapStore
+from server_app.inference.preprocessed_cache import PreprocessedCache
 from server_app.inference.request import InferenceOptions, InferenceRequest
 from server_app.inference.results import Results
 from server_app.inference.task import GliomaSegmentation
@@ -136,7 +137,9 @@ def test_the_answer_to_a_case_that_was_removed_meanwhile_is_not_kept(files: Serv
 
     store = files.open()
     worker: Any = SimpleNamespace(models=files.workspace.models, bundled=files.model, segment=segment)
-    task = GliomaSegmentation(worker, files.workspace, MapStore(files.workspace.maps), Results(None), store.labels)
+    preprocessed = PreprocessedCache(files.workspace.cache / "preprocessed")
+    maps = MapStore(files.workspace.maps)
+    task = GliomaSegmentation(worker, files.workspace, maps, Results(None), store.labels, preprocessed)
     answer = store.labels.predictions.path(UPLOAD)
     refused(lambda: task(InferenceRequest.for_case(store, UPLOAD, InferenceOptions())))
     assert not answer.parent.exists()

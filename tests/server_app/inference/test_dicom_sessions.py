@@ -233,6 +233,12 @@ def test_an_upload_that_was_cancelled_stores_nothing(server: Server, archive: by
     assert server.get("/jobs/another0upload")["state"] == "done"
 
 
+def test_values_that_break_the_standard_are_not_quoted_in_the_log(server: Server, tmp_path: Path) -> None:
+    strange = stripped_study(PatientBirthDate="Doe 1970", PatientAge="Jane is 54", StudyTime="P-0815")
+    session = accepted(send(server, zipped(strange)))["session_id"]
+    accepted(server.infer(session_id=session))
+
+
 def test_nothing_names_the_patient_but_the_headers(server: Server) -> None:
     kept = [path for path in server.workspace.rglob("*") if path.is_file()]
     assert [path for path in kept if path.name == "reference.json"]
