@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,8 @@ from tests.attack.targets import Run, request
 
 _GROUP = "a file made to harm"
 Content = Callable[[], bytes]
+#: The beginning of a DICOM file, without anything in it.
+_DICOM = bytes(128) + b"DICM"
 
 
 def _four(**fields: Any) -> bytes:
@@ -77,6 +80,17 @@ def attacks() -> Iterator[Attack]:
         yield Attack(_GROUP, f"upload: {what} as a case", _file("PUT", "/datastore/?image=harmful", "file", *file))
     run = _file("PUT", "/session/?uncompress=true", "files", "volumes.zip", _archive)
     yield Attack(_GROUP, "session: an archive that unpacks to elsewhere", run)
+    archives: dict[str, Callable[[zipfile.ZipFile], None]] = {
+        "512 MiB of nothing": lambda archive: archive.writestr("IM1", _DICOM + bytes(2**29)),
+        "100,000 files": lambda archive: [archive.writestr(str(number), b"") for number in range(100_000)] and None,
+        "a link to /etc/passwd": lambda archive: archive.writestr(_link("IM1"), b"/etc/passwd"),
+        "no image at all": lambda archive: archive.writestr("IM1", _DICOM),
+    }
+    for what, write in archives.items():
+        run = _file("PUT", "/session/", "files", "study.zip", lambda write=write: _zipped(write))
+        yield Attack(_GROUP, f"session: a DICOM archive of {what}", run)
+    run = _file("PUT", "/cases/harmful", "files", "study.zip", lambda: _zipped(archives["512 MiB of nothing"]))
+    yield Attack(_GROUP, "case: a DICOM archive of 512 MiB of nothing", run)
     many = [("files", (f"t1-{number}.nii.gz", gzip.compress(b"x"))) for number in range(200)]
     yield Attack(_GROUP, "session: 200 files", request("PUT", "/session/", files=many))
     program = [("files", (f"{role}.nii.gz", nifti(labels()))) for role in ("t1", "t1ce", "t2", "flair")]
@@ -87,6 +101,19 @@ def attacks() -> Iterator[Attack]:
 def _file(method: str, address: str, field: str, name: str, content: Content, **more: Any) -> Run:
     """Send a file, made only then: some are large."""
     return lambda target: target.send(method, address, files={field: (name, content())}, timeout=60, **more)
+
+
+def _zipped(write: Callable[[zipfile.ZipFile], None]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        write(archive)
+    return buffer.getvalue()
+
+
+def _link(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
 
 
 def _archive() -> bytes:

@@ -45,6 +45,10 @@ def files_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+def is_dicom(path: Path) -> bool:
+    return path.read_bytes()[128:132] == b"DICM"
+
+
 def test_a_study_in_a_zip_is_segmented_as_its_volumes_and_only_these_are_kept(
     server: Server, archive: bytes, tmp_path: Path
 ) -> None:
@@ -206,7 +210,8 @@ def test_a_session_of_a_study_becomes_a_case(server: Server, archive: bytes, tmp
         accepted(server.request("PUT", f"/cases/{name}", params={"session_id": session}))
         assert (server.workspace / "uploads" / name / "dicom" / "reference.json").is_file()
         assert (server.workspace / "answers" / name).is_dir() == used
-        assert not [name for name in files_below(server.workspace / "sessions" / session) if ".dcm" in name]
+        kept = server.workspace / "sessions" / session
+        assert not [name for name in files_below(kept) if is_dicom(kept / name)]
 
 
 def test_the_stock_client_sends_a_study_as_a_case(server: Server, archive: bytes, tmp_path: Path) -> None:
@@ -244,8 +249,8 @@ def test_nothing_names_the_patient_but_the_headers(server: Server) -> None:
     assert [path for path in kept if path.name == "reference.json"]
     names = [str(path.relative_to(server.workspace)) for path in server.workspace.rglob("*")]
     # a study that no inference has looked at yet is kept as it was sent
-    left_out = (".gz", ".dcm")
-    texts = [path.read_bytes() for path in kept if path.name != "reference.json" and path.suffix not in left_out]
+    others = [path for path in kept if path.name != "reference.json" and path.suffix != ".gz" and not is_dicom(path)]
+    texts = [path.read_bytes() for path in others]
     for secret in SECRETS:
         assert not [name for name in names if secret.lower() in name.lower()]
         assert secret not in server.log.read_text()
@@ -276,5 +281,6 @@ def test_after_a_crash_no_raw_file_is_left(killed: tuple[Path, str, str], many_c
     with serving(many_cases, workspace, tiny_model, warm_up="false") as server:
         accepted(server.infer(session_id=used))
         assert refused(server.infer(session_id=unused), 404)["field"] == "session_id"
-    assert not list(workspace.rglob("*.dcm"))
+    assert not [path for path in workspace.rglob("*") if path.is_file() and is_dicom(path)]
+    assert not list(workspace.rglob("left.dcm"))
     assert {path.name for path in (workspace / "sessions").iterdir()} == {used}
