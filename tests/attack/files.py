@@ -6,7 +6,7 @@ import gzip
 import io
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,29 @@ IMAGES: dict[str, tuple[str, Content]] = {
 }  # fmt: skip
 
 
+def _zipped(entries: Iterable[tuple[str | zipfile.ZipInfo, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def _link(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+#: Archives with a DICOM study that is none.
+ARCHIVES: dict[str, Content] = {
+    "512 MiB of nothing": lambda: _zipped([("IM1", _DICOM + bytes(2**29))]),
+    "100,000 files": lambda: _zipped((str(number), b"") for number in range(100_000)),
+    "a link to /etc/passwd": lambda: _zipped([(_link("IM1"), b"/etc/passwd")]),
+    "no image at all": lambda: _zipped([("IM1", _DICOM)]),
+}
+
+
 def attacks() -> Iterator[Attack]:
     """Yield the attacks with files."""
     for what, file in LABELS.items():
@@ -80,16 +103,10 @@ def attacks() -> Iterator[Attack]:
         yield Attack(_GROUP, f"upload: {what} as a case", _file("PUT", "/datastore/?image=harmful", "file", *file))
     run = _file("PUT", "/session/?uncompress=true", "files", "volumes.zip", _archive)
     yield Attack(_GROUP, "session: an archive that unpacks to elsewhere", run)
-    archives: dict[str, Callable[[zipfile.ZipFile], None]] = {
-        "512 MiB of nothing": lambda archive: archive.writestr("IM1", _DICOM + bytes(2**29)),
-        "100,000 files": lambda archive: [archive.writestr(str(number), b"") for number in range(100_000)] and None,
-        "a link to /etc/passwd": lambda archive: archive.writestr(_link("IM1"), b"/etc/passwd"),
-        "no image at all": lambda archive: archive.writestr("IM1", _DICOM),
-    }
-    for what, write in archives.items():
-        run = _file("PUT", "/session/", "files", "study.zip", lambda write=write: _zipped(write))
+    for what, archive in ARCHIVES.items():
+        run = _file("PUT", "/session/", "files", "study.zip", archive)
         yield Attack(_GROUP, f"session: a DICOM archive of {what}", run)
-    run = _file("PUT", "/cases/harmful", "files", "study.zip", lambda: _zipped(archives["512 MiB of nothing"]))
+    run = _file("PUT", "/cases/harmful", "files", "study.zip", ARCHIVES["512 MiB of nothing"])
     yield Attack(_GROUP, "case: a DICOM archive of 512 MiB of nothing", run)
     many = [("files", (f"t1-{number}.nii.gz", gzip.compress(b"x"))) for number in range(200)]
     yield Attack(_GROUP, "session: 200 files", request("PUT", "/session/", files=many))
@@ -101,19 +118,6 @@ def attacks() -> Iterator[Attack]:
 def _file(method: str, address: str, field: str, name: str, content: Content, **more: Any) -> Run:
     """Send a file, made only then: some are large."""
     return lambda target: target.send(method, address, files={field: (name, content())}, timeout=60, **more)
-
-
-def _zipped(write: Callable[[zipfile.ZipFile], None]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        write(archive)
-    return buffer.getvalue()
-
-
-def _link(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name)
-    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return entry
 
 
 def _archive() -> bytes:
