@@ -1,5 +1,7 @@
 """Volumes as they were scanned: what is asked of the server, and how its answer is shown, checked and corrected."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import slicer
@@ -206,6 +208,20 @@ def test_only_headers_of_the_reference_are_sent_and_the_seg_that_comes_back_name
     assert "Submit the segmentation first" in raw.ui.exportButton.toolTip
     raw.select("historyTable", 0)
     assert raw.ui.exportButton.enabled
+
+
+def test_a_series_that_its_headers_do_not_fit_any_more_or_whose_files_are_gone_is_segmented_all_the_same(raw, server):
+    server.failures["PUT /session/"] = refusal(422, "dicom", "No series has the voxels of T1 with contrast.")
+    raw.segment()
+    assert server.extras == [{}]
+    raw.parameters.t2.SetSpacing(1.0, 1.0, 1.0)
+    raw.segment()
+    assert list(server.extras[1]) == ["dicom.zip"]
+    uid = raw.parameters.t1ce.GetAttribute("DICOM.instanceUIDs").split()[3]
+    Path(slicer.dicomDatabase.fileForInstance(uid)).unlink()
+    raw.parameters.t2.SetSpacing(2.0, 1.0, 1.0)
+    raw.segment()
+    assert server.extras[2] == {}
 
 
 def test_an_export_without_a_database_says_so_and_a_refused_one_saves_nothing(segmented, server, tmp_path):

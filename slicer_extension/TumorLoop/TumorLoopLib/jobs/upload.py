@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Callable, TypeVar
 
@@ -151,9 +152,13 @@ class Uploader:
             brain = None if self.mask is None else self._write_mask(folder, self.mask)
             dicom = dicom_headers.write_headers(self.preparing.headers, folder / "dicom.zip", cancel)
             self.reporter.stage(SENDING)
-            return self.client.create_session(
-                files, self.reporter.progress, cancel, base=base or None, brain=brain, dicom=dicom
-            )
+            create = partial(self.client.create_session, files, self.reporter.progress, cancel, base=base or None)
+            try:
+                return create(brain=brain, dicom=dicom)
+            except RequestRejected as error:
+                if dicom is None or error.field != "dicom":
+                    raise
+                return create(brain=brain)  # a volume that was resampled, for instance, is no longer its series
 
     def _write_mask(self, folder: Path, mask: BrainMask) -> Path:
         path = folder / "brain.nrrd"

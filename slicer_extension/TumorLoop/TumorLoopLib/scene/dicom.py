@@ -36,12 +36,13 @@ def study_of(volume: Any) -> str:
 
 
 def files_of(volume: Any) -> list[Path]:
-    """Return the files of all instances of a volume; none if one of them is not in the database any more."""
+    """Return the files of all instances of a volume; none if one of them is gone, as on a drive that was removed."""
     database = _database()
     if database is None:
         return []
     names = [str(database.fileForInstance(uid) or "") for uid in instances_of(volume)]
-    return [Path(name) for name in names] if all(names) else []
+    files = [Path(name) for name in names]
+    return files if all(names) and all(file.is_file() for file in files) else []
 
 
 def add_file(path: Path, uid: str) -> bool:
