@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless, generate_uid
 
 from tests.training.dicom.made_series import (
     AXIAL,
@@ -353,7 +353,7 @@ def test_other_modalities_are_ignored(tmp_path: Path, modality: str, kind: str) 
     assert f"it is {kind}, not MR" in only(tmp_path).reason
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
 def test_compressed_images_are_read_with_their_rescale(tmp_path: Path, syntax: pydicom.uid.UID) -> None:
     instances = made_series("t2", RescaleSlope="0.5", RescaleIntercept="3")
     for instance in instances:
@@ -376,6 +376,25 @@ def compress(instance: pydicom.Dataset, syntax: pydicom.uid.UID) -> None:
     instance.PixelData = pydicom.encaps.encapsulate([frame])
     instance["PixelData"].is_undefined_length = True
     instance.file_meta.TransferSyntaxUID = syntax
+
+
+def test_jpeg_lossless_is_read(tmp_path: Path) -> None:
+    import SimpleITK as sitk
+
+    instances = made_series("t2")
+    for instance in instances:
+        writer = sitk.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetFileName(str(tmp_path / "one.dcm"))
+        writer.UseCompressionOn()
+        writer.SetCompressor("JPEG")
+        writer.Execute(sitk.GetImageFromArray(instance.pixel_array[None]))
+        written = pydicom.dcmread(tmp_path / "one.dcm")
+        instance.PixelData, instance.file_meta.TransferSyntaxUID = written.PixelData, JPEGLosslessSV1
+        instance["PixelData"].is_undefined_length = True
+        assert written.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    write(instances, tmp_path / "series")
+    np.testing.assert_array_equal(read(only(tmp_path / "series")).data, voxels().T)
 
 
 def test_a_compressed_multi_frame_file_is_read(tmp_path: Path) -> None:
