@@ -170,9 +170,11 @@ def _requested_cases(
     paths: list[Path] | None, roles: dict[str, Path | None], order: str | None, allow_missing: bool
 ) -> Collected:
     """Return the cases given as folders and files, or the one given by single volumes."""
+    from training.images.read import image_ending
+
     given = {role: path for role, path in roles.items() if path is not None}
     if given and paths:
-        if any(path.exists() for path in given.values()):
+        if any(path.exists() or image_ending(path) for path in given.values()):
             raise InputError("Give either CASES or the four volumes, not both.", field="cases")
         series = {role: str(path) for role, path in given.items()}
         return collect_cases(paths, order, allow_missing=allow_missing, series=series)
