@@ -179,7 +179,10 @@ class _Run:
         reference, moving = self._plan.reference, self._volumes[role]
         if brain is None and reference not in self._plan.heads:
             brain = self._tissue(reference)
-        mask = Volume(brain.astype(np.uint8), self._grid) if brain is not None else None
+        mask = None
+        # two whole heads are compared as such, skull and skin included: that is more robust, and as exact
+        if brain is not None and not {role, reference} <= {*self._plan.heads}:
+            mask = Volume(brain.astype(np.uint8), self._grid)
         report = self._task("registering")
         with self._timed("registering"):
             fixed = self._volumes[reference]
