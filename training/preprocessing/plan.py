@@ -89,12 +89,10 @@ def _aligned(grid: Grid, reference: Grid) -> bool:
 
 
 def _brain_from(reference: str, heads: tuple[str, ...], present: list[str], force: bool) -> str:
-    """Return the role in which the brain is found: one that was stripped, or else the best head."""
-    stripped = [role for role in REFERENCE_ORDER if role in present and role not in heads]
-    if stripped:
-        return reference if reference in stripped else stripped[0]
+    """Return the role in which the brain is found: a T1 with skull, or else one that was stripped."""
     usable = [role for role in (reference, *REFERENCE_ORDER) if role in heads]
     good = [role for role in usable if role in BRAIN_SOURCES]
+    good += [role for role in (reference, *REFERENCE_ORDER) if role in present and role not in heads]
     if not good and not force:
         names = " and ".join(TITLES[role] for role in heads)
         raise InputError(
