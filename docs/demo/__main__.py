@@ -70,7 +70,9 @@ def _interrupt(*_: object) -> None:
 
 def _cases(cases: Path | None, out: Path, phantoms: int, seed: int, console: Console) -> DemoCases:
     if cases is not None:
-        found = labeled_cases(cases)
+        title = "Registering and stripping raw studies"
+        with console.status("Looking for cases") as status:
+            found = labeled_cases(cases, out, lambda done, total: status.update(f"{title}: {done + 1} of {total}"))
         for note in found.notes:
             console.print(f"[yellow]Left out:[/yellow] {escape(note)}", highlight=False)
         return found

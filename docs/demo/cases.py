@@ -71,16 +71,54 @@ def make_phantoms(out: Path, count: int, seed: int, on_progress: Callable[[int, 
     return DemoCases(out / "studies", labeled)
 
 
-def labeled_cases(folder: Path) -> DemoCases:
-    """Use the cases of a folder where they are.
+def labeled_cases(folder: Path, out: Path, on_progress: Callable[[int, int], None]) -> DemoCases:
+    """Use the cases of a folder where they are; if there are raw studies among them, preprocess all into ``out``.
+
+    Args:
+        folder: The folder; only read.
+        out: The output folder of the demo.
+        on_progress: Called with the number of cases that are preprocessed and the total.
 
     Raises:
         InputError: If none of them has a label.
     """
     cases, problems = find_cases(folder)
     notes = [f"{problem.path.name}: {problem.message}" for problem in problems]
+    if any(map(_is_raw, cases)):
+        folder = out / "studies"
+        notes += _preprocess(cases, folder, on_progress)
+        cases, _ = find_cases(folder)
     labeled = [case for case in cases if case.label is not None]
     if not labeled:
         text = f"No case in {folder} has a label (a file like seg.nii.gz), so there is nothing to correct by."
         raise InputError(text, field="cases")
     return DemoCases(folder, labeled, [case for case in cases if case.label is None], notes)
+
+
+def _is_raw(case: Case) -> bool:
+    """Return whether the files look like series as they were scanned: DICOM, or on several grids."""
+    grids = list(case.grids().values())
+    return any(source.instances for source in case.sources.values()) or any(
+        not grid.matches(grids[0]) for grid in grids
+    )
+
+
+def _preprocess(cases: list[Case], folder: Path, on_progress: Callable[[int, int], None]) -> list[str]:
+    """Register and strip cases as far as they need it, and write them into a folder; return why some were left out."""
+    from training.preparation.prepare import matching_role
+    from training.preprocessing.files import write_preprocessed
+    from training.preprocessing.preprocess import preprocess
+
+    notes = []
+    for done, case in enumerate(cases):
+        on_progress(done, len(cases))
+        try:
+            volumes, label = case.read_all(), case.read_label() if case.label is not None else None
+            reference = matching_role(label.grid, volumes) if label is not None else None
+            ready = preprocess(volumes, reference=reference)
+        except InputError as error:
+            notes.append(f"{case.id}: {error.message}")
+            continue
+        notes += [f"{case.id}: {warning}" for warning in ready.warnings]
+        write_preprocessed(ready, folder / case.id, case.id, label=label)
+    return notes

@@ -140,8 +140,12 @@ def test_the_folder_of_an_earlier_demo_is_used_again_and_none_among_the_cases(sm
     assert [path.name for path in (tmp_path / "demo").iterdir()] == [".tumorloop-demo"]
 
 
+def used(folder):
+    return labeled_cases(folder / "studies", folder / "demo", lambda done, total: None)
+
+
 def test_cases_without_any_label_cannot_be_corrected(small_case, tmp_path):
-    assert [case.id for case in labeled_cases(tmp_path / "studies").labeled] == ["small"]
+    assert [case.id for case in used(tmp_path).labeled] == ["small"]
     small_case.label.unlink()
     result = CliRunner().invoke(app, ["--cases", str(tmp_path / "studies"), "--out", str(tmp_path / "out")])
     assert result.exit_code == 2

@@ -20,6 +20,7 @@ COMMANDS = (
     "phantom",
     "sheet",
     "fit",
+    "preprocess",
     "predict",
     "evaluate",
     "cross-validate",
@@ -353,3 +354,25 @@ def test_models_are_listed_added_from_a_folder_and_used_from_one(run, predict, t
     assert (code, "Model v0001" in stdout) == (0, True)
     code, _, stderr = run("models", "add", "v0777", "--models", mine)
     assert (code, "no bundled model 'v0777'" in stderr) == (2, True)
+
+
+def test_a_whole_head_is_preprocessed_into_an_ordinary_case_once(run, tmp_path):
+    folder, out = tmp_path / "head", tmp_path / "out"
+    for role, volume in synthetic.whole_head().items():
+        synthetic.save(volume, folder / f"head_{role}.nii.gz")
+    code, stdout, stderr = run("preprocess", folder, "--output", out)
+    assert code == 0, stderr
+    assert str(out / "head") in stdout
+    assert "head: Stripped the skull: 1," in stderr
+    stripped = read_volume(out / "head" / "head_t1ce.nii.gz")
+    assert np.count_nonzero(stripped.data) * stripped.grid.voxel_ml < 2000
+    code, stdout, stderr = run("preprocess", folder, "--output", out)
+    assert (code, stdout) == (0, "")
+    assert "head: already there" in stderr
+    code, _, stderr = run("preprocess", out / "head", "--output", tmp_path / "again")
+    assert code == 0
+    assert "Stripped" not in stderr
+    (folder / "head_t2.nii.gz").write_bytes((folder / "head_flair.nii.gz").read_bytes())
+    code, _, stderr = run("preprocess", folder, "--output", out)
+    assert code == 2
+    assert "made from other files or with other options: add --overwrite" in stderr
