@@ -76,9 +76,8 @@ def test_preparation_finds_exactly_the_brain_of_preprocessing():
         tissue = find_tissue(volume.data, volume.grid.voxel_ml)
         assert np.array_equal(tissue.mask, volume.data > 0), role
     prepared = prepare(found.volumes)
-    again = resample_mask(
-        found.brain.data > 0, index_map(found.brain.grid.affine, prepared.frame.working.affine), prepared.brain.shape
-    )
+    working = prepared.frame.working
+    again = resample_mask(found.brain.data > 0, index_map(found.brain.grid.affine, working.affine), working.shape)
     assert dice(prepared.brain, again) > 0.999
 
 
@@ -169,6 +168,7 @@ def test_a_series_that_covers_a_part_of_the_brain_is_told():
     shape = [part.indices(side)[1] for part, side in zip(half, flair.grid.shape, strict=True)]
     part = Volume(np.ascontiguousarray(flair.data[tuple(half)]), shifted(flair.grid, [0, 0, 0], shape))
     found = preprocess({"t1ce": raw.volumes["t1ce"], "flair": part}, brain=raw.brain)
+    assert found.brain is not None
     assert any(warning.startswith("FLAIR covers ") for warning in found.warnings)
     assert np.count_nonzero(found.volumes["flair"].data) < 0.8 * np.count_nonzero(true_brain(found.brain.grid))
 
