@@ -19,7 +19,8 @@ def alignment() -> Alignment:
     matrix = np.eye(4)
     matrix[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
     matrix[:3, 3] = [3.0, -4.0, 5.0]
-    return Alignment(matrix, similarity=1.1, similarity_before=1.01, sharpness=0.4, degrees=10.0, mm=7.1, seconds=2.0)
+    found = {"similarity": 1.1, "similarity_before": 1.01, "similarity_mirrored": 1.02, "sharpness": 0.4}
+    return Alignment(matrix, **found, degrees=10.0, mm=7.1, seconds=2.0)
 
 
 def result() -> Preprocessed:
