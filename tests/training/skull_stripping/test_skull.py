@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.cases.find import find_cases
+from training.dicom.read import read_instances
 from training.images.grid import Grid, Volume
 from training.modalities import ROLES
 from training.phantoms.raw import RawStudy, raw_study
@@ -66,3 +67,12 @@ def test_the_real_stripped_cases_show_no_skull(real_cases):
     assert len(cases) == 16
     for case in cases:
         assert [role for role in ROLES if shows_skull(case.read(role))] == [], case.id
+
+
+def test_a_real_defaced_head_shows_the_skull_also_in_halves(real_cases):
+    for series in ("T1_POST", "T2"):
+        volume = read_instances(sorted((real_cases / "ReMIND-022_dicom" / series).iterdir()))
+        assert shows_skull(volume)
+        for sides in ("LR", "PA", "IS"):
+            assert shows_skull(part(volume, sides, 0, 0.5)), (series, sides)
+            assert shows_skull(part(volume, sides, 0.5, 1)), (series, sides)
