@@ -66,7 +66,7 @@ def label_format(name: str, *, brats_values: bool = False) -> LabelFormat:
     encoding = SEG_FORMATS.get("dicom_seg" if name == DICOM_ENDING else name)
     if encoding is None:
         known = ", ".join([*EXPORT_ENDINGS, DICOM_ENDING, *SEG_FORMATS])
-        raise InputError(f"There is no format {name!r}. Known: {known}.", field="format")
+        raise InputError(f"There is no format {name!r}: choose one of {known}.", field="format")
     if brats_values:
         raise InputError("A DICOM SEG has no BraTS values: its segments are named by codes.", field="brats-values")
     return LabelFormat(DICOM_ENDING, encoding)
