@@ -155,7 +155,7 @@ def test_a_whole_head_is_segmented_only_if_allowed(predict, case_folder, tmp_pat
         ("predict --t1 a.nii", "missing: --t1ce, --t2, --flair"),
         ("predict absent", "absent is not a folder"),
         ("predict", "No case was named"),
-        ("predict absent --format .png", "There is no format '.png'. Known: .nii.gz"),
+        ("predict absent --format .png", "choose one of"),
         ("predict absent --t1 a.nii", "Give either CASES or the four volumes"),
         ("predict absent --nonsense", "No such option"),
         ("predict --flair a.nii --allow-missing --version v0099", "no model version 'v0099'. Known: v"),
