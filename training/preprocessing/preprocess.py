@@ -186,7 +186,13 @@ class _Run:
         report = self._task("registering")
         with self._timed("registering"):
             fixed = self._volumes[reference]
-            found = register(fixed, moving, fixed_mask=mask, on_progress=lambda share, stage: report(share))
+            found = register(
+                fixed,
+                moving,
+                fixed_mask=mask,
+                both_with_skull={role, reference} <= set(self._plan.heads),
+                on_progress=lambda share, stage: report(share),
+            )
         if not found.trusted:
             if not self._force:
                 raise sentences.unfit(role, reference, found)
