@@ -11,10 +11,10 @@ from training.images.grid import Grid, Volume
 #: How far the head is moved to see how much similarity that costs: in mm along each axis and degrees about each.
 STEP = 4.0
 
-#: Smallest sharpness of an alignment that is trusted. Measured: 0.18 and more of one head, at most 0.08 of two
+#: Smallest sharpness of an alignment that is trusted. Measured: 0.16 and more of one head, at most 0.08 of two
 #: (docs/raw.md). The similarity alone does not tell: the outlines of two heads make it as large.
-MIN_SHARPNESS = 0.12
-#: Smallest similarity: below, the images share nothing. Measured: 1.06 and more of one head.
+MIN_SHARPNESS = 0.11
+#: Smallest similarity: below, the images share nothing. Measured: 1.055 and more of one head.
 MIN_SIMILARITY = 1.015
 #: Largest rotation of a head between two series; if it is larger, a header is wrong.
 MAX_DEGREES = 60.0

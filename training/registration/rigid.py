@@ -3,7 +3,7 @@
 A search of rotations and shifts at 5 mm, then refinement of the best positions at 5, 3 and 1 mm. All of it maximizes
 the normalized mutual information, with Powell's method as SPM does (Collignon et al. 1995; Maes et al. 1997,
 doi:10.1109/42.563664). It is our own code instead of the library picsl_greedy (Apache 2.0), which is as accurate but
-takes three times the time, cannot be cancelled, and searches at random: in 1 of 8 trials it was off by 90 mm.
+takes twice the time, cannot be cancelled, and searches at random: in 1 of 8 trials it was off by 90 mm.
 """
 
 from __future__ import annotations
@@ -77,11 +77,12 @@ def register(
     rating = _rating(compared(3.0, 20000, blur_mm=2.0), center)
     found = [refined(rating, start, step_mm=2.0) for start in best(rating, found, _CANDIDATES)]
     report(0.7, "registering")
-    exact = compared(1.0, 40000, within=(masked, heads[1]))
-    position = refined(_rating(exact, center), best(rating, found, 1)[0], step_mm=0.7)
+    fine = compared(1.0, 40000, within=(masked, heads[1]))
+    position = refined(_rating(fine, center), best(rating, found, 1)[0], step_mm=0.7)
+    if heads[0] is not masked:
+        fine = compared(1.0, 40000)
     report(0.9, "registering")
-    # fine enough to tell anatomy from outlines, with little noise
-    result = _alignment(coarse, compared(2.0, 20000, blur_mm=1.0), center, position, begin)
+    result = _alignment(coarse, fine, center, position, begin)
     report(1.0, "registering")
     return result
 
@@ -95,16 +96,16 @@ def _rating(
 
 
 def _alignment(
-    coarse: Comparison, judge: Comparison, center: np.ndarray, position: np.ndarray, begin: float
+    coarse: Comparison, fine: Comparison, center: np.ndarray, position: np.ndarray, begin: float
 ) -> Alignment:
     matrix = position_matrix(position, center)
-    similarity = judge.similarity(matrix)
+    similarity = fine.similarity(matrix)
     return Alignment(
         matrix=matrix,
         similarity=similarity,
-        similarity_before=judge.similarity(np.eye(4)),
-        similarity_mirrored=_mirrored(coarse, judge, center, matrix),
-        sharpness=_sharpness(_rating(judge, center, after=matrix), similarity),
+        similarity_before=fine.similarity(np.eye(4)),
+        similarity_mirrored=_mirrored(coarse, fine, center, matrix),
+        sharpness=_sharpness(_rating(fine, center, after=matrix), similarity),
         degrees=float(np.degrees(np.arccos(np.clip((np.trace(matrix[:3, :3]) - 1) / 2, -1, 1)))),
         mm=float(np.linalg.norm(position[3:])),
         seconds=time.perf_counter() - begin,
@@ -124,11 +125,11 @@ def _sharpness(rating: Rating, similarity: float) -> float:
     return float(1 - np.mean(remaining) / (similarity - 1))
 
 
-def _mirrored(coarse: Comparison, judge: Comparison, center: np.ndarray, matrix: np.ndarray) -> float:
+def _mirrored(coarse: Comparison, fine: Comparison, center: np.ndarray, matrix: np.ndarray) -> float:
     """Return the largest similarity of the mirror image of the fixed head near ``matrix``."""
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
     mirror[0, 3] = 2 * center[0]
     rating = _rating(coarse, center, before=mirror, after=matrix)
     found = [refined(rating, start, step_mm=6.0) for start in best(rating, rotations(), 4)]
-    rating = _rating(judge, center, before=mirror, after=matrix)
+    rating = _rating(fine, center, before=mirror, after=matrix)
     return rating(refined(rating, best(rating, found, 1)[0], step_mm=2.0))
