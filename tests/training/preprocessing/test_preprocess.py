@@ -49,10 +49,11 @@ def test_a_raw_study_becomes_four_stripped_volumes_that_lie_on_each_other():
     assert found.volumes["t1ce"].grid is raw.volumes["t1ce"].grid
     assert all(found.volumes[role].grid == grid for role in OTHERS)
     assert sorted(found.moved) == sorted(OTHERS)
-    assert max(raw.error(role, found.alignments[role].matrix) for role in OTHERS) < 1.5
+    assert max(raw.error(role, found.alignments[role].matrix) for role in OTHERS) < 1.0
     assert found.brain is not None
     assert found.brain.grid == grid
-    assert dice(found.brain.data > 0, true_brain(grid)) > 0.93
+    # the mask holds the fluid around the brain as well, the true brain of a phantom does not
+    assert dice(found.brain.data > 0, true_brain(grid)) > 0.9
     label = raw.label
     tumor = resample_mask(label.data > 0, index_map(label.grid.affine, grid.affine), grid.shape)
     assert np.mean(found.brain.data[tumor]) > 0.98
