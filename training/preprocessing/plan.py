@@ -73,6 +73,9 @@ def plan(
         with ThreadPoolExecutor(len(ROLES)) as pool:
             skulls = list(pool.map(lambda role: shows_skull(volumes[role]), present))
         heads = tuple(role for role, skull in zip(present, skulls, strict=True) if skull)
+        if 2 * len(heads) > len(present):
+            # A study is stripped or it is not; fat suppression may make the scalp of one series as dark as its skull.
+            heads = tuple(present)
     grids = {role: volumes[role].grid for role in present}
     moved = bool(heads) or not all(_aligned(grid, grids[chosen]) for grid in grids.values())
     registered = tuple(role for role in present if role != chosen) if moved else ()
