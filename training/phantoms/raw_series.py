@@ -69,7 +69,7 @@ PROTOCOLS: dict[str, tuple[Protocol, ...]] = {
         Protocol(
             "t1_mprage_sag_p2_iso_Gd", "sagittal", (256, 256), 1.0, 1.0, 1.0, 1900, 2.5, 900, 9, "GR\\IR", 176, _GD
         ),
-        Protocol("Ax 3D BRAVO +C", "axial", (256, 256), 0.94, 1.2, 1.2, 8.2, 3.2, 450, 12, "GR", 152, _GD),
+        Protocol("Ax 3D BRAVO +C", "axial", (256, 256), 0.94, 1.2, 1.2, 8.2, 3.2, 450, 12, "GR\\IR", 152, _GD),
         Protocol("sT1W_3D_TFE_cor KM", "coronal", (240, 240), 1.0, 1.0, 1.0, 8.1, 3.7, None, 8, "GR", 210, _GD),
     ),
     "t1": (

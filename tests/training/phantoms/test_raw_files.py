@@ -1,5 +1,8 @@
 import json
+import subprocess
+import sys
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -12,6 +15,7 @@ from training.images.read import read_labelmap, read_volume
 from training.modalities import ROLES
 from training.phantoms.raw import RawStudy, raw_study
 from training.phantoms.raw_files import write_dicom, write_nifti, write_truth
+from training.phantoms.raw_series import PROTOCOLS
 
 
 @lru_cache(maxsize=1)
@@ -31,6 +35,18 @@ def test_a_raw_study_written_as_dicom_is_found_recognized_and_read_with_its_voxe
         at = tuple(np.round(corner[:3]).astype(int))
         assert np.allclose(corner[:3], at, atol=1e-3)
         assert read.data[at] == pytest.approx(made.data[3, 4, 5], abs=1)
+
+
+def test_the_validator_of_dicom3tools_finds_no_error(tmp_path):
+    validator = Path(sys.executable).with_name("dciodvfy")
+    if not validator.is_file():
+        pytest.skip("dicom3tools is not installed")
+    for place in write_dicom(study(), tmp_path).iterdir():
+        told = subprocess.run([validator, place / "IM0002.dcm"], capture_output=True, text=True, check=False)
+        assert "Error" not in told.stdout + told.stderr, told.stderr
+    for protocols in PROTOCOLS.values():
+        for protocol in protocols:  # an inversion time without inversion is an error
+            assert ("IR" in protocol.sequence) == (protocol.inversion is not None)
 
 
 def test_frames_of_reference_are_one_or_several_and_files_and_uids_are_the_same_each_time(tmp_path):
