@@ -27,6 +27,7 @@ from training.phantoms.raw import REFERENCE, RawStudy, raw_study
 from training.phantoms.raw_files import write_dicom
 from training.prediction.segmenter import Segmentation, Segmenter
 from training.preprocessing.preprocess import Preprocessed
+from training.skull_stripping.check import LARGEST_ML, SMALLEST_ML
 
 #: Maximum motion between the series.
 DEGREES, MILLIMETERS = 35.0, 40.0
@@ -42,7 +43,7 @@ class Outcome:
         kind: Kind of tumor.
         motion: Role to degrees and mm of the true motion.
         error: Role to mean registration error over the brain, in mm.
-        refused: Roles that were not trusted; without being forced, nothing is computed.
+        refused: Roles that were not trusted.
         brain_dice: Of the brain mask, to all inside the pial surface.
         intracranial_dice: To all inside the dura; masks usually lie between both surfaces.
         brain_ml: Volume of the brain, of the mask, and of all inside the dura.
@@ -69,6 +70,12 @@ class Outcome:
     memory: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     fault: str = ""
+
+    @property
+    def stopped(self) -> list[str]:
+        """What is not trusted, so that nothing is computed unless forced: roles, and ``brain``."""
+        brain = self.brain_ml and not SMALLEST_ML <= self.brain_ml[1] <= LARGEST_ML
+        return [*self.refused, *(["brain"] if brain else [])]
 
     @property
     def has_tumor(self) -> bool:

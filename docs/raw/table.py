@@ -49,7 +49,7 @@ def put(document: str, tables: str) -> str:
 
 
 def _summary(done: Sequence[Outcome], count: int) -> list[str]:
-    computed = [one for one in done if not one.refused]
+    computed = [one for one in done if not one.stopped]
     errors = [max(one.error.values()) for one in computed if one.error]
     good = sum(error < MAX_ERROR_MM for error in errors)
     series = [value for one in done for role, value in one.error.items() if role not in one.refused]
@@ -57,7 +57,7 @@ def _summary(done: Sequence[Outcome], count: int) -> list[str]:
         "| | bar | measured |",
         "|---|---|---|",
         f"| heads whose three series lie within {MAX_ERROR_MM:g} mm (mean over the brain) | 39 of 40, the rest refused "
-        f"| {good} of {count}; refused {sum(bool(one.refused) for one in done)}, failed {count - len(done)} |",
+        f"| {good} of {count}; refused {sum(bool(one.stopped) for one in done)}, failed {count - len(done)} |",
         f"| error of a series, median / 95 % / largest | | {_errors(series)} |",
         f"| Dice of the brain mask to all inside the pial surface, mean / smallest | {MIN_BRAIN_DICE:g} "
         f"| {_lowest([one.brain_dice for one in done])} |",
@@ -94,25 +94,25 @@ def _heads(outcomes: Mapping[int, Outcome]) -> list[str]:
         brain = _bold(f"{one.brain_dice:.3f}", one.brain_dice >= MIN_BRAIN_DICE)
         tumor = one.tumor_inside
         inside = "" if tumor is None else _bold(f"{tumor:.4f}", tumor >= MIN_TUMOR_INSIDE)
-        told = f"refused: {', '.join(TITLES[role] for role in one.refused)}" if one.refused else ""
+        told = f"refused: {', '.join(TITLES.get(name, name) for name in one.stopped)}" if one.stopped else ""
         raw, aligned = _regions(one, one.dice), _regions(one, one.aligned_dice)
         lines.append(f"| {seed} | {one.kind} | {motion} | {error} | {brain} | {inside} | {raw} | {aligned} | {told} |")
     return lines
 
 
 def _stages(done: Sequence[Outcome]) -> list[str]:
-    lines = ["| stage | seconds | processor seconds | memory, MiB |", "|---|---|---|---|"]
+    lines = ["| stage | seconds | processor seconds | memory of a fresh process, MiB |", "|---|---|---|---|"]
     for stage, title in _STAGES.items():
         seconds, cpu, memory = (
             [values[stage] for one in done if stage in (values := getattr(one, name))]
             for name in ("seconds", "cpu", "memory")
         )
         if seconds:
-            most = f"{max(memory):.0f}" if memory else ""
+            most = f"{min(memory):.0f}" if memory else ""
             lines.append(f"| {title} | {np.median(seconds):.1f} | {np.median(cpu):.1f} | {most} |")
     total = [[sum(values.values()) for values in (one.seconds, one.cpu)] for one in done]
     if total:
-        largest = max((max(one.memory.values()) for one in done if one.memory), default=0)
+        largest = min((max(one.memory.values()) for one in done if one.memory), default=0)
         lines.append(f"| all | {np.median(total, axis=0)[0]:.1f} | {np.median(total, axis=0)[1]:.1f} | {largest:.0f} |")
     return lines
 
