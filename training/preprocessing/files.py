@@ -46,6 +46,8 @@ def summary(done: Preprocessed) -> dict[str, Any]:
                 "mm": round(found.mm, 2),
                 "similarity": round(found.similarity, 4),
                 "similarity_before": round(found.similarity_before, 4),
+                "sharpness": round(found.sharpness, 3),
+                "mirrored": found.mirrored,
                 "trusted": found.trusted,
                 "moved": role in done.moved,
                 "seconds": round(found.seconds, 2),

@@ -185,12 +185,10 @@ class _Run:
             mask = Volume(brain.astype(np.uint8), self._grid)
         report = self._task("registering")
         with self._timed("registering"):
-            fixed = self._volumes[reference]
             found = register(
-                fixed,
+                self._volumes[reference],
                 moving,
                 fixed_mask=mask,
-                both_with_skull={role, reference} <= set(self._plan.heads),
                 on_progress=lambda share, stage: report(share),
             )
         if not found.trusted:

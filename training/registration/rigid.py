@@ -3,7 +3,7 @@
 A search of rotations and shifts at 5 mm, then refinement of the best positions at 5, 3 and 1 mm. All of it maximizes
 the normalized mutual information, with Powell's method as SPM does (Collignon et al. 1995; Maes et al. 1997,
 doi:10.1109/42.563664). It is our own code instead of the library picsl_greedy (Apache 2.0), which is as accurate but
-takes twice the time, cannot be cancelled, and searches at random: in 1 of 8 trials it was off by 90 mm.
+takes twice the time and searches at random: in 1 of 8 trials it was off by 90 mm.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.registration.alignment import STEP, Alignment
 from training.registration.head import find_head
 from training.registration.levels import coarsened
 from training.registration.search import DEGREE_MM, Rating, best, position_matrix, refined, rotations, search_positions
-from training.registration.similarity import Comparison, Heads
+from training.registration.similarity import Comparison
 
 #: Called with the fraction done (0-1) and the name of the stage. May raise to stop the work.
 ProgressCallback = Callable[[float, str], None]
@@ -32,7 +32,6 @@ def register(
     moving: Volume,
     *,
     fixed_mask: Volume | None = None,
-    both_with_skull: bool = False,
     on_progress: ProgressCallback | None = None,
 ) -> Alignment:
     """Find the rigid motion between two series of one head.
@@ -44,8 +43,6 @@ def register(
         fixed: The reference.
         moving: The series to align, with skull or without.
         fixed_mask: Where to compare, on any grid in the frame of ``fixed``; non-zero is inside. By default, the head.
-        both_with_skull: Whether both series show the skull. The search and the gate then compare whole heads, as the
-            brain alone may have too little contrast to be found, and only the last refinement is limited to the mask.
         on_progress: Called with the fraction done and ``"registering"``.
 
     Returns:
@@ -55,15 +52,12 @@ def register(
     report = on_progress or (lambda share, stage: None)
     report(0.0, "registering")
     whole = find_head(fixed)
-    masked = whole if fixed_mask is None else find_head(fixed, fixed_mask)
-    heads = whole if both_with_skull else masked, find_head(moving)
-    center = masked.center
+    heads = whole if fixed_mask is None else find_head(fixed, fixed_mask), find_head(moving)
+    center = heads[0].center
 
-    def compared(
-        spacing_mm: float, points: int, blur_mm: float = 0.0, bins: int = 32, within: Heads = heads
-    ) -> Comparison:
+    def compared(spacing_mm: float, points: int, blur_mm: float = 0.0, bins: int = 32) -> Comparison:
         volumes = [coarsened(volume, spacing_mm, blur_mm) for volume in (fixed, moving)]
-        return Comparison(volumes[0], volumes[1], within, points, bins)
+        return Comparison(volumes[0], volumes[1], heads, points, bins)
 
     coarse = compared(5.0, 1500, blur_mm=3.5, bins=20)
     report(0.1, "registering")
@@ -77,10 +71,8 @@ def register(
     rating = _rating(compared(3.0, 20000, blur_mm=2.0), center)
     found = [refined(rating, start, step_mm=2.0) for start in best(rating, found, _CANDIDATES)]
     report(0.7, "registering")
-    fine = compared(1.0, 40000, within=(masked, heads[1]))
+    fine = compared(1.0, 40000)
     position = refined(_rating(fine, center), best(rating, found, 1)[0], step_mm=0.7)
-    if heads[0] is not masked:
-        fine = compared(1.0, 40000)
     report(0.9, "registering")
     result = _alignment(coarse, fine, center, position, begin)
     report(1.0, "registering")
