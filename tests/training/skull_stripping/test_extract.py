@@ -13,9 +13,9 @@ from training.skull_stripping.check import check_brain
 from training.skull_stripping.extract import brain_mask
 
 
-@lru_cache(maxsize=1)
-def study() -> RawStudy:
-    return raw_study(4, small=True)
+@lru_cache(maxsize=2)
+def study(seed: int = 4) -> RawStudy:
+    return raw_study(seed, small=True)
 
 
 # In heads of 2 mm voxels, the fluid around the brain is a voxel wide and counts as brain: Dice 0.93, at 1 mm 0.97.
@@ -42,7 +42,7 @@ def test_a_head_that_its_file_turns_upside_down_is_told():
 
 
 def test_the_brain_of_a_head_tilted_by_35_degrees_is_found_on_axes_in_any_order():
-    head, brain = study().volumes["t1ce"], study().brain
+    head, brain = study(1).volumes["t1ce"], study(1).brain
     middle = np.argwhere(brain.data).mean(axis=0)
     turn = np.eye(4)
     turn[:3, :3] = Rotation.from_euler("x", 35, degrees=True).as_matrix()
@@ -56,7 +56,7 @@ def test_the_brain_of_a_head_tilted_by_35_degrees_is_found_on_axes_in_any_order(
     flipped = np.ascontiguousarray(data.transpose(order))
     x, y, z = flipped.shape
     mask = brain_mask(Volume(flipped, Grid((x, y, z), head.grid.affine @ flip)))
-    assert dice(mask.data, truth.transpose(order)) > 0.9
+    assert dice(mask.data, truth.transpose(order)) > 0.95  # 0.7 if the head is not turned upright first
 
 
 def test_an_image_of_one_value_is_refused():
