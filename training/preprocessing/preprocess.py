@@ -22,11 +22,12 @@ from training.preprocessing.placing import place, tissue_of, with_background
 from training.preprocessing.plan import Plan, plan
 from training.registration.alignment import Alignment, move
 from training.registration.rigid import register
-from training.skull_stripping.check import check_brain, coverage_warnings
+from training.skull_stripping.border import without_rim
+from training.skull_stripping.check import check_brain, coverage_warnings, orientation_problems, volume_problems
 from training.skull_stripping.extract import brain_mask
 
 #: Increment when preprocessing gives other volumes for the same files.
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 #: Where registering moves no voxel of the brain by more than this, the alignment of the headers is kept: registering is
 #: not more exact than this.
 _SAME_PLACE_MM = 1.0
@@ -127,6 +128,8 @@ class _Run:
             self._in_frame.setdefault(role, self._volumes[role])
         if brain is None and source is not None:
             brain = self._brain(source)
+        if brain is not None and source is not None and self._can_trim(source):
+            brain = self._trimmed(brain, source)
         with self._timed("resampling"):
             volumes = {role: self._placed(role, brain) for role in self._volumes}
             inside = brain if brain is not None else self._tissue(self._plan.reference)
@@ -166,13 +169,42 @@ class _Run:
             to_volume = index_map(volume.grid.affine, grid.affine)
             head = Volume(resample_linear(volume.data, to_volume, grid.shape, float(volume.data.min())), grid)
             mask = brain_mask(head, on_progress=self._task("stripping"))
-            problems = check_brain(mask, head)
+            # what is trimmed is measured afterwards
+            check = orientation_problems if self._can_trim(source) else check_brain
+            problems = check(mask, head)
             inside = resample_mask(mask.data > 0, index_map(grid.affine, self._grid.affine), self._grid.shape)
-        if problems and not self._force:
-            raise sentences.implausible(source, problems)
-        self._warnings += (*problems, *coverage_warnings(mask))
+        self._refuse(source, problems)
+        self._warnings += coverage_warnings(mask)
         self._steps.append(sentences.stripped(source, self._ml(inside)))
         return inside
+
+    def _refuse(self, source: str, problems: tuple[str, ...]) -> None:
+        """Raise InputError for a brain that cannot be right, or warn of it if it is forced."""
+        if problems and not self._force:
+            raise sentences.implausible(source, problems)
+        self._warnings += problems
+
+    def _can_trim(self, source: str) -> bool:
+        """Return whether the border of the brain that is found in a series can be compared in FLAIR."""
+        return {source, "flair"} <= set(self._plan.heads)
+
+    def _trimmed(self, brain: np.ndarray, source: str) -> np.ndarray:
+        """Remove what is dark on T1 and FLAIR from the border of the brain that was found; all series are aligned."""
+        with self._timed("stripping"):
+            t1, flair = (self._resampled(self._in_frame[role]) for role in (source, "flair"))
+            volume = self._in_frame["flair"]
+            to_flair = index_map(volume.grid.affine, self._grid.affine)
+            covered = resample_mask(np.ones(volume.grid.shape, bool), to_flair, self._grid.shape)
+            inside = without_rim(brain, t1, flair, covered)
+        self._refuse(source, volume_problems(Volume(inside.astype(np.uint8), self._grid)))
+        removed = self._ml(brain) - self._ml(inside)
+        self._steps.append(sentences.trimmed(removed, self._ml(inside)))
+        return inside
+
+    def _resampled(self, volume: Volume) -> np.ndarray:
+        """Return a volume on the 1 mm grid, as it was scanned."""
+        to_volume = index_map(volume.grid.affine, self._grid.affine)
+        return resample_linear(volume.data, to_volume, self._grid.shape, float(volume.data.min()))
 
     def _register(self, role: str, brain: np.ndarray | None) -> None:
         """Find where a series lies on the reference, and move it there if that is elsewhere."""

@@ -57,6 +57,11 @@ def stripped(source: str, brain_ml: float) -> str:
     return f"Stripped the skull: {brain_ml:,.0f} mL of brain, found on {TITLES[source]}."
 
 
+def trimmed(removed_ml: float, brain_ml: float) -> str:
+    """Return that the border of the brain was trimmed."""
+    return f"Removed {removed_ml:,.0f} mL of fluid and bone from its border; {brain_ml:,.0f} mL of brain are left."
+
+
 def masked(heads: tuple[str, ...], source: str, brain_ml: float) -> str:
     """Return that the brain of a stripped volume was used for those with skull."""
     names = " and ".join(TITLES[role] for role in heads)

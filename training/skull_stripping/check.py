@@ -26,8 +26,12 @@ def check_brain(mask: Volume, volume: Volume) -> tuple[str, ...]:
     Returns:
         One sentence per problem; none if the mask is plausible.
     """
-    upside_down = (_UPSIDE_DOWN,) if is_upside_down(volume, mask) else ()
-    return (*volume_problems(mask), *upside_down)
+    return (*volume_problems(mask), *orientation_problems(mask, volume))
+
+
+def orientation_problems(mask: Volume, volume: Volume) -> tuple[str, ...]:
+    """Return whether the head stands on its crown, as :func:`check_brain`: one sentence or none."""
+    return (_UPSIDE_DOWN,) if is_upside_down(volume, mask) else ()
 
 
 def volume_problems(mask: Volume) -> tuple[str, ...]:

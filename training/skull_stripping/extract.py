@@ -19,7 +19,7 @@ from training.images.derived_grids import canonical_grid, shifted
 from training.images.grid import Grid, Volume
 from training.images.masks import bounding_box, large_components
 from training.images.resample import index_map, resample_linear, resample_mask
-from training.images.tissue import fill_holes
+from training.skull_stripping.border import closed
 from training.skull_stripping.upright import Intensities, Rough, find_roughly, scaled_to, upside_down
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def brain_mask(volume: Volume, *, on_progress: Callable[[float], None] | None = 
     box = _box(rough)
     logits = _outlined(head, intensities, box)
     report(0.8)
-    inside = Volume(_closed(large_components(logits > 0, np.inf)), box)
+    inside = Volume(closed(large_components(logits > 0, np.inf), _CLOSING), box)
     found = resample_mask(inside.data, index_map(box.affine, volume.grid.affine), volume.grid.shape)
     report(1.0)
     return Volume(found.astype(np.uint8), volume.grid)
@@ -119,15 +119,6 @@ def _outlined(head: Volume, intensities: Intensities, box: Grid) -> np.ndarray:
     image = intensities.normalized(resample_linear(padded, to_padded, (_SIDE,) * 3, intensities.low))
     logits = network("outline").predict_on_batch(image[None, ..., None])[0, ..., 0]
     return resample_linear(logits, np.linalg.inv(to_box), box.shape, _OUTSIDE)
-
-
-def _closed(mask: np.ndarray) -> np.ndarray:
-    """Close ``mask`` (1 mm voxels) with a ball and fill its holes."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    closed = sitk.BinaryMorphologicalClosing(image, (_CLOSING,) * 3, sitk.sitkBall)
-    return fill_holes(sitk.GetArrayViewFromImage(closed) > 0)
 
 
 @cache
