@@ -28,6 +28,8 @@ _SCALP_MM, _SKULL_MM, _BRAIN_MM = 8, 20, 36
 #: Brightness of the skull relative to scalp and brain (the darker of both), median over the patches. Measured 0.07 to
 #: 0.68 in heads, whole, defaced and halved, and 0.88 to 1.0 in stripped brains, all four modalities.
 _DARK = 0.75
+#: Less tissue is no head, nor a part of one that could be stripped.
+_SMALLEST_ML = 100.0
 #: Fewer patches, as in a thin slab, say nothing.
 _FEWEST_PATCHES = 6
 
@@ -42,8 +44,9 @@ def shows_skull(volume: Volume) -> bool:
     """
     sampled = _sampled(volume)
     tissue = find_tissue(sampled.data, sampled.grid.voxel_ml)
-    if float(np.count_nonzero(tissue.mask)) * sampled.grid.voxel_ml > LARGEST_BRAIN_ML:
-        return True
+    tissue_ml = float(np.count_nonzero(tissue.mask)) * sampled.grid.voxel_ml
+    if not _SMALLEST_ML < tissue_ml <= LARGEST_BRAIN_ML:
+        return tissue_ml > LARGEST_BRAIN_ML
     contrasts = _skull_contrasts(sampled, tissue)
     if len(contrasts) < _FEWEST_PATCHES:
         return tissue.noisy
