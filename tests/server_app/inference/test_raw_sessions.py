@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,8 @@ def test_a_raw_case_may_bring_its_own_brain_mask(
 def test_a_series_that_does_not_fit_is_refused_and_the_raw_session_kept_until_it_is_forced(
     server: Server, tmp_path: Path
 ) -> None:
-    study = raw_study(5, degrees=8, mm=10, small=True)  # thick slices of a T2 that cannot be registered
+    study, other = (raw_study(seed, degrees=8, mm=10, small=True) for seed in (5, 6))
+    study = replace(study, volumes={**study.volumes, "t2": other.volumes["t2"]})  # of another patient
     files: list[Any] = [("files", item) for item in contents_of(study, tmp_path).items()]
     mask = synthetic.save(study.brain, tmp_path / "mask.nii.gz").read_bytes()
     sent = server.request("PUT", "/session/", files=[*files, ("brain", ("mask.nii.gz", mask))])

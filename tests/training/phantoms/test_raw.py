@@ -41,7 +41,7 @@ def test_the_known_motion_brings_the_series_together_and_the_headers_alone_do_no
         for motion in (raw.transforms[role], np.eye(4)):
             onto = np.linalg.inv(moving.grid.affine) @ motion @ grid.affine
             seen.append(np.corrcoef(values, resample_linear(moving.data, onto, grid.shape)[inside])[0, 1])
-        assert seen[0] > max(0.3, seen[1] + 0.1), role
+        assert seen[0] > max(0.2, seen[1] + 0.1), role
 
 
 def test_tissue_outside_the_brain_has_the_contrast_of_its_modality():
