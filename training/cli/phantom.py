@@ -57,3 +57,5 @@ def phantom(
     what = "raw study" if raw else "case"
     many = "raw studies" if raw else "cases"
     out.print(f"{count} {what if count == 1 else many} in {output}", soft_wrap=True)
+    if raw:
+        out.print(f"What is true of them is in {output / 'truth'}: give other commands {output}/raw_*.", soft_wrap=True)
