@@ -110,7 +110,7 @@ def _scan(rng: np.random.Generator, image: np.ndarray, anatomy: Anatomy, channel
     """Apply bias field, noise, resolution, slices, misregistration and curves; then skull stripping and scaling."""
     shape: Shape = image.shape  # type: ignore[assignment]
     brain = anatomy.brain
-    image = image * bias_field(rng, shape)
+    image = image * _bias(rng, shape)
     chance, most = _SHADED[channel]
     if rng.random() < chance:
         image *= _shading(rng, anatomy, most)
@@ -132,8 +132,7 @@ def _scan(rng: np.random.Generator, image: np.ndarray, anatomy: Anatomy, channel
     return result
 
 
-def bias_field(rng: np.random.Generator, shape: Shape) -> np.ndarray:
-    """Draw a bias field, a factor about 1, smooth over 45 to 110 voxels."""
+def _bias(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     matrices = [spline_matrix(length, float(rng.uniform(45, 110))) for length in shape]
     controls = rng.standard_normal(tuple(matrix.shape[1] for matrix in matrices)).astype(np.float32)
     return apply_axes(np.exp(controls * np.float32(rng.uniform(0.02, 0.3))), matrices)

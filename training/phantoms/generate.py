@@ -61,7 +61,6 @@ class Parts:
     Attributes:
         rng: Random generator, ready to draw the images.
         warp: Pose and deformation of the brain, on the grid of the phantom.
-        mass_effects: Displacement of tissue by the tumor.
         anatomy: Tissue.
         tumor: ``None`` in a healthy head.
         distractors: Structures that resemble tumor.
@@ -71,7 +70,6 @@ class Parts:
 
     rng: np.random.Generator
     warp: Warp
-    mass_effects: list[MassEffect]
     anatomy: Anatomy
     tumor: Tumor | None
     distractors: list[Distractor]
@@ -132,7 +130,7 @@ def draw_parts(seed: int, shape: Shape | None, tumor: TumorOption, distractors: 
     drawn = draw_distractors(rng, anatomy, every=distractors == "all")
     kind = grown_tumor.kind if grown_tumor is not None else "healthy"
     contrast = draw_contrast(rng, low_grade=kind in ("low", "patchy"))
-    return Parts(rng, warp, mass_effects, anatomy, grown_tumor, drawn, contrast, kind)
+    return Parts(rng, warp, anatomy, grown_tumor, drawn, contrast, kind)
 
 
 def _start(rng: np.random.Generator, atlas: Atlas) -> np.ndarray:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.atomic import make_folder, write_text, write_with
+from training.atomic import make_folder, write_json
+from training.dicom.image import MR_IMAGE
 from training.errors import InputError
 from training.images.grid import Grid, Volume
+from training.images.write import write_volume
 from training.modalities import ROLES
 from training.parallel import map_unordered
 from training.phantoms.raw import RawStudy, raw_study
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.uid import UID
 
-#: MR Image Storage.
-_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 #: The order in which the series are acquired; contrast agent is given before the last.
 _ORDER = ("t2", "flair", "t1", "t1ce")
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
@@ -71,7 +70,7 @@ def _series(study: RawStudy, role: str, number: int, one_frame: bool) -> Dataset
     clock = f"10{5 * number:02d}00"
     values: dict[str, Any] = {
         "SpecificCharacterSet": "ISO_IR 100",
-        "SOPClassUID": _MR_IMAGE,
+        "SOPClassUID": MR_IMAGE,
         "StudyDate": "20260105",
         "SeriesDate": "20260105",
         "AcquisitionDate": "20260105",
@@ -153,7 +152,7 @@ def _image(series: Dataset, volume: Volume, index: int, slope: float) -> Any:
 
     stored = np.round(volume.data[:, :, index].T / np.float32(slope)).astype("<u2")
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(_MR_IMAGE)
+    meta.MediaStorageSOPClassUID = UID(MR_IMAGE)
     meta.MediaStorageSOPInstanceUID = _uid(series.SeriesInstanceUID, index)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image = FileDataset("", dict(series), file_meta=meta, preamble=b"\0" * 128)
@@ -192,18 +191,12 @@ def write_truth(study: RawStudy, folder: Path) -> Path:
     _save(folder / "label.nii.gz", study.label, np.uint8)
     _save(folder / "brain.nii.gz", study.brain, np.uint8)
     motion = {role: matrix.tolist() for role, matrix in study.transforms.items()}
-    write_text(folder / "motion.json", json.dumps(motion, indent=1) + "\n")
+    write_json(folder / "motion.json", motion)
     return folder
 
 
 def _save(path: Path, volume: Volume, dtype: type) -> None:
-    import nibabel
-
-    image = nibabel.Nifti1Image(volume.data.astype(dtype), volume.grid.affine)
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_sform(volume.grid.affine, 1)
-    image.set_qform(volume.grid.affine, 1)
-    write_with(path, image.to_filename)
+    write_volume(Volume(volume.data.astype(dtype), volume.grid), path)
 
 
 def raw_name(number: int) -> str:

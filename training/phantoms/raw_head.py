@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from training.images.masks import bounding_box, large_components
 from training.phantoms.anatomy import Pose, Warp, sample
 from training.phantoms.atlas import Atlas
 from training.phantoms.contrast import Contrast, Draw
@@ -127,7 +128,7 @@ def build_head(rng: np.random.Generator, atlas: Atlas, warp: Warp, depth: np.nda
     inner = _inner(before, depth.shape, spacing)
     brain = np.zeros(shape, bool)
     brain[inner] = depth[::spacing, ::spacing, ::spacing] > 0
-    brain = _largest(brain & (fields["outside"] < fields["gap"]) & (mni[2] >= atlas.origin[2]))
+    brain = large_components(brain & (fields["outside"] < fields["gap"]) & (mni[2] >= atlas.origin[2]), np.inf)
     return Head(wide.origin, spacing, shape, inner, brain, mni=mni, **fields)
 
 
@@ -149,13 +150,6 @@ def _inner(before: np.ndarray, shape: tuple[int, ...], step: int) -> tuple[slice
     first = before // step
     x, y, z = (slice(int(a), int(a) + -(-n // step)) for a, n in zip(first, shape, strict=True))
     return x, y, z
-
-
-def _largest(mask: np.ndarray) -> np.ndarray:
-    from scipy import ndimage
-
-    labeled, count = ndimage.label(mask)
-    return mask if count < 2 else labeled == np.argmax(np.bincount(labeled.ravel())[1:]) + 1
 
 
 def _outside(depth: np.ndarray, size: float) -> np.ndarray:
@@ -319,8 +313,6 @@ def _soft(distance: np.ndarray) -> np.ndarray:
 
 def _paint(image: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> None:
     """Blend ``levels`` over the images with the opacity ``weight``, in place, where it is not 0."""
-    from training.images.masks import bounding_box
-
     box = bounding_box(weight > 0)
     if box is None:
         return
