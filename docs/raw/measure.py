@@ -27,6 +27,7 @@ from training.phantoms.raw import REFERENCE, RawStudy, raw_study
 from training.phantoms.raw_files import write_dicom
 from training.prediction.segmenter import Segmentation, Segmenter
 from training.preprocessing.preprocess import Preprocessed
+from training.registration.alignment import rotation_degrees
 from training.skull_stripping.check import LARGEST_ML, SMALLEST_ML
 
 #: Maximum motion between the series.
@@ -176,10 +177,12 @@ def measure(made: Run, segmenter: Segmenter) -> Outcome:
 
 def _amount(study: RawStudy, role: str) -> list[float]:
     motion = study.transforms[role]
-    angle = np.degrees(np.arccos(np.clip((np.trace(motion[:3, :3]) - 1) / 2, -1, 1)))
     points = study.brain_points()
     center = (points.min(axis=0) + points.max(axis=0)) / 2
-    return [round(float(angle), 1), round(float(np.linalg.norm(motion[:3, :3] @ center + motion[:3, 3] - center)), 1)]
+    return [
+        round(rotation_degrees(motion), 1),
+        round(float(np.linalg.norm(motion[:3, :3] @ center + motion[:3, 3] - center)), 1),
+    ]
 
 
 def _brain(study: RawStudy, pre: Preprocessed) -> dict[str, Any]:

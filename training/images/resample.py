@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from training.images.grid import Grid, Volume
 from training.images.masks import Box, bounding_box
 
 #: Voxels closer than this fraction of a voxel count as identical.
@@ -89,6 +90,16 @@ def resample_linear(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill:
         return copy_voxels(array, whole, shape, fill).astype(np.float32, copy=False)
     array, to_input = _averaged(np.asarray(array, np.float32), to_input)
     return _interpolate(array, to_input, shape, fill)
+
+
+def resampled(volume: Volume, grid: Grid) -> Volume:
+    """Resample an image with a scanner's background onto a grid, as :func:`resample_linear`.
+
+    Returns:
+        float32 on ``grid``; the smallest value of ``volume`` where that does not reach.
+    """
+    to_input = index_map(volume.grid.affine, grid.affine)
+    return Volume(resample_linear(volume.data, to_input, grid.shape, float(volume.data.min())), grid)
 
 
 def resample_mask(mask: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.ndarray:

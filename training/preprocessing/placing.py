@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.images.grid import Grid, Volume
-from training.images.resample import index_map, resample_linear, resample_mask
+from training.images.resample import index_map, resample_linear, resample_mask, resampled
 from training.images.tissue import fill_holes, find_tissue
 
 #: The darkest tissue lies above the background by this fraction of the contrast within the brain, so that
@@ -25,16 +25,20 @@ def place(volume: Volume, grid: Grid, brain: np.ndarray | None, *, stripped: boo
     Returns:
         float32 on ``grid``: 0 outside of the brain and where the volume does not reach, above 0 inside.
     """
-    to_input = index_map(volume.grid.affine, grid.affine)
     if stripped:
-        values, inside = _stripped_values(volume, to_input, grid)
+        values, inside = _stripped_values(volume, grid)
     else:
-        covered = np.ones(volume.grid.shape, bool)
-        values = resample_linear(volume.data, to_input, grid.shape, float(volume.data.min()))
-        inside = resample_mask(covered, to_input, grid.shape)
+        values, inside = scanned_values(volume, grid)
     if brain is not None:
         inside &= brain
     return Volume(with_background(values, inside), grid)
+
+
+def scanned_values(volume: Volume, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate a volume with skull onto a grid: float32, and bool where it reaches."""
+    to_input = index_map(volume.grid.affine, grid.affine)
+    covered = resample_mask(np.ones(volume.grid.shape, bool), to_input, grid.shape)
+    return resampled(volume, grid).data, covered
 
 
 def tissue_of(volume: Volume) -> np.ndarray:
@@ -61,8 +65,9 @@ def with_background(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return result
 
 
-def _stripped_values(volume: Volume, to_input: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def _stripped_values(volume: Volume, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate tissue with tissue only: across thick slices, the background would darken the border of the brain."""
+    to_input = index_map(volume.grid.affine, grid.affine)
     tissue = tissue_of(volume)
     share = resample_linear(tissue, to_input, grid.shape)
     inside = share >= 0.5

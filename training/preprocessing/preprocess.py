@@ -16,9 +16,9 @@ import numpy as np
 from training.errors import InputError
 from training.images.derived_grids import canonical_grid
 from training.images.grid import Grid, Volume, transform_points
-from training.images.resample import index_map, resample_linear, resample_mask
+from training.images.resample import index_map, resample_mask, resampled
 from training.preprocessing import sentences
-from training.preprocessing.placing import place, tissue_of, with_background
+from training.preprocessing.placing import place, scanned_values, tissue_of, with_background
 from training.preprocessing.plan import Plan, plan
 from training.registration.alignment import Alignment, move
 from training.registration.rigid import register
@@ -165,14 +165,12 @@ class _Run:
             return inside
         with self._timed("stripping"):
             volume = self._in_frame[source]
-            grid = canonical_grid(volume.grid)
-            to_volume = index_map(volume.grid.affine, grid.affine)
-            head = Volume(resample_linear(volume.data, to_volume, grid.shape, float(volume.data.min())), grid)
+            head = resampled(volume, canonical_grid(volume.grid))
             mask = brain_mask(head, on_progress=self._task("stripping"))
             # what is trimmed is measured afterwards
             check = orientation_problems if self._can_trim(source) else check_brain
             problems = check(mask, head)
-            inside = resample_mask(mask.data > 0, index_map(grid.affine, self._grid.affine), self._grid.shape)
+            inside = resample_mask(mask.data > 0, index_map(head.grid.affine, self._grid.affine), self._grid.shape)
         self._refuse(source, problems)
         self._warnings += coverage_warnings(mask)
         self._steps.append(sentences.stripped(source, self._ml(inside)))
@@ -191,20 +189,12 @@ class _Run:
     def _trimmed(self, brain: np.ndarray, source: str) -> np.ndarray:
         """Remove what is dark on T1 and FLAIR from the border of the brain that was found; all series are aligned."""
         with self._timed("stripping"):
-            t1, flair = (self._resampled(self._in_frame[role]) for role in (source, "flair"))
-            volume = self._in_frame["flair"]
-            to_flair = index_map(volume.grid.affine, self._grid.affine)
-            covered = resample_mask(np.ones(volume.grid.shape, bool), to_flair, self._grid.shape)
-            inside = without_rim(brain, t1, flair, covered)
+            flair, covered = scanned_values(self._in_frame["flair"], self._grid)
+            inside = without_rim(brain, resampled(self._in_frame[source], self._grid).data, flair, covered)
         self._refuse(source, volume_problems(Volume(inside.astype(np.uint8), self._grid)))
         removed = self._ml(brain) - self._ml(inside)
         self._steps.append(sentences.trimmed(removed, self._ml(inside)))
         return inside
-
-    def _resampled(self, volume: Volume) -> np.ndarray:
-        """Return a volume on the 1 mm grid, as it was scanned."""
-        to_volume = index_map(volume.grid.affine, self._grid.affine)
-        return resample_linear(volume.data, to_volume, self._grid.shape, float(volume.data.min()))
 
     def _register(self, role: str, brain: np.ndarray | None) -> None:
         """Find where a series lies on the reference, and move it there if that is elsewhere."""

@@ -57,6 +57,11 @@ class Alignment:
         return self.similarity_mirrored > self.similarity
 
 
+def rotation_degrees(matrix: np.ndarray) -> float:
+    """Return the angle by which a rigid motion, 4x4, turns."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(matrix[:3, :3]) - 1) / 2, -1, 1))))
+
+
 def move(volume: Volume, alignment: Alignment) -> Volume:
     """Return the moving volume in the frame of the fixed one: the same voxels with another affine.
 

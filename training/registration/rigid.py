@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from training.images.grid import Volume
-from training.registration.alignment import STEP, Alignment
+from training.registration.alignment import STEP, Alignment, rotation_degrees
 from training.registration.head import find_head
 from training.registration.levels import coarsened
 from training.registration.search import DEGREE_MM, Rating, best, position_matrix, refined, rotations, search_positions
@@ -98,7 +98,7 @@ def _alignment(
         similarity_before=fine.similarity(np.eye(4)),
         similarity_mirrored=_mirrored(coarse, fine, center, matrix),
         sharpness=_sharpness(_rating(fine, center, after=matrix), similarity),
-        degrees=float(np.degrees(np.arccos(np.clip((np.trace(matrix[:3, :3]) - 1) / 2, -1, 1)))),
+        degrees=rotation_degrees(matrix),
         mm=float(np.linalg.norm(position[3:])),
         seconds=time.perf_counter() - begin,
     )

@@ -18,7 +18,7 @@ from training.errors import InputError
 from training.images.derived_grids import canonical_grid, shifted
 from training.images.grid import Grid, Volume
 from training.images.masks import bounding_box, large_components
-from training.images.resample import index_map, resample_linear, resample_mask
+from training.images.resample import index_map, resample_linear, resample_mask, resampled
 from training.skull_stripping.border import closed
 from training.skull_stripping.upright import Intensities, Rough, find_roughly, scaled_to, upside_down
 
@@ -83,9 +83,7 @@ def is_upside_down(volume: Volume, mask: Volume) -> bool:
 
 
 def _canonical(volume: Volume) -> Volume:
-    grid = canonical_grid(volume.grid)
-    to_volume = index_map(volume.grid.affine, grid.affine)
-    return Volume(resample_linear(volume.data, to_volume, grid.shape, float(volume.data.min())), grid)
+    return resampled(volume, canonical_grid(volume.grid))
 
 
 def _box(rough: Rough) -> Grid:
