@@ -76,7 +76,7 @@ def dicom_study(
     for path in files:
         if path not in used:
             path.unlink()
-    sources = {role: Source(one.instances[0], one.part, instances=one.instances) for role, one in chosen.items()}
+    sources = {role: Source.of(one) for role, one in chosen.items()}
     first = next(iter(chosen.values()))
     listed = [_described(one) for one in _with_chosen(found, chosen)]
     named = {role: one.key for role, one in chosen.items()}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.cases.files import check_one_head
 from training.cases.label_files import LabelContext, LabelReading, label_reading, read_label
@@ -22,6 +23,9 @@ from training.images.grid import Grid, Volume
 from training.images.lattice import on_one_of
 from training.images.read import count_channels, image_files, read_grid, read_volume, read_volumes
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, display_name, missing_message, role_of, roles_of
+
+if TYPE_CHECKING:
+    from training.dicom.series import Series
 
 #: Channel order of the Medical Segmentation Decathlon's Task01: FLAIR, T1w, T1gd, T2w.
 DECATHLON_ORDER: tuple[str, ...] = ("flair", "t1", "t1ce", "t2")
@@ -40,6 +44,11 @@ class Source:
     path: Path
     channel: int | None = None
     instances: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, series: Series) -> Source:
+        """Return a DICOM series as the source of a modality."""
+        return cls(series.instances[0], series.part, series.instances)
 
     @property
     def name(self) -> str:
@@ -289,23 +298,11 @@ def case_from_roles(
 
 
 def _source(path: Path, role: str) -> Source:
-    return dicom_source(path, role) if path.is_dir() else Source(path)
-
-
-def dicom_source(folder: Path, role: str) -> Source:
-    """Return the DICOM series in a folder as one modality.
-
-    Args:
-        folder: With the files of one series; localizers and the like beside it are ignored.
-        role: What it is said to be.
-
-    Raises:
-        InputError: If there is none, several may be meant, or it cannot be read; ``field`` is ``role``.
-    """
+    if not path.is_dir():
+        return Source(path)
     from training.dicom.choose import only_series
 
-    series = only_series(folder, role)
-    return Source(series.instances[0], series.part, series.instances)
+    return Source.of(only_series(path, role))
 
 
 def case_from_4d(

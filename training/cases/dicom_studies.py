@@ -104,7 +104,7 @@ def _case(
     from training.dicom.choose import choose
 
     chosen = choose(series, roles, allow_missing=allow_missing)
-    sources = {role: _source(one) for role, one in chosen.items()}
+    sources = {role: Source.of(one) for role, one in chosen.items()}
     taken = {one.key for one in chosen.values()}
     notes = [f"{display_name(role)}: {' '.join((one.reason, *one.notes))}" for role, one in chosen.items()]
     others = [one.reason for one in series if one.key not in taken and one.role is None]
@@ -112,10 +112,6 @@ def _case(
         more = f" And {len(others) - _MOST_OTHERS} more." if len(others) > _MOST_OTHERS else ""
         notes.append(f"Not used: {' '.join(others[:_MOST_OTHERS])}{more}")
     return Case(slug(name), sources, folder=folder, allow_missing=allow_missing, name=name, notes=tuple(notes))
-
-
-def _source(series: Series) -> Source:
-    return Source(series.instances[0], series.part, series.instances)
 
 
 def _folder(images: Sequence[Image]) -> Path:
