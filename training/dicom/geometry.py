@@ -12,6 +12,7 @@ import numpy as np
 
 from training.dicom.image import Image
 from training.dicom.split import SAME_POSITION, normal_of, places_of
+from training.images.grid import LPS_TO_RAS
 
 #: Fewer slices are a localizer or a single picture, and no volume of a head.
 FEWEST_SLICES = 4
@@ -21,7 +22,6 @@ _TOLD, _REFUSED = 0.02, 0.1
 _SAME_DIRECTION = 1e-2
 #: The tilt up to which slices are taken to be stacked at right angles (0.06 degrees): headers are rounded.
 _NO_TILT = 1e-3
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def geometry_of(images: Sequence[Image]) -> Geometry:
     if problem:
         return Geometry(tuple(images), np.eye(4), (0.0, 0.0, 0.0), problem)
     first = images[0]
-    orientation, spacing = np.array(first.orientation), first.pixel_spacing or (0.0, 0.0)
+    spacing = first.pixel_spacing or (0.0, 0.0)
     normal = normal_of(first.orientation or ())
     places = np.array([image.position for image in images], np.float64)
     order = np.argsort(places @ normal, kind="stable")
@@ -72,12 +72,28 @@ def geometry_of(images: Sequence[Image]) -> Geometry:
     else:
         upright = along * normal
         origin, step = origin + (step - upright) * (len(places) - 1) / 2, upright
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1] = orientation[:3] * spacing[1], orientation[3:] * spacing[0]
-    affine[:3, 2], affine[:3, 3] = step, origin
+    affine = affine_of(first.orientation or (), spacing, step, origin)
     ordered = tuple(images[place] for place in order)
     sizes = (spacing[1], spacing[0], float(np.linalg.norm(step)))
-    return Geometry(ordered, _LPS_TO_RAS @ affine, sizes, problem, notes)
+    return Geometry(ordered, affine, sizes, problem, notes)
+
+
+def affine_of(
+    orientation: Sequence[float] | np.ndarray, pixel_spacing: Sequence[float], step: np.ndarray, origin: np.ndarray
+) -> np.ndarray:
+    """Return the affine of evenly stacked slices: 4x4, index (column, row, slice) to RAS millimeters.
+
+    Args:
+        orientation: ImageOrientationPatient.
+        pixel_spacing: PixelSpacing.
+        step: From one slice to the next, ``(3,)``, LPS millimeters.
+        origin: ImagePositionPatient of the first slice.
+    """
+    along_row, along_column = np.asarray(orientation, np.float64).reshape(2, 3)
+    between_rows, between_columns = (float(value) for value in pixel_spacing)
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([along_row * between_columns, along_column * between_rows, step, origin])
+    return np.asarray(LPS_TO_RAS @ affine)
 
 
 def _unusable(images: Sequence[Image]) -> str:

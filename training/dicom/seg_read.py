@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.dicom.geometry import affine_of
 from training.errors import InputError
 from training.images.grid import MAX_VOXELS, Grid, Volume, checked_grid
 from training.images.segments import GENERATED_NAME, Segment, merge_segments
@@ -102,9 +103,7 @@ class _Frames:
         if not all(np.allclose(orientations[0], each, atol=1e-3) for each in orientations):
             raise InputError(f"{path}: the frames are not parallel, so they are no volume.", field="label")
         measures = _group(groups[0], shared, "PixelMeasuresSequence")
-        between_rows, between_columns = (float(value) for value in measures.PixelSpacing)
-        along_row, along_column = orientations[0].reshape(2, 3)
-        normal = np.cross(along_row, along_column)
+        normal = np.cross(orientations[0][:3], orientations[0][3:])
         heights = positions @ normal
         lowest, highest = int(heights.argmin()), int(heights.argmax())
         distance = _distance(heights, measures)
@@ -116,11 +115,8 @@ class _Frames:
         if off > _UNEVEN * distance:
             raise InputError(f"{path}: the frames are not evenly spaced, so they are no volume.", field="label")
         shape = (int(dataset.Columns), int(dataset.Rows), last + 1)
-        affine = np.eye(4)
-        affine[:3] = np.column_stack(
-            [along_row * between_columns, along_column * between_rows, step, positions[lowest]]
-        )
-        grid = checked_grid(shape, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, path)
+        affine = affine_of(orientations[0], measures.PixelSpacing, step, positions[lowest])
+        grid = checked_grid(shape, affine, path)
         return cls(grid, slices.tolist(), groups)
 
 

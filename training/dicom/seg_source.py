@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.dicom.geometry import affine_of
 from training.errors import InputError
 from training.images.grid import Grid
 
@@ -136,9 +137,8 @@ def _grid(slices: Sequence[Dataset]) -> tuple[Grid, float]:
     """Return the grid of the slices, and their distance along the normal in mm."""
     first = slices[0]
     positions = np.array([image.ImagePositionPatient for image in slices], np.float64)
-    along_row, along_column = np.array(first.ImageOrientationPatient, np.float64).reshape(2, 3)
-    between_rows, between_columns = (float(value) for value in first.PixelSpacing)
-    normal = np.cross(along_row, along_column)
+    orientation = np.array(first.ImageOrientationPatient, np.float64)
+    normal = np.cross(orientation[:3], orientation[3:])
     if len(slices) > 1:
         step = (positions[-1] - positions[0]) / (len(slices) - 1)
     else:
@@ -147,10 +147,8 @@ def _grid(slices: Sequence[Dataset]) -> tuple[Grid, float]:
     even = positions[0] + np.arange(len(slices))[:, None] * step
     if distance == 0.0 or np.abs(positions - even).max() > _UNEVEN * distance:
         raise InputError(f"The slices of the DICOM series are not evenly spaced. {INSTEAD}", field="dicom")
-    affine = np.eye(4)
-    affine[:3] = np.column_stack([along_row * between_columns, along_column * between_rows, step, positions[0]])
-    to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])
-    return Grid((int(first.Columns), int(first.Rows), len(slices)), to_ras @ affine), distance
+    affine = affine_of(orientation, first.PixelSpacing, step, positions[0])
+    return Grid((int(first.Columns), int(first.Rows), len(slices)), affine), distance
 
 
 def _shared(dataset: Dataset) -> Dataset:

@@ -18,6 +18,8 @@ from training.images.position import FilePosition, unit_scale
 
 #: Maximum number of voxels in a file (1 GiB as float32); checked against the header before the voxels are read.
 MAX_VOXELS = 2**28
+#: From left-posterior-superior (ITK, DICOM) to right-anterior-superior, and back.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)

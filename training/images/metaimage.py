@@ -18,11 +18,9 @@ import numpy as np
 
 from training.errors import InputError
 from training.images.detached import points_elsewhere
-from training.images.grid import Grid, grid_in_unit
+from training.images.grid import LPS_TO_RAS, Grid, grid_in_unit
 from training.images.position import unit_named
 
-#: From left-posterior-superior (the convention of ITK) to right-anterior-superior.
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADER_BYTES = 1 << 20
 _SEPARATOR = re.compile("[=:]")
 _LAST = "ElementDataFile"

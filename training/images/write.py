@@ -22,7 +22,7 @@ import numpy as np
 
 from training.atomic import write_with
 from training.errors import InputError
-from training.images.grid import Grid, Volume
+from training.images.grid import LPS_TO_RAS, Grid, Volume
 from training.images.nrrd import STATEMENT_FIELD
 from training.images.position import write_nifti_position
 from training.label_schemes import statement
@@ -161,7 +161,7 @@ def _nifti_image(data: np.ndarray, grid: Grid) -> Any:
 def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str], *, compress: bool = True) -> Path:
     import nrrd
 
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.itk_affine
+    to_lps = LPS_TO_RAS @ grid.itk_affine
     header: dict[str, Any] = OrderedDict()
     header["space"] = "left-posterior-superior"
     header["kinds"] = ["domain", "domain", "domain"]

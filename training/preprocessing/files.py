@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 
 from training.atomic import publish_folder, write_json, write_with
-from training.images.grid import Volume
+from training.images.grid import LPS_TO_RAS, Volume
 from training.images.write import write_labelmap, write_volume
 from training.preprocessing.preprocess import PREPROCESSING_VERSION, Preprocessed
 
 #: What was done to a case, in its folder.
 SUMMARY = "preprocessing.json"
-
-_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def summary(done: Preprocessed) -> dict[str, Any]:
@@ -117,7 +115,7 @@ def write_transform(matrix: np.ndarray, path: Path) -> Path:
     """
     import SimpleITK as sitk
 
-    lps = _TO_LPS @ matrix @ _TO_LPS
+    lps = LPS_TO_RAS @ matrix @ LPS_TO_RAS
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(lps[:3, :3].ravel().tolist())
     transform.SetTranslation(lps[:3, 3].tolist())
