@@ -72,6 +72,12 @@ def region_mask(labelmap: np.ndarray, region: str) -> np.ndarray:
     return np.isin(labelmap, REGIONS[region])
 
 
+def check_labelmap(labelmap: np.ndarray) -> None:
+    """Raise ValueError if an array holds other values than internal ones, as whole numbers."""
+    if labelmap.dtype.kind not in "iub" or labelmap.min() < 0 or labelmap.max() >= NUM_CLASSES:
+        raise ValueError(f"a labelmap holds integers from 0 to {NUM_CLASSES - 1}")
+
+
 def to_brats_values(labelmap: np.ndarray) -> np.ndarray:
     """Map internal values to those of BraTS 2017-2021 files (enhancing tumor becomes 4), as ``uint8``."""
     lookup = np.zeros(NUM_CLASSES, np.uint8)

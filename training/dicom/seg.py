@@ -28,7 +28,7 @@ from training.dicom.seg_source import INSTEAD, SourceImages, source_images
 from training.errors import InputError
 from training.images.grid import Volume
 from training.images.lattice import on_grid
-from training.labels import BACKGROUND, LABELS, NUM_CLASSES, Label
+from training.labels import BACKGROUND, LABELS, Label, check_labelmap
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -111,8 +111,7 @@ def segmentation(labelmap: Volume, headers: SourceHeaders, *, origin: Origin, en
     """Return a labelmap as the data set of a DICOM SEG; see :func:`write_seg`."""
     if encoding not in SEG_FORMATS.values():
         raise ValueError(f"a DICOM SEG cannot be encoded as {encoding!r}")
-    if labelmap.data.dtype.kind not in "iub" or labelmap.data.min() < 0 or labelmap.data.max() >= NUM_CLASSES:
-        raise ValueError(f"a labelmap holds integers from 0 to {NUM_CLASSES - 1}")
+    check_labelmap(labelmap.data)
     sources = source_images(headers)
     planes = _planes(labelmap, sources)
     frames = _labelmap_frames(planes) if encoding == "labelmap" else _binary_frames(planes)

@@ -26,7 +26,7 @@ from training.images.grid import LPS_TO_RAS, Grid, Volume
 from training.images.nrrd import STATEMENT_FIELD
 from training.images.position import write_nifti_position
 from training.label_schemes import statement
-from training.labels import BRAIN, LABELS, NUM_CLASSES, Code, Label, to_brats_values
+from training.labels import BRAIN, LABELS, Code, Label, check_labelmap, to_brats_values
 
 #: File endings that can be written.
 EXPORT_ENDINGS: tuple[str, ...] = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd")
@@ -61,8 +61,7 @@ def write_labelmap(
     """
     path = Path(path)
     ending = export_ending(path)
-    if volume.data.dtype.kind not in "iub" or volume.data.min() < 0 or volume.data.max() >= NUM_CLASSES:
-        raise ValueError(f"a labelmap holds integers from 0 to {NUM_CLASSES - 1}")
+    check_labelmap(volume.data)
     if dtype not in LABELMAP_DTYPES:
         raise ValueError(f"a labelmap cannot be written as {dtype}")
     values = volume.data.astype(np.uint8, copy=False)
