@@ -132,7 +132,7 @@ def _described(one: Series) -> dict[str, Any]:
         "id": one.key,
         "number": one.number,
         "description": one.description,
-        "slices": round(one.extent / one.spacing[2]) if one.spacing[2] > 0 else len(one.instances),
+        "slices": one.slices,
         "role": one.role,
         "maybe": list(one.maybe),
         "reason": one.reason,
