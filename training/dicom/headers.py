@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from training.errors import InputError
 
@@ -57,7 +57,7 @@ class SourceHeaders:
 
     def to_json(self) -> str:
         """Return a text for :meth:`from_json`: DICOM JSON model, what all instances share once."""
-        models = [_model(dataset) for dataset in self.datasets]
+        models = [dataset.to_json_dict(suppress_invalid_tags=True) for dataset in self.datasets]
         shared = dict(models[0]) if models else {}
         for model in models[1:]:
             shared = {tag: value for tag, value in shared.items() if model.get(tag) == value}
@@ -103,7 +103,3 @@ def _without_bulk(dataset: Dataset) -> Dataset:
             element.value = [_without_bulk(item) for item in element.value]
         kept.add(element)
     return kept
-
-
-def _model(dataset: Dataset) -> dict[str, Any]:
-    return dataset.to_json_dict(suppress_invalid_tags=True)

@@ -65,12 +65,11 @@ _META_BYTES = 1024
 _UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
 
-def dicom_files(folder: Path | str, outside: Callable[[Path], bool] = lambda path: False) -> Iterator[Path]:
+def dicom_files(folder: Path | str) -> Iterator[Path]:
     """Yield the DICOM files at any depth, sorted by folder and name; hidden ones and those behind cycles are left out.
 
     Args:
         folder: Links are followed.
-        outside: Whether a link must not be followed.
 
     Raises:
         InputError: If there are more than :data:`MAX_FILES` files.
@@ -83,11 +82,11 @@ def dicom_files(folder: Path | str, outside: Callable[[Path], bool] = lambda pat
             names.clear()
             continue
         seen.add(real)
-        names[:] = sorted(name for name in names if not name.startswith(".") and not outside(Path(current, name)))
+        names[:] = sorted(name for name in names if not name.startswith("."))
         count += len(files)
         if count > MAX_FILES:
             raise InputError(f"{folder} holds more than {MAX_FILES:,} files. Name the folder of one study.")
-        yield from dicom_in(Path(current), files, outside)
+        yield from dicom_in(Path(current), files)
 
 
 def dicom_in(
@@ -98,7 +97,7 @@ def dicom_in(
     Args:
         folder: The folder.
         names: Of the files in it, if they are known.
-        outside: As for :func:`dicom_files`.
+        outside: Whether a link must not be followed.
     """
     try:
         listed = sorted(os.listdir(folder) if names is None else names)

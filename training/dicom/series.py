@@ -12,7 +12,7 @@ import numpy as np
 from training.dicom.geometry import Geometry, geometry_of
 from training.dicom.image import MR_CLASSES, Image
 from training.dicom.pixels import stored_frames
-from training.dicom.recognize import Verdict, in_study, plain_text, recognize
+from training.dicom.recognize import Verdict, in_study, recognize
 from training.dicom.scan import dicom_files, read_images
 from training.dicom.split import places_of, split
 from training.errors import InputError
@@ -305,6 +305,3 @@ def _not_mr(image: Image) -> str:
         "DOC": "a document",
     }
     return f"it is {kinds.get(image.modality, f'of the kind {image.modality or image.sop_class}')}, not MR"
-
-
-__all__ = ["Series", "find_series", "plain_text", "series_of"]
