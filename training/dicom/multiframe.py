@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from training.dicom.image import Image
-from training.dicom.values import integer, number, numbers, text
+from training.dicom.values import integer, number, numbers, text, texts
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -58,7 +58,6 @@ def _frame(groups: _Groups, base: Image, number_of_frame: int) -> Image:
     measures, pixels = groups.item("PixelMeasuresSequence"), groups.item("PixelValueTransformationSequence")
     kind, diffusion = groups.item("MRImageFrameTypeSequence"), groups.item("MRDiffusionSequence")
     slope, intercept = number(pixels, "RescaleSlope"), number(pixels, "RescaleIntercept")
-    frame_type = tuple(str(word).upper() for word in kind.get("FrameType") or ())
     return replace(
         base,
         frame=number_of_frame,
@@ -68,7 +67,7 @@ def _frame(groups: _Groups, base: Image, number_of_frame: int) -> Image:
         pixel_spacing=numbers(measures, "PixelSpacing", 2),
         slope=base.slope if slope is None else slope,
         intercept=base.intercept if intercept is None else intercept,
-        image_type=frame_type or base.image_type,
+        image_type=texts(kind, "FrameType") or base.image_type,
         contrast=text(kind, "AcquisitionContrast").upper() or base.contrast,
         echo_time=_first(number(echo, "EffectiveEchoTime"), base.echo_time),
         repetition_time=_first(number(timing, "RepetitionTime"), base.repetition_time),

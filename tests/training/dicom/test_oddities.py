@@ -296,6 +296,15 @@ def test_enhanced_mr_is_read(tmp_path: Path, role: str) -> None:
     assert (len(headers.datasets), headers.frames) == (1, tuple(range(1, 9)))
 
 
+def test_a_frame_type_of_one_word_is_that_word(tmp_path: Path) -> None:
+    made, kind = made_multi_frame("t2", voxels()), pydicom.Dataset()
+    kind.FrameType = "ORIGINAL"
+    made.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence = [kind]
+    write([made], tmp_path)
+    series = only(tmp_path)
+    assert (series.role, series.image.image_type) == ("t2", ("ORIGINAL",))
+
+
 def test_two_echoes_in_one_multi_frame_file_are_two_volumes(tmp_path: Path) -> None:
     data = np.concatenate([voxels(seed=1), voxels(seed=2)])
     made = made_multi_frame("t2", data)
