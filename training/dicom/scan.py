@@ -25,23 +25,8 @@ MAX_FILES = 200_000
 #: Endings of files that lie beside DICOM files and need not be opened.
 _OTHER_ENDINGS = (
     *(".nii", ".gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".json", ".csv", ".tsv", ".txt", ".md", ".xml", ".htm"),
-    *(
-        ".html",
-        ".pdf",
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".zip",
-        ".tar",
-        ".exe",
-        ".dll",
-        ".inf",
-    ),
-    *(".ini", ".log", ".py", ".npy", ".npz", ".mat", ".bval", ".bvec", ".mrb", ".mrml", ".db", ".sql", ".js", ".css"),
+    *(".html", ".css", ".js", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".zip", ".tar", ".exe"),
+    *(".dll", ".inf", ".ini", ".log", ".py", ".npy", ".npz", ".mat", ".bval", ".bvec", ".mrb", ".mrml", ".db", ".sql"),
 )
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR
 #: The first element of a file without the preamble: the group length, or one of group 8; either byte order.

@@ -20,6 +20,9 @@ from training.errors import InputError
 _REMEDY = (
     "Copy or export the series again, complete; or convert it (with dcm2niix or 3D Slicer) and give the NIfTI file."
 )
+#: What the images of other modalities than MR are.
+_KINDS = {"SEG": "a segmentation", "PR": "a presentation state", "SR": "a report", "KO": "a list of key images"}
+_KINDS |= {"RTSTRUCT": "a set of contours", "REG": "a registration", "CT": "a CT", "PT": "a PET", "DOC": "a document"}
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91")
 
@@ -74,7 +77,11 @@ class Series:
     @property
     def title(self) -> str:
         """The series in a sentence: ``series 7 'AX T1 POST'``."""
-        return f"series {self.key} {self.description!r}" if self.description else f"series {self.key}"
+        return _titled(self.key, self.description)
+
+
+def _titled(key: str, description: str) -> str:
+    return f"series {key} {description!r}" if description else f"series {key}"
 
 
 def find_series(folder: Path | str) -> list[Series]:
@@ -167,8 +174,9 @@ def _volumes(images: Sequence[Image], name: str) -> list[_Volume]:
     unique: dict[tuple[str, int | None], Image] = {}
     for image in images:
         unique.setdefault((image.sop_instance, image.frame), image)
-    copies = len(images) - len(unique)
-    parts = split(list(unique.values()))
+    distinct = list(unique.values())
+    copies = len(images) - len(distinct)
+    parts = split(distinct)
     planes = [part[0].orientation for part in parts]
     found = []
     for place, part in enumerate(parts):
@@ -180,7 +188,7 @@ def _volumes(images: Sequence[Image], name: str) -> list[_Volume]:
             notes.append(f"The series holds {len(parts)} volumes; this is number {place + 1}.")
         key = f"{name}.{place + 1}" if len(parts) > 1 else name
         siblings = planes.count(part[0].orientation)
-        found.append(_Volume(kept, key, _part(kept, list(unique.values())), siblings, tuple(notes)))
+        found.append(_Volume(kept, key, _part(kept, distinct), siblings, tuple(notes)))
     return found
 
 
@@ -215,19 +223,16 @@ def _part(volume: Sequence[Image], series: Sequence[Image]) -> int | None:
         return None
     paths = {image.path for image in volume}
     parts = split([image for image in series if image.path in paths])
-    frames = {(image.path, image.frame) for image in volume}
-    return (
-        next((place for place, part in enumerate(parts) if {(one.path, one.frame) for one in part} >= frames), None)
-        if len(parts) > 1
-        else None
-    )
+    if len(parts) == 1:
+        return None
+    return next((place for place, part in enumerate(parts) if set(part) >= set(volume)), None)
 
 
 def _series(volume: _Volume, verdict: Verdict, unread: Mapping[Path, str]) -> Series:
     image = volume.images[0]
     geometry = geometry_of(volume.images)
     description = image.description or image.protocol
-    title = f"series {volume.key} {description!r}" if description else f"series {volume.key}"
+    title = _titled(volume.key, description).replace("series", "Series", 1)
     problem = _problem(volume.images, geometry)
     return Series(
         uid=image.series_uid,
@@ -235,8 +240,8 @@ def _series(volume: _Volume, verdict: Verdict, unread: Mapping[Path, str]) -> Se
         description=description,
         instances=tuple(dict.fromkeys(one.path for one in geometry.order)),
         role=verdict.role,
-        reason=f"{title[0].upper()}{title[1:]}: {verdict.reason}.",
-        problem=f"{title[0].upper()}{title[1:]} cannot be used: {problem}" if problem else "",
+        reason=f"{title}: {verdict.reason}.",
+        problem=f"{title} cannot be used: {problem}" if problem else "",
         notes=(*volume.notes, *_notes(volume.images, geometry, unread)),
         maybe=verdict.maybe,
         study_uid=image.study_uid,
@@ -296,12 +301,4 @@ def _not_mr(image: Image) -> str:
         if image.modality == "MR" and not image.rows:
             return "it holds no image, but data of a scan (spectroscopy, raw data)"
         return "it is a picture (secondary capture), not the image of a scanner"
-    kinds = {"SEG": "a segmentation", "PR": "a presentation state", "SR": "a report", "KO": "a list of key images"}
-    kinds |= {
-        "RTSTRUCT": "a set of contours",
-        "REG": "a registration",
-        "CT": "a CT",
-        "PT": "a PET",
-        "DOC": "a document",
-    }
-    return f"it is {kinds.get(image.modality, f'of the kind {image.modality or image.sop_class}')}, not MR"
+    return f"it is {_KINDS.get(image.modality, f'of the kind {image.modality or image.sop_class}')}, not MR"
