@@ -23,6 +23,7 @@ import numpy as np
 from training import __version__
 from training.atomic import write_with
 from training.clock import now
+from training.dicom.image import LABEL_MAP_SEGMENTATION
 from training.dicom.seg_segments import NAME, background_description, description
 from training.dicom.seg_source import INSTEAD, SourceImages, source_images
 from training.errors import InputError
@@ -40,7 +41,6 @@ SEG_FORMATS: dict[str, str] = {"dicom_seg": "binary", "dicom_seg_labelmap": "lab
 #: Number of the series within the study; it needs not be unique.
 SERIES_NUMBER = 900
 
-_LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _SEGMENT_NUMBER_TAG = 0x0062000B
 _PLACEHOLDER_UID = "2.25.1"
 #: Namespace of the UIDs, which are made of the content.
@@ -201,7 +201,7 @@ def _make_label_map(dataset: Dataset, algorithm_type: str) -> None:
     """Turn the data set of a binary segmentation into that of a Label Map Segmentation, but for its frames."""
     from pydicom.uid import UID
 
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(_LABEL_MAP_STORAGE)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(LABEL_MAP_SEGMENTATION)
     dataset.SegmentationType = "LABELMAP"
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit = 7

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.dicom.geometry import affine_of
+from training.dicom.image import LABEL_MAP_SEGMENTATION, SEGMENTATION
+from training.dicom.seg_segments import BACKGROUND_CODE
 from training.errors import InputError
 from training.images.grid import MAX_VOXELS, Grid, Volume, checked_grid
 from training.images.segments import GENERATED_NAME, Segment, merge_segments
@@ -20,9 +22,6 @@ from training.images.segments import GENERATED_NAME, Segment, merge_segments
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-#: Segmentation Storage, and Label Map Segmentation Storage.
-_STORAGE = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-_BACKGROUND = ("DCM", "125040")
 #: Largest distance of a frame from the slices, as a share of their distance.
 _UNEVEN = 0.1
 
@@ -67,7 +66,7 @@ def _dataset(path: Path) -> Dataset:
         raise
     except Exception as error:
         raise InputError(f"{path} cannot be read as DICOM: {error}.", field="label") from error
-    if kind not in _STORAGE:
+    if kind not in (SEGMENTATION, LABEL_MAP_SEGMENTATION):
         raise InputError(
             f"{path} is no DICOM SEG; its modality is {modality or 'not stated'}. Give the file of the segmentation.",
             field="label",
@@ -170,8 +169,10 @@ def _stacked(dataset: Dataset, frames: _Frames, path: Path) -> tuple[list[Segmen
 
 def _is_background(item: Dataset, dataset: Dataset) -> bool:
     kind = item.SegmentedPropertyTypeCodeSequence[0]
-    coded = (str(kind.get("CodingSchemeDesignator")), str(kind.get("CodeValue")))
-    return coded == _BACKGROUND or int(item.SegmentNumber) == int(dataset.get("PixelPaddingValue", 0))
+    coded = (str(kind.get("CodeValue")), str(kind.get("CodingSchemeDesignator")))
+    if coded == (BACKGROUND_CODE.value, BACKGROUND_CODE.scheme):
+        return True
+    return int(item.SegmentNumber) == int(dataset.get("PixelPaddingValue", 0))
 
 
 def _segment(item: Dataset, volume: int, label_map: bool) -> Segment:

@@ -11,7 +11,8 @@ from training.labels import BACKGROUND, BRAIN, Code, Label
 #: Name of the algorithm and its manufacturer.
 NAME = "TumorLoop"
 _FAMILY = Code("123110", "Artificial Intelligence", "DCM")
-_BACKGROUND = Code("125040", "Background", "DCM")
+#: The background of a label map, which is a segment there.
+BACKGROUND_CODE = Code("125040", "Background", "DCM")
 
 
 def description(label: Label, algorithm_type: str, version: str) -> Any:
@@ -49,9 +50,9 @@ def background_description(algorithm_type: str) -> Any:
 
     background = hd.seg.SegmentDescription(
         segment_number=1,  # highdicom 0.22 refuses 0
-        segment_label=_BACKGROUND.meaning,
-        segmented_property_category=_coded(_BACKGROUND),
-        segmented_property_type=_coded(_BACKGROUND),
+        segment_label=BACKGROUND_CODE.meaning,
+        segmented_property_category=_coded(BACKGROUND_CODE),
+        segmented_property_type=_coded(BACKGROUND_CODE),
         algorithm_type="MANUAL",
     )
     background.SegmentNumber = BACKGROUND
