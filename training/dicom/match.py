@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from training.dicom.headers import SourceHeaders
 from training.dicom.read import read_grid, source_headers
 from training.dicom.series import Series, find_series
 from training.errors import InputError
-from training.images.grid import Grid, Volume
-from training.images.lattice import on_grid
+from training.images.grid import Grid
+from training.images.lattice import shares_voxels
 from training.modalities import REFERENCE_ORDER
 
 
@@ -55,4 +53,4 @@ def _lies_on(grid: Grid, series: Series) -> bool:
         of_series = read_grid(series.instances, series.part)
     except InputError:
         return False
-    return on_grid(Volume(np.zeros(grid.shape, np.uint8), grid), of_series) is not None
+    return shares_voxels(grid, of_series)

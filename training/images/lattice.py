@@ -40,6 +40,11 @@ def on_grid(label: Volume, grid: Grid) -> Volume | None:
     return Volume(moved, grid)
 
 
+def shares_voxels(label: Grid, grid: Grid) -> bool:
+    """Return whether :func:`on_grid` can place a labelmap of one grid on another, if no label lies outside."""
+    return label.matches(grid) or _shared_voxels(label, grid) is not None
+
+
 def _shared_voxels(label: Grid, grid: Grid) -> np.ndarray | None:
     """Return the integer map from indices of ``grid`` to those of ``label``, by either affine of a file.
 
