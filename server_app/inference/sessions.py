@@ -96,20 +96,11 @@ class CheckedSessions(Sessions):
 
     def image(self, session_id: str, field: str = "session_id") -> Path:
         """Return the file of a session, or the folder of its files; 404 if there is no (or no longer) such session."""
-        info = self.get_session(session_id)
-        if info is None:
-            message = f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."
-            raise unknown(field, message)
-        return Path(info.image)
+        return Path(_found(self.get_session(session_id), session_id, field).image)
 
     def state(self, session_id: str) -> State:
         """Return what is known of the volumes of a session; 404 if there is no (or no longer) such session."""
-        self.image(session_id)
-        info = self.get_session(session_id, update_ts=False)
-        try:
-            return State((info.meta if info is not None else {})[_STATE])
-        except (KeyError, TypeError, ValueError):
-            return State.WAITING
+        return _state_of(_found(self.get_session(session_id, update_ts=False), session_id, "session_id"))
 
     @contextlib.contextmanager
     def in_use(self, session_id: str) -> Iterator[None]:
@@ -129,7 +120,7 @@ class CheckedSessions(Sessions):
         """Record that the volumes of a session need no preprocessing."""
         with self._lock:
             info = self.get_session(session_id, update_ts=False)
-            if info is not None and self.state(session_id) is State.WAITING:
+            if info is not None and _state_of(info) is State.WAITING:
                 info.meta = {_STATE: State.NONE.value}
                 self._write_meta_info(session_id, info)
 
@@ -170,7 +161,8 @@ class CheckedSessions(Sessions):
             if name.startswith(_UNFINISHED):
                 shutil.rmtree(folder, ignore_errors=True)
             elif _ID.fullmatch(name):
-                if self.get_session(name, update_ts=False) is None or self.state(name) is State.WAITING:
+                info = self.get_session(name, update_ts=False)
+                if info is None or _state_of(info) is State.WAITING:
                     self.remove_session(name)
                     count += 1
                 else:
@@ -264,3 +256,18 @@ class CheckedSessions(Sessions):
 
     def _write_meta_info(self, session_id: str, session_info: SessionInfo) -> None:
         write_text(Path(self.store_path) / session_id / _META, session_info.to_str())
+
+
+def _found(info: SessionInfo | None, session_id: str, field: str) -> SessionInfo:
+    """Return a session that was looked for; 404 if there is no (or no longer) such session."""
+    if info is None:
+        message = f"There is no session {session_id[:64]!r}; it may have expired. Send the files again."
+        raise unknown(field, message)
+    return info
+
+
+def _state_of(info: SessionInfo) -> State:
+    try:
+        return State(info.meta[_STATE])
+    except (KeyError, TypeError, ValueError):
+        return State.WAITING

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server_app.inference.sessions import CheckedSessions
+from server_app.inference.sessions import CheckedSessions, State
 
 
 @pytest.fixture
@@ -106,3 +106,16 @@ def test_two_threads_may_remove_a_session_at_once(store: Path) -> None:
     name = add(sessions)
     sessions.remove_session(name)
     assert sessions.get_session(name) is None
+
+
+def test_asking_what_is_known_of_a_session_does_not_prolong_it(sessions: CheckedSessions, store: Path) -> None:
+    name = add(sessions)
+    sessions.examined(name)
+    info = sessions.get_session(name, update_ts=False)
+    assert info is not None
+    info.last_access_ts -= 200
+    sessions._write_meta_info(name, info)
+    before = (store / name / "meta.info").read_bytes()
+    assert sessions.state(name) is State.NONE
+    assert CheckedSessions(str(store)).remove_unexamined() == 0
+    assert (store / name / "meta.info").read_bytes() == before
