@@ -44,13 +44,24 @@ def write_preprocessed(found: Preprocessed, folder: Path, *, headers: str | None
     """
     from training.preprocessing.files import summary
 
-    for role, volume in found.volumes.items():
+    record = {"format": 1, "time": now(), "forced": forced, **summary(found)}
+    _write(folder, found.volumes, found.brain, headers, record)
+
+
+def _write(
+    folder: Path,
+    volumes: Mapping[str, Volume],
+    brain: Volume | None,
+    headers: str | None,
+    record: Mapping[str, Any],
+) -> None:
+    for role, volume in volumes.items():
         write_volume(without_fractions(volume), folder / f"{role}.nii.gz")
-    if found.brain is not None:
-        write_volume(found.brain, folder / BRAIN)
+    if brain is not None:
+        write_volume(brain, folder / BRAIN)
     if headers is not None:
         write_text(folder / HEADERS, headers)
-    write_json(folder / RECORD, {"format": 1, "time": now(), "forced": forced, **summary(found)})
+    write_json(folder / RECORD, record)
 
 
 def record_of(folder: Path | None) -> dict[str, Any] | None:
@@ -98,11 +109,6 @@ def patient_hash(folder: Path | None) -> str | None:
     return hashlib.sha256(patient.encode()).hexdigest() if patient else None
 
 
-def brain_ml(brain: Volume) -> float:
-    """Return the volume of a brain mask in mL."""
-    return round(float(np.count_nonzero(brain.data)) * brain.grid.voxel_ml, 1)
-
-
 def without_fractions(volume: Volume) -> Volume:
     """Return a volume as int16 if that changes no voxel: half the size, and exact."""
     whole = volume.data.astype(np.int16) if np.abs(volume.data).max(initial=0) <= 32767 else None
@@ -121,14 +127,12 @@ def cut_to(folder: Path, mask: Volume, target: Path) -> None:
         InputError: If the mask holds anything that the stored one does not; ``field`` is ``"brain"``.
     """
     from training.preprocessing.brain_edit import restrict
+    from training.preprocessing.files import brain_ml
 
     volumes = preprocessed_case(folder, allow_missing=True).read_all()
     volumes, brain = restrict(volumes, read_volume(folder / BRAIN), mask)
-    for role, volume in volumes.items():
-        write_volume(without_fractions(volume), target / f"{role}.nii.gz")
-    write_volume(brain, target / BRAIN)
-    if (folder / HEADERS).is_file():
-        write_text(target / HEADERS, (folder / HEADERS).read_text(encoding="utf-8"))
+    headers = (folder / HEADERS).read_text(encoding="utf-8") if (folder / HEADERS).is_file() else None
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     step = "The brain mask was edited by hand: it was made smaller."
-    write_json(target / RECORD, {**record, "steps": [*record["steps"], step], "brain_ml": brain_ml(brain)})
+    record = {**record, "steps": [*record["steps"], step], "brain_ml": brain_ml(brain)}
+    _write(target, volumes, brain, headers, record)

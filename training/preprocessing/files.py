@@ -29,9 +29,6 @@ def summary(done: Preprocessed) -> dict[str, Any]:
 
     ``matrix`` of an alignment is 4x4, RAS mm of the reference to RAS mm of the series as it was scanned.
     """
-    brain_ml = None
-    if done.brain is not None:
-        brain_ml = round(float(np.count_nonzero(done.brain.data)) * done.brain.grid.voxel_ml, 1)
     return {
         "reference": done.reference,
         "changed": done.changed,
@@ -52,9 +49,14 @@ def summary(done: Preprocessed) -> dict[str, Any]:
             }
             for role, found in done.alignments.items()
         },
-        "brain_ml": brain_ml,
+        "brain_ml": None if done.brain is None else brain_ml(done.brain),
         "seconds": done.seconds,
     }
+
+
+def brain_ml(brain: Volume) -> float:
+    """Return the volume of a brain mask in mL."""
+    return round(float(np.count_nonzero(brain.data)) * brain.grid.voxel_ml, 1)
 
 
 def write_preprocessed(
