@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,14 +97,16 @@ def brain_of(folder: Path | None) -> Path | None:
     return file if file is not None and file.is_file() else None
 
 
-def parts_of(folder: Path) -> Iterable[Path]:
-    """Yield the files of a folder besides its volumes, relative to it."""
-    return (Path(part) for part in (RECORD, BRAIN, HEADERS) if (folder / part).is_file())
+def parts_of(folder: Path | None) -> dict[str, Path]:
+    """Return the files beside preprocessed volumes, by their name below the folder; none beside other volumes."""
+    if folder is None or record_of(folder) is None:
+        return {}
+    return {part: folder / part for part in (RECORD, BRAIN, HEADERS) if (folder / part).is_file()}
 
 
 def patient_hash(folder: Path | None) -> str | None:
     """Return the SHA-256 of the PatientID in the DICOM headers of preprocessed volumes; ``None`` if there is none."""
-    headers = kept_headers(folder)
+    headers = kept_headers(folder) if record_of(folder) is not None else None
     patient = str(headers.datasets[0].get("PatientID") or "").strip() if headers is not None else ""
     return hashlib.sha256(patient.encode()).hexdigest() if patient else None
 

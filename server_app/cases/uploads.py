@@ -11,9 +11,8 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,25 +73,15 @@ class Uploads:
         if preprocessor is None or record_of(case.folder) is not None:
             with reading():
                 case.read_all()
-            return self._store_with_parts(case, facts)
+            return self._store(case, facts)
         sent = case.fingerprint()
         earlier = self._sent_before(case.id, sent)
         if earlier is not None:
             return earlier
         folder = preprocessor.run(case) if _may_need_it(case, preprocessor) else None
-        if folder is None:
-            return self._store(case, partial(_copied, case), facts)
-        return self._store_with_parts(preprocessed_case(folder, id=case.id), {**facts, "sent_sha256": sent})
-
-    def _store_with_parts(self, case: Case, facts: Mapping[str, Any]) -> Case:
-        """Store a case, and what preprocessing has left beside its volumes, if they are preprocessed."""
-        if record_of(case.folder) is None:
-            return self._store(case, partial(_copied, case), facts)
-        patient = patient_hash(case.folder)
-        if patient is not None:
-            facts = {**facts, "dicom_patient": patient}
-            case = replace(case, patient=self._patient_with(patient) or case.patient)
-        return self._store(case, partial(_copied_with_parts, case), facts)
+        if folder is not None:
+            case, facts = preprocessed_case(folder, id=case.id), {**facts, "sent_sha256": sent}
+        return self._store(case, facts)
 
     def _patient_with(self, patient: str) -> str | None:
         """Return the patient of an earlier case with the same PatientID."""
@@ -107,15 +96,20 @@ class Uploads:
         record = read_object(self._root / case_id / "case.json") or {}
         return _read_case(self._root / case_id) if record.get("sent_sha256") == sent else None
 
-    def _store(self, case: Case, copy: Callable[[Path], dict[str, Source]], facts: Mapping[str, Any]) -> Case:
+    def _store(self, case: Case, facts: Mapping[str, Any]) -> Case:
+        """Store a case; if its volumes are preprocessed, with what lies beside them."""
         folder = self._root / case.id
         earlier = _read_case(folder)
         if earlier is not None:
             return same_or_conflict(earlier, case)
+        patient = patient_hash(case.folder)
+        if patient is not None:
+            facts = {**facts, "dicom_patient": patient}
+            case = replace(case, patient=self._patient_with(patient) or case.patient)
         make_folder(self._root)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=self._root))
         try:
-            record = {**facts, **_record(replace(case, sources=copy(temporary), label=None))}
+            record = {**facts, **_record(replace(case, sources=_copied(case, temporary), label=None))}
             write_json(temporary / "case.json", record)
             temporary.chmod(0o755)
             publish_folder(temporary, folder)
@@ -138,7 +132,10 @@ def _may_need_it(case: Case, preprocessor: Preprocessor) -> bool:
 
 
 def _copied(case: Case, folder: Path) -> dict[str, Source]:
-    """Copy the files of a case, named after their modalities, into a folder; return them there."""
+    """Copy the files of a case, its volumes named after their modalities, into a folder; return these there."""
+    for part, file in parts_of(case.folder).items():
+        (folder / part).parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / part)
     copied: dict[str, Source] = {}
     for role, source in case.sources.items():
         name = role if source.channel is None else "image"
@@ -147,15 +144,6 @@ def _copied(case: Case, folder: Path) -> dict[str, Source]:
             shutil.copyfile(source.path, target)
         copied[role] = Source(target, source.channel)
     return copied
-
-
-def _copied_with_parts(case: Case, folder: Path) -> dict[str, Source]:
-    """Copy preprocessed volumes and what belongs to them into a folder."""
-    assert case.folder is not None
-    for part in parts_of(case.folder):
-        (folder / part).parent.mkdir(exist_ok=True)
-        shutil.copyfile(case.folder / part, folder / part)
-    return _copied(case, folder)
 
 
 def rebuilt_record(folder: Path) -> dict[str, Any]:
