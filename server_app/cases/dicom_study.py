@@ -36,13 +36,11 @@ class DicomStudy:
         case: The modalities.
         series: All series, as a client is told of them.
         roles: Role to the ``id`` of its series.
-        patient_id: PatientID; not to be shown or logged.
     """
 
     case: Case
     series: list[dict[str, Any]]
     roles: dict[str, str]
-    patient_id: str
 
 
 def dicom_study(
@@ -77,10 +75,9 @@ def dicom_study(
         if path not in used:
             path.unlink()
     sources = {role: Source.of(one) for role, one in chosen.items()}
-    first = next(iter(chosen.values()))
     listed = [_described(one) for one in _with_chosen(found, chosen)]
     named = {role: one.key for role, one in chosen.items()}
-    return DicomStudy(Case("study", sources, allow_missing=allow_missing), listed, named, first.patient_id)
+    return DicomStudy(Case("study", sources, allow_missing=allow_missing), listed, named)
 
 
 _SEVERAL = "The series are of several patients or studies. Send those of one study."

@@ -38,7 +38,7 @@ from training.modalities import REFERENCE_ORDER
 def _preprocess_job(request: InferenceRequest, scratch: Path) -> PreprocessJob | None:
     """Return how the volumes of a request are preprocessed; ``None`` if they need not be looked at."""
     chosen = request.options.preprocessing
-    known = request.examined if request.record is None else True
+    known = request.examined or request.record is not None
     if (request.record or {}).get("changed") or (known and not chosen.as_scanned):
         return None
     return PreprocessJob(
