@@ -84,7 +84,7 @@ ROUTES: tuple[Route, ...] = (
     Route(("GET",), "/cases", READER, QUICK),
     Route(("PUT",), "/cases/{case_id}", ANNOTATOR, FILES, CHANGE),
     Route(("GET",), "/cases/{case_id}/volumes/{role}", READER, SLOW, READ),
-    Route(("GET",), "/cases/{case_id}/preprocessing", READER, QUICK, READ),
+    Route(("GET",), "/cases/{case_id}/preprocessing", READER, SLOW, READ),  # it may hash a raw case's images
     Route(("GET",), "/cases/{case_id}/brain", READER, SLOW, READ),
     Route(("GET",), "/claims", READER, QUICK),
     Route(("PUT", "DELETE"), "/cases/{case_id}/claim", ANNOTATOR, QUICK, CHANGE),
