@@ -121,7 +121,4 @@ def _file(method: str, address: str, field: str, name: str, content: Content, **
 
 
 def _archive() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("../../../elsewhere/written.nii.gz", four_volumes())
-    return buffer.getvalue()
+    return _zipped([("../../../elsewhere/written.nii.gz", four_volumes())])
