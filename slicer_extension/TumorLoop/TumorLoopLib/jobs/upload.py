@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Callable, TypeVar
 
@@ -74,24 +74,20 @@ class Uploader:
     reporter: Reporter
     folder: Path
     preparing: Preparing = AS_NEEDED
-    _digests: Digests | None = None
-    _mask: BrainMask | None = None
 
-    @property
+    @cached_property
     def digests(self) -> Digests:
-        """The digests of the volumes, by role; computed once."""
-        if self._digests is None:
-            self._digests = {}
-            for role, snapshot in self.snapshots.items():
-                self.reporter.stage(PREPARING)
-                self._digests[role] = digest(snapshot)
-            self._mask = self.preparing.brain_mask()
-        return self._digests
+        """The digests of the volumes, by role."""
+        digests = {}
+        for role, snapshot in self.snapshots.items():
+            self.reporter.stage(PREPARING)
+            digests[role] = digest(snapshot)
+        return digests
 
-    @property
+    @cached_property
     def mask(self) -> BrainMask | None:
         """The brain mask that the user has changed."""
-        return self._mask if self.digests else None
+        return self.preparing.brain_mask()
 
     def with_session(self, use: Callable[[str], Result]) -> Result:
         """Call ``use`` with a session that holds the volumes; again with a new one if the server has dropped it."""
