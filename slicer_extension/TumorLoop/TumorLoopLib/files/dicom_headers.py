@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
 import threading
 import zipfile
 from collections.abc import Sequence
@@ -77,7 +76,7 @@ def complete(seg: Path, image: Path) -> str:
     """Add the patient and the study to a DICOM SEG.
 
     Args:
-        seg: The SEG, which is replaced; what it says of the patient already stays.
+        seg: The SEG, a temporary file that is written again; what it says of the patient already stays.
         image: An image that the SEG refers to.
 
     Returns:
@@ -86,6 +85,8 @@ def complete(seg: Path, image: Path) -> str:
     Raises:
         LocalFileError: If a file cannot be read or written, or they are of two studies.
     """
+    from pydicom.valuerep import PersonName
+
     result, source = _read(seg), _read(image)
     if result.get("StudyInstanceUID") != source.get("StudyInstanceUID"):
         raise LocalFileError(_("This DICOM SEG belongs to another study than the images in the scene."))
@@ -93,12 +94,10 @@ def complete(seg: Path, image: Path) -> str:
         value = source.get(name)
         if value not in (None, "") and result.get(name) in (None, ""):
             # Written anew as text: the image may use another character set.
-            setattr(result, name, str(value) if isinstance(value, (str, *_person_names())) else value)
+            setattr(result, name, str(value) if isinstance(value, (str, PersonName)) else value)
     result.SpecificCharacterSet = _UTF8
     try:
-        temporary = seg.with_name(f"{seg.name}.part")
-        result.save_as(temporary)
-        os.replace(temporary, seg)
+        result.save_as(seg)
     except OSError as error:
         text = _("{name} cannot be written: {reason}.").format(name=seg.name, reason=error.strerror or error)
         raise LocalFileError(text) from error
@@ -138,9 +137,3 @@ def _read(path: Path, *, stop_before_pixels: bool = False) -> Any:
         return pydicom.dcmread(path, stop_before_pixels=stop_before_pixels)
     except (OSError, InvalidDicomError, AttributeError, ValueError) as error:
         raise LocalFileError(_("{path} cannot be read as DICOM ({reason}).").format(path=path, reason=error)) from error
-
-
-def _person_names() -> tuple[type, ...]:
-    from pydicom.valuerep import PersonName
-
-    return (PersonName,)
