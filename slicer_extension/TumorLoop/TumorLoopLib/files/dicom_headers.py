@@ -87,7 +87,7 @@ def complete(seg: Path, image: Path) -> str:
     """
     from pydicom.valuerep import PersonName
 
-    result, source = _read(seg), _read(image)
+    result, source = _read(seg), _read(image, stop_before_pixels=True)
     if result.get("StudyInstanceUID") != source.get("StudyInstanceUID"):
         raise LocalFileError(_("This DICOM SEG belongs to another study than the images in the scene."))
     for name in _PATIENT_AND_STUDY:
