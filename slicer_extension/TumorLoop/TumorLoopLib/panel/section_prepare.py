@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from TumorLoopLib.files import dicom_headers
 from TumorLoopLib.i18n import _
 from TumorLoopLib.jobs.preparation import Preparation, Preparing, ShownBrain
 from TumorLoopLib.jobs.segment import REFERENCE, SegmentationResult
@@ -84,10 +83,10 @@ class PreparationSection(Section):
         known = None
         if mask is not None:
             known = ShownBrain(brain.copy_of(mask), brain.digest_of(mask), brain.was_edited(mask))
-        headers = dicom.files_of(parameters.t1ce) if dicom_headers.can_read() else []
         as_scanned = {_YES: True, _NO: False}.get(parameters.as_scanned)
         chosen = [node.GetID() for node in self._inputs.chosen(parameters).values()]
-        return Preparing(as_scanned, as_insisted and self._insisted == chosen, known, tuple(headers))
+        headers = tuple(dicom.files_of(parameters.t1ce))
+        return Preparing(as_scanned, as_insisted and self._insisted == chosen, known, headers)
 
     def show_answer(
         self, result: SegmentationResult, snapshots: Mapping[str, VolumeSnapshot], segmentation: Any, name: str
