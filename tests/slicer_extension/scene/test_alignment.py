@@ -52,7 +52,7 @@ def test_a_volume_is_shown_on_the_reference_and_sent_where_it_was_scanned(under_
 def test_a_transform_that_the_user_has_corrected_is_where_the_volume_is_sent_from_then_on(visible):
     volume, _sent = placed(under_transform=True)
     transform, correction = alignment.transform_of(volume), moved_by(2.0, (1.0, 0.0, -2.0))
-    own = geometry.array_of(matrix_of(transform))
+    own = slicer.util.arrayFromTransformMatrix(transform)
     transform.SetMatrixTransformToParent(geometry.matrix_of(own @ correction))
     corrected = world_of(volume)
     alignment.show(volume, visible)
@@ -60,14 +60,6 @@ def test_a_transform_that_the_user_has_corrected_is_where_the_volume_is_sent_fro
     alignment.place(volume, corrected, moved_by(0.5, (0.1, 0.2, 0.3)), "T1ce")
     assert np.allclose(snapshot(volume, "t2").ijk_to_ras, corrected, atol=1e-6)
     assert not np.allclose(world_of(volume), corrected, atol=1e-3)
-
-
-def matrix_of(transform):
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    transform.GetMatrixTransformToParent(matrix)
-    return matrix
 
 
 @pytest.mark.parametrize("change", ["another transform", "hardened", "spacing"])

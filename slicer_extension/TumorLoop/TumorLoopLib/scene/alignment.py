@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import slicer
-import vtk
 
 from TumorLoopLib.i18n import _
 from TumorLoopLib.scene import geometry
@@ -101,9 +100,7 @@ def ijk_to_ras_to_send(volume: Any) -> np.ndarray | None:
     transform = transform_of(volume)
     if transform is None:
         return geometry.world_ijk_to_ras(volume)
-    matrix = vtk.vtkMatrix4x4()
-    transform.GetMatrixTransformToParent(matrix)
-    own = geometry.array_of(matrix)
+    own = slicer.util.arrayFromTransformMatrix(transform)
     found, sent = _stored(transform, _FOUND), _stored(transform, _SENT)
     if found is not None and sent is not None and np.allclose(own, found, atol=1e-6):
         own = sent
