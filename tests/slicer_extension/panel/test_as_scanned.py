@@ -12,7 +12,7 @@ from tests.slicer_extension.harness import dicom_database
 from tests.slicer_extension.panel import dicom_study
 from tests.slicer_extension.panel.conftest import BOX, LEVELS, NAMES, labels_of, world
 from tests.slicer_extension.panel.server import read, write
-from tests.slicer_extension.scene.nodes import add_transform, ball, image, moved_by, oblique
+from tests.slicer_extension.scene.nodes import add_transform, ball, erase, image, moved_by, oblique
 
 #: From a place in T1ce to the same place in T2, as the server's registration found it.
 FOUND = moved_by(3.0, (2.0, -4.0, 6.0))
@@ -60,14 +60,6 @@ def raw(study, user, server):
     user.connect(server.url)
     user.wait(lambda: user.ui.segmentButton.enabled)
     return user
-
-
-def edit(node, part):
-    """Erase a part of a brain mask, as an effect does: in place."""
-    inner = node.GetSegmentation()
-    segment_id = inner.GetNthSegmentID(0)
-    slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segment_id)[part] = 0
-    inner.GetSegment(segment_id).GetRepresentation("Binary labelmap").Modified()
 
 
 def test_series_from_the_database_are_recognized_by_their_descriptions_and_named_after_their_study(raw, study):
@@ -155,14 +147,14 @@ def test_the_brain_mask_is_shown_hidden_and_edited_instead_of_the_segmentation(r
     raw.click("editBrainButton")
     assert editor.segmentationNode() is segmentation
     raw.click("editBrainButton")
-    edit(mask, np.s_[:4])
+    erase(mask, np.s_[:4])
     raw.click("editBrainButton")
     assert raw.status == "The brain mask was changed; the next Auto-segment uses it."
 
 
 def test_an_edited_mask_cuts_the_session_and_a_larger_one_is_sent_with_the_volumes(raw, server):
     raw.segment()
-    edit(raw.parameters.brain, np.s_[:4])
+    erase(raw.parameters.brain, np.s_[:4])
     raw.segment()
     sent = read(server.brain)
     expected = BRAIN.copy()
@@ -173,7 +165,7 @@ def test_an_edited_mask_cuts_the_session_and_a_larger_one_is_sent_with_the_volum
     assert brain.was_edited(raw.parameters.brain)
     raw.segment()
     assert sum(asked.startswith("PUT /session/session") for asked in server.asked) == 1, "the server has it already"
-    edit(raw.parameters.brain, np.s_[4:6])  # the segment begins in slab 8
+    erase(raw.parameters.brain, np.s_[4:6])  # the segment begins in slab 8
     server.failures["PUT /session/session0/brain"] = refusal(422, "brain", "The mask adds what was deleted.")
     raw.segment()
     assert len(server.uploads) == 2

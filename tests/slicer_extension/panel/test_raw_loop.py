@@ -11,6 +11,7 @@ from tests.server_app.conftest import load
 from tests.slicer_extension.harness import dicom_database
 from tests.slicer_extension.panel.conftest import labels_of, world
 from tests.slicer_extension.panel.screenshots import bundled_server
+from tests.slicer_extension.scene.nodes import erase
 from training.dicom.seg_read import read_seg
 from training.images.grid import Grid
 from training.images.resample import index_map, resample_mask
@@ -62,13 +63,11 @@ def check_what_is_shown(user, study):
 
 
 def erase_a_corner(user):
-    """Erase a slab of the brain mask, as an effect does, between two clicks on Edit mask."""
+    """Erase a slab of the brain mask between two clicks on Edit mask."""
     user.click("editBrainButton")
     node = user.ui.editor.segmentationNode()
     assert node is user.parameters.brain
-    segment_id = node.GetSegmentation().GetNthSegmentID(0)
-    slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segment_id)[:3] = 0
-    node.GetSegmentation().GetSegment(segment_id).GetRepresentation("Binary labelmap").Modified()
+    erase(node, np.s_[:3])
     user.click("editBrainButton")
     assert user.status == "The brain mask was changed; the next Auto-segment uses it."
 

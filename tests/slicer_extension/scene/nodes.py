@@ -130,6 +130,14 @@ def add_segment(segmentation: Any, name: str, volume: Any, mask: np.ndarray | No
     return segmentation.GetSegmentation().GetSegment(segment_id)
 
 
+def erase(segmentation: Any, part: Any) -> None:
+    """Erase a part of the first segment's own array, as an effect does: in place."""
+    inner = segmentation.GetSegmentation()
+    segment_id = inner.GetNthSegmentID(0)
+    slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation, segment_id)[part] = 0
+    inner.GetSegment(segment_id).GetRepresentation("Binary labelmap").Modified()
+
+
 def segments_in(segmentation: Any) -> list[Any]:
     inner = segmentation.GetSegmentation()
     return [inner.GetNthSegment(number) for number in range(inner.GetNumberOfSegments())]

@@ -6,7 +6,7 @@ import slicer
 from TumorLoopLib.scene import brain
 from TumorLoopLib.scene.segment_copy import combine
 
-from tests.slicer_extension.scene.nodes import add_transform, ball, make_volume, moved_by, oblique
+from tests.slicer_extension.scene.nodes import add_transform, ball, erase, make_volume, moved_by, oblique
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -29,10 +29,7 @@ def test_a_mask_comes_back_voxel_by_voxel_on_its_own_grid_also_after_an_edit_and
     assert node.GetParentTransformNode() is reference.GetParentTransformNode()
     assert (brain.digest_of(node), brain.was_edited(node)) == ("abc", False)
     before = brain.last_change(node)
-    segment_id = node.GetSegmentation().GetNthSegmentID(0)
-    array = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segment_id)
-    array[:5] = 0
-    node.GetSegmentation().GetSegment(segment_id).GetRepresentation("Binary labelmap").Modified()
+    erase(node, np.s_[:5])
     assert brain.last_change(node) > before
     mask[6:11] = 0
     assert np.array_equal(combine(brain.copy_of(node)).array, mask)
