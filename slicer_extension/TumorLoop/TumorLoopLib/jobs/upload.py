@@ -123,8 +123,10 @@ class Uploader:
     def _has_mask(self) -> bool:
         """Have the session cut to the user's brain mask; return whether it is, or there is none."""
         uploaded, mask = self.uploaded, self.mask
-        if mask is None or mask.digest == uploaded.brain:
-            return mask is not None or not uploaded.brain_edited
+        if mask is None:
+            return not uploaded.brain_edited
+        if mask.digest == uploaded.brain:
+            return True
         with temporary_folder(self.folder) as folder:
             try:
                 self.client.cut_session(uploaded.session, self._write_mask(folder, mask), self.reporter.cancel)
