@@ -58,9 +58,8 @@ def closed(mask: np.ndarray, radius: int) -> np.ndarray:
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    return fill_holes(
-        sitk.GetArrayViewFromImage(sitk.BinaryMorphologicalClosing(image, (radius,) * 3, sitk.sitkBall)) > 0
-    )
+    # A copy: a view of an image does not keep its memory alive.
+    return fill_holes(sitk.GetArrayFromImage(sitk.BinaryMorphologicalClosing(image, (radius,) * 3, sitk.sitkBall)) > 0)
 
 
 def opened(mask: np.ndarray, radius: int) -> np.ndarray:
