@@ -27,7 +27,7 @@ from training.skull_stripping.check import check_brain, coverage_warnings, orien
 from training.skull_stripping.extract import brain_mask
 
 #: Increment when preprocessing gives other volumes for the same files.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 #: Where registering moves no voxel of the brain by more than this, the alignment of the headers is kept: registering is
 #: not more exact than this.
 _SAME_PLACE_MM = 1.0

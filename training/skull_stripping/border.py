@@ -13,6 +13,8 @@ from training.images.tissue import fill_holes
 
 #: Fractions of the brain's median, from the level of air, below which a voxel is dark on T1 and on FLAIR.
 _DARK_T1, _DARK_FLAIR = 0.6, 0.75
+#: From where on a part that bone separates from the brain is scalp, whose fat is bright on T1.
+_FAT = 1.3
 #: How deep below the surface of the mask the rim may reach, and from where on all is brain; in voxels of 1 mm.
 _RIM, _INSIDE = 10, 12
 #: Radii in voxels of 1 mm: bridges thinner than twice the first are cut; sulci narrower than twice the second are kept.
@@ -40,12 +42,29 @@ def without_rim(mask: np.ndarray, t1: np.ndarray, flair: np.ndarray, covered: np
     inner = depth > _INSIDE
     if not inner.any():
         return mask
-    dark = (_level(t1, box, inner) < _DARK_T1) & (_level(flair, box, inner) < _DARK_FLAIR) & covered[box]
-    kept = mask[box] & ~(dark & (depth <= _RIM))
+    level = _level(t1, box, inner)
+    dark = (level < _DARK_T1) & (_level(flair, box, inner) < _DARK_FLAIR) & covered[box]
+    kept = mask[box] & ~(dark & (depth <= _RIM)) & ~_scalp(mask[box], level)
     brain = large_components(opened(kept, _BRIDGE), np.inf)
     result = np.zeros_like(mask)
     result[box] = (_depth(~np.pad(closed(brain, _SULCUS), 1))[1:-1, 1:-1, 1:-1] < _KEPT) & mask[box]
     return result
+
+
+def _scalp(mask: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Return the bright parts of a mask that bone separates from the brain on T1; thick slices of FLAIR blur the bone.
+
+    Args:
+        mask: ``(x, y, z)`` bool.
+        level: T1 or T1ce there, 0 for air and 1 for the median of the brain.
+    """
+    from scipy import ndimage
+
+    parts = opened(mask & (level >= _DARK_T1), _BRIDGE)
+    beside, count = ndimage.label(parts & ~large_components(parts, np.inf))
+    bright = [part for part in range(1, count + 1) if np.median(level[beside == part]) > _FAT]
+    found: np.ndarray = np.isin(beside, bright)
+    return found
 
 
 def closed(mask: np.ndarray, radius: int) -> np.ndarray:

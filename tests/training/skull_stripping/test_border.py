@@ -38,3 +38,19 @@ def test_a_tight_mask_stays_as_it_is():
     found = without_rim(BRAIN, *head(), np.ones(SHAPE, bool))
     assert np.mean(found != BRAIN) < 0.001
     assert not without_rim(np.zeros(SHAPE, bool), *head(), np.ones(SHAPE, bool)).any()
+
+
+def test_scalp_is_removed_behind_bone_that_thick_slices_of_flair_do_not_show():
+    t1, flair = head()
+    scalp = (AWAY > 37) & (AWAY <= 44)
+    t1[scalp], flair[(AWAY > 32) & (AWAY <= 44)] = 150, 70
+    cap = scalp & (np.indices(SHAPE)[2] > 60)
+    found = without_rim((AWAY <= 37) | cap, t1, flair, np.ones(SHAPE, bool))
+    assert found[BRAIN].all()
+    assert not found[AWAY > 40].any()
+
+
+def test_a_part_of_the_brain_that_fluid_surrounds_stays():
+    t1, flair = head()
+    t1[BRAIN & (np.abs(np.indices(SHAPE)[2] - 30) < 2)] = 20
+    assert without_rim(MASK, t1, flair, np.ones(SHAPE, bool))[BRAIN].all()
