@@ -21,11 +21,13 @@ SCREENSHOTS := build/panel-screenshots
 # make learning-curve: its work folder, from which it resumes, and more options (LEARNING_OPTIONS="--orders 5")
 LEARNING := build/learning-curve
 LEARNING_OPTIONS :=
+# make bench: more options, such as BENCH=--quick or BENCH="--only request"
+BENCH :=
 # make attack
 ATTACK := build/attack
 
 .PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-day panel-screenshots attack fuzz crash soak \
-	invariance raw learning-curve audit clean
+	invariance raw learning-curve bench audit clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
@@ -48,6 +50,7 @@ help:
 	@echo "make invariance           is the answer the same for the same head in other files? writes docs/invariance.md"
 	@echo "make raw                  raw phantoms from DICOM to labels against what is true; an hour or more; writes docs/raw.md"
 	@echo "make learning-curve       what are corrected cases worth? hours; CASES=folder adds real ones; writes docs/learning.md"
+	@echo "make bench                time and memory beside peers; 15 minutes; writes docs/performance.md (BENCH=--quick: 5)"
 	@echo "make audit                bandit and pip-audit: weaknesses in our code, known ones in its dependencies"
 
 setup: $(VENV)/.ready
@@ -126,6 +129,9 @@ raw: setup
 learning-curve: setup
 	@$(BIN)/python -m training learning-curve --model v0000 $(if $(CASES),--cases "$(CASES)") --work "$(LEARNING)" \
 		--output docs/learning.md $(LEARNING_OPTIONS)
+
+bench: setup
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 audit: setup
 	@$(call install,$(BIN)) -e ".[audit]"

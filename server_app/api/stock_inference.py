@@ -42,6 +42,7 @@ from training.cases.dicom_source import has_series
 from training.dicom.seg import SEG_FORMATS
 from training.errors import InputError
 from training.hashes import file_sha256
+from training.spans import span
 
 
 def router(services: Services) -> APIRouter:
@@ -104,9 +105,10 @@ def router(services: Services) -> APIRouter:
                 raise refusal(422, "uncompress", "Only a ZIP with a DICOM study is unpacked. Send the four files.")
             if base:
                 _complete(sessions, upload, base)
-            image = upload.as_session(in_folder=bool(base))
-            case_from_upload(image, allow_missing=allow_missing).read_headers()
-            session_id, about = sessions.add_session(str(image), max(0, expiry))
+            with span("store"):
+                image = upload.as_session(in_folder=bool(base))
+                case_from_upload(image, allow_missing=allow_missing).read_headers()
+                session_id, about = sessions.add_session(str(image), max(0, expiry))
         found = {"series": upload.series, "roles": upload.roles}
         return {"session_id": session_id, "session_info": about.to_json(), **found}
 

@@ -14,6 +14,7 @@ from server_app.common.read_limit import busy
 from server_app.disk import DISK_FULL, is_disk_full
 from server_app.errors import refusal
 from training.repeated import first_repeated
+from training.spans import span
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -62,9 +63,10 @@ class _LimitedForm(Request):
         self, *, max_files: float = MAX_FILES, max_fields: float = MAX_FIELDS, max_part_size: int = 2**20
     ) -> FormData:
         """Read the form, as Starlette does; 422 if it has a field twice."""
-        form = await super()._get_form(
-            max_files=self._most, max_fields=min(max_fields, MAX_FIELDS), max_part_size=max_part_size
-        )
+        with span("upload"):
+            form = await super()._get_form(
+                max_files=self._most, max_fields=min(max_fields, MAX_FIELDS), max_part_size=max_part_size
+            )
         twice = first_repeated(name for name, _ in form.multi_items() if name != _LIST)
         if twice is not None:
             await form.close()

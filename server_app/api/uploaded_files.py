@@ -20,6 +20,7 @@ from server_app.settings import Limits
 from training.errors import InputError
 from training.images.nifti import write_joined
 from training.images.read import READERS, header_beside, image_ending, image_files, read_header
+from training.spans import span
 
 #: Maximum number of bytes in a file's name; the ending is kept.
 _MAX_NAME = 200
@@ -57,7 +58,7 @@ def received(files: Sequence[UploadFile], incoming: Path, field: str = "files") 
                 if names.count(name) > 1:
                     raise InputError(f"Two files have the name {name}. Name them after their modality.", field=field)
         for name, file in zip(names, files, strict=True):
-            with open(folder / name, "wb") as target:
+            with span("store"), open(folder / name, "wb") as target:
                 shutil.copyfileobj(file.file, target, 1 << 20)
             file.file.close()  # small ones are held in memory
         paths = [folder / name for name in names]

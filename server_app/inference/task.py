@@ -33,6 +33,7 @@ from training.clock import now
 from training.images.write import EXPORT_ENDINGS, LABELMAP_DTYPES
 from training.labels import LABEL_NAMES
 from training.modalities import REFERENCE_ORDER
+from training.spans import add_spans
 
 
 def _preprocess_job(request: InferenceRequest, scratch: Path) -> PreprocessJob | None:
@@ -167,6 +168,8 @@ class GliomaSegmentation(InferTask):
                     maps=folder,
                 )
                 facts, images = self._segment_and_keep(request, job, images)
+            if not facts.get("reused"):
+                add_spans(facts.get("spans", {}))
             if job.answer is not None and answer is not None:
                 with while_present(self._workspace, request.case, stamp):
                     if request.predictions is not None:

@@ -14,6 +14,7 @@ from server_app.common.dicom_logs import hide_dicom_values
 from server_app.spawning import init_child
 from training.cases.case import Case
 from training.models.store import ModelStore
+from training.spans import recorded, span
 
 if TYPE_CHECKING:
     from training.images.grid import Volume
@@ -115,13 +116,19 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     Volumes that need it are preprocessed first, and segmented as they were then written.
 
     Returns:
-        ``model_version``, ``weights_sha256``, ``volumes_ml``, ``seconds`` by stage, ``warnings``, ``reference``,
-        ``missing``, ``expected_dice`` by region, ``uncertainty``, ``maps``: the names of those that were written, and
-        ``preprocessing``: what was done before, or ``None``.
+        ``model_version``, ``weights_sha256``, ``volumes_ml``, ``seconds`` by stage, ``spans``: the same in finer stages
+        (:mod:`training.spans`), ``warnings``, ``reference``, ``missing``, ``expected_dice`` by region, ``uncertainty``,
+        ``maps``: the names of those that were written, and ``preprocessing``: what was done before, or ``None``.
 
     Raises:
         InputError: If the case or the model cannot be used.
     """
+    with recorded() as spans:
+        facts = _segment(job)
+    return {**facts, "spans": spans.rounded()}
+
+
+def _segment(job: SegmentJob) -> dict[str, Any]:
     from training.images.write import write_labelmap, write_volume
 
     started = time.perf_counter()
@@ -149,12 +156,13 @@ def segment(job: SegmentJob) -> dict[str, Any]:
         )
     _report(_END, "writing")
     at_write = time.perf_counter()
-    write_labelmap(found.labelmap, job.result, dtype=job.dtype, compress=job.compress)
-    if job.answer is not None:
-        write_labelmap(found.labelmap, job.answer)
-    for name, volume in found.maps.items():
-        assert job.maps is not None
-        write_volume(volume, job.maps / f"{name}.nii.gz")
+    with span("compress"):
+        write_labelmap(found.labelmap, job.result, dtype=job.dtype, compress=job.compress)
+        if job.answer is not None:
+            write_labelmap(found.labelmap, job.answer)
+        for name, volume in found.maps.items():
+            assert job.maps is not None
+            write_volume(volume, job.maps / f"{name}.nii.gz")
     ended = time.perf_counter()
     seconds = {"read": read, **before, **found.seconds, "write": ended - at_write, "total": ended - started}
     return {

@@ -12,6 +12,7 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from server_app.common.metrics import IN_PROGRESS, REQUEST_SECONDS, REQUESTS
+from training.spans import Spans, recorded
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,19 +48,29 @@ class RequestLog:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = int(message["status"])
+                if spans.seconds:
+                    timing = server_timing(spans, time.perf_counter() - started)
+                    message["headers"] = [*message.get("headers", []), (b"server-timing", timing.encode())]
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
             await send(message)
 
         IN_PROGRESS.inc()
         try:
-            await self._app(scope, receive, note)
+            with recorded() as spans:
+                await self._app(scope, receive, note)
         except Exception:
             status = 500  # the server's error handler outside of this one answers
             raise
         finally:
             IN_PROGRESS.dec()
             _write(scope, status, time.perf_counter() - started, sent)
+
+
+def server_timing(spans: Spans, seconds: float) -> str:
+    """Return the value of the header ``Server-Timing`` (W3C): milliseconds of each stage, and of all until now."""
+    stages = {**spans.rounded(), "total": seconds}
+    return ", ".join(f"{name};dur={1000 * value:.0f}" for name, value in stages.items())
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from training.images.grid import Grid, Volume
 from training.images.lattice import on_one_of
 from training.images.read import count_channels, image_files, read_grid, read_volume, read_volumes
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, display_name, missing_message, role_of, roles_of
+from training.spans import in_threads, span
 
 if TYPE_CHECKING:
     from training.dicom.series import Series
@@ -151,6 +152,10 @@ class Case:
         Raises:
             InputError: As :meth:`read`.
         """
+        with span("read"):
+            return self._read_all()
+
+    def _read_all(self) -> dict[str, Volume]:
         paths = {source.path for source in self.sources.values() if not source.instances}
         channels = [source.channel for source in self.sources.values()]
         if len(paths) == 1 and None not in channels and not any(source.instances for source in self.sources.values()):
@@ -160,7 +165,7 @@ class Case:
                 raise InputError(error.message, field="image") from error
             return dict(zip(self.sources, volumes, strict=True))
         with ThreadPoolExecutor(len(ROLES)) as pool:  # decompression releases the interpreter lock
-            return dict(zip(self.sources, pool.map(self.read, self.sources), strict=True))
+            return dict(zip(self.sources, pool.map(in_threads(self.read), self.sources), strict=True))
 
     def read_label(self) -> Volume:
         """Read the label as ``uint8`` with TumorLoop's values, from any label scheme.
@@ -220,12 +225,13 @@ class Case:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files, their channel indices, and the label if there is one."""
         digest = hashlib.sha256()
-        for role, source in self.sources.items():
-            digest.update(f"{role}:{source.channel}:".encode())
-            digest.update(_digest_of(source.files))
-        if self.label is not None:
-            digest.update(b"label:")
-            digest.update(_digest_of(image_files(self.label)))
+        with span("hash"):
+            for role, source in self.sources.items():
+                digest.update(f"{role}:{source.channel}:".encode())
+                digest.update(_digest_of(source.files))
+            if self.label is not None:
+                digest.update(b"label:")
+                digest.update(_digest_of(image_files(self.label)))
         return digest.hexdigest()
 
 

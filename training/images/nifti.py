@@ -16,6 +16,7 @@ import numpy as np
 from training.errors import InputError
 from training.images.grid import Grid, checked_grid
 from training.images.position import nifti_affine, nifti_position
+from training.spans import span
 
 #: Headers with their extensions take some kilobytes.
 _LARGEST_OFFSET = 2**24
@@ -120,7 +121,7 @@ def _first_bytes(path: Path, most: int) -> bytes:
             packed = handle.read(2) == b"\x1f\x8b"
         if path.suffix.lower() == ".img":
             packed = False  # these are voxels, which may begin with any two bytes
-        with gzip.open(path) if packed else open(path, "rb") as handle:
+        with span("decompress" if packed else "read"), gzip.open(path) if packed else open(path, "rb") as handle:
             return handle.read(most)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} is cut off or damaged: {_reason(error)}") from error

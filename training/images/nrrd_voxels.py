@@ -20,6 +20,7 @@ import numpy as np
 
 from training.errors import InputError
 from training.images.detached import points_elsewhere
+from training.spans import span
 
 #: Maximum size of a header; those of segmentations with many segments have tens of kilobytes.
 _HEADER_BYTES = 2**20
@@ -164,7 +165,8 @@ def _decompressed(handle: IO[bytes], header: Mapping[str, Any], skipped: int, pa
     needed = math.prod(int(size) for size in header["sizes"]) * _determine_datatype(dict(header)).itemsize
     before = _MOST_SKIPPED if skipped == -1 else skipped
     unpacked: Any = gzip.GzipFile(fileobj=handle) if header["encoding"] in _GZIP else bz2.BZ2File(handle)
-    content: bytes = unpacked.read(before + needed + 1)
+    with span("decompress"):
+        content: bytes = unpacked.read(before + needed + 1)
     content = content[-needed:] if skipped == -1 else content[skipped:]
     if len(content) != needed:
         there = f"{len(content):,}" if len(content) < needed else "more"

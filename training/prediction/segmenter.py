@@ -23,6 +23,7 @@ from training.prediction.quality import expected_dice, quality_warning, uncertai
 from training.prediction.tiles import predict_in_tiles
 from training.preparation.prepare import Prepared, check_volumes, prepare
 from training.preprocessing.preprocess import Preprocessed, preprocess
+from training.spans import span
 
 #: Called with the fraction done (0-1) and the name of the stage. May raise to stop the work.
 ProgressCallback = Callable[[float, str], None]
@@ -175,14 +176,15 @@ class Segmenter:
         started = time.perf_counter()
         report(0.0, "preparing")
         check_volumes(volumes, reference, allow_missing=allow_missing)
-        preprocessed = preprocess(
-            volumes,
-            reference=reference,
-            as_scanned=False if allow_whole_head and as_scanned is None else as_scanned,
-            force=force,
-            brain=brain,
-            on_progress=lambda share, stage: report(_PREPROCESSING * share, stage),
-        )
+        with span("preprocess"):
+            preprocessed = preprocess(
+                volumes,
+                reference=reference,
+                as_scanned=False if allow_whole_head and as_scanned is None else as_scanned,
+                force=force,
+                brain=brain,
+                on_progress=lambda share, stage: report(_PREPROCESSING * share, stage),
+            )
         if on_preprocessed is not None:
             on_preprocessed(preprocessed)
         at_prepare = time.perf_counter()
@@ -200,21 +202,24 @@ class Segmenter:
             on_prepared(prepared)
         at_network = time.perf_counter()
         report(0.2, "computing")
-        probabilities = self.probabilities(prepared.image, lambda share, stage: report(0.2 + 0.7 * share, stage))
+        with span("network"):
+            probabilities = self.probabilities(prepared.image, lambda share, stage: report(0.2 + 0.7 * share, stage))
         if on_probabilities is not None:
             on_probabilities(probabilities, prepared)
         at_restore = time.perf_counter()
         report(0.9, "restoring")
-        labels = labels_of(probabilities, prepared)
-        labelmap = prepared.frame.to_reference(labels)
-        expected = expected_dice(
-            probabilities,
-            labels,
-            prepared.brain,
-            voxel_ml=prepared.frame.working.voxel_ml,
-            missing=prepared.missing,
-        )
-        output = output_maps(probabilities, prepared) if maps else {}
+        with span("labelmap"):
+            labels = labels_of(probabilities, prepared)
+            labelmap = prepared.frame.to_reference(labels)
+            expected = expected_dice(
+                probabilities,
+                labels,
+                prepared.brain,
+                voxel_ml=prepared.frame.working.voxel_ml,
+                missing=prepared.missing,
+            )
+        with span("maps"):
+            output = output_maps(probabilities, prepared) if maps else {}
         ended = time.perf_counter()
         report(1.0, "done")
         return Segmentation(

@@ -26,6 +26,7 @@ from training.preparation.input_warnings import input_warnings, whole_head_messa
 from training.preparation.modality_contrast import check_modalities
 from training.preparation.normalize import plausible_range, without_outliers, zscore_channel
 from training.preparation.positions import check_size, position_warnings
+from training.spans import span
 
 
 @dataclass(frozen=True)
@@ -167,23 +168,27 @@ def prepare(
     present = [role for role in ROLES if role in volumes]
     full = canonical_grid(volumes[reference].grid, spacing_mm)
     with ThreadPoolExecutor(len(ROLES)) as pool:
-        read = pool.map(lambda role: _modality(volumes[role], role), present)
-        modalities = dict(zip(present, read, strict=True))
-        rough = cropped(full, _common_box(full, modalities))
-        found = pool.map(lambda role: _on_grid(modalities[role], rough), present)
-        channels = dict(zip(present, found, strict=True))
-        brain = _brain(list(channels.values()), rough)
+        with span("mask"):
+            read = pool.map(lambda role: _modality(volumes[role], role), present)
+            modalities = dict(zip(present, read, strict=True))
+            rough = cropped(full, _common_box(full, modalities))
+        with span("resample"):
+            found = pool.map(lambda role: _on_grid(modalities[role], rough), present)
+            channels = dict(zip(present, found, strict=True))
+        with span("mask"):
+            brain = _brain(list(channels.values()), rough)
         brain_ml = float(np.count_nonzero(brain)) * rough.voxel_ml
         if brain_ml > LARGEST_BRAIN_ML and not allow_whole_head:
             raise InputError(whole_head_message(brain_ml), field="allow_whole_head")
         box = bounding_box(brain)
         assert box is not None
-        contrast = check_modalities(
-            {role: channel.values[box] for role, channel in channels.items()},
-            {role: channel.mask[box] for role, channel in channels.items()},
-            brain[box],
-            spacing_mm,
-        )
+        with span("check"):
+            contrast = check_modalities(
+                {role: channel.values[box] for role, channel in channels.items()},
+                {role: channel.mask[box] for role, channel in channels.items()},
+                brain[box],
+                spacing_mm,
+            )
         working = padded(cropped(rough, box), stride)
         image = np.zeros((*working.shape, len(ROLES)), np.float32)
         inner = centered(working.shape, tuple(part.stop - part.start for part in box))
@@ -194,19 +199,21 @@ def prepare(
             channel = channels[role]
             image[(*inner, ROLES.index(role))] = zscore_channel(channel.values[box], channel.mask[box] & brain[box])
 
-        list(pool.map(fill, present))
+        with span("crop"):
+            list(pool.map(fill, present))
     missing = tuple(role for role in ROLES if role not in volumes)
-    warnings = input_warnings(
-        volumes[reference].grid,
-        reference,
-        noisy=[role for role in present if modalities[role].tissue.noisy],
-        brain_ml=brain_ml,
-        masks={role: channel.mask for role, channel in channels.items()},
-        voxel_ml=rough.voxel_ml,
-        outliers={role: modality.outliers for role, modality in modalities.items() if modality.outliers},
-        missing=missing,
-    )
-    warnings = (*contrast, *position_warnings(volumes, reference), *warnings)
+    with span("check"):
+        warnings = input_warnings(
+            volumes[reference].grid,
+            reference,
+            noisy=[role for role in present if modalities[role].tissue.noisy],
+            brain_ml=brain_ml,
+            masks={role: channel.mask for role, channel in channels.items()},
+            voxel_ml=rough.voxel_ml,
+            outliers={role: modality.outliers for role, modality in modalities.items() if modality.outliers},
+            missing=missing,
+        )
+        warnings = (*contrast, *position_warnings(volumes, reference), *warnings)
     return Prepared(image, inside, Frame(volumes[reference].grid, working), warnings, reference, missing)
 
 

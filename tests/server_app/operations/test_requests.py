@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from server_app.common.metrics import REGISTRY, StateCollector
 from server_app.common.request_id import current, request_ids
 from server_app.operations.logs import LogFormat, log_config
 from server_app.operations.requests import RequestLog
+from training.spans import span
 
 
 @pytest.fixture
@@ -29,6 +31,11 @@ def client() -> TestClient:
     def read(case_id: str) -> dict[str, Any]:
         logging.getLogger("some.module").warning("inside a route")
         return {"id": current()}
+
+    @inner.get("/timed")
+    def read_volumes() -> dict[str, Any]:  # in a thread, as most routes
+        with span("read"):
+            return {}
 
     @inner.get("/broken")
     def fail() -> None:
@@ -46,6 +53,12 @@ def test_every_answer_has_an_id_of_its_own_or_a_proper_one_of_a_proxy_that_the_r
     for sent in ("proxy-0001", "short", "a" * 65, "with space!", '{"json": 1}', "../../../etc/passwd"):
         answer = client.get("/cases/a", headers={"X-Request-ID": sent})
         assert (answer.headers["X-Request-ID"] == sent) is (sent == "proxy-0001")
+
+
+def test_an_answer_tells_how_long_its_stages_took_if_it_had_any(client: TestClient) -> None:
+    timing = client.get("/timed").headers["Server-Timing"]
+    assert re.fullmatch(r"read;dur=\d+, total;dur=\d+", timing)
+    assert "Server-Timing" not in client.get("/cases/a").headers
 
 
 def test_requests_are_counted_by_route_and_not_by_address_invented_method_or_unknown_value(client: TestClient) -> None:
