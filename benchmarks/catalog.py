@@ -30,4 +30,8 @@ class Benchmark:
         return function(context)
 
 
-BENCHMARKS = (Benchmark("request", "Request: click to labelmap", (2.5, 1.2)),)
+BENCHMARKS = (
+    Benchmark("request", "Request: click to labelmap", (2.5, 1.2)),
+    Benchmark("request_stages", "A request, stage by stage", (0.8, 0.4)),
+    Benchmark("training_step", "Training step", (1.5, 0.7)),
+)

@@ -10,28 +10,25 @@ import numpy as np
 from training.images.grid import Grid, Volume
 from training.images.write import write_volume
 from training.modalities import ROLES
+from training.phantoms.files import BRATS_AFFINE, BRATS_SHAPE, on_brats_grid
 from training.phantoms.generate import Phantom, generate
 
-#: The frame, and the seed of a head that fits into it: 147 x 178 x 155 voxels.
-FRAME = (240, 240, 155)
+#: The seed of the head.
 SEED = 42
+#: A head can be moved by up to so many voxels: its frame has that much air on either side.
+MOST_SHIFT = 20
 
 
 def head(shift: int = 0) -> dict[str, Volume]:
-    """Return the volumes of the head in its frame, by role; ``shift`` moves it by as many voxels, 40 at most.
+    """Return the volumes of the head in its frame, by role, int16; moved by ``shift`` voxels.
 
     A head that is moved is another case for the server, and the same work.
     """
-    phantom = _phantom()
-    x, y, z = phantom.label.shape
-    affine = phantom.affine.copy()
-    start = (FRAME[0] - x) // 2 + shift, (FRAME[1] - y) // 2
-    affine[:3, 3] -= [*start, 0]
-    volumes = {}
+    assert abs(shift) <= MOST_SHIFT
+    grid, volumes = Grid(BRATS_SHAPE, BRATS_AFFINE), {}
     for channel, role in enumerate(ROLES):
-        data = np.zeros(FRAME, np.int16)
-        data[start[0] : start[0] + x, start[1] : start[1] + y, :z] = np.round(phantom.image[..., channel])
-        volumes[role] = Volume(data, Grid(FRAME, affine))
+        data = on_brats_grid(np.round(_phantom().image[..., channel]).astype(np.int16))
+        volumes[role] = Volume(np.roll(data, shift, axis=0), grid)
     return volumes
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.catalog import Benchmark
 from benchmarks.outcome import Curve, Figure, Outcome
+from training.errors import InputError
 
 #: Around what is generated; one pair for the summary of a run, and one for each benchmark.
 BEGIN, END = "<!-- make bench: {key} -->", "<!-- end of make bench: {key} -->"
@@ -17,11 +18,11 @@ def put(document: str, key: str, text: str) -> str:
     """Return a document with one generated part replaced.
 
     Raises:
-        ValueError: If it has no markers for that part.
+        InputError: If it has no markers for that part.
     """
     begin, end = BEGIN.format(key=key), END.format(key=key)
     if document.count(begin) != 1 or document.count(end) != 1:
-        raise ValueError(f"The page needs one line {begin} and one line {end}.")
+        raise InputError(f"The page needs one line {begin} and one line {end}.", field="output")
     before, rest = document.split(begin)
     return f"{before}{begin}\n\n{text.strip()}\n\n{end}{rest.split(end)[1]}"
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.outcome import Curve
+
+
+def limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the limits of an axis: at least a decade, so that what is flat does not look steep."""
+    low, high = 0.7 * min(values), 1.4 * max(values)
+    middle = math.sqrt(low * high)
+    return min(low, middle / 4), max(high, middle * 4)
 
 
 def draw(curve: Curve, path: Path) -> Path:
@@ -20,10 +29,7 @@ def draw(curve: Curve, path: Path) -> Path:
         axes.plot([x for x, _ in ordered], [y for _, y in ordered], marker="os^Dv"[number % 5], label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    if high < 4 * low:  # what is flat must not look steep
-        middle = (low * high) ** 0.5
-        axes.set_ylim(middle / 4, middle * 4)
+    axes.set_ylim(*limits([y for points in curve.lines.values() for _, y in points]))
     axes.set(xlabel=curve.x, ylabel=curve.y, title=curve.name)
     axes.grid(True, which="both", alpha=0.25)
     axes.legend()

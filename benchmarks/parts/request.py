@@ -13,11 +13,12 @@ from TumorLoopLib.client import TumorLoopClient
 from benchmarks import ours
 from benchmarks.alone import Alone
 from benchmarks.context import Context
-from benchmarks.heads import FRAME, write_head
+from benchmarks.heads import write_head
 from benchmarks.measure import in_turns
 from benchmarks.outcome import Figure, Outcome, median_of
 from benchmarks.peers import bundle
 from benchmarks.server import serving, warm_up
+from training.phantoms.files import BRATS_SHAPE
 
 #: What the project wants of a request.
 FASTER, OVER_NETWORK, OVER_NETWORK_UNCHANGED = 8.0, 1.5, 1.2
@@ -69,7 +70,7 @@ def measure(context: Context) -> Outcome:
     with serving(context.work) as running, Alone() as network, Alone() as peer:
         warm_up(running, context.work / "cases")
         network.call(ours.load, cases[0])
-        peer.call(bundle.load, FRAME)
+        peer.call(bundle.load, BRATS_SHAPE)
         clicks = Clicks(running.client, context.work / "answers")
         runs: dict[str, Callable[[int], float]] = {
             "new": lambda number: clicks.new_case(cases[number % rounds]),
