@@ -1,4 +1,4 @@
-"""Parallel jobs in lightweight processes."""
+"""Parallel jobs: in lightweight processes of this machine, or on a cluster (:mod:`training.cluster`)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,56 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, Union
 
 Item = TypeVar("Item")
+
+
+class Cluster(Protocol):
+    """Computes jobs elsewhere: :class:`training.cluster.RayCluster`."""
+
+    def completed(self, work: Callable[[Any], Item], jobs: Iterable[Any]) -> Iterator[tuple[Any, Future[Item]]]:
+        """As :func:`completed`."""
+        ...
+
+
+#: Where jobs run: a number of processes on this machine, ``None`` for one per core, 1 for this process; or a cluster.
+Workers = Union[int, Cluster, None]  # noqa: UP007 - evaluated when the module is imported
 
 _main_lock = threading.Lock()
 
 
-def map_unordered(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int | None = None) -> Iterator[Item]:
-    """Yield ``work(job)`` in order of completion, from spawned processes with one BLAS thread each.
+def map_unordered(work: Callable[[Any], Item], jobs: Iterable[Any], workers: Workers = None) -> Iterator[Item]:
+    """Yield ``work(job)`` in order of completion; the first error ends the remaining jobs.
 
-    Only a few jobs are submitted ahead, so that results do not accumulate. An error ends the remaining jobs.
+    Args:
+        work: As for :func:`completed`.
+        jobs: The same.
+        workers: The same.
+    """
+    for _, future in completed(work, jobs, workers):
+        yield future.result()
+
+
+def completed(
+    work: Callable[[Any], Item], jobs: Iterable[Any], workers: Workers = None
+) -> Iterator[tuple[Any, Future[Item]]]:
+    """Yield each job with its finished future, which holds ``work(job)`` or its error, in order of completion.
+
+    Processes are spawned, with one BLAS thread each. Only a few jobs are submitted ahead, so that results do not
+    accumulate. When the caller stops iterating, the remaining jobs are dropped.
 
     Args:
         work: A function of an importable module (not of a script, which the children do not run).
         jobs: Its arguments; must be picklable.
-        workers: Number of processes; ``None`` for one per core, 1 to run in this process.
+        workers: Where the jobs run.
     """
+    if workers is not None and not isinstance(workers, int):
+        yield from workers.completed(work, jobs)
+        return
     count = workers or available_cores()
     if count == 1:
-        yield from (work(job) for job in jobs)
+        yield from ((job, _done(work, job)) for job in jobs)
         return
     waiting = iter(jobs)
     context = multiprocessing.get_context("spawn")
@@ -37,9 +67,10 @@ def map_unordered(work: Callable[[Any], Item], jobs: Iterable[Any], workers: int
         running = _submit(pool, work, islice(waiting, 2 * count))
         try:
             while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                answers = [(running.pop(future), future) for future in finished]
                 running |= _submit(pool, work, islice(waiting, len(finished)))
-                yield from (future.result() for future in finished)
+                yield from answers
         finally:
             for future in running:
                 future.cancel()
@@ -50,9 +81,19 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _submit(pool: ProcessPoolExecutor, work: Callable[[Any], Item], jobs: Iterable[Any]) -> set[Future[Item]]:
+def _done(work: Callable[[Any], Item], job: Any) -> Future[Item]:
+    """Do a job in this process; Ctrl-C is raised at once."""
+    future: Future[Item] = Future()
+    try:
+        future.set_result(work(job))
+    except Exception as error:  # noqa: BLE001 - the future raises it
+        future.set_exception(error)
+    return future
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[[Any], Item], jobs: Iterable[Any]) -> dict[Future[Item], Any]:
     with _without_main():  # submitting starts the children
-        return {pool.submit(work, job) for job in jobs}
+        return {pool.submit(work, job): job for job in jobs}
 
 
 @contextlib.contextmanager

@@ -95,10 +95,21 @@ VersionOption = Annotated[
 class InputErrorGroup(TyperGroup):
     """A command group that turns :class:`InputError` into one line on standard error and exit code 2."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        from training.cli.arguments import with_ray_address
+
+        return list(super().parse_args(ctx, with_ray_address(args)))
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        from training.cluster import ClusterError
+
         try:
             return super().invoke(ctx)
+        except ClusterError as error:
+            err.print(f"Error (ray): {error}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(1) from None
         except InputError as error:
             where = f" ({error.field})" if error.field else ""
             err.print(f"Error{where}: {error.message}", style="red", markup=False, soft_wrap=True)

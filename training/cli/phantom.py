@@ -10,6 +10,7 @@ import typer
 
 from training.cli.common import out, progress
 from training.cli.outcome import OverwriteOption, refuse_existing
+from training.cli.ray import RayOption, cluster
 
 
 def phantom(
@@ -24,7 +25,8 @@ def phantom(
     degrees: Annotated[float, typer.Option(min=0, help="Raw studies: largest rotation between series.")] = 12.0,
     mm: Annotated[float, typer.Option(min=0, help="Raw studies: largest displacement between series, in mm.")] = 15.0,
     overwrite: OverwriteOption = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 uses all cores.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes, or jobs at once with --ray; 0 uses all cores.")] = 0,
+    ray: RayOption = None,
 ) -> None:
     """Generate synthetic gliomas in the BraTS layout: four modalities and a label per case.
 
@@ -36,24 +38,41 @@ def phantom(
 
     `python -m training phantom cases --count 8 --seed 1`
     """
-    from training.phantoms.files import case_name, write_cases
-    from training.phantoms.raw_files import raw_name, write_raw_studies
+    from training.phantoms.files import case_name, own_cases, write_cases
+    from training.phantoms.raw_files import own_raw_studies, raw_name, write_raw_studies
 
     raw = raw or dicom
+    motion = {"degrees": degrees, "mm": mm}
     names = [raw_name(number) if raw else case_name(number) for number in range(count)]
-    refuse_existing([output / name for name in names], overwrite)
-    cores = workers or os.cpu_count() or 1
-    with progress(steps=True) as bars:
+    own: set[str] = set()
+    if ray is not None:
+        own = (
+            own_raw_studies(output, count, seed=seed, dicom=dicom, motion=motion)
+            if raw
+            else own_cases(output, count, seed)
+        )
+    refuse_existing([output / name for name in names if name not in own], overwrite)
+    with cluster(ray, workers, gigabytes=2.0 if raw else 1.0, shared=output) as connected, progress(steps=True) as bars:
+        cores = connected or workers or os.cpu_count() or 1
         task = bars.add_task("phantoms", total=count)
 
         def report(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
+        resume = connected is not None
         if raw:
-            motion = {"degrees": degrees, "mm": mm}
-            write_raw_studies(output, count, seed=seed, dicom=dicom, motion=motion, workers=cores, on_progress=report)
+            write_raw_studies(
+                output,
+                count,
+                seed=seed,
+                dicom=dicom,
+                motion=motion,
+                workers=cores,
+                resume=resume,
+                on_progress=report,
+            )
         else:
-            write_cases(output, count, seed=seed, workers=cores, on_progress=report)
+            write_cases(output, count, seed=seed, workers=cores, on_progress=report, resume=resume)
     what = "raw study" if raw else "case"
     many = "raw studies" if raw else "cases"
     out.print(f"{count} {what if count == 1 else many} in {output}", soft_wrap=True)

@@ -9,10 +9,11 @@ import numpy as np
 
 from training.atomic import write_with
 from training.errors import InputError
+from training.finished import Finished
 from training.labels import to_brats_values
 from training.modalities import ROLES
-from training.parallel import map_unordered
-from training.phantoms.generate import Phantom, generate
+from training.parallel import Workers, map_unordered
+from training.phantoms.generate import GENERATOR_VERSION, Phantom, generate
 
 #: The grid of BraTS: 1 mm, x to the left, y to the back, z up.
 BRATS_SHAPE = (240, 240, 155)
@@ -63,7 +64,13 @@ def write_case(phantom: Phantom, folder: Path, case_id: str) -> Path:
 
 
 def write_cases(
-    root: Path, n: int, seed: int = 0, workers: int | None = None, on_progress: Callable[[int, int], None] | None = None
+    root: Path,
+    n: int,
+    seed: int = 0,
+    workers: Workers = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    resume: bool = False,
 ) -> list[Path]:
     """Write ``n`` phantoms ``phantom_0001`` ... below ``root``.
 
@@ -71,8 +78,9 @@ def write_cases(
         root: The studies folder; created if absent.
         n: Number of phantoms, at least 1.
         seed: Seed of the batch: the same seed gives the same cases with any number of workers.
-        workers: Processes; ``None`` for one per core.
+        workers: Processes; ``None`` for one per core; or a cluster.
         on_progress: Called with the number done and ``n`` after each case.
+        resume: Whether to record what is finished (:mod:`training.finished`), and to keep what a record says is.
 
     Returns:
         The folders of the cases, in order.
@@ -84,11 +92,11 @@ def write_cases(
         raise InputError(f"The number of phantoms must be at least 1; it is {n}.", field="n")
     if seed < 0:
         raise InputError(f"The seed must not be negative; it is {seed}.", field="seed")
-    jobs = [(seed * _SEEDS_PER_BATCH + k, str(root), case_name(k)) for k in range(n)]
+    jobs = [(seed * _SEEDS_PER_BATCH + k, str(root), case_name(k), resume) for k in range(n)]
     for done, _ in enumerate(map_unordered(_write_one, jobs, workers), start=1):
         if on_progress is not None:
             on_progress(done, n)
-    return [Path(root) / name for _, _, name in jobs]
+    return [Path(root) / job[2] for job in jobs]
 
 
 def case_name(number: int) -> str:
@@ -96,6 +104,22 @@ def case_name(number: int) -> str:
     return f"phantom_{number + 1:04d}"
 
 
-def _write_one(job: tuple[int, str, str]) -> Path:
-    seed, root, name = job
-    return write_case(generate(seed), Path(root), name)
+def own_cases(root: Path, n: int, seed: int = 0) -> set[str]:
+    """Return the names of the cases that a call of :func:`write_cases` with ``resume`` has written or begun."""
+    names = {case_name(k): _key(seed * _SEEDS_PER_BATCH + k) for k in range(n)}
+    return {name for name, key in names.items() if Finished(Path(root)).mine(name, key)}
+
+
+def _write_one(job: tuple[int, str, str, bool]) -> None:
+    seed, root, name, resume = job
+    finished = Finished(Path(root))
+    if not resume:
+        write_case(generate(seed), Path(root), name)
+    elif finished.facts(name, _key(seed)) is None:
+        finished.begin(name, _key(seed))
+        place = write_case(generate(seed), Path(root), name)
+        finished.note(name, _key(seed), sorted(place.glob("*.nii.gz")))
+
+
+def _key(seed: int) -> str:
+    return f"phantom generator {GENERATOR_VERSION} seed {seed}"

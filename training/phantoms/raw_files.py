@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from training.atomic import make_folder, write_json
 from training.dicom.image import MR_IMAGE
 from training.errors import InputError
+from training.finished import Finished
 from training.images.grid import Grid, Volume
 from training.images.write import write_volume
 from training.modalities import ROLES
-from training.parallel import map_unordered
+from training.parallel import Workers, map_unordered
+from training.phantoms.generate import GENERATOR_VERSION
 from training.phantoms.raw import RawStudy, raw_study
 from training.phantoms.raw_series import Protocol
 
@@ -211,7 +214,8 @@ def write_raw_studies(
     seed: int = 0,
     dicom: bool = False,
     motion: Mapping[str, float] | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
+    resume: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write ``n`` raw studies ``raw_0001`` ... below ``root``, and what is true of them below ``root/truth``.
@@ -222,7 +226,8 @@ def write_raw_studies(
         seed: The seed of the first; the others follow.
         dicom: As DICOM series instead of NIfTI.
         motion: ``degrees``, ``mm`` and ``tilt`` of :func:`training.phantoms.raw.raw_study`, where they differ.
-        workers: Processes, each of which needs 2 GB; ``None`` for one per core.
+        workers: Processes, each of which needs 2 GB; ``None`` for one per core; or a cluster.
+        resume: Whether to record what is finished (:mod:`training.finished`), and to keep what a record says is.
         on_progress: Called with the number done and ``n`` after each study.
 
     Returns:
@@ -233,15 +238,47 @@ def write_raw_studies(
     """
     if n < 1:
         raise InputError(f"The number of raw studies must be at least 1; it is {n}.", field="n")
-    jobs = [(seed + k, str(root), raw_name(k), dicom, dict(motion or {})) for k in range(n)]
+    jobs = [_RawJob(seed + k, Path(root), raw_name(k), dicom, dict(motion or {}), resume) for k in range(n)]
     for done, _ in enumerate(map_unordered(_write_one, jobs, workers), start=1):
         if on_progress is not None:
             on_progress(done, n)
-    return [Path(root) / job[2] for job in jobs]
+    return [job.root / job.name for job in jobs]
 
 
-def _write_one(job: tuple[int, str, str, bool, dict[str, float]]) -> Path:
-    seed, root, name, dicom, motion = job
-    study = raw_study(seed, **motion)  # type: ignore[arg-type]
-    write_truth(study, Path(root) / "truth" / name)
-    return write_dicom(study, Path(root) / name) if dicom else write_nifti(study, Path(root) / name)
+def own_raw_studies(
+    root: Path, n: int, *, seed: int = 0, dicom: bool = False, motion: Mapping[str, float] | None = None
+) -> set[str]:
+    """Return the names of the studies that a call of :func:`write_raw_studies` with ``resume`` has written or begun."""
+    jobs = [_RawJob(seed + k, Path(root), raw_name(k), dicom, dict(motion or {}), True) for k in range(n)]
+    return {job.name for job in jobs if Finished(job.root).mine(job.name, job.key)}
+
+
+@dataclass(frozen=True)
+class _RawJob:
+    seed: int
+    root: Path
+    name: str
+    dicom: bool
+    motion: dict[str, float]
+    resume: bool
+
+    @property
+    def key(self) -> str:
+        """What decides the study."""
+        motion = " ".join(f"{name} {value:g}" for name, value in sorted(self.motion.items()))
+        return f"raw phantom generator {GENERATOR_VERSION} seed {self.seed} dicom {self.dicom} {motion}"
+
+
+def _write_one(job: _RawJob) -> None:
+    finished = Finished(job.root)
+    if job.resume and finished.facts(job.name, job.key) is not None:
+        return
+    if job.resume:
+        finished.begin(job.name, job.key)
+    study = raw_study(job.seed, **job.motion)  # type: ignore[arg-type]
+    truth = write_truth(study, job.root / "truth" / job.name)
+    place = job.root / job.name
+    place = write_dicom(study, place) if job.dicom else write_nifti(study, place)
+    if job.resume:
+        files = [path for folder in (place, truth) for path in sorted(folder.rglob("*")) if path.is_file()]
+        finished.note(job.name, job.key, files)
