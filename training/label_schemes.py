@@ -208,6 +208,8 @@ def decided_by_values(present: set[int], others: Sequence[set[int]]) -> Scheme |
     return BRATS_2017 if 4 in present and BRATS_2017.fits(present) else None
 
 
+#: Up to this value the voxels of each are counted one by one.
+_FEW_VALUES = 8
 _STATEMENT = re.compile(r"TumorLoop labels (\S+)((?: \d+:\d+)*)")
 
 
@@ -241,8 +243,12 @@ def stated_scheme(text: str, counts: Mapping[int, int]) -> Scheme | None:
 
 def value_counts(labelmap: np.ndarray) -> dict[int, int]:
     """Return the number of voxels of each value but 0, in the order of the values."""
-    if labelmap.dtype == np.uint8:  # counting is ten times as fast as sorting
-        counts = np.bincount(labelmap.ravel(), minlength=1)
+    if labelmap.dtype == np.uint8:  # counting is ten times as fast as sorting, and comparing ten times as fast as that
+        highest = int(labelmap.max(initial=0))
+        if highest <= _FEW_VALUES:
+            found = {value: int(np.count_nonzero(labelmap == value)) for value in range(1, highest + 1)}
+            return {value: count for value, count in found.items() if count}
+        counts = np.bincount(labelmap.ravel(order="K"), minlength=1)
         return {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value != BACKGROUND}
     values, counts = np.unique(labelmap, return_counts=True)
     return {int(value): int(count) for value, count in zip(values, counts, strict=True) if value != BACKGROUND}

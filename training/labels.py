@@ -69,7 +69,11 @@ REGION_NAMES: dict[str, str] = {"WT": "whole tumor", "TC": "tumor core", "ET": "
 
 def region_mask(labelmap: np.ndarray, region: str) -> np.ndarray:
     """Return the boolean mask of ``region`` (``WT``, ``TC`` or ``ET``) in a labelmap of internal values."""
-    return np.isin(labelmap, REGIONS[region])
+    first, *others = REGIONS[region]
+    mask: np.ndarray = labelmap == first
+    for value in others:  # several times as fast as np.isin
+        mask |= labelmap == value
+    return mask
 
 
 def check_labelmap(labelmap: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from server_app.cases.preprocessed import details_of, preprocessed_case, record_of, write_preprocessed
 from server_app.common.dicom_logs import hide_dicom_values
+from server_app.common.files import link_or_copy
 from server_app.spawning import init_child
 from training.cases.case import Case
 from training.models.store import ModelStore
@@ -92,6 +93,11 @@ class SegmentJob:
     allow_whole_head: bool = False
     maps: Path | None = None
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether the result is written as the answer is."""
+        return self.result.name.endswith(".nii.gz") and self.dtype == "uint8" and self.compress
+
 
 #: By folder of the version: the segmenter, and the SHA-256 of its weights when it was loaded.
 _loaded: dict[str, tuple[Segmenter, str]] = {}
@@ -158,7 +164,10 @@ def _segment(job: SegmentJob) -> dict[str, Any]:
     at_write = time.perf_counter()
     with span("compress"):
         write_labelmap(found.labelmap, job.result, dtype=job.dtype, compress=job.compress)
-        if job.answer is not None:
+        if job.answer is not None and job.is_answer:
+            job.answer.unlink(missing_ok=True)  # of a process that died
+            link_or_copy(job.result, job.answer)
+        elif job.answer is not None:
             write_labelmap(found.labelmap, job.answer)
         for name, volume in found.maps.items():
             assert job.maps is not None

@@ -42,6 +42,34 @@ def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
     return 2.0 * int(np.count_nonzero(prediction.astype(bool) & truth.astype(bool))) / total
 
 
+def near(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Return the voxels within a distance of a mask, itself included; much faster than a distance transform.
+
+    The least squared distances are found axis by axis (Saito and Toriwaki 1994, doi:10.1016/0031-3203(94)90133-3).
+
+    Args:
+        mask: ``(x, y, z)`` bool.
+        radius: In voxels, at most 15.
+
+    Returns:
+        ``(x, y, z)`` bool: where the center of a voxel of the mask is at most ``radius`` away.
+    """
+    reach = int(radius)
+    if not 0 <= reach <= 15:
+        raise ValueError(f"the radius must be 0 to 15 voxels, not {radius}")
+    squared = np.where(mask, np.uint8(0), np.uint8(255))
+    for axis in range(3):
+        before = np.moveaxis(squared, axis, 0)
+        squared = squared.copy(order="K")
+        after = np.moveaxis(squared, axis, 0)
+        for step in range(1, min(reach, mask.shape[axis] - 1) + 1):
+            # 255, the most that a byte holds, is infinitely far
+            farther = np.minimum(before, 255 - step * step) + np.uint8(step * step)
+            np.minimum(after[step:], farther[:-step], out=after[step:])
+            np.minimum(after[:-step], farther[step:], out=after[:-step])
+    return np.asarray(squared <= int(radius * radius), bool)
+
+
 def large_components(mask: np.ndarray, min_size: float, voxel_size: float = 1.0) -> np.ndarray:
     """Keep the connected components (6-neighborhood) of at least ``min_size``; if there are none, the largest.
 

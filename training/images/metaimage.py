@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,6 +16,7 @@ from typing import IO
 import numpy as np
 
 from training.errors import InputError
+from training.images.compression import DAMAGED, zlib_decompressor
 from training.images.detached import points_elsewhere
 from training.images.grid import LPS_TO_RAS, Grid, grid_in_unit
 from training.images.position import unit_named
@@ -79,7 +79,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
         with open(layout.place, "rb") as handle:
             handle.seek(layout.begin if layout.begin >= 0 else max(0, layout.place.stat().st_size - needed))
             content = _decompressed(handle, needed) if layout.compressed else handle.read(needed)
-    except (OSError, zlib.error) as error:
+    except (OSError, *DAMAGED) as error:
         raise InputError(f"{path} is cut off or damaged: {error}.") from error
     if len(content) != needed:
         there = f"{len(content):,}" if len(content) < needed else "more"
@@ -227,7 +227,7 @@ def _is_true(value: str) -> bool:
 
 def _decompressed(handle: IO[bytes], needed: int) -> bytes:
     """Decompress at most one byte more than needed: a small file may expand to gigabytes."""
-    unpacked, content = zlib.decompressobj(zlib.MAX_WBITS | 32), bytearray()
+    unpacked, content = zlib_decompressor(), bytearray()
     while len(content) <= needed and not unpacked.eof:
         packed = unpacked.unconsumed_tail or handle.read(1 << 20)
         if not packed:

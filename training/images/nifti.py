@@ -5,15 +5,14 @@ Whether a file is compressed is decided by its first bytes, not by its name.
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training.errors import InputError
+from training.images.compression import DAMAGED, gzip_reader
 from training.images.grid import Grid, checked_grid
 from training.images.position import nifti_affine, nifti_position
 from training.spans import span
@@ -121,9 +120,9 @@ def _first_bytes(path: Path, most: int) -> bytes:
             packed = handle.read(2) == b"\x1f\x8b"
         if path.suffix.lower() == ".img":
             packed = False  # these are voxels, which may begin with any two bytes
-        with span("decompress" if packed else "read"), gzip.open(path) if packed else open(path, "rb") as handle:
-            return handle.read(most)
-    except (OSError, EOFError, zlib.error) as error:
+        with span("decompress" if packed else "read"), gzip_reader(path) if packed else open(path, "rb") as handle:
+            return bytes(handle.read(most))
+    except (OSError, *DAMAGED) as error:
         raise InputError(f"{path} is cut off or damaged: {_reason(error)}") from error
 
 

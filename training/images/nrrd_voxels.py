@@ -8,10 +8,8 @@ voxels are decompressed up to the size given by the header.
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import math
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from training.errors import InputError
+from training.images.compression import DAMAGED, gzip_reader
 from training.images.detached import points_elsewhere
 from training.spans import span
 
@@ -152,7 +151,7 @@ def read_voxels(path: Path, header: Mapping[str, Any], begin: int) -> np.ndarray
             if header["encoding"] != "raw" and place.stat().st_size > _most_text(header):
                 raise InputError(f"{path} is damaged: it is longer than the text of its voxels.")
             return np.asarray(nrrd.read_data(plain, handle))
-    except (nrrd.NRRDError, EOFError, zlib.error, *_NO_HEADER) as error:
+    except (nrrd.NRRDError, *DAMAGED, *_NO_HEADER) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is cut off or damaged: {error or type(error).__name__}") from error
@@ -164,7 +163,7 @@ def _decompressed(handle: IO[bytes], header: Mapping[str, Any], skipped: int, pa
 
     needed = math.prod(int(size) for size in header["sizes"]) * _determine_datatype(dict(header)).itemsize
     before = _MOST_SKIPPED if skipped == -1 else skipped
-    unpacked: Any = gzip.GzipFile(fileobj=handle) if header["encoding"] in _GZIP else bz2.BZ2File(handle)
+    unpacked: Any = gzip_reader(handle) if header["encoding"] in _GZIP else bz2.BZ2File(handle)
     with span("decompress"):
         content: bytes = unpacked.read(before + needed + 1)
     content = content[-needed:] if skipped == -1 else content[skipped:]

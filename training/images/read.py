@@ -107,7 +107,7 @@ def read_volumes(path: Path | str, channels: list[int] | None = None) -> list[Vo
     absent = [channel for channel in channels if not 0 <= channel < data.shape[3]]
     if absent:
         raise InputError(f"{path} has the channels 0 to {data.shape[3] - 1}; there is no channel {absent[0]}.")
-    return [Volume(_finite(data[..., channel].astype(np.float32)), grid) for channel in channels]
+    return [Volume(_finite(data[..., channel].astype(np.float32), data.dtype), grid) for channel in channels]
 
 
 def read_labelmap(path: Path | str) -> Volume:
@@ -214,8 +214,10 @@ def _reader(path: Path) -> Reader:
     return READERS[ending]
 
 
-def _finite(data: np.ndarray) -> np.ndarray:
+def _finite(data: np.ndarray, stored: np.dtype) -> np.ndarray:
     """Replace non-finite values by 0 in place; the sum reveals in one pass whether there are any."""
+    if stored.kind in "iu":
+        return data
     with np.errstate(all="ignore"):
         if not np.isfinite(data.sum(dtype=np.float64)):
             np.nan_to_num(data, copy=False, nan=0.0, posinf=0.0, neginf=0.0)

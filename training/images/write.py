@@ -13,7 +13,7 @@ extent of its first segment, so each segment has the extent of the whole volume.
 
 from __future__ import annotations
 
-import gzip
+import io
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 
 from training.atomic import write_with
 from training.errors import InputError
+from training.images.compression import gzip_writer
 from training.images.grid import LPS_TO_RAS, Grid, Volume
 from training.images.nrrd import STATEMENT_FIELD
 from training.images.position import write_nifti_position
@@ -38,7 +39,8 @@ LABELMAP_DTYPES: tuple[str, ...] = (
 
 _CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
 _ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
-_COMPRESSION = 4  # labelmaps shrink a hundredfold at any level; a higher one only takes longer
+#: More than a NRRD header has.
+_HEADER_BYTES = 2**16
 
 
 def write_labelmap(
@@ -129,11 +131,11 @@ def _write_nifti(data: np.ndarray, grid: Grid, path: Path, description: str = ""
 
     image = _nifti_image(data, grid)
     image.header["descrip"] = description
-    if compress or not path.name.lower().endswith(".gz"):
+    if not path.name.lower().endswith(".gz"):
         return write_with(path, lambda temporary: nibabel.save(image, temporary))
 
     def store(temporary: Path) -> None:
-        with gzip.GzipFile(temporary, "wb", compresslevel=0, mtime=0) as stream:
+        with gzip_writer(temporary, compress=compress) as stream:
             image.to_stream(stream)
 
     return write_with(path, store)
@@ -170,7 +172,20 @@ def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str]
         header["space units"] = [grid.position.unit] * 3
     header["encoding"] = "gzip" if compress else "raw"
     header.update(fields)
-    return write_with(path, lambda temporary: nrrd.write(str(temporary), data, header, compression_level=_COMPRESSION))
+    if not compress:
+        return write_with(path, lambda temporary: nrrd.write(str(temporary), data, header))
+
+    def store(temporary: Path) -> None:
+        plain = io.BytesIO()  # pynrrd compresses with zlib only
+        nrrd.write(plain, data, {**header, "encoding": "raw"})
+        content = plain.getbuffer()
+        begin = bytes(content[:_HEADER_BYTES]).index(b"\n\n") + 2
+        with open(temporary, "wb") as file:
+            file.write(bytes(content[:begin]).replace(b"\nencoding: raw\n", b"\nencoding: gzip\n"))
+            with gzip_writer(file) as stream:
+                stream.write(content[begin:])
+
+    return write_with(path, store)
 
 
 def _segment_fields(grid: Grid, brats_values: bool) -> dict[str, str]:

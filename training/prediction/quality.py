@@ -133,7 +133,7 @@ def _expected(probabilities: np.ndarray, labels: np.ndarray, brain: np.ndarray, 
     likely = probabilities[..., REGIONS[region][0]]
     for value in REGIONS[region][1:]:
         likely = likely + probabilities[..., value]
-    everywhere = float(likely.sum(dtype=np.float64, where=brain))
+    everywhere = float(likely[brain].sum(dtype=np.float64))
     reported = region_mask(labels, region)
     size = int(np.count_nonzero(reported))
     if size == 0:

@@ -14,7 +14,8 @@ import numpy as np
 
 from training.hardware import best_policy, free_memory_bytes, prepare_backend
 from training.images.grid import Volume
-from training.labels import LABELS, REGIONS, region_mask
+from training.label_schemes import value_counts
+from training.labels import LABELS, REGIONS
 from training.models.store import ModelVersion
 from training.models.weights import set_weights
 from training.network.unet import build_unet, with_softmax
@@ -328,7 +329,7 @@ def _entropy(probabilities: np.ndarray) -> np.ndarray:
 
 def volumes_ml(labelmap: Volume) -> dict[str, float]:
     """Return the volume of each label, by name, and of each region, by key, in mL."""
-    voxel = labelmap.grid.voxel_ml
-    volumes = {label.name: float((labelmap.data == label.value).sum()) * voxel for label in LABELS}
-    volumes |= {region: float(region_mask(labelmap.data, region).sum()) * voxel for region in REGIONS}
+    voxel, counts = labelmap.grid.voxel_ml, value_counts(labelmap.data)
+    volumes = {label.name: float(counts.get(label.value, 0)) * voxel for label in LABELS}
+    volumes |= {region: float(sum(counts.get(value, 0) for value in REGIONS[region])) * voxel for region in REGIONS}
     return {name: round(value, 3) for name, value in volumes.items()}

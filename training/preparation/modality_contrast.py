@@ -11,6 +11,7 @@ if other modalities explain the images: a wrong warning about a right patient is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, permutations, product
 
@@ -208,7 +209,10 @@ def _lacking(roles: Sequence[str], pairs: Mapping[tuple[int, int], _Pair]) -> It
 
 def _pairs(samples: Sequence[np.ndarray]) -> dict[tuple[int, int], _Pair]:
     """Measure every ordered pair of images."""
-    ranked = [ranks(values) for values in samples]
+    with ThreadPoolExecutor(2) as pool:  # sorting releases the interpreter's lock
+        measured = pool.submit(_enhancements, samples)
+        ranked = list(pool.map(ranks, samples))
+        enhancement = measured.result()
     bright = [rank >= 1 - _EXTREME for rank in ranked]
     dark = [rank < _EXTREME for rank in ranked]
     correlation = np.atleast_2d(np.corrcoef(ranked))
@@ -219,28 +223,50 @@ def _pairs(samples: Sequence[np.ndarray]) -> dict[tuple[int, int], _Pair]:
             bright_dark=np.count_nonzero(bright[first] & dark[second]) / size,
             dark_bright=np.count_nonzero(dark[first] & bright[second]) / size,
             correlation=float(correlation[first, second]),
-            enhancement=_enhancement(samples[first], samples[second]),
+            enhancement=enhancement[first, second],
         )
         for first, second in permutations(range(len(samples)), 2)
     }
 
 
-def _enhancement(first: np.ndarray, second: np.ndarray) -> float:
+def _enhancements(samples: Sequence[np.ndarray]) -> dict[tuple[int, int], float]:
+    """Return :attr:`_Pair.enhancement` of every ordered pair of images."""
+    scaled = [_scaled(values) for values in samples]
+    ends = [np.percentile(values, [99, 99.9]) for values in scaled]
+    found: dict[tuple[int, int], float] = {}
+    for first, second in combinations(range(len(samples)), 2):
+        lower, low, middle, high, upper = _percentiles(scaled[second] - scaled[first], (0.1, 25, 50, 75, 99.9))
+        extent = max(high - low, 1e-6)
+        brighter, darker = (upper - middle) / extent, (middle - lower) / extent
+        found[first, second] = _enhancement(ends[first], ends[second], brighter, darker)
+        found[second, first] = _enhancement(ends[second], ends[first], darker, brighter)
+    return found
+
+
+def _enhancement(first: np.ndarray, second: np.ndarray, brighter: float, darker: float) -> float:
     """Return the larger of two logarithms of ratios, each for one voxel in a thousand on either side.
 
     One compares how far the brightest voxels of both images are from the median; the other, in the difference of the
     images, the voxels that are brighter in the second with those that are brighter in the first.
+
+    Args:
+        first: The 99th and the 99.9th percentile of the first image.
+        second: The same of the second one.
+        brighter: How far from its median the difference is exceeded by one voxel in a thousand.
+        darker: The same below its median.
     """
-    scaled = [_scaled(first), _scaled(second)]
-    low, high = np.percentile(_scaled(scaled[1] - scaled[0]), [0.1, 99.9])
-    (first_high, first_top), (second_high, second_top) = (np.percentile(values, [99, 99.9]) for values in scaled)
+    (first_high, first_top), (second_high, second_top) = first, second
     clipped = first_top - first_high < 0.01 * first_top or second_top - second_high < 0.01 * second_top
-    if clipped or min(high, -low, first_top, second_top) <= 0:
+    if clipped or min(brighter, darker, first_top, second_top) <= 0:
         return 0.0
-    return float(max(np.log(high / -low), np.log(second_top / first_top)))
+    return float(max(np.log(brighter / darker), np.log(second_top / first_top)))
+
+
+def _percentiles(values: np.ndarray, shares: Sequence[float]) -> list[float]:
+    return [float(each) for each in np.percentile(values, shares)]
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
     """Return values of median 0 and interquartile range 1."""
-    lower, middle, upper = np.percentile(values, [25, 50, 75])
-    return (values - middle) / max(float(upper - lower), 1e-6)
+    lower, middle, upper = _percentiles(values, (25, 50, 75))
+    return (values - middle) / max(upper - lower, 1e-6)

@@ -8,7 +8,7 @@ flip, a crop and a pad.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -172,8 +172,9 @@ def prepare(
             read = pool.map(lambda role: _modality(volumes[role], role), present)
             modalities = dict(zip(present, read, strict=True))
             rough = cropped(full, _common_box(full, modalities))
+            masks = _masks_on_grid(modalities, rough, pool)
         with span("resample"):
-            found = pool.map(lambda role: _on_grid(modalities[role], rough), present)
+            found = pool.map(lambda role: _on_grid(modalities[role], masks[role], rough), present)
             channels = dict(zip(present, found, strict=True))
         with span("mask"):
             brain = _brain(list(channels.values()), rough)
@@ -182,13 +183,13 @@ def prepare(
             raise InputError(whole_head_message(brain_ml), field="allow_whole_head")
         box = bounding_box(brain)
         assert box is not None
-        with span("check"):
-            contrast = check_modalities(
-                {role: channel.values[box] for role, channel in channels.items()},
-                {role: channel.mask[box] for role, channel in channels.items()},
-                brain[box],
-                spacing_mm,
-            )
+        checked = pool.submit(
+            check_modalities,
+            {role: channel.values[box] for role, channel in channels.items()},
+            {role: channel.mask[box] for role, channel in channels.items()},
+            brain[box],
+            spacing_mm,
+        )
         working = padded(cropped(rough, box), stride)
         image = np.zeros((*working.shape, len(ROLES)), np.float32)
         inner = centered(working.shape, tuple(part.stop - part.start for part in box))
@@ -201,6 +202,8 @@ def prepare(
 
         with span("crop"):
             list(pool.map(fill, present))
+        with span("check"):
+            contrast = checked.result()
     missing = tuple(role for role in ROLES if role not in volumes)
     with span("check"):
         warnings = input_warnings(
@@ -312,11 +315,24 @@ def _common_box(full: Grid, modalities: Mapping[str, _Modality]) -> tuple[slice,
     return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
 
 
-def _on_grid(modality: _Modality, grid: Grid) -> _Channel:
-    volume, tissue = modality.volume, modality.tissue
+def _masks_on_grid(modalities: Mapping[str, _Modality], grid: Grid, pool: Executor) -> dict[str, np.ndarray]:
+    """Return the tissue of each modality on a grid, without holes; often all were cut to one mask, filled once then."""
+
+    def resampled(modality: _Modality) -> np.ndarray:
+        to_input = index_map(modality.volume.grid.affine, grid.affine)
+        return resample_mask(modality.tissue.mask, to_input, grid.shape)
+
+    masks = dict(zip(modalities, pool.map(resampled, modalities.values()), strict=True))
+    same_as = {role: next(each for each in masks if np.array_equal(masks[each], mask)) for role, mask in masks.items()}
+    different = sorted(set(same_as.values()))
+    filled = dict(zip(different, pool.map(lambda role: fill_holes(masks[role]), different), strict=True))
+    return {role: filled[same] for role, same in same_as.items()}
+
+
+def _on_grid(modality: _Modality, mask: np.ndarray, grid: Grid) -> _Channel:
+    volume = modality.volume
     to_input = index_map(volume.grid.affine, grid.affine)
-    mask = fill_holes(resample_mask(tissue.mask, to_input, grid.shape))
-    return _Channel(resample_linear(volume.data, to_input, grid.shape, tissue.background), mask)
+    return _Channel(resample_linear(volume.data, to_input, grid.shape, modality.tissue.background), mask)
 
 
 def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
@@ -324,7 +340,10 @@ def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
     votes = np.zeros(grid.shape, np.uint8)
     for channel in channels:
         votes += channel.mask
-    brain = large_components(fill_holes(votes >= min(2, len(channels))), MIN_COMPONENT_ML, grid.voxel_ml)
+    agreed = votes >= min(2, len(channels))
+    if not np.array_equal(agreed, channels[0].mask):  # which has no holes
+        agreed = fill_holes(agreed)
+    brain = large_components(agreed, MIN_COMPONENT_ML, grid.voxel_ml)
     if not brain.any():
         raise InputError(
             "The volumes do not overlap in space: no two of them show tissue in the same place.", field="image"

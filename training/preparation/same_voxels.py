@@ -77,7 +77,9 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 def _block_means(array: np.ndarray, size: int) -> np.ndarray:
     """Return the means of cubes of ``size`` voxels; incomplete ones at the far ends are left out."""
-    x, y, z = (side // size for side in array.shape)
-    cut = array[: x * size, : y * size, : z * size].astype(np.float32, copy=False)
-    means: np.ndarray = cut.reshape(x, size, y, size, z, size).mean(axis=(1, 3, 5))
-    return means
+    whole = tuple(slice(side // size * size) for side in array.shape)
+    sums = array[whole].astype(np.float32, copy=False)
+    for axis in range(3):  # much faster than the mean over three axes of six
+        along = np.moveaxis(sums, axis, 0)
+        sums = np.moveaxis(sum(along[first::size] for first in range(1, size)) + along[::size], 0, axis)
+    return sums / np.float32(size**3)

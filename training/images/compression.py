@@ -1,0 +1,54 @@
+"""gzip and zlib data, read and written with ISA-L.
+
+It reads three times and writes about ten times as fast as zlib, and any program reads what it writes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from isal import igzip, isal_zlib
+
+#: What damaged data raises, beside OSError.
+DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, isal_zlib.error)
+#: The higher levels of ISA-L make neither labelmaps nor images smaller.
+_LEVEL = 1
+
+
+def gzip_reader(file: Path | IO[bytes]) -> Any:
+    """Return a file object that decompresses a gzip file; reading raises OSError or one of :data:`DAMAGED`."""
+    return igzip.open(file)
+
+
+def zlib_decompressor() -> Any:
+    """Return a decompressor like that of :mod:`zlib`, of zlib or gzip data; it raises one of :data:`DAMAGED`."""
+    return isal_zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+
+@contextmanager
+def gzip_writer(file: Path | IO[bytes], *, compress: bool = True) -> Iterator[Any]:
+    """Yield a file object that writes a gzip file, which is the same for the same content: without time or name.
+
+    Args:
+        file: Where to write it.
+        compress: Whether to compress; otherwise the content is stored in the gzip format as it is.
+    """
+    with _opened(file) as target:
+        # ISA-L has no level that only stores
+        stream = igzip.IGzipFile("", "wb", _LEVEL, target, 0) if compress else gzip.GzipFile("", "wb", 0, target, 0)
+        with stream:
+            yield stream
+
+
+@contextmanager
+def _opened(file: Path | IO[bytes]) -> Iterator[IO[bytes]]:
+    if isinstance(file, Path):
+        with open(file, "wb") as target:
+            yield target
+    else:
+        yield file
