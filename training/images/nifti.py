@@ -5,7 +5,9 @@ Whether a file is compressed is decided by its first bytes, not by its name.
 
 from __future__ import annotations
 
+import gzip
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +115,14 @@ def _stored(header: Any, shape: tuple[int, ...], path: Path) -> np.ndarray:
     return np.frombuffer(content, dtype, count, offset).reshape(shape, order="F")
 
 
-def _first_bytes(path: Path, most: int) -> bytes:
-    """Return the first bytes of a file, decompressed."""
+def _first_bytes(path: Path, most: int, unpacked: Callable[[Path], Any] = gzip_reader) -> bytes:
+    """Return the first bytes of a file, decompressed by ``unpacked``."""
     try:
         with open(path, "rb") as handle:
             packed = handle.read(2) == b"\x1f\x8b"
         if path.suffix.lower() == ".img":
             packed = False  # these are voxels, which may begin with any two bytes
-        with span("decompress" if packed else "read"), gzip_reader(path) if packed else open(path, "rb") as handle:
+        with span("decompress" if packed else "read"), unpacked(path) if packed else open(path, "rb") as handle:
             return bytes(handle.read(most))
     except (OSError, *DAMAGED) as error:
         raise InputError(f"{path} is cut off or damaged: {_reason(error)}") from error
@@ -144,7 +146,7 @@ def _open(path: Path) -> tuple[Any, Path]:
     if _ending(path) in _VOXEL_ENDINGS:
         place = _partner_or_error(path, "its header")
     try:
-        start = _first_bytes(place, 540)
+        start = _first_bytes(place, 540, gzip.open)  # ISA-L gives nothing of a small file that is cut off
     except InputError as error:
         raise InputError(f"{path} is not a NIfTI file: {error.message.removeprefix(f'{path} is ')}") from error
     fitting = [

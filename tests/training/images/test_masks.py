@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
-from training.images.masks import bounding_box, dice, large_components
+from training.images.masks import bounding_box, dice, large_components, near
 
 
 def test_dice_agrees_with_simpleitk_and_is_1_for_empty_masks():
@@ -32,3 +33,16 @@ def test_a_bounding_box_holds_all_voxels_and_components_below_the_minimum_are_dr
     assert large_components(mask, 5000).sum() == 125
     mask[12:17, :5, :5] = True  # a second component as large as the largest
     assert large_components(mask, 5000).sum() == 125
+
+
+@pytest.mark.parametrize("radius", [0, 0.5, 1, 2.5, 6, 6.3, 15])
+@pytest.mark.parametrize("density", [0.3, 0.001])
+def test_what_is_near_a_mask_is_what_a_distance_transform_finds(radius, density):
+    mask = np.random.default_rng(0).random((9, 40, 33)) < density
+    assert np.array_equal(near(mask, radius), ndimage.distance_transform_edt(~mask) <= radius)
+
+
+def test_nothing_is_near_an_empty_mask_and_a_radius_that_a_byte_cannot_hold_is_refused():
+    assert not near(np.zeros((5, 6, 7), bool), 15).any()
+    with pytest.raises(ValueError, match="0 to 15"):
+        near(np.ones((5, 6, 7), bool), 16)
