@@ -14,14 +14,14 @@ from typing import IO, Any
 
 from isal import igzip, isal_zlib
 
-#: What damaged data raises, beside OSError.
-DAMAGED: tuple[type[Exception], ...] = (EOFError, zlib.error, isal_zlib.error)
+#: What reading a damaged file raises. ISA-L's stub takes the class for an instance of it.
+DAMAGED: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error)  # type: ignore[assignment]
 #: The higher levels of ISA-L make neither labelmaps nor images smaller.
 _LEVEL = 1
 
 
 def gzip_reader(file: Path | IO[bytes]) -> Any:
-    """Return a file object that decompresses a gzip file; reading raises OSError or one of :data:`DAMAGED`."""
+    """Return a file object that decompresses a gzip file; reading raises one of :data:`DAMAGED`."""
     return igzip.open(file)
 
 

@@ -79,7 +79,7 @@ def load(path: Path) -> tuple[np.ndarray, Grid]:
         with open(layout.place, "rb") as handle:
             handle.seek(layout.begin if layout.begin >= 0 else max(0, layout.place.stat().st_size - needed))
             content = _decompressed(handle, needed) if layout.compressed else handle.read(needed)
-    except (OSError, *DAMAGED) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} is cut off or damaged: {error}.") from error
     if len(content) != needed:
         there = f"{len(content):,}" if len(content) < needed else "more"

@@ -124,7 +124,7 @@ def _first_bytes(path: Path, most: int, unpacked: Callable[[Path], Any] = gzip_r
             packed = False  # these are voxels, which may begin with any two bytes
         with span("decompress" if packed else "read"), unpacked(path) if packed else open(path, "rb") as handle:
             return bytes(handle.read(most))
-    except (OSError, *DAMAGED) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} is cut off or damaged: {_reason(error)}") from error
 
 

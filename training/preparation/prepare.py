@@ -281,9 +281,13 @@ def _checked_reference(volumes: Mapping[str, Volume], reference: str | None, all
 def _modality(volume: Volume, role: str) -> _Modality:
     """Find the tissue of one volume and remove its outliers, before resampling spreads them."""
     data = volume.data
-    if data.min() == data.max():
+    lowest, highest = data.min(), data.max()
+    if lowest == highest:
         raise InputError(f"{TITLES[role]} ({role}) holds one value everywhere; there is no brain in it.", field=role)
     tissue = find_tissue(data, volume.grid.voxel_ml)
+    low, high = plausible_range(data, tissue.mask)
+    if low <= lowest and highest <= high:
+        return _Modality(volume, tissue, 0)
     data, outliers = without_outliers(data, tissue.mask)
     count = 0
     if outliers is not None:

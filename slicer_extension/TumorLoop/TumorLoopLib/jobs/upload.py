@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -141,12 +142,16 @@ class Uploader:
         self.reporter.stage(PREPARING)
         cancel = self.reporter.cancel
         with temporary_folder(self.folder) as folder:
-            files = {}
-            for position, role in enumerate(roles):
-                self.reporter.waiting(PREPARING, share=position / len(roles))
+            files = {role: folder / f"{role}.nrrd" for role in roles}
+
+            def write(role: str) -> None:
                 snapshot = self.snapshots[role]
-                write_nrrd(folder / f"{role}.nrrd", snapshot.array, snapshot.ijk_to_ras, cancel=cancel)
-                files[role] = folder / f"{role}.nrrd"
+                write_nrrd(files[role], snapshot.array, snapshot.ijk_to_ras, cancel=cancel)
+
+            self.reporter.waiting(PREPARING, share=0.0)
+            with ThreadPoolExecutor(len(roles)) as pool:  # compression releases the interpreter's lock
+                for written, _none in enumerate(pool.map(write, roles), start=1):
+                    self.reporter.waiting(PREPARING, share=written / len(roles))
             brain = None if self.mask is None else self._write_mask(folder, self.mask)
             dicom = dicom_headers.write_headers(self.preparing.headers, folder / "dicom.zip", cancel)
             self.reporter.stage(SENDING)
