@@ -32,6 +32,13 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("request", "Request: click to labelmap", (2.5, 1.2)),
-    Benchmark("request_stages", "A request, stage by stage", (0.8, 0.4)),
-    Benchmark("training_step", "Training step", (1.5, 0.7)),
+    Benchmark("request_stages", "Request, stage by stage", (0.8, 0.5)),
+    Benchmark("memory", "Start and memory of the server", (4.0, 1.2)),
+    Benchmark("training_step", "Training step", (1.2, 0.6)),
+    Benchmark("cases", "Training on many cases", (2.0, 0.8)),
+    Benchmark("voxels", "Networks against the number of voxels", (1.5, 0.4)),
+    Benchmark("preparation", "Preparation of cases", (0.7, 0.4)),
+    Benchmark("evaluation", "Evaluation of a cohort", (0.8, 0.4)),
+    Benchmark("phantoms", "Phantoms", (0.8, 0.4)),
+    Benchmark("environment", "Installed environment", (0.1, 0.1)),
 )

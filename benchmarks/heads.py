@@ -10,11 +10,11 @@ import numpy as np
 from training.images.grid import Grid, Volume
 from training.images.write import write_volume
 from training.modalities import ROLES
-from training.phantoms.files import BRATS_AFFINE, BRATS_SHAPE, on_brats_grid
+from training.phantoms.files import BRATS_AFFINE, BRATS_SHAPE, on_brats_grid, write_case
 from training.phantoms.generate import Phantom, generate
 
-#: The seed of the head.
-SEED = 42
+#: The seed of the head, which has all three labels.
+SEED = 44
 #: A head can be moved by up to so many voxels: its frame has that much air on either side.
 MOST_SHIFT = 20
 
@@ -30,6 +30,16 @@ def head(shift: int = 0) -> dict[str, Volume]:
         data = on_brats_grid(np.round(_phantom().image[..., channel]).astype(np.int16))
         volumes[role] = Volume(np.roll(data, shift, axis=0), grid)
     return volumes
+
+
+def label() -> Volume:
+    """Return the true labelmap of the head, with TumorLoop's values."""
+    return Volume(on_brats_grid(_phantom().label), Grid(BRATS_SHAPE, BRATS_AFFINE))
+
+
+def write_labeled(studies: Path) -> Path:
+    """Write the head as a case of BraTS, with its label; return its folder."""
+    return write_case(_phantom(), studies, "phantom_0001")
 
 
 def write_head(folder: Path, shift: int = 0) -> dict[str, Path]:

@@ -106,6 +106,7 @@ def _accepted(answer: requests.Response) -> requests.Response:
 
 
 _REMARK = (
-    "The spans are the server's own (header `Server-Timing` of every reply, and `spans` in the result); upload, rest "
-    "and download are seen from the client on the same machine. Stages that run in several threads are added up."
+    "The spans are the server's own (header `Server-Timing` of every reply, and `spans` in the result); upload, "
+    "rest and download are seen from the client on the same machine. Stages that run in several threads are added "
+    "up."
 )

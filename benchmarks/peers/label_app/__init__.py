@@ -1,0 +1,1 @@
+"""The app of :mod:`benchmarks.peers.monai_label`."""

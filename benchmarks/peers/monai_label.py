@@ -1,0 +1,51 @@
+"""An unmodified MONAI Label server with an app around the bundle's network (``label_app/main.py``)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import psutil
+from TumorLoopLib.jobs.jobs import Reporter
+from TumorLoopLib.jobs.local_server import LocalServer
+
+from training.phantoms.files import BRATS_AFFINE
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def serving_bundle(work: Path, image: np.ndarray, labels: np.ndarray) -> Iterator[tuple[LocalServer, float]]:
+    """Run the server over one labeled case, ``head``, until the block ends; yield it, and the seconds of its start.
+
+    Args:
+        work: A new folder for its files.
+        image: ``(x, y, z, 4)``, int16.
+        labels: ``(x, y, z)``, uint8.
+    """
+    app, studies = work / "app", work / "studies"
+    app.mkdir(parents=True)
+    shutil.copy(Path(__file__).parent / "label_app" / "main.py", app)  # it writes into the folder of its app
+    (studies / "labels" / "final").mkdir(parents=True)
+    nibabel.save(nibabel.Nifti1Image(image, BRATS_AFFINE), studies / "head.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(labels, BRATS_AFFINE), studies / "labels" / "final" / "head.nii.gz")
+    command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--host", "127.0.0.1"]
+    paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    began = time.perf_counter()
+    server = LocalServer(command, studies, {**os.environ, "PYTHONPATH": paths}, work / "server.log")
+    try:
+        server.wait_until_ready(Reporter(), timeout=300.0)
+        yield server, time.perf_counter() - began
+    finally:
+        children = psutil.Process(server.pid).children(recursive=True) if server.running else []
+        server.stop(10)
+        for child in children:
+            if child.is_running():
+                child.kill()
