@@ -24,11 +24,18 @@ class Timed:
 
 
 class Alone:
-    """Runs functions of importable modules in one process, which ends with the block; it keeps their modules' state."""
+    """Runs functions of importable modules in one process, which ends with the block; it keeps their modules' state.
+
+    Args:
+        prepare: Called in the process first.
+    """
+
+    def __init__(self, prepare: Callable[[], None] | None = None) -> None:
+        self._prepare = prepare
 
     def __enter__(self) -> Alone:
         silence_backend_logs()  # the child inherits the environment
-        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=self._prepare)
         return self
 
     def __exit__(

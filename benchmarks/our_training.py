@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,22 @@ def load(image: np.ndarray, label: np.ndarray, precision: str = "auto") -> int:
 def step() -> float:
     """Train one step; return the loss."""
     return float(np.asarray(_loaded["model"].train_on_batch(_loaded["image"], _loaded["label"])))
+
+
+def prepare_drawing(folder: Path, patch: int, patches: int) -> None:
+    """Write two prepared cases, larger than a patch, from which :func:`draw` takes augmented batches."""
+    from training.fitting.dataset import PatchDataset
+    from training.preparation.store import PreparedStore
+
+    image, label = batch(patch + 32, 1)
+    store, values = PreparedStore(folder), label[0].argmax(axis=-1).astype(np.uint8)
+    cases = [store.put(f"case-{number}", image[0] + number, values, key=str(number)) for number in range(2)]
+    _loaded["dataset"] = PatchDataset(cases, patch=(patch,) * 3, batch_size=patches)
+
+
+def draw(number: int) -> int:
+    """Draw a batch, as a thread does while the step before is computed; return its number of voxels."""
+    return int(_loaded["dataset"][number][0].size)
 
 
 def batch(patch: int, patches: int) -> tuple[np.ndarray, np.ndarray]:

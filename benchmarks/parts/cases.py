@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.alone import Alone
 from benchmarks.context import Context
 from benchmarks.outcome import Curve, Figure, Outcome, rounded
-from benchmarks.peers import caching
+from benchmarks.peers import caching, without_tensorflow
 
 #: Sides of a case and of a patch: small, so that 1,000 cases take half a gigabyte of disk.
 SIDE, PATCH = 40, 32
@@ -33,7 +33,7 @@ def measure(context: Context) -> Outcome:
             seconds.append((count, rounded(alone.call(train, store, count, context.work / f"fit-{count}"))))
             memory.append((count, rounded(alone.peak_mib())))
         done()
-        with Alone() as alone:
+        with Alone(without_tensorflow) as alone:
             alone.call(caching.load, store, count)
             cached.append((count, rounded(alone.peak_mib())))
         done()

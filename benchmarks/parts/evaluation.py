@@ -10,7 +10,7 @@ from benchmarks.alone import Alone
 from benchmarks.context import Context
 from benchmarks.measure import in_turns
 from benchmarks.outcome import Outcome, median_of
-from benchmarks.peers import metrics
+from benchmarks.peers import metrics, without_tensorflow
 from training.phantoms.files import on_brats_grid
 from training.phantoms.generate import generate
 
@@ -21,7 +21,7 @@ def measure(context: Context) -> Outcome:
     """Measure Dice, HD95 and surface Dice of whole tumor, tumor core and enhancing tumor, case by case."""
     labels = [on_brats_grid(generate(seed).label) for seed in _SEEDS[: context.choose(4, 1)]]
     done = context.counter(2 * (len(labels) + 1))
-    with Alone() as own, Alone() as peer:
+    with Alone() as own, Alone(without_tensorflow) as peer:
         runs = {
             "own": lambda number: own.timed(compare, moved(labels[number]), labels[number]),
             "peer": lambda number: peer.timed(metrics.compare, moved(labels[number]), labels[number]),

@@ -10,7 +10,7 @@ from benchmarks.context import Context
 from benchmarks.heads import write_labeled
 from benchmarks.measure import in_turns
 from benchmarks.outcome import Outcome, median_of
-from benchmarks.peers import transforms
+from benchmarks.peers import transforms, without_tensorflow
 
 
 def measure(context: Context) -> Outcome:
@@ -18,7 +18,7 @@ def measure(context: Context) -> Outcome:
     rounds = context.choose(4, 1)
     folder = write_labeled(context.work / "studies")
     done = context.counter(2 * (rounds + 1))
-    with Alone() as own, Alone() as peer:
+    with Alone() as own, Alone(without_tensorflow) as peer:
         runs = {
             "own": lambda number: own.timed(prepare, folder, context.work / f"own-{number}"),
             "peer": lambda number: peer.timed(transforms.prepare, folder, context.work / f"peer-{number}"),

@@ -11,11 +11,12 @@ from benchmarks.alone import Alone, Timed
 from benchmarks.context import Context
 from benchmarks.measure import in_turns
 from benchmarks.outcome import Outcome, median_of
-from benchmarks.peers import unet
+from benchmarks.peers import unet, without_tensorflow
 from training.hardware import cpu_supports_bfloat16
 
 PATCH, PATCHES = 96, 2
 _BAR = "not slower"
+_DRAWING = "drawing and augmenting the next batch, in a thread beside the step"
 
 
 def measure(context: Context) -> Outcome:
@@ -23,10 +24,14 @@ def measure(context: Context) -> Outcome:
     rounds = context.choose(8, 3)
     image, label = our_training.batch(PATCH, PATCHES)
     precisions = (False, True) if cpu_supports_bfloat16() else (False,)
-    done = context.counter((rounds + 1) * (1 + len(precisions)))
-    with Alone() as own, Alone() as peer:
+    done = context.counter((rounds + 1) * (2 + len(precisions)))
+    with Alone() as own, Alone(without_tensorflow) as peer:
         weights = own.call(our_training.load, image, label), peer.call(unet.load, image, label)
-        runs: dict[str, Callable[[int], Timed]] = {"own": lambda number: own.timed(our_training.step)}
+        own.call(our_training.prepare_drawing, context.work / "prepared", PATCH, PATCHES)
+        runs: dict[str, Callable[[int], Timed]] = {
+            "own": lambda number: own.timed(our_training.step),
+            _DRAWING: lambda number: own.timed(our_training.draw, number),
+        }
         for bfloat16 in precisions:
             runs[_name(bfloat16)] = partial(_peer_step, peer, bfloat16)
         in_turns(1, runs, done)  # traces and allocates
@@ -42,7 +47,7 @@ def _outcome(found: dict[str, list[Timed]], weights: tuple[int, int]) -> Outcome
     seconds = {name: [one.seconds for one in runs] for name, runs in found.items()}
     own = statistics.median(seconds["own"])
     figures = []
-    for name in (name for name in seconds if name != "own"):
+    for name in (name for name in seconds if name not in ("own", _DRAWING)):
         peer = statistics.median(seconds[name])
         figures.append(
             median_of(
@@ -55,6 +60,15 @@ def _outcome(found: dict[str, list[Timed]], weights: tuple[int, int]) -> Outcome
                 kept=own <= peer,
             )
         )
+    figures.append(
+        median_of(
+            _DRAWING,
+            seconds[_DRAWING],
+            cpu=[one.cpu for one in found[_DRAWING]],
+            peer="limit: hidden as long as the step takes more",
+            peer_value=own,
+        )
+    )
     remark = (
         f"Forward, backward, clipping and AdamW on the same batch. Ours: Keras on TensorFlow in the precision it "
         f"chooses here, {weights[0]:,} weights; MONAI's `BasicUNet` with the same filters, {weights[1]:,}."

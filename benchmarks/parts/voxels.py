@@ -8,7 +8,7 @@ from benchmarks import ours
 from benchmarks.alone import Alone
 from benchmarks.context import Context
 from benchmarks.outcome import Curve, Outcome, rounded
-from benchmarks.peers import bundle
+from benchmarks.peers import bundle, without_tensorflow
 
 
 def measure(context: Context) -> Outcome:
@@ -17,7 +17,7 @@ def measure(context: Context) -> Outcome:
     rounds = context.choose(3, 1)
     lines: dict[str, dict[str, list[tuple[float, float]]]] = {"s": {}, "MiB": {}}
     done = context.counter(2 * len(sides))
-    with Alone() as own, Alone() as peer:
+    with Alone() as own, Alone(without_tensorflow) as peer:
         for side in sides:
             own.call(ours.load_image, np.random.default_rng(0).standard_normal((side, side, side, 4), np.float32))
             peer.call(bundle.load, (side,) * 3)

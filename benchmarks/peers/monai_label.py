@@ -37,7 +37,7 @@ def serving_bundle(work: Path, image: np.ndarray, labels: np.ndarray) -> Iterato
     nibabel.save(nibabel.Nifti1Image(image, BRATS_AFFINE), studies / "head.nii.gz")
     nibabel.save(nibabel.Nifti1Image(labels, BRATS_AFFINE), studies / "labels" / "final" / "head.nii.gz")
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--host", "127.0.0.1"]
-    paths = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join([str(_without_tensorflow(work)), str(_ROOT)])
     began = time.perf_counter()
     server = LocalServer(command, studies, {**os.environ, "PYTHONPATH": paths}, work / "server.log")
     try:
@@ -49,3 +49,15 @@ def serving_bundle(work: Path, image: np.ndarray, labels: np.ndarray) -> Iterato
         for child in children:
             if child.is_running():
                 child.kill()
+
+
+def _without_tensorflow(work: Path) -> Path:
+    """Return a folder for the module path that hides TensorFlow.
+
+    TensorBoard, which MONAI Label imports, loads TensorFlow where it is installed. MONAI Label does not need it; its
+    own environment has none.
+    """
+    folder = work / "without"
+    folder.mkdir()
+    (folder / "tensorflow.py").write_text('raise ImportError("not in the environment of MONAI Label")\n')
+    return folder

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from functools import partial
 
 import numpy as np
+import pytest
 
 from benchmarks.alone import Alone, peak_mib
 from benchmarks.context import Context
 from benchmarks.measure import MemoryWatch, in_turns
 from benchmarks.outcome import median_of
+from benchmarks.peers import without_tensorflow
 
 _HUNDRED_MIB = 100 * 2**20
 
@@ -44,6 +47,11 @@ def test_a_process_of_its_own_keeps_its_state_and_its_memory_to_itself() -> None
         assert timed.result == _HUNDRED_MIB
         assert timed.cpu > 0
         assert 90 < other.peak_mib() - before < 200
+
+
+def test_peers_run_without_tensorflow() -> None:
+    with Alone(without_tensorflow) as peer, pytest.raises(ImportError):
+        peer.call(importlib.import_module, "tensorflow")
 
 
 def test_the_peak_is_that_of_the_process_and_not_of_the_one_that_started_it() -> None:

@@ -19,6 +19,6 @@ def test_the_stages_of_an_upload_and_of_an_inference_are_told_and_add_up(server:
 def test_the_result_of_an_inference_has_its_stages_too(server: Server) -> None:
     answer = server.infer(image=CASES[1])
 
-    spans = answer.json()["params"]["spans"]
+    spans = answer.json()["spans"]
     assert spans["network"] > 0
     assert f"network;dur={1000 * spans['network']:.0f}" in answer.headers["Server-Timing"]
