@@ -50,7 +50,8 @@ def record_of(about: Mapping[str, Any], outcomes: Mapping[str, Outcome], load: f
     figures: dict[str, list[float | None]] = {}
     for key, outcome in outcomes.items():
         for one in outcome.figures:
-            figures[f"{key}: {one.name}"] = [one.value, one.peer_value]
+            name = f"{one.name} | {one.peer}" if one.peer else one.name
+            figures[f"{key}: {name}"] = [one.value, one.peer_value]
     curves = {one.name: one.lines for outcome in outcomes.values() for one in outcome.curves}
     return {**about, "load": round(load, 1), "figures": figures, "curves": curves}
 

@@ -17,6 +17,7 @@ from benchmarks.outcome import Figure, Outcome, rounded
 from benchmarks.peers.monai_label import serving_bundle
 from benchmarks.server import Running, serving, warm_up
 from training.images.write import write_labelmap
+from training.labels import LABEL_NAMES
 
 _QUIET_SECONDS = 8.0
 #: A short training; what it needs at its peak does not depend on its length.
@@ -67,7 +68,8 @@ def _own(running: Running, work: Path, trains: bool, done: Callable[[], None]) -
     if trains:
         client.upload_case("head", files)
         truth = write_labelmap(label(), work / "truth.nii.gz")
-        client.save_label("head", truth, {"comment": "the truth"})
+        named = [{"name": name, "idx": value} for name, value in LABEL_NAMES.items()]
+        client.save_label("head", truth, {"label_info": named, "comment": "the truth"})
         with watch.watching():
             client.train(params=_TRAINING)
             _until_ended(lambda: str((client.train_status() or {}).get("status")))

@@ -36,6 +36,14 @@ def load(shape: tuple[int, int, int]) -> None:
     _loaded["image"] = torch.randn(1, 4, *shape)
 
 
+def compute() -> float:
+    """Run the network on the whole input, without a window; return the mean probability of the regions."""
+    import torch
+
+    with torch.no_grad():
+        return float(torch.sigmoid(_loaded["network"](_loaded["image"])).mean())
+
+
 def segment() -> int:
     """Compute the three regions of the input as the bundle does; return the number of voxels above the threshold."""
     import torch

@@ -40,9 +40,11 @@ def test_the_batches_that_are_drawn_have_the_size_of_those_that_are_trained(tmp_
     assert our_training.draw(3) == our_training.batch(16, 2)[0].size
 
 
-def test_the_network_of_the_bundle_segments() -> None:
+def test_the_network_of_the_bundle_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "WINDOW", (16, 16, 16))  # it pads smaller images to its window
     bundle.load((16, 16, 16))
     assert 0 <= bundle.segment() <= 3 * 16**3
+    assert 0 < bundle.compute() < 1
 
 
 def test_both_trainings_read_the_same_prepared_cases(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_the_history_has_one_small_line_a_run(tmp_path: Path) -> None:
 
     assert len(file.read_text().splitlines()) == 2
     line = history.read(file)[1]
-    assert line["figures"]["first: step"] == [1.25, 2.5]
+    assert line["figures"]["first: step | PyTorch"] == [1.25, 2.5]
     assert line["curves"]["Memory"]["ours"] == [[10.0, 500.0], [1000.0, 505.0]]
     assert {"date", "commit", "machine", "libraries", "load"} <= set(line)
     assert history.read(tmp_path / "none.jsonl") == []
