@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # the panel's logic is also tested on the MRML classes of Slicer 5.12, in a separate environment
 VENV512 := .venv-slicer512
 PIP_ARGS ?=
-# pip of the environment with the given bin folder; setuptools would print eleven lines of warnings on editable installs
-install = PYTHONWARNINGS=ignore $(1)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+# pip install for the environment with the given bin folder, faster
+install = $(1)/python packaging/install.py -c constraints.txt $(PIP_ARGS)
 
 # make demo: a folder of labeled cases to use instead of phantoms, and where the report goes
 CASES :=
@@ -26,15 +26,16 @@ BENCH :=
 # make attack
 ATTACK := build/attack
 
-.PHONY: help setup setup-slicer512 gpu demo run lint test test-mrml faults panel-day panel-screenshots attack fuzz crash soak \
-	invariance raw learning-curve bench audit clean
+.PHONY: help setup setup-dev setup-slicer512 gpu demo run lint test test-mrml faults panel-day panel-screenshots attack fuzz crash \
+	soak invariance raw learning-curve bench audit clean
 
 help:
 	@echo "make demo                 the whole loop on synthetic cases; writes $(OUT)/report.html"
 	@echo "make demo CASES=folder    the same on your own labeled cases"
 	@echo "make run STUDIES=folder   serve a folder of cases on 127.0.0.1:$(PORT)"
 	@echo "make setup                create the virtual environment $(VENV) (the other targets call it)"
-	@echo "make gpu                  the same with TensorFlow's CUDA libraries"
+	@echo "make setup-dev            the same with what tests and linters need"
+	@echo "make gpu                  the same as setup with TensorFlow's CUDA libraries"
 	@echo "make clean                delete the demo's folder and all build output"
 	@echo
 	@echo "make test                 lint and all tests, $(WORKERS) at a time (WORKERS=4: four)"
@@ -55,14 +56,20 @@ help:
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt
-	@echo "Setting up $(VENV): about four minutes the first time ..."
+# The last line compiles what the server imports, and finds out now what the environment lacks.
+$(VENV)/.ready: pyproject.toml requirements.txt requirements-monailabel.txt constraints.txt
+	@echo "Setting up $(VENV): one to four minutes the first time ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(call install,$(BIN)) --upgrade pip
-	@$(call install,$(BIN)) torch
-	@$(call install,$(BIN)) -e ".[test]"
-	@# sam2, a dependency of MONAI Label that TumorLoop never uses, installs a package named "training" as well.
-	@$(BIN)/python -m pip uninstall --quiet --yes sam2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade pip
+	@$(call install,$(BIN)) -r requirements.txt
+	@$(call install,$(BIN)) --no-deps -r requirements-monailabel.txt -e .
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -c "import tensorflow, monailabel.app, server_app.app" > /dev/null
+	@touch $@
+
+setup-dev: $(VENV)/.ready-dev
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@$(call install,$(BIN)) --group dev
 	@touch $@
 
 setup-slicer512: $(VENV512)/.ready
@@ -70,13 +77,13 @@ setup-slicer512: $(VENV512)/.ready
 $(VENV512)/.ready: constraints.txt
 	@echo "Setting up $(VENV512) ..."
 	@test -x $(VENV512)/bin/python || $(PYTHON) -m venv $(VENV512)
-	@$(call install,$(VENV512)/bin) --upgrade pip
 	@$(call install,$(VENV512)/bin) slicer-core==5.12.4.0 numpy nibabel pydicom pytest pytest-timeout
 	@touch $@
 
+# tensorflow and tensorflow-cpu are two builds of the same files
 gpu: setup
-	@$(call install,$(BIN)) -e ".[gpu]"
-	@$(BIN)/python -m pip uninstall --quiet --yes sam2
+	@$(BIN)/python -m pip uninstall --quiet --yes tensorflow tensorflow-cpu
+	@$(call install,$(BIN)) "tensorflow[and-cuda]"
 
 demo: setup
 	@$(BIN)/python -m docs.demo --out "$(OUT)" $(if $(CASES),--cases "$(CASES)")
@@ -84,7 +91,7 @@ demo: setup
 run: setup
 	@$(BIN)/python -m server_app --studies "$(STUDIES)" --port $(PORT)
 
-lint: setup
+lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -98,26 +105,26 @@ test: lint test-mrml
 test-mrml: setup-slicer512
 	$(VENV512)/bin/python -m pytest tests/slicer_extension/scene tests/slicer_extension/files
 
-faults: setup
+faults: setup-dev
 	@$(BIN)/python -m tests.slicer_extension.mutation
 
-panel-day: setup
+panel-day: setup-dev
 	@$(BIN)/python -m tests.slicer_extension.panel.day
 
-panel-screenshots: setup
+panel-screenshots: setup-dev
 	@$(BIN)/python -m tests.slicer_extension.panel.screenshots "$(SCREENSHOTS)"
 
-attack: setup
+attack: setup-dev
 	@$(BIN)/python -m tests.attack --out "$(ATTACK)"
 	@cp "$(ATTACK)/attacks.md" docs/attacks.md
 
-fuzz: setup
+fuzz: setup-dev
 	@$(BIN)/python -m tests.fuzz
 
-crash: setup
+crash: setup-dev
 	@$(BIN)/python -m tests.crash
 
-soak: setup
+soak: setup-dev
 	@$(BIN)/python -m tests.server_app.operations.soak --out build/soak.json
 
 invariance: setup
@@ -130,11 +137,11 @@ learning-curve: setup
 	@$(BIN)/python -m training learning-curve --model v0000 $(if $(CASES),--cases "$(CASES)") --work "$(LEARNING)" \
 		--output docs/learning.md $(LEARNING_OPTIONS)
 
-bench: setup
+bench: setup-dev
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 audit: setup
-	@$(call install,$(BIN)) -e ".[audit]"
+	@$(call install,$(BIN)) --group audit
 	$(BIN)/bandit --quiet --severity-level medium --recursive training server_app slicer_extension/TumorLoop
 	$(BIN)/pip-audit --local
 

@@ -13,8 +13,8 @@ def _prefer_our_training() -> None:
     """Put our folder first on the path if another distribution's ``training`` package would be imported.
 
     sam2, a dependency of MONAI Label, installs a top-level package of that name into site-packages, which takes
-    precedence over an editable install unless Python was started in our folder. ``make setup`` removes sam2, which
-    TumorLoop never uses; this is for environments that were set up in other ways.
+    precedence over an editable install unless Python was started in our folder. ``make setup`` does not install sam2;
+    this is for environments that were set up in other ways.
     """
     spec = find_spec("training")
     if spec is None or spec.origin is None or Path(spec.origin).resolve().parent != _ROOT / "training":
