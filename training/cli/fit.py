@@ -33,7 +33,7 @@ def fit(
             "--recipe",
             "-r",
             help="Train with a recipe: the name of a bundled one (base), or the path of a TOML file. It determines "
-            "everything but --work, --workers, --minutes, --models, --promote, --description and --bundle.",
+            "everything but --work, --workers, --devices, --minutes, --models, --promote, --description and --bundle.",
             show_default=False,
         ),
     ] = None,
@@ -62,6 +62,9 @@ def fit(
         int, typer.Option(min=0, help="Epochs without improvement before early stopping; 0 for none.")
     ] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Threads that prepare batches.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs that share each batch; more than one needs KERAS_BACKEND=jax.")
+    ] = 1,
     minutes: Annotated[
         float,
         typer.Option(
@@ -115,6 +118,7 @@ def fit(
             recipe,
             work=work,
             workers=workers,
+            devices=devices,
             minutes=minutes,
             promote=promote,
             description=description,
@@ -161,7 +165,7 @@ def fit(
                 field="validation",
             )
         raise InputError("There is no labeled case to train on. Give --cases or --phantoms.", field="cases")
-    result = _run(config, network, train, held_out, work, parent.load_weights() if parent else None, minutes)
+    result = _run(config, network, train, held_out, work, parent.load_weights() if parent else None, devices, minutes)
     seen = [_seen(case, known, "train") for case in train] + [_seen(case, known, "validation") for case in held_out]
     version = _store(store, result, config, network, parent, seen, description)
     if promote:
@@ -202,6 +206,7 @@ def _run(
     held_out: list[PreparedCase],
     work: Path,
     weights: Weights | None,
+    devices: int,
     minutes: float,
 ) -> FitResult:
     from training.fitting.fit import fit as run
@@ -224,6 +229,7 @@ def _run(
             held_out,
             work_dir=work,
             start=weights,
+            devices=devices,
             on_progress=report,
             should_stop=time_limit(minutes),
         )

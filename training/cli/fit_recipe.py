@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from training.recipes.run import RecipeProgress, RecipeResult
 
 #: Options of ``fit`` that may be given with ``--recipe``; the recipe determines all others.
-ALLOWED = ("recipe", "bundle", "work", "workers", "minutes", "promote", "description", "models")
+ALLOWED = ("recipe", "bundle", "work", "workers", "devices", "minutes", "promote", "description", "models")
 
 
 def fit_recipe(
@@ -29,6 +29,7 @@ def fit_recipe(
     *,
     work: Path,
     workers: int,
+    devices: int,
     minutes: float,
     promote: bool,
     description: str,
@@ -42,6 +43,7 @@ def fit_recipe(
         name: Name or path of a recipe.
         work: Work folder.
         workers: Threads that prepare batches; used only if given on the command line.
+        devices: Number of devices that share each batch.
         minutes: Minutes of training after which it stops; 0 for no limit.
         promote: Make the version the current one.
         description: For the card; overrides the recipe.
@@ -62,7 +64,7 @@ def fit_recipe(
         recipe = recipe.model_copy(update={"description": description})
     store = open_store(models)
     with told_when_stopped(f"Stopped. All complete epochs are kept in {work}; the same command resumes from there."):
-        result = _run(recipe, work, workers if _given(context, "workers") else None, minutes)
+        result = _run(recipe, work, workers if _given(context, "workers") else None, devices, minutes)
     _print_stages(result)
     if result.stopped:
         out.print(
@@ -88,7 +90,7 @@ def _given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _run(recipe: Recipe, work: Path, workers: int | None, minutes: float) -> RecipeResult:
+def _run(recipe: Recipe, work: Path, workers: int | None, devices: int, minutes: float) -> RecipeResult:
     from training.recipes.run import RecipeCallbacks, run_recipe
 
     # Validation takes minutes in which no batch ends: the speed is averaged over hours to include it.
@@ -110,6 +112,7 @@ def _run(recipe: Recipe, work: Path, workers: int | None, minutes: float) -> Rec
             recipe,
             work,
             workers=workers,
+            devices=devices,
             callbacks=RecipeCallbacks(report, report_phantoms, warn),
             should_stop=time_limit(minutes),
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from training.errors import InputError
 from training.fitting.compile import compile_model
 from training.fitting.config import FitConfig, FitProgress, FitResult
+from training.fitting.devices import share_batches
 from training.fitting.memory import is_out_of_memory, release_memory
 from training.models.weights import Weights
 from training.network.unet import UNetConfig
@@ -35,6 +36,7 @@ def fit(
     start: Weights | None = None,
     sampling: Sequence[float] | None = None,
     batch_size: int | None = None,
+    devices: int = 1,
     on_progress: Callable[[FitProgress], None] | None = None,
     on_smaller_batch: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -50,17 +52,18 @@ def fit(
         start: Initial weights; ``None`` initializes them from the seed.
         sampling: Relative sampling weight of each training case; default equal.
         batch_size: Initial patches per batch, if memory is known to be too small for that of ``config``.
+        devices: Number of devices that share each batch; see :mod:`training.fitting.devices`.
         on_progress: Called after every batch and epoch.
         on_smaller_batch: Called with the new number of patches per batch when memory has run out.
         should_stop: Called after every batch; ``True`` ends the training and keeps its result so far.
 
     Raises:
         InputError: If there is nothing to train on, the patch does not match the stride of the network, or memory does
-            not suffice for single patches.
+            not suffice for single patches, or ``devices`` cannot be used.
     """
     _check(config, network, train)
 
-    run = _Run(config, network, train, validation, work_dir, start, sampling, on_progress, should_stop)
+    run = _Run(config, network, train, validation, work_dir, start, sampling, devices, on_progress, should_stop)
     batch = min(batch_size or config.batch_size, config.batch_size)
     while True:
         try:
@@ -68,7 +71,7 @@ def fit(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            if batch == 1:
+            if batch == devices:
                 raise InputError(
                     f"There is not enough memory to train on even one patch of {config.patch} voxels at a time. Choose "
                     "a smaller patch.",
@@ -76,7 +79,7 @@ def fit(
                 ) from error
         # Only here, after the except clause, are there no references to the failed attempt.
         release_memory()
-        batch //= 2
+        batch = max(devices, batch // 2 // devices * devices)
         if on_smaller_batch is not None:
             on_smaller_batch(batch)
 
@@ -92,11 +95,16 @@ class _Run:
     work_dir: Path
     start: Weights | None
     sampling: Sequence[float] | None
+    devices: int
     on_progress: Callable[[FitProgress], None] | None
     should_stop: Callable[[], bool] | None
 
     def train(self, batch: int) -> FitResult:
         """Train with ``batch`` patches per batch, from the checkpoint if there is one."""
+        with share_batches(self.devices, batch):
+            return self._train(batch)
+
+    def _train(self, batch: int) -> FitResult:
         import keras
 
         from training.fitting.session import FitSession

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.evaluation.metrics import region_dice
+from training.fitting.devices import sharing_devices
 from training.prediction.postprocess import decide
 from training.preparation.store import PREPARED_VOXEL_ML, PreparedCase
 
@@ -53,5 +54,7 @@ def predict(network: keras.Model, case: PreparedCase) -> tuple[np.ndarray, np.nd
     from scipy.special import softmax
 
     image = np.asarray(case.image(), np.float32)
-    logits = np.asarray(network.predict_on_batch(image[None])[0], np.float32)
+    # devices that share a batch each segment the same case
+    batch = np.repeat(image[None], sharing_devices(), axis=0)
+    logits = np.asarray(network.predict_on_batch(batch)[0], np.float32)
     return softmax(logits, axis=-1), np.any(image != 0, axis=-1)

@@ -82,6 +82,7 @@ def run_recipe(
     work: Path,
     *,
     workers: int | None = None,
+    devices: int = 1,
     callbacks: RecipeCallbacks | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> RecipeResult:
@@ -91,6 +92,7 @@ def run_recipe(
         recipe: The recipe.
         work: Work folder with the phantoms and finished stages; the same call resumes from it.
         workers: Threads that prepare batches; overrides the recipe, and affects the speed alone.
+        devices: Number of devices that share each batch; see :mod:`training.fitting.devices`.
         callbacks: Called with progress and warnings.
         should_stop: Called after every batch; ``True`` ends the training. The stage keeps its checkpoint, from which
             the same call resumes.
@@ -110,7 +112,9 @@ def run_recipe(
     trained = [stage.name for stage in recipe.stages[len(done) :]]
     weights = folder.weights(len(done) - 1) if done else None
     for number in range(len(done), len(recipe.stages)):
-        stage, weights, stopped = _run_stage(folder, Path(work), number, weights, done, workers, callbacks, should_stop)
+        stage, weights, stopped = _run_stage(
+            folder, Path(work), number, weights, done, workers, devices, callbacks, should_stop
+        )
         done.append(stage)
         if stopped:
             return RecipeResult(weights, done, [name for name in trained if name in {each.name for each in done}], True)
@@ -146,6 +150,7 @@ def _run_stage(
     start: Weights | None,
     before: list[FinishedStage],
     workers: int | None,
+    devices: int,
     callbacks: RecipeCallbacks,
     should_stop: Callable[[], bool] | None,
 ) -> tuple[FinishedStage, Weights, bool]:
@@ -171,6 +176,7 @@ def _run_stage(
         validation,
         work_dir=folder.folder(number),
         start=start,
+        devices=devices,
         on_progress=lambda at: report(at, 0),
         should_stop=should_stop,
     )
