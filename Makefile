@@ -63,7 +63,8 @@ $(VENV)/.ready: pyproject.toml requirements.txt requirements-monailabel.txt cons
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade pip
 	@$(call install,$(BIN)) -r requirements.txt
 	@$(call install,$(BIN)) --no-deps -r requirements-monailabel.txt -e .
-	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -c "import tensorflow, monailabel.app, server_app.app" > /dev/null
+	@$(BIN)/python -c "import tensorflow, monailabel.app, server_app.app" > $(VENV)/check.log 2>&1 \
+		|| { cat $(VENV)/check.log; exit 1; }
 	@touch $@
 
 setup-dev: $(VENV)/.ready-dev
