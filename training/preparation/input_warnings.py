@@ -113,6 +113,8 @@ def _missing_warning(missing: Sequence[str], reference: str) -> str:
         )
     else:
         text = f"{names} were missing; the network was trained to work without a single one. Expect a worse result."
+    if tuple(missing) == ("t1",):
+        text += " It was estimated from the other volumes."
     if "t1ce" in missing:
         text += " Enhancing tumor is not visible without contrast agent."
         text += f" The result lies on the grid of {TITLES[reference]}."

@@ -22,6 +22,7 @@ from training.images.masks import bounding_box, large_components
 from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
 from training.images.tissue import LARGEST_BRAIN_ML, MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
+from training.preparation.estimated_t1 import estimate_t1
 from training.preparation.input_warnings import input_warnings, whole_head_message
 from training.preparation.modality_contrast import check_modalities
 from training.preparation.normalize import plausible_range, without_outliers, zscore_channel
@@ -107,7 +108,8 @@ class Prepared:
         frame: The mapping to the reference grid.
         warnings: Warnings about the input, one sentence each.
         reference: The role whose grid the results use.
-        missing: Missing roles; their channels are 0 throughout.
+        missing: Missing roles; their channels are 0 throughout, but for T1 if it alone is missing
+            (:mod:`training.preparation.estimated_t1`).
     """
 
     image: np.ndarray
@@ -156,7 +158,8 @@ def prepare(
         stride: The sides of the result are multiples of this.
         spacing_mm: Voxel size of the result.
         allow_missing: Accept missing modalities (at least one is needed). Their channels are 0 throughout, as in the
-            modality dropout of training (:mod:`training.fitting.augment`); a warning names them.
+            modality dropout of training (:mod:`training.fitting.augment`), but for T1: if it alone is missing,
+            it is estimated (:mod:`training.preparation.estimated_t1`). A warning names them.
         allow_whole_head: Accept volumes that do not look skull-stripped; a warning says so.
 
     Raises:
@@ -205,6 +208,8 @@ def prepare(
         with span("check"):
             contrast = checked.result()
     missing = tuple(role for role in ROLES if role not in volumes)
+    if missing == ("t1",):
+        image[inner][..., ROLES.index("t1")][brain[box]] = estimate_t1(image[inner], brain[box])
     with span("check"):
         warnings = input_warnings(
             volumes[reference].grid,

@@ -18,7 +18,7 @@ from training.preparation.store import PreparedCase, PreparedStore
 from training.preprocessing.preprocess import PREPROCESSING_VERSION, preprocess
 
 #: Increment when preparation gives different arrays for the same files, so that stored ones are replaced.
-PREPARATION_VERSION = 2
+PREPARATION_VERSION = 3
 
 
 def prepare_case(case: Case, store: PreparedStore, *, stride: int = 16) -> PreparedCase:

@@ -193,7 +193,7 @@ def test_exchanged_modalities_are_the_first_warning():
     assert "T1 (t1) was missing" in result.warnings[1]
 
 
-@pytest.mark.parametrize("missing", [(), *((role,) for role in ROLES), ("t1", "t1ce", "t2")], ids=str)
+@pytest.mark.parametrize("missing", [(), ("t1ce",), ("t2",), ("flair",), ("t1", "t2"), ("t1", "t1ce", "t2")], ids=str)
 def test_the_channel_of_a_missing_modality_is_0_and_the_others_are_unchanged(prepared, missing):
     result = prepare(head(without=missing), allow_missing=True)
     reference = "t1ce" if "t1ce" not in missing else "t1" if len(missing) == 1 else "flair"
@@ -205,6 +205,17 @@ def test_the_channel_of_a_missing_modality_is_0_and_the_others_are_unchanged(pre
     assert all(f"({role})" in warning for role in missing)
     assert ("Expect a worse result" in warning) is (len(missing) > 1)
     assert ("lies on the grid of" in warning) is ("t1ce" in missing)
+
+
+def test_a_missing_t1_is_estimated_from_the_others_and_that_is_told(prepared):
+    result = prepare(head(without=("t1",)), allow_missing=True)
+    assert (result.missing, result.reference) == (("t1",), "t1ce")
+    estimated = result.image[..., ROLES.index("t1")]
+    assert (estimated[result.brain].mean(), estimated[result.brain].std()) == pytest.approx((0, 1), abs=1e-3)
+    assert not estimated[~result.brain].any()
+    assert np.array_equal(result.image[..., 1:], prepared.image[..., 1:])
+    assert "T1 (t1) was missing" in result.warnings[0]
+    assert "estimated from the other volumes" in result.warnings[0]
 
 
 def test_a_spacing_of_nearly_1_mm_is_kept_t1ce_is_the_default_reference_and_a_label_on_another_grid_rejected(prepared):
