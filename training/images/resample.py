@@ -7,7 +7,7 @@ oblique and sheared grids.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from training.images.masks import Box, bounding_box
 _TOLERANCE = 1e-2
 
 Shape = tuple[int, int, int]
+Order = Literal["C", "F"]
 
 
 def index_map(to_grid: np.ndarray, from_grid: np.ndarray) -> np.ndarray:
@@ -40,7 +41,9 @@ def whole_voxels(to_input: np.ndarray, shape: Shape) -> np.ndarray | None:
     return rounded if float(farthest.max()) < _TOLERANCE else None
 
 
-def copy_voxels(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: float = 0) -> np.ndarray:
+def copy_voxels(
+    array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: float = 0, order: Order = "C"
+) -> np.ndarray:
     """Permute, flip, crop and pad an array.
 
     Args:
@@ -48,11 +51,12 @@ def copy_voxels(array: np.ndarray, to_input: np.ndarray, shape: Shape, fill: flo
         to_input: Integers, from :func:`whole_voxels`.
         shape: Shape of the result.
         fill: Value of voxels outside ``array``.
+        order: Of the result in memory; ``F`` is that of a file.
 
     Returns:
         A new array of ``shape`` and the dtype of ``array``.
     """
-    result = np.full(shape, fill, array.dtype)
+    result = np.full(shape, fill, array.dtype, order)
     source_axes = [int(np.argmax(np.abs(to_input[:3, axis]))) for axis in range(3)]
     turned = array.transpose(source_axes)
     target, source = [], []
@@ -110,24 +114,26 @@ def resample_mask(mask: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.nd
     return resample_linear(mask, to_input, shape) >= 0.5
 
 
-def resample_labels(labels: np.ndarray, to_input: np.ndarray, shape: Shape) -> np.ndarray:
+def resample_labels(labels: np.ndarray, to_input: np.ndarray, shape: Shape, order: Order = "C") -> np.ndarray:
     """Resample a labelmap: each voxel gets the label with the largest interpolated fraction, background included.
 
     Args:
         labels: ``(x, y, z)`` uint8.
         to_input: Output to input indices.
         shape: Shape of the result.
+        order: Of the result in memory; ``F`` is that of a file.
 
     Returns:
         uint8 of ``shape``; 0 outside ``labels``.
     """
-    whole = whole_voxels(to_input, shape)
-    if whole is not None:
-        return copy_voxels(labels, whole, shape)
-    result = np.zeros(shape, np.uint8)
+    result = np.zeros(shape, np.uint8, order)
     box = bounding_box(labels > 0)
     if box is None:
         return result
+    whole = whole_voxels(to_input, shape)
+    if whole is not None:
+        whole[:3, 3] -= [part.start for part in box]
+        return copy_voxels(labels[box], whole, shape, order=order)
     region = _box_in_output(box, to_input, shape)
     if region is None:
         return result

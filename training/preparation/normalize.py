@@ -31,16 +31,25 @@ def zscore(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return result
 
 
-def zscore_channel(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Normalize one channel as :func:`zscore` does; ``image`` and ``brain`` are ``(x, y, z)``."""
-    result = np.zeros(image.shape, np.float32)
+def zscore_channel(image: np.ndarray, brain: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Normalize one channel as :func:`zscore` does.
+
+    Args:
+        image: ``(x, y, z)``, any real dtype.
+        brain: ``(x, y, z)`` bool.
+        out: ``(x, y, z)`` float32 zeros, to be filled and returned; ``None`` for a new array.
+    """
+    result = np.zeros(image.shape, np.float32) if out is None else out
     values = image[brain].astype(np.float32, copy=False)
     if values.size == 0:
         return result
     mean = values.mean(dtype=np.float64)
     deviation = values.std(dtype=np.float64)
     if deviation > 0:
-        result[brain] = (values - np.float32(mean)) / np.float32(deviation)
+        with np.errstate(over="ignore"):  # outside the brain, whose values are not used
+            scaled = image.astype(np.float32, copy=False) - np.float32(mean)
+            scaled /= np.float32(deviation)
+        np.copyto(result, scaled, where=brain)  # unlike an assignment to result[brain] without the interpreter's lock
     return result
 
 

@@ -7,7 +7,7 @@ flip, a crop and a pad.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,7 +60,7 @@ class Frame:
             uint8 on exactly :attr:`reference`; background outside the working grid.
         """
         self._check(labels)
-        return Volume(resample_labels(labels, self._to_working, self.reference.shape), self.reference)
+        return Volume(resample_labels(labels, self._to_working, self.reference.shape, "F"), self.reference)
 
     def to_reference_map(self, values: np.ndarray) -> Volume:
         """Map float values, such as probabilities, from the working grid to the reference grid by linear interpolation.
@@ -176,11 +176,12 @@ def prepare(
             modalities = dict(zip(present, read, strict=True))
             rough = cropped(full, _common_box(full, modalities))
             masks = _masks_on_grid(modalities, rough, pool)
+        found_brain = pool.submit(_brain, list(masks.values()), rough)
         with span("resample"):
             found = pool.map(lambda role: _on_grid(modalities[role], masks[role], rough), present)
             channels = dict(zip(present, found, strict=True))
         with span("mask"):
-            brain = _brain(list(channels.values()), rough)
+            brain = found_brain.result()
         brain_ml = float(np.count_nonzero(brain)) * rough.voxel_ml
         if brain_ml > LARGEST_BRAIN_ML and not allow_whole_head:
             raise InputError(whole_head_message(brain_ml), field="allow_whole_head")
@@ -201,7 +202,8 @@ def prepare(
 
         def fill(role: str) -> None:
             channel = channels[role]
-            image[(*inner, ROLES.index(role))] = zscore_channel(channel.values[box], channel.mask[box] & brain[box])
+            target = image[..., ROLES.index(role)][inner]
+            zscore_channel(channel.values[box], channel.mask[box] & brain[box], target)
 
         with span("crop"):
             list(pool.map(fill, present))
@@ -344,13 +346,13 @@ def _on_grid(modality: _Modality, mask: np.ndarray, grid: Grid) -> _Channel:
     return _Channel(resample_linear(volume.data, to_input, grid.shape, modality.tissue.background), mask)
 
 
-def _brain(channels: list[_Channel], grid: Grid) -> np.ndarray:
+def _brain(masks: Sequence[np.ndarray], grid: Grid) -> np.ndarray:
     """Return the voxels where at least two volumes (or the only one) show tissue."""
     votes = np.zeros(grid.shape, np.uint8)
-    for channel in channels:
-        votes += channel.mask
-    agreed = votes >= min(2, len(channels))
-    if not np.array_equal(agreed, channels[0].mask):  # which has no holes
+    for mask in masks:
+        votes += mask
+    agreed = votes >= min(2, len(masks))
+    if not np.array_equal(agreed, masks[0]):  # which has no holes
         agreed = fill_holes(agreed)
     brain = large_components(agreed, MIN_COMPONENT_ML, grid.voxel_ml)
     if not brain.any():

@@ -15,5 +15,17 @@ def ranks(values: np.ndarray) -> np.ndarray:
         ``(n,)`` float32.
     """
     result = np.empty(values.size, np.float32)
-    result[np.argsort(values, kind="stable")] = np.arange(values.size) / max(1, values.size)
+    result[_stable_order(values)] = np.arange(values.size) / max(1, values.size)
     return result
+
+
+def _stable_order(values: np.ndarray) -> np.ndarray:
+    """Return the indices that sort values, in their order where they are equal; several times as fast for float32."""
+    if values.dtype != np.float32:
+        return np.argsort(values, kind="stable")
+    bits = (values + np.float32(0)).view(np.uint32)  # which makes -0 and 0 the same
+    # the bits of a float in the order of the floats: those of negative ones are reversed
+    keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
+    keys = keys << np.uint64(32) | np.arange(values.size, dtype=np.uint64)
+    keys.sort()
+    return keys & np.uint64(0xFFFFFFFF)
