@@ -86,7 +86,8 @@ class Services:
             patients=settings.patients,
             label_scheme=settings.label_scheme,
         )
-        worker = InferenceWorker(workspace.models, settings.model, monai_settings.MONAI_LABEL_INFER_TIMEOUT)
+        timeout = monai_settings.MONAI_LABEL_INFER_TIMEOUT
+        worker = InferenceWorker(workspace.models, settings.model, timeout, settings.engine)
         maps = MapStore(workspace.maps)
         results = Results(workspace.cache / "results" if settings.reuse_results else None)
         preprocessed = PreprocessedCache(workspace.cache / "preprocessed")

@@ -12,6 +12,7 @@ from training.errors import InputError
 from training.label_schemes import parse_scheme
 from training.models import BUNDLED_MODELS
 from training.models.bundle import model_folder
+from training.prediction.engine import checked_engine, default_engine
 from training.retraining.config import RetrainConfig
 from training.retraining.site import SiteConfig
 
@@ -113,6 +114,8 @@ class ServerSettings(BaseModel):
         workspace: Where everything is written; ``None`` is the default.
         model: What is current until a version is promoted: the id of a bundled model (``v0000``), or the folder of a
             version. The default is in :mod:`training.models.bundle`.
+        engine: What computes inferences: ``auto``, ``openvino`` or ``tensorflow``; the default is that of the
+            environment (:mod:`training.prediction.engine`).
         source_labels: Whether labels that came with the cases count as final ones, and train.
         warm_up: Load the network when the server starts, not at the first request.
         reuse_results: Answer a repeated question with the earlier result.
@@ -132,6 +135,7 @@ class ServerSettings(BaseModel):
 
     workspace: Path | None = None
     model: Path = BUNDLED_MODELS
+    engine: str = Field(default_factory=default_engine, validate_default=True)
     source_labels: bool = False
     warm_up: bool = True
     reuse_results: bool = True
@@ -149,6 +153,11 @@ class ServerSettings(BaseModel):
     @classmethod
     def _existing_model(cls, value: object) -> object:
         return model_folder(value) if isinstance(value, str) else value
+
+    @field_validator("engine")
+    @classmethod
+    def _usable_engine(cls, value: str) -> str:
+        return checked_engine(value)
 
     @field_validator("label_scheme")
     @classmethod

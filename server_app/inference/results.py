@@ -130,7 +130,8 @@ def _key(job: SegmentJob, version: str, weights: str, images: str) -> str:
         "force": job.force,
         "maps": job.maps is not None,
         "answer": job.answer is not None,
-        "facts": 5,  # increase it when more facts are kept
+        "engine": job.engine,
+        "facts": 7,  # increase it when more facts are kept
     }
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 

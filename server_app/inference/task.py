@@ -66,10 +66,10 @@ class InferenceResult:
 
     Attributes:
         file: The labelmap; the caller deletes it.
-        params: ``label_names``, ``reference``, ``volumes_ml``, ``model_version``, ``seconds``, ``warnings``,
-            ``missing`` (roles), ``expected_dice`` (by region), ``uncertainty`` (0 certain to 1) and ``maps`` (name to
-            address); ``reused`` if an earlier inference of the same images by the same model had computed it;
-            ``preprocessing``: what was done to the volumes before, or ``None``;
+        params: ``label_names``, ``reference``, ``volumes_ml``, ``model_version``, ``engine``, ``seconds``,
+            ``warnings``, ``missing`` (roles), ``expected_dice`` (by region), ``uncertainty`` (0 certain to 1) and
+            ``maps`` (name to address); ``reused`` if an earlier inference of the same images by the same model had
+            computed it; ``preprocessing``: what was done to the volumes before, or ``None``;
             ``answer_time`` if it is kept to compare a correction with, which may name it. The routes add ``ignored``:
             the names of parameters that mean nothing here.
         label: The id of the label it was stored as; ``None`` if it was not.
@@ -153,6 +153,7 @@ class GliomaSegmentation(InferTask):
                 job = SegmentJob(
                     models=self._worker.models,
                     bundled=self._worker.bundled,
+                    engine=self._worker.engine,
                     case=case,
                     reference=request.options.reference,
                     result=result,

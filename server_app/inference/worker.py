@@ -1,4 +1,4 @@
-"""The inference worker: one long-lived process that runs TensorFlow, as the web process uses it.
+"""The inference worker: one long-lived process that runs the network, as the web process uses it.
 
 Requests wait in :class:`server_app.inference.queue.InferenceQueue` and are computed one at a time. If the process dies
 (killed, out of memory), a new one is started and the computation is tried once more; if a computation is cancelled, the
@@ -41,11 +41,13 @@ class InferenceWorker:
         models: The model store's folder.
         bundled: Folder of the initial model.
         timeout: Seconds an inference may take, waiting included.
+        engine: What computes (:func:`training.prediction.engine.load_engine`).
     """
 
-    def __init__(self, models: Path, bundled: Path, timeout: float = 600.0) -> None:
+    def __init__(self, models: Path, bundled: Path, timeout: float = 600.0, engine: str | None = None) -> None:
         self.models = models
         self.bundled = bundled
+        self.engine = engine
         self._timeout = timeout
         self._queue = InferenceQueue()
         self._lock = threading.Lock()
@@ -125,7 +127,7 @@ class InferenceWorker:
 
         def load() -> None:
             try:
-                self.call(worker_child.warm_up, self.models, self.bundled)
+                self.call(worker_child.warm_up, self.models, self.bundled, self.engine)
                 logger.info("The inference process is ready.")
             except Exception as error:  # noqa: BLE001 - the first inference reports it to its client
                 logger.warning("The inference process could not be warmed up: %s", error)

@@ -75,6 +75,7 @@ class SegmentJob:
         allow_missing: Whether modalities may be missing.
         allow_whole_head: Whether the volumes may show more than the brain.
         maps: Folder for the maps, or ``None`` for none.
+        engine: What computes (:func:`training.prediction.engine.load_engine`).
     """
 
     models: Path
@@ -92,6 +93,7 @@ class SegmentJob:
     allow_missing: bool = False
     allow_whole_head: bool = False
     maps: Path | None = None
+    engine: str | None = None
 
     @property
     def is_answer(self) -> bool:
@@ -122,9 +124,10 @@ def segment(job: SegmentJob) -> dict[str, Any]:
     Volumes that need it are preprocessed first, and segmented as they were then written.
 
     Returns:
-        ``model_version``, ``weights_sha256``, ``volumes_ml``, ``seconds`` by stage, ``spans``: the same in finer stages
-        (:mod:`training.spans`), ``warnings``, ``reference``, ``missing``, ``expected_dice`` by region, ``uncertainty``,
-        ``maps``: the names of those that were written, and ``preprocessing``: what was done before, or ``None``.
+        ``model_version``, ``weights_sha256``, ``engine``, ``volumes_ml``, ``seconds`` by stage, ``spans``: the same in
+        finer stages (:mod:`training.spans`), ``warnings``, ``reference``, ``missing``, ``expected_dice`` by region,
+        ``uncertainty``, ``maps``: the names of those that were written, and ``preprocessing``: what was done before, or
+        ``None``.
 
     Raises:
         InputError: If the case or the model cannot be used.
@@ -139,7 +142,7 @@ def _segment(job: SegmentJob) -> dict[str, Any]:
 
     started = time.perf_counter()
     _report(0.0, "loading")
-    segmenter, weights = _current(job.models, job.bundled)
+    segmenter, weights = _current(job.models, job.bundled, job.engine)
     at_read = time.perf_counter()
     _report(0.0, "reading")
     if job.preprocess is not None:
@@ -177,6 +180,7 @@ def _segment(job: SegmentJob) -> dict[str, Any]:
     return {
         "model_version": found.model_version,
         "weights_sha256": weights,
+        "engine": found.engine,
         "volumes_ml": found.volumes_ml,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "warnings": [*(done["warnings"] if done is not None else ()), *found.warnings],
@@ -242,11 +246,11 @@ def _headers(job: PreprocessJob, reference: str) -> str | None:
     return source_headers(source.instances, source.channel).to_json() if source.instances else job.headers
 
 
-def warm_up(models: Path, bundled: Path) -> str:
+def warm_up(models: Path, bundled: Path, engine: str | None) -> str:
     """Load the current version and compute once, so that the first case need not wait for that."""
     import numpy as np
 
-    segmenter, _ = _current(models, bundled)
+    segmenter, _ = _current(models, bundled, engine)
     for blocks in (2, 3):  # the second shape makes the traced function general
         side = blocks * segmenter.stride
         segmenter.probabilities(np.zeros((side, side, side, segmenter.version.card.network.channels), np.float32))
@@ -263,7 +267,7 @@ def _report(share: float, stage: str) -> None:
         _progress[:] = [float(STAGES.index(stage)), share]
 
 
-def _current(models: Path, bundled: Path) -> tuple[Segmenter, str]:
+def _current(models: Path, bundled: Path, engine: str | None) -> tuple[Segmenter, str]:
     """Return the segmenter of the current version and the SHA-256 of its weights; an earlier one is released."""
     from training.prediction.segmenter import Segmenter
 
@@ -271,7 +275,7 @@ def _current(models: Path, bundled: Path) -> tuple[Segmenter, str]:
     key = str(version.folder)
     if key not in _loaded:
         weights = version.weights_sha256()
-        segmenter = Segmenter(version)
+        segmenter = Segmenter(version, engine=engine)
         _loaded.clear()
         _loaded[key] = segmenter, weights
     return _loaded[key]

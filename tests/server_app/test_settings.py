@@ -36,6 +36,9 @@ def test_settings_come_from_conf_and_name_what_is_wrong() -> None:
     assert settings.retrain.max_epochs == 3
     assert settings.source_labels
     assert ServerSettings.from_conf({"label_scheme": "decathlon"}).label_scheme == "decathlon"
+    assert ServerSettings.from_conf({"engine": "tensorflow"}).engine == "tensorflow"
+    with pytest.raises(InputError, match="no engine 'tensorflw'"):
+        ServerSettings.from_conf({"engine": "tensorflw"})
     assert ServerSettings.from_conf({"model": "v0000"}).model == BUNDLED_MODELS / "v0000"
     assert ServerSettings.from_conf({"model": str(BUNDLED_MODELS)}).model == ServerSettings().model
     with pytest.raises(InputError, match="no bundled model 'v0009'") as caught:

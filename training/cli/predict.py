@@ -114,7 +114,7 @@ def predict(
     targets = {case.id: _targets(case, output, chosen, maps) for case in found.cases}
     refuse_existing([path for paths in targets.values() for path in paths.values()], overwrite)
     segmenter = load_segmenter(models, version, mirror)
-    table = Table(title=f"Model {segmenter.version.id}")
+    table = Table(title=f"Model {segmenter.version.id} ({segmenter.engine})")
     for column in ("case", *(f"{label.name} (mL)" for label in LABELS), "seconds"):
         table.add_column(column, overflow="fold")
     written: list[Path] = []

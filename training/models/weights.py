@@ -40,15 +40,23 @@ def set_weights(model: keras.Model, weights: Weights) -> None:
     """
     for layer in model.layers:
         for variable in layer.weights:
-            key = _key(layer, variable)
-            if key not in weights or tuple(weights[key].shape) != tuple(variable.shape):
-                found = tuple(weights[key].shape) if key in weights else "nothing"
-                raise InputError(
-                    f"The weights do not fit the network: {key} has the shape {tuple(variable.shape)}, "
-                    f"the file holds {found}. The model card names the architecture they were made for.",
-                    field="weights",
-                )
-            variable.assign(weights[key].astype(np.float32))
+            variable.assign(fitting(weights, _key(layer, variable), tuple(variable.shape)))
+
+
+def fitting(weights: Weights, key: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return one variable as float32.
+
+    Raises:
+        InputError: If it is missing or has another shape than ``shape``.
+    """
+    if key not in weights or tuple(weights[key].shape) != shape:
+        found = tuple(weights[key].shape) if key in weights else "nothing"
+        raise InputError(
+            f"The weights do not fit the network: {key} has the shape {shape}, "
+            f"the file holds {found}. The model card names the architecture they were made for.",
+            field="weights",
+        )
+    return weights[key].astype(np.float32)
 
 
 def average_weights(one: Weights, other: Weights) -> Weights:

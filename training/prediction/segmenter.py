@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from training.hardware import best_policy, free_memory_bytes, prepare_backend
+from training.hardware import free_memory_bytes
 from training.images.grid import Volume
 from training.label_schemes import value_counts
 from training.labels import LABELS, REGIONS
 from training.models.store import ModelVersion
-from training.models.weights import set_weights
-from training.network.unet import build_unet, with_softmax
+from training.prediction.engine import load_engine
 from training.prediction.postprocess import MIN_CORELESS_ML, MIN_LESION_ML, decide
 from training.prediction.quality import expected_dice, quality_warning, uncertainty
 from training.prediction.tiles import predict_in_tiles
@@ -41,9 +40,6 @@ NOTHING_FOUND = (
 #: Share of the progress that preprocessing takes, if there is any.
 _PREPROCESSING = 0.6
 
-#: Peak memory of one pass, in bytes per voxel and base filter: measured 35 in bfloat16, twice that in float32.
-_BYTES_PER_VOXEL_AND_FILTER = 80
-
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -55,6 +51,7 @@ class Segmentation:
         seconds: Time of each stage: ``preprocess``, ``prepare``, ``network``, ``restore``.
         warnings: Warnings about the input and the result, one sentence each.
         model_version: Id of the model version.
+        engine: What computed it, and in which precision, as ``openvino bfloat16``; empty if that is not known.
         reference: The role whose grid the result uses.
         missing: Missing roles.
         maps: By name of :data:`MAP_NAMES`, float32 0-1 on the grid of the labelmap, 0 outside the brain; empty unless
@@ -71,6 +68,7 @@ class Segmentation:
     seconds: dict[str, float]
     warnings: tuple[str, ...]
     model_version: str
+    engine: str = ""
     reference: str = "t1ce"
     missing: tuple[str, ...] = ()
     maps: dict[str, Volume] = field(default_factory=dict)
@@ -80,32 +78,34 @@ class Segmentation:
 
 
 class Segmenter:
-    """A loaded model version. Creating one imports Keras and loads the weights, so keep it.
+    """A loaded model version. Creating one loads the inference engine and the weights, so keep it.
 
     Args:
         version: From :class:`training.models.store.ModelStore`.
         policy: Keras dtype policy; ``None`` for the best one on this hardware.
         memory_bytes: Maximum memory of one forward pass; ``None`` uses half of the free memory at each call.
         mirror: Average the predictions for the head and its left-right mirror image; takes twice the time.
+        engine: See :func:`training.prediction.engine.load_engine`.
     """
 
     def __init__(
-        self, version: ModelVersion, *, policy: str | None = None, memory_bytes: int | None = None, mirror: bool = False
+        self,
+        version: ModelVersion,
+        *,
+        policy: str | None = None,
+        memory_bytes: int | None = None,
+        mirror: bool = False,
+        engine: str | None = None,
     ) -> None:
-        prepare_backend()
-        import keras
-
         self.version = version
         self.mirror = mirror
         self._memory_bytes = memory_bytes
-        before = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(policy or best_policy())
-        try:
-            network = build_unet(version.card.network)
-        finally:
-            keras.config.set_dtype_policy(before)
-        set_weights(network, version.load_weights())
-        self._model = with_softmax(network)
+        self._engine = load_engine(version.load_weights(), version.card.network, engine=engine, policy=policy)
+
+    @property
+    def engine(self) -> str:
+        """What computes, and in which precision."""
+        return self._engine.name
 
     @property
     def stride(self) -> int:
@@ -234,6 +234,7 @@ class Segmenter:
             },
             warnings=_warnings(labelmap, expected, prepared, preprocessed),
             model_version=self.version.id,
+            engine=self.engine,
             reference=prepared.reference,
             missing=prepared.missing,
             maps=output,
@@ -254,16 +255,13 @@ class Segmenter:
         voxels = image.shape[0] * image.shape[1] * image.shape[2]
         filters = self.version.card.network.base_filters
         budget = self._memory_bytes if self._memory_bytes is not None else free_memory_bytes() // 2
-        fitting = budget // (_BYTES_PER_VOXEL_AND_FILTER * filters)
+        fitting = budget // (self._engine.bytes_per_voxel_and_filter * filters)
         if voxels <= fitting:
-            yield 1.0, self._predict(image[None])[0]
+            yield 1.0, self._engine.predict(image[None])[0]
             return
         side = max(2 * self.stride, int(fitting ** (1 / 3)) // self.stride * self.stride)
         tile = (min(side, 128),) * 3
-        yield from predict_in_tiles(image, self._predict, classes=self.version.card.network.classes, tile=tile)
-
-    def _predict(self, batch: np.ndarray) -> np.ndarray:
-        return np.asarray(self._model.predict_on_batch(np.asarray(batch, np.float32)), np.float32)
+        yield from predict_in_tiles(image, self._engine.predict, classes=self.version.card.network.classes, tile=tile)
 
 
 def _later(report: ProgressCallback, share: float) -> ProgressCallback:

@@ -34,14 +34,18 @@ print(next(iter(worker._pool._processes)), 1, sep="\\n", flush=True)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc")
-def test_tensorflow_is_in_the_inference_process_alone_and_torch_is_not_in_it(server: Server, infer: Infer) -> None:
+def test_the_engine_is_in_the_inference_process_alone_without_tensorflow_and_torch(
+    server: Server, infer: Infer
+) -> None:
     infer(CASES[0])
     worker = server.worker()
     assert worker is not None
     libraries = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in (worker.pid, server.process.pid)}
-    assert "libtensorflow" in libraries[worker.pid]
+    assert "libopenvino" in libraries[worker.pid]
     assert "libtorch" not in libraries[worker.pid]
+    assert "tensorflow" not in libraries[worker.pid]
     assert "tensorflow" not in libraries[server.process.pid]
+    assert "openvino" not in libraries[server.process.pid]
 
 
 def test_an_inference_survives_the_death_of_its_process(server: Server, infer: Infer) -> None:

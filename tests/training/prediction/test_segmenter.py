@@ -141,7 +141,7 @@ def test_tiles_give_the_answer_of_the_whole_and_mirroring_averages_two_answers(s
     image = np.random.default_rng(0).normal(size=(160, 144, 64, 4)).astype(np.float32)
     whole = segmenter.probabilities(image)
     shares: list[float] = []
-    short = Segmenter(a_version, policy="float32", memory_bytes=200_000_000)
+    short = Segmenter(a_version, policy="float32", memory_bytes=50_000_000)
     tiled = short.probabilities(image, lambda share, stage: shares.append(share))
     assert len(shares) > 1
     assert (shares, shares[-1]) == (sorted(shares), 1.0)
