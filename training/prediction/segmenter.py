@@ -51,7 +51,7 @@ class Segmentation:
         seconds: Time of each stage: ``preprocess``, ``prepare``, ``network``, ``restore``.
         warnings: Warnings about the input and the result, one sentence each.
         model_version: Id of the model version.
-        engine: What computed it, and in which precision, as ``openvino bfloat16``; empty if that is not known.
+        engine: What computed it, and in which precision, as ``openvino int8``; empty if that is not known.
         reference: The role whose grid the result uses.
         missing: Missing roles.
         maps: By name of :data:`MAP_NAMES`, float32 0-1 on the grid of the labelmap, 0 outside the brain; empty unless
@@ -82,7 +82,7 @@ class Segmenter:
 
     Args:
         version: From :class:`training.models.store.ModelStore`.
-        policy: Keras dtype policy; ``None`` for the best one on this hardware.
+        policy: Keras dtype policy; ``None`` for what is best with the engine on this hardware.
         memory_bytes: Maximum memory of one forward pass; ``None`` uses half of the free memory at each call.
         mirror: Average the predictions for the head and its left-right mirror image; takes twice the time.
         engine: See :func:`training.prediction.engine.load_engine`.

@@ -24,7 +24,7 @@ def weights() -> Weights:
     """Random weights, those of normalization included."""
     rng = np.random.default_rng(0)
     shapes = {key: value.shape for key, value in get_weights(build_unet(NETWORK)).items()}
-    found = {key: rng.normal(0, 0.3, shape).astype(np.float32) for key, shape in shapes.items()}
+    found = {key: rng.normal(0, 0.5, shape).astype(np.float32) for key, shape in shapes.items()}
     return {key: np.abs(value) + 0.5 if key.endswith("variance") else value for key, value in found.items()}
 
 
@@ -39,7 +39,7 @@ def test_both_engines_give_the_same_probabilities_for_any_shape(engines, shape):
     batch = batch[:, ::-1]  # as for the mirrored pass: not contiguous
     keras, openvino = (engine.predict(batch) for engine in engines)
     assert openvino.dtype == np.float32
-    assert keras.std() > 0.1
+    assert keras[..., 0].std() > 0.02
     np.testing.assert_allclose(openvino, keras, atol=1e-5)
 
 
