@@ -24,7 +24,7 @@ def weights() -> Weights:
     """Random weights, those of normalization included."""
     rng = np.random.default_rng(0)
     shapes = {key: value.shape for key, value in get_weights(build_unet(NETWORK)).items()}
-    found = {key: rng.normal(0, 0.5, shape).astype(np.float32) for key, shape in shapes.items()}
+    found = {key: rng.normal(0, 0.3, shape).astype(np.float32) for key, shape in shapes.items()}
     return {key: np.abs(value) + 0.5 if key.endswith("variance") else value for key, value in found.items()}
 
 
@@ -39,7 +39,7 @@ def test_both_engines_give_the_same_probabilities_for_any_shape(engines, shape):
     batch = batch[:, ::-1]  # as for the mirrored pass: not contiguous
     keras, openvino = (engine.predict(batch) for engine in engines)
     assert openvino.dtype == np.float32
-    assert keras[..., 0].std() > 0.02
+    assert keras[..., 0].std() > 0.005
     np.testing.assert_allclose(openvino, keras, atol=1e-5)
 
 
@@ -59,13 +59,14 @@ def test_the_bundled_model_labels_a_phantom_alike_in_both_engines(phantom_head: 
     assert brain.shape == (64, 64, 64)
     version = ModelStore(BUNDLED_MODELS, BUNDLED_MODELS).current()
     labels = {}
-    for engine in ("tensorflow", "openvino"):
-        segmenter = Segmenter(version, engine=engine)  # in the precision of this machine
-        assert segmenter.engine.startswith(engine)
+    for engine, policy in (("tensorflow", "float32"), ("openvino", "float32"), ("openvino", None)):
+        segmenter = Segmenter(version, engine=engine, policy=policy)
         probabilities = segmenter.probabilities(image)
-        labels[engine] = decide(probabilities, brain, voxel_ml=0.001)
-    assert (labels["tensorflow"] > 0).sum() > 1000
-    assert (labels["tensorflow"] != labels["openvino"]).mean() < 1e-3
+        labels[segmenter.engine] = decide(probabilities, brain, voxel_ml=0.001)
+    reference = labels["tensorflow float32"]
+    assert (reference > 0).mean() > 0.1
+    assert (reference != labels["openvino float32"]).mean() < 1e-4
+    assert (reference != labels["openvino int8"]).mean() < 3e-3
 
 
 @pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
