@@ -43,8 +43,8 @@ def test_the_engine_is_in_the_inference_process_alone_without_tensorflow_and_tor
     libraries = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in (worker.pid, server.process.pid)}
     assert "libopenvino" in libraries[worker.pid]
     assert "libtorch" not in libraries[worker.pid]
-    assert "tensorflow" not in libraries[worker.pid]
-    assert "tensorflow" not in libraries[server.process.pid]
+    assert "libtensorflow" not in libraries[worker.pid]
+    assert "libtensorflow" not in libraries[server.process.pid]
     assert "openvino" not in libraries[server.process.pid]
 
 
