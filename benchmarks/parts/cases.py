@@ -16,7 +16,8 @@ from benchmarks.peers import caching, without_tensorflow
 SIDE, PATCH = 40, 32
 #: How much more at the largest number of cases still counts as flat.
 FLAT = 1.1
-_STEPS = 24
+#: Steps of a training; the first third warms up.
+STEPS = 24
 
 
 def measure(context: Context) -> Outcome:
@@ -75,9 +76,9 @@ def train(folder: Path, count: int, work: Path) -> float:
     def note(progress: FitProgress) -> None:
         ended.append(time.perf_counter())
 
-    config = FitConfig(max_epochs=1, steps_per_epoch=_STEPS, patch=(PATCH,) * 3)
+    config = FitConfig(max_epochs=1, steps_per_epoch=STEPS, patch=(PATCH,) * 3)
     fit(config, UNetConfig(), cases, [], work_dir=work, on_progress=note)
-    return float(np.median(np.diff(ended[_STEPS // 3 : _STEPS])))
+    return float(np.median(np.diff(ended[STEPS // 3 : STEPS])))
 
 
 def _growth(name: str, points: list[tuple[float, float]], unit: str) -> Figure:

@@ -223,7 +223,7 @@ def _preprocessed(job: PreprocessJob, end: float) -> tuple[dict[str, Volume], di
         brain = read_volume(job.brain) if job.brain is not None else None
         if job.as_scanned is None and not (brain or dicom or job.headers) and surely_ordinary(volumes):
             return volumes, None
-        with job.case.naming_files():
+        with job.case.naming_files(), span("preprocess"):
             found = preprocess(
                 volumes,
                 reference=job.reference,

@@ -47,7 +47,8 @@ def test_the_network_of_the_bundle_segments(monkeypatch: pytest.MonkeyPatch) -> 
     assert 0 < bundle.compute() < 1
 
 
-def test_both_trainings_read_the_same_prepared_cases(tmp_path: Path) -> None:
+def test_both_trainings_read_the_same_prepared_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cases, "STEPS", 6)
     cases.write_cases(tmp_path / "prepared", 3)
 
     assert caching.load(tmp_path / "prepared", 2) == 2
