@@ -97,7 +97,7 @@ def measure_bundle(address: str, pid: int, trains: bool, done: Callable[[], None
     found["memory of the idle server, a model loaded"] = watch.now()
     done()
     if trains:
-        params: dict[str, Any] = {"max_epochs": 1, "val_split": 0.0, "dataset": "Dataset", "dataloader": "DataLoader"}
+        params: dict[str, Any] = {"max_epochs": 1, "val_split": 0.0, "dataset": "Dataset", "tracking": "None"}
         with watch.watching():
             requests.post(f"{address}/train/bundle", json=params, timeout=60).raise_for_status()
             _until_ended(lambda: str(requests.get(f"{address}/train/", timeout=60).json().get("status")))

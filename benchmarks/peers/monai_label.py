@@ -38,8 +38,9 @@ def serving_bundle(work: Path, image: np.ndarray, labels: np.ndarray) -> Iterato
     nibabel.save(nibabel.Nifti1Image(labels, BRATS_AFFINE), studies / "labels" / "final" / "head.nii.gz")
     command = [sys.executable, "-m", "monailabel.main", "start_server", "--app", str(app), "--host", "127.0.0.1"]
     paths = os.pathsep.join([str(_without_tensorflow(work)), str(_ROOT)])
+    environment = {**os.environ, "PYTHONPATH": paths, "MONAI_LABEL_SESSION_PATH": str(work / "sessions")}
     began = time.perf_counter()
-    server = LocalServer(command, studies, {**os.environ, "PYTHONPATH": paths}, work / "server.log")
+    server = LocalServer(command, studies, environment, work / "server.log")
     try:
         server.wait_until_ready(Reporter(), timeout=300.0)
         yield server, time.perf_counter() - began
