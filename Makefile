@@ -139,6 +139,7 @@ learning-curve: setup
 		--output docs/learning.md $(LEARNING_OPTIONS)
 
 bench: setup-dev
+	@$(call install,$(BIN)) --group bench
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 audit: setup

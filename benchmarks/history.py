@@ -16,7 +16,7 @@ from training.clock import now
 from training.hardware import cpu_supports_bfloat16
 
 #: The libraries whose versions change the numbers.
-_LIBRARIES = ("tensorflow", "keras", "openvino", "numpy", "torch", "monai", "monailabel", "ray")
+_LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "openvino", "numpy", "torch", "monai", "monailabel", "ray")
 _ROOT = Path(__file__).resolve().parents[1]
 
 
