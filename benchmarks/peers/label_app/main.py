@@ -16,6 +16,7 @@ from monai.losses import DiceLoss
 from monai.transforms import (
     Activationsd,
     AsDiscreted,
+    CastToTyped,
     ConvertToMultiChannelBasedOnBratsClassesd,
     EnsureChannelFirstd,
     Lambdad,
@@ -89,6 +90,7 @@ class Train(BasicTrainTask):
             LoadImaged(keys),
             EnsureChannelFirstd("image"),
             ConvertToMultiChannelBasedOnBratsClassesd("label"),
+            CastToTyped("label", torch.float32),
             _normalized(),
             RandSpatialCropd(keys, roi_size=_CROP, random_size=False),
             RandFlipd(keys, prob=0.5, spatial_axis=0),
