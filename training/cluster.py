@@ -139,7 +139,9 @@ class RayCluster:
         """
         with _marked(self.shared) as marker:
             yield from self._completed(
-                work, jobs, _Terms(self.cpus, _blas_threads(), marker, code_versions(), cpu_supports_bfloat16())
+                work,
+                jobs,
+                _Terms(self.cpus, _blas_threads(), Path.cwd(), marker, code_versions(), cpu_supports_bfloat16()),
             )
 
     def _completed(
@@ -202,6 +204,7 @@ class _Terms:
     Attributes:
         cpus: Threads of TensorFlow and ITK.
         blas_threads: Threads of BLAS as in this process, since the last digits of its sums depend on their number.
+        folder: Working folder, to which relative paths refer.
         marker: A file that it must see.
         versions: From :func:`code_versions`.
         bfloat16: Whether the CPU has bfloat16 instructions.
@@ -209,6 +212,7 @@ class _Terms:
 
     cpus: int
     blas_threads: int
+    folder: Path
     marker: Path | None
     versions: dict[str, str]
     bfloat16: bool
@@ -233,6 +237,8 @@ def _run(work: Callable[[Any], Any], job: Any, terms: _Terms) -> _Answer:
     unfit = _unfit(terms)
     if unfit:
         return _Answer(machine, unfit=unfit)
+    with suppress(OSError):  # it matters only for relative paths, and these are then told to be missing
+        os.chdir(terms.folder)
     try:
         return _Answer(machine, work(job), note=_note(terms))
     except Exception as error:  # noqa: BLE001 - it is raised where the result is used

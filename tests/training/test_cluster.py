@@ -59,7 +59,7 @@ def test_only_this_machine_reaches_a_local_ray(ray_cluster):
 
 
 def test_a_machine_with_other_code_or_without_the_folder_is_refused(ray_cluster, tmp_path, monkeypatch):
-    terms = cluster._Terms(1, 1, tmp_path / "marker", cluster.code_versions(), False)
+    terms = cluster._Terms(1, 1, tmp_path, tmp_path / "marker", cluster.code_versions(), False)
     assert f"does not see {tmp_path}" in cluster._unfit(terms)
     monkeypatch.setattr(cluster, "code_versions", lambda: {"tensorflow": "1.0"})
     with pytest.raises(ClusterError, match=r"tensorflow 2.* not 1\.0.*Install the same"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,11 +85,19 @@ class Failures:
             cases: The cases.
             work: Called with the index and the case.
         """
+        return self.take((case, partial(work, number, case)) for number, case in enumerate(cases))
+
+    def take(self, answers: Iterable[tuple[Case, Callable[[], object]]]) -> tuple[int, bool]:
+        """Take the answer for each case; return how many succeeded, and whether Ctrl-C ended it.
+
+        Args:
+            answers: Each case with a function that returns its answer or raises its error.
+        """
         done = 0
         try:
-            for number, case in enumerate(cases):
+            for case, answer in answers:
                 with self.caught(case):
-                    work(number, case)
+                    answer()
                     done += 1
         except KeyboardInterrupt:
             return done, True

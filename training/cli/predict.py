@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,21 +20,29 @@ from training.cli.common import (
     ModelsOption,
     VersionOption,
     WholeHeadOption,
+    chosen_version,
     load_segmenter,
     out,
     progress,
-    tell_steps,
-    warn,
 )
 from training.cli.outcome import OverwriteOption, refuse_existing
+from training.cli.ray import RayOption, RayWorkersOption, cluster
+from training.cluster import LOCAL
 from training.errors import InputError
+from training.finished import Finished
 from training.labels import LABELS
 from training.modalities import REFERENCE_ORDER, ROLES
+from training.parallel import completed
 
 if TYPE_CHECKING:
     from training.cases.case import Case
     from training.cli.label_format import LabelFormat
-    from training.prediction.segmenter import ProgressCallback, Segmentation
+    from training.cli.predict_case import Predicted, PredictJob
+    from training.models.store import ModelVersion
+    from training.prediction.segmenter import ProgressCallback
+
+#: Memory of one case, in GB.
+_GIGABYTES = 3.0
 
 
 def predict(
@@ -84,6 +94,8 @@ def predict(
     overwrite: OverwriteOption = False,
     models: ModelsOption = None,
     version: VersionOption = None,
+    ray: RayOption = None,
+    ray_workers: RayWorkersOption = 0,
 ) -> None:
     """Segment cases: four volumes in, one labelmap on the grid of the reference volume out.
 
@@ -103,50 +115,65 @@ def predict(
     `python -m training predict --t1ce b.nii.gz --flair d.nii.gz --allow-missing --maps`
 
     `python -m training predict STUDY --format .dcm`
+
+    `python -m training predict studies --ray`, several cases at once
     """
-    from training.cases.dicom_source import series_headers
     from training.cli.label_format import label_format
-    from training.dicom.seg import Origin
-    from training.images.write import write_volume
+    from training.cli.predict_case import Console, PredictJob, predict_case, predict_elsewhere
+    from training.prediction.lazy import LazySegmenter
 
     chosen = label_format(format, brats_values=brats_values)
     found = _requested_cases(cases, {"t1": t1, "t1ce": t1ce, "t2": t2, "flair": flair}, order, allow_missing)
-    targets = {case.id: _targets(case, output, chosen, maps) for case in found.cases}
-    refuse_existing([path for paths in targets.values() for path in paths.values()], overwrite)
-    segmenter = load_segmenter(models, version, mirror)
-    table = Table(title=f"Model {segmenter.version.id} ({segmenter.engine})")
+    output = output if ray is None else _shared(output, cases or [], ray)
+    options = {
+        "allow_missing": allow_missing,
+        "allow_whole_head": allow_whole_head,
+        "as_scanned": as_scanned,
+        "force": force,
+        "maps": maps,
+    }
+    model = chosen_version(models, version)
+    key = "" if ray is None else f"{_hash(model)} {mirror} {format} {reference} {brats_values} {options}"
+    jobs = [
+        PredictJob(
+            case,
+            LazySegmenter.of(model, mirror=mirror),
+            output,
+            _targets(case, output, chosen, maps),
+            chosen,
+            reference,
+            brats_values,
+            options,
+            f"{case.fingerprint()} {key}" if key else "",
+        )
+        for case in found.cases
+    ]
+    others = [job for job in jobs if not job.key or not Finished(output).mine(job.name, job.key)]
+    refuse_existing([path for job in others for path in job.targets.values()], overwrite)
+    segmenter = load_segmenter(models, version, mirror) if ray is None else jobs[0].segmenter
+    table = Table(title=f"Model {model.id}")
     for column in ("case", *(f"{label.name} (mL)" for label in LABELS), "seconds"):
         table.add_column(column, overflow="fold")
     written: list[Path] = []
     failures = found.failures()
-    with progress() as bars:
-        task = bars.add_task("", total=len(found.cases))
+    with cluster(ray, ray_workers, gigabytes=_GIGABYTES, shared=output) as connected, progress() as bars:
+        task = bars.add_task("", total=len(jobs))
+        numbers = {job.name: number for number, job in enumerate(jobs)}
 
-        def segment(number: int, case: Case) -> None:
-            tell = _warning_callback(case)
-            headers = series_headers(case, _reference(case, reference)) if chosen.encoding else None
-            with case.naming_files():
-                segmentation = segmenter.segment(
-                    case.read_all(),
-                    reference=reference,
-                    allow_missing=allow_missing,
-                    allow_whole_head=allow_whole_head,
-                    as_scanned=as_scanned,
-                    force=force,
-                    maps=maps,
-                    on_progress=_progress_callback(bars, task, case, number),
-                    on_preprocessed=lambda preprocessed: tell_steps(case.id, preprocessed),
-                    on_prepared=lambda prepared: tell(prepared.warnings),
-                )
-            paths = targets[case.id]
-            origin = Origin(segmentation.model_version)
-            label = chosen.write(segmentation.labelmap, paths["label"], headers, origin, brats_values=brats_values)
-            written.append(label)
-            written.extend(write_volume(volume, paths[name]) for name, volume in segmentation.maps.items())
-            tell(segmentation.warnings)
-            table.add_row(*_row(case, segmentation))
+        def here(job: PredictJob) -> Predicted:
+            watched = Console(job.name, _progress_callback(bars, task, job.case, numbers[job.name]))
+            return predict_case(replace(job, segmenter=segmenter), watched)
 
-        done, stopped = failures.each(found.cases, segment)
+        def take(job: PredictJob, answer: Future[Predicted]) -> None:
+            if connected is not None:
+                bars.update(task, advance=1, description=job.name)
+            predicted = answer.result()
+            predicted.tell(job.name)
+            written.extend(predicted.written)
+            table.add_row(*predicted.row)
+
+        answers = completed(here if connected is None else predict_elsewhere, jobs, connected or 1)
+        done, stopped = failures.take((job.case, partial(take, job, answer)) for job, answer in answers)
     if done:
         out.print(table)
     for path in written:
@@ -154,8 +181,25 @@ def predict(
     failures.finish(done, "segmented", stopped=stopped)
 
 
-def _reference(case: Case, asked: str | None) -> str:
-    return asked if asked and asked in case.sources else next(role for role in REFERENCE_ORDER if role in case.sources)
+def _hash(model: ModelVersion) -> str:
+    """Return the hash of the weights, after they could be read."""
+    model.load_weights()
+    return model.weights_sha256()
+
+
+def _shared(output: Path, cases: list[Path], ray: str) -> Path:
+    """Return the output folder as other processes find it.
+
+    Raises:
+        InputError: If a case is an archive, which is unpacked on this machine only.
+    """
+    archives = [path for path in cases if path.suffix.lower() == ".zip"]
+    if archives and ray != LOCAL:
+        raise InputError(
+            f"{archives[0].name} would be unpacked on this machine only. Unpack it where the cluster sees it.",
+            field="cases",
+        )
+    return output.absolute()
 
 
 def _targets(case: Case, output: Path, format: LabelFormat, maps: bool) -> dict[str, Path]:
@@ -198,21 +242,3 @@ def _progress_callback(bars: Progress, task: TaskID, case: Case, number: int) ->
         bars.update(task, completed=number + share, description=f"{case.id}: {stage}")
 
     return report
-
-
-def _warning_callback(case: Case) -> Callable[[Iterable[str]], None]:
-    """Return a function that prints the warnings about a case that it has not printed yet."""
-    told: set[str] = set()
-
-    def tell(sentences: Iterable[str]) -> None:
-        for sentence in sentences:
-            if sentence not in told:
-                told.add(sentence)
-                warn(f"{case.id}: {sentence}")
-
-    return tell
-
-
-def _row(case: Case, segmentation: Segmentation) -> list[str]:
-    volumes = [f"{segmentation.volumes_ml[label.name]:.1f}" for label in LABELS]
-    return [case.id, *volumes, f"{sum(segmentation.seconds.values()):.1f}"]

@@ -1,0 +1,49 @@
+"""A model version that is loaded where it is used, for jobs that other processes and machines compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.images.grid import Volume
+from training.models import BUNDLED_MODELS
+from training.models.store import ModelVersion, read_version
+
+if TYPE_CHECKING:
+    from training.prediction.segmenter import Segmentation, Segmenter
+
+
+@dataclass(frozen=True)
+class LazySegmenter:
+    """Does what :class:`training.prediction.segmenter.Segmenter` does; small enough to be sent with each job.
+
+    Attributes:
+        folder: Of the version: absolute, or the name of a bundled one, which lies elsewhere on each machine.
+        id: Of the version.
+        mirror: As for :class:`training.prediction.segmenter.Segmenter`.
+    """
+
+    folder: Path
+    id: str
+    mirror: bool = False
+
+    @classmethod
+    def of(cls, version: ModelVersion, *, mirror: bool = False) -> LazySegmenter:
+        """Return the segmenter of a version."""
+        folder = version.folder.absolute()
+        bundled = BUNDLED_MODELS.absolute()
+        return cls(folder.relative_to(bundled) if folder.is_relative_to(bundled) else folder, version.id, mirror)
+
+    def segment(self, volumes: Mapping[str, Volume], **options: Any) -> Segmentation:
+        """Segment one case, as :meth:`training.prediction.segmenter.Segmenter.segment`."""
+        return _loaded(self).segment(volumes, **options)
+
+
+@lru_cache(maxsize=1)
+def _loaded(lazy: LazySegmenter) -> Segmenter:
+    from training.prediction.segmenter import Segmenter
+
+    return Segmenter(read_version(BUNDLED_MODELS / lazy.folder, version=lazy.id), mirror=lazy.mirror)
