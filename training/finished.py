@@ -68,8 +68,8 @@ class Finished:
 
     def _unchanged(self, record: Mapping[str, Any]) -> bool:
         try:
-            files = (record["files"] or {}).items()
-            return bool(files) and all(file_sha256(self.output / file) == digest for file, digest in files)
+            files = record["files"]
+            return files is not None and all(file_sha256(self.output / file) == files[file] for file in files)
         except OSError:
             return False
 

@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 class Cluster(Protocol):
-    """Computes jobs elsewhere: :class:`training.cluster.RayCluster`."""
+    """Computes jobs elsewhere: :class:`training.cluster.jobs.RayCluster`."""
 
     def completed(self, work: Callable[[Any], Item], jobs: Iterable[Any]) -> Iterator[tuple[Any, Future[Item]]]:
         """As :func:`completed`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from training.cluster import LOCAL, is_address
+from training.cluster.connection import LOCAL, is_address
 
 
 def with_ray_address(arguments: Sequence[str]) -> list[str]:

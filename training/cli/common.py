@@ -103,7 +103,7 @@ class InputErrorGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        from training.cluster import ClusterError
+        from training.cluster.jobs import ClusterError
 
         try:
             return super().invoke(ctx)

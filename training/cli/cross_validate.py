@@ -12,9 +12,11 @@ from training.cli.cases import PatientsOption, labeled_cases
 from training.cli.common import ModelsOption, VersionOption, chosen_version, out, retrain_config, store_version
 from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import refuse_existing
+from training.cli.ray import RayCpusOption, RayOption, cluster, training_gigabytes
 from training.cli.resumable import told_when_stopped, work_progress
 from training.errors import InputError
 from training.labels import REGIONS
+from training.parallel import available_cores
 
 if TYPE_CHECKING:
     from training.models.store import ModelVersion
@@ -80,6 +82,8 @@ def cross_validate(
     patients: PatientsOption = None,
     models: ModelsOption = None,
     label_scheme: LabelSchemeOption = None,
+    ray: RayOption = None,
+    ray_cpus: RayCpusOption = 0,
 ) -> None:
     """Train a version on labeled cases, and measure it on patients that the training has not seen.
 
@@ -95,6 +99,7 @@ def cross_validate(
     """
     from training.retraining.corrections import Correction
     from training.retraining.cross_validation import CrossValidation
+    from training.retraining.elsewhere import run_folds
 
     if output is not None and not folds_only:
         refuse_existing([output], overwrite=False)
@@ -126,9 +131,17 @@ def cross_validate(
         failures.finish(0, "trained on")  # it is told before hours of training
     corrections = [Correction(case, case.label) for case in found.cases if case.label is not None]
     stopped = f"Stopped. All complete epochs are kept in {work}; the same command resumes."
-    with told_when_stopped(stopped), work_progress() as report:
+    need = training_gigabytes(parent.card.network, config)
+    cpus = ray_cpus or available_cores()
+    with (
+        told_when_stopped(stopped),
+        cluster(ray, gigabytes=need, cpus=cpus, shared=work) as connected,
+        work_progress() as report,
+    ):
         run = CrossValidation(parent, corrections, folds=folds, config=config, work_dir=work, on_progress=report)
         run.prepare()
+        if connected is not None:
+            run_folds(run, connected, final=not folds_only)
         finished = [run.run_fold(number) for number in range(1, folds + 1)]
         final = None if folds_only else run.run_final()
     _print(parent, finished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,20 +18,27 @@ from training.cli.common import (
     ModelsOption,
     VersionOption,
     WholeHeadOption,
+    chosen_version,
     load_segmenter,
     out,
     progress,
 )
 from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import OverwriteOption, refuse_existing
+from training.cli.ray import RayOption, cluster
 from training.errors import InputError
+from training.finished import Finished
 from training.labels import REGION_NAMES
 
 if TYPE_CHECKING:
+    from training.evaluation.elsewhere import EvaluationJob
     from training.evaluation.result import CaseResult, EvaluationReport
     from training.evaluation.subjects import Subject
     from training.images.grid import Volume
     from training.prediction.segmenter import Segmentation
+
+#: Memory of one case, in GB.
+_GIGABYTES = 3.0
 
 
 def evaluate(
@@ -49,12 +57,15 @@ def evaluate(
     as_scanned: AsScannedOption = None,
     force: ForceOption = False,
     mirror: MirrorOption = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that generate phantoms; 0 uses all cores.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that generate phantoms, or jobs at once with --ray; 0 uses all cores.")
+    ] = 0,
     patients: PatientsOption = None,
     overwrite: OverwriteOption = False,
     models: ModelsOption = None,
     version: VersionOption = None,
     label_scheme: LabelSchemeOption = None,
+    ray: RayOption = None,
 ) -> None:
     """Segment labeled cases or phantoms, compare with their labels, and print the results tables.
 
@@ -74,23 +85,48 @@ def evaluate(
 
     `python -m training evaluate --phantoms 100`
     """
+    from training.evaluation.elsewhere import EvaluationJob, draw_elsewhere, evaluated_elsewhere
     from training.evaluation.evaluate import evaluate_cases
     from training.evaluation.report import report_files
     from training.phantoms.fixed_seeds import FIXED_SEEDS
     from training.phantoms.generate import phantom_id
+    from training.prediction.lazy import LazySegmenter
 
     found = labeled_cases(cases, patients=patients, split=True, label_scheme=label_scheme)
     found.cases = labeled = found.cases[:limit] if limit else found.cases
     if not labeled and not phantoms:
         raise InputError("Nothing to evaluate: give --cases or --phantoms.", field="cases")
+    jobs = None
+    if ray is not None:
+        output = output.absolute()
+        chosen = chosen_version(models, version)
+        chosen.load_weights()
+        jobs = [
+            EvaluationJob(
+                source,
+                LazySegmenter.of(chosen, mirror=mirror),
+                output,
+                pictures,
+                f"{chosen.weights_sha256()} {mirror}",
+                allow_whole_head,
+                as_scanned,
+                force,
+            )
+            for source in (*labeled, *FIXED_SEEDS[:phantoms])
+        ]
+    own = {job.name for job in jobs or [] if Finished(output).mine(job.name, job.key)}
     names = [*(case.id for case in labeled), *map(phantom_id, FIXED_SEEDS[:phantoms])]
     extreme = [output / f"{kind}.png" for kind in ("best", "worst")]
-    refuse_existing(report_files(output, names if pictures else []) + (extreme if pictures else []), overwrite)
+    drawn = [name for name in names if name not in own] if pictures else []
+    refuse_existing(report_files(output, drawn) + (extreme if pictures else []), overwrite)
     failures = found.failures()
     failures.total += phantoms
-    segmenter = load_segmenter(models, version, mirror)
     extremes = BestAndWorst()
-    with progress(steps=True, over_seconds=300) as bars:
+    with (
+        cluster(ray, workers, gigabytes=_GIGABYTES, shared=output) as connected,
+        progress(steps=True, over_seconds=300) as bars,
+    ):
+        segmenter = load_segmenter(models, version, mirror) if jobs is None else jobs[0].segmenter
         task = bars.add_task("", total=len(labeled) + phantoms)
 
         def report_progress(done: int, _: int, case: str) -> None:
@@ -108,11 +144,17 @@ def evaluate(
             as_scanned=as_scanned,
             force=force,
             on_result=extremes.add if pictures else None,
+            answers=None if jobs is None else evaluated_elsewhere(jobs, connected),
         )
+        pictured = {}
+        if pictures and jobs is not None:
+            pictured = draw_elsewhere(_extremes(jobs, report.cases), connected)
+        elif pictures:
+            pictured = extremes.draw(output)
     for name, message in report.failures.items():
         failures.add(name, InputError(message))
     _print(report)
-    for kind, path in (report.files | (extremes.draw(output) if pictures else {})).items():
+    for kind, path in (report.files | pictured).items():
         out.print(f"{kind}: {path}", soft_wrap=True)
     failures.finish(len(report.cases), "evaluated", stopped=report.stopped)
 
@@ -131,20 +173,16 @@ class BestAndWorst:
 
     def draw(self, folder: Path) -> dict[str, Path]:
         """Write ``best.png`` and ``worst.png``; return their paths."""
-        from training.pictures.case_picture import case_picture
+        from training.evaluation.elsewhere import draw_extreme
 
-        drawn = {}
-        for kind, (subject, labelmap, result) in self._kept.items():
-            scores = ", ".join(f"{region} {value:.2f}" for region, value in result.dice.items())
-            drawn[f"{kind} case"] = case_picture(
-                subject.volumes,
-                labelmap,
-                subject.truth,
-                folder / f"{kind}.png",
-                title=f"{kind.capitalize()} case: {subject.id}",
-                caption=f"Dice {scores}",
-            )
-        return drawn
+        return {f"{kind} case": draw_extreme(kind, *kept, folder) for kind, kept in self._kept.items()}
+
+
+def _extremes(jobs: Sequence[EvaluationJob], results: Sequence[CaseResult]) -> dict[str, EvaluationJob]:
+    """Return the jobs of the best and the worst case, by kind."""
+    by_name = {job.name: job for job in jobs}
+    best, worst = (choose(results, key=lambda result: result.mean_dice) for choose in (max, min))
+    return {"best": by_name[best.case], "worst": by_name[worst.case]}
 
 
 def _print(report: EvaluationReport) -> None:

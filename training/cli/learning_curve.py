@@ -18,8 +18,10 @@ from training.cli.common import (
     unusable_setting,
 )
 from training.cli.labels import LabelSchemeOption
+from training.cli.ray import RayCpusOption, RayOption, cluster, training_gigabytes
 from training.cli.resumable import told_when_stopped, work_progress
 from training.errors import InputError
+from training.parallel import available_cores
 
 if TYPE_CHECKING:
     from training.learning.hospital import Hospital
@@ -87,6 +89,8 @@ def learning_curve(
     patients: PatientsOption = None,
     models: ModelsOption = None,
     label_scheme: LabelSchemeOption = None,
+    ray: RayOption = None,
+    ray_cpus: RayCpusOption = 0,
 ) -> None:
     """Measure the learning curve: Dice of unseen cases against the number of corrected ones.
 
@@ -101,6 +105,7 @@ def learning_curve(
     `python -m training learning-curve --cases tcga=studies --made none --set learning_rate=1e-4 --strategy random`
     """
     from training.learning.curve import LearningCurve
+    from training.learning.elsewhere import run_lines
     from training.learning.report import report_of, write_curve
 
     page = output or work / "learning.md"
@@ -115,7 +120,12 @@ def learning_curve(
         hospitals += _made(_names(made) if made != "none" else [], made_cases, work)
         if not hospitals:
             raise InputError("Give a hospital: --cases FOLDER, or --made with names.", field="cases")
-        with work_progress() as report:
+        need = training_gigabytes(parent.card.network, config)
+        cpus = ray_cpus or available_cores()
+        with (
+            cluster(ray, gigabytes=need, cpus=cpus, shared=work) as connected,
+            work_progress() as report,
+        ):
             curve = LearningCurve(
                 parent,
                 hospitals,
@@ -125,6 +135,8 @@ def learning_curve(
                 only=_names(only),
                 on_progress=report,
             )
+            if connected is not None:
+                run_lines(curve, tuple(_names(only)), connected, curve.tell_line)
             stages = curve.run()
     for path in write_curve(report_of(curve, stages), page):
         out.print(str(path), soft_wrap=True, markup=False)

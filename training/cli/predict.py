@@ -27,7 +27,7 @@ from training.cli.common import (
 )
 from training.cli.outcome import OverwriteOption, refuse_existing
 from training.cli.ray import RayOption, RayWorkersOption, cluster
-from training.cluster import LOCAL
+from training.cluster.connection import LOCAL
 from training.errors import InputError
 from training.finished import Finished
 from training.labels import LABELS

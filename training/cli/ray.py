@@ -12,7 +12,9 @@ import typer
 from training.cli.common import err, warn
 
 if TYPE_CHECKING:
-    from training.cluster import RayCluster
+    from training.cluster.jobs import RayCluster
+    from training.network.unet import UNetConfig
+    from training.retraining.config import RetrainConfig
 
 RayOption = Annotated[
     str | None,
@@ -27,6 +29,16 @@ RayOption = Annotated[
 ]
 RayWorkersOption = Annotated[
     int, typer.Option("--ray-workers", min=0, help="With --ray: jobs at once; 0 for one per CPU.")
+]
+
+RayCpusOption = Annotated[
+    int,
+    typer.Option(
+        "--ray-cpus",
+        min=0,
+        help="With --ray: CPUs of each training; 0 for as many as this machine has. The last digits of a training "
+        "depend on them.",
+    ),
 ]
 
 
@@ -49,7 +61,7 @@ def cluster(
     if address is None:
         yield None
         return
-    from training.cluster import LOCAL, connect
+    from training.cluster.connection import LOCAL, connect
     from training.finished import Finished
 
     with ExitStack() as connection:
@@ -58,3 +70,10 @@ def cluster(
         yield connected.needing(gigabytes=gigabytes, cpus=cpus, shared=shared)
         if shared is not None:
             Finished(shared).clean()
+
+
+def training_gigabytes(network: UNetConfig, config: RetrainConfig) -> float:
+    """Return the memory of a training in GB."""
+    from training.fitting.memory import need_of
+
+    return need_of(network, config.patch, config.batch_size).bytes / 1e9

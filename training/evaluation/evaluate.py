@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +53,7 @@ def evaluate_cases(
     as_scanned: bool | None = None,
     force: bool = False,
     on_result: Callable[[Subject, Segmentation, CaseResult], None] | None = None,
+    answers: Iterable[tuple[str, Callable[[], Evaluated]]] | None = None,
 ) -> EvaluationReport:
     """Segment labeled cases and phantoms, and compare with their labels.
 
@@ -71,6 +73,8 @@ def evaluate_cases(
         as_scanned: As for :func:`training.preprocessing.preprocess.preprocess`.
         force: The same.
         on_result: Called with each subject, its segmentation and the result.
+        answers: The id of each case and phantom with its result, in any order, if they are computed elsewhere
+            (:mod:`training.evaluation.elsewhere`); what concerns the computation is then not used here.
 
     Raises:
         InputError: If no case could be evaluated; the message is that of the first failure.
@@ -86,20 +90,24 @@ def evaluate_cases(
     if allow_whole_head and as_scanned is None:
         as_scanned = False
     readers = {case.id: partial(subject_of_case, case, as_scanned=as_scanned, force=force) for case in cases}
+    if answers is None:
+        evaluations = _evaluations(readers, segmenter, phantoms, workers, allow_whole_head)
+        answers = (
+            (name, partial(conclude, evaluate, Path(out_dir) if pictures else None, on_result))
+            for name, evaluate in evaluations
+        )
     try:
-        for done, (name, evaluate) in enumerate(_evaluations(readers, segmenter, phantoms, workers, allow_whole_head)):
+        for done, (name, evaluate) in enumerate(answers):
             report_progress(done, total, name)
             try:
-                subject, segmentation, result = evaluate()
+                evaluated = evaluate()
             except InputError as error:
                 failures[name] = error.message
                 continue
-            version = segmentation.model_version
-            results.append(result)
-            if result.why and pictures:
-                drawn[f"picture of {name}"] = draw_poor(subject, segmentation.labelmap, result, Path(out_dir))
-            if on_result is not None:
-                on_result(subject, segmentation, result)
+            version = evaluated.version
+            results.append(evaluated.result)
+            if evaluated.picture is not None:
+                drawn[f"picture of {name}"] = evaluated.picture
     except KeyboardInterrupt as error:
         stopped = error
     report_progress(total if stopped is None else len(results) + len(failures), total, "")
@@ -107,14 +115,47 @@ def evaluate_cases(
         if stopped is not None:
             raise stopped
         raise InputError(next(iter(failures.values()), "There is no labeled case to evaluate."), field="cases")
-    numbers = {phantom_id(seed): number for number, seed in enumerate(phantoms)}
-    # Phantoms arrive in the order in which they are finished.
-    results.sort(key=lambda result: numbers.get(result.case, -1))
+    names = [*(case.id for case in cases), *map(phantom_id, phantoms)]
+    numbers = {name: number for number, name in enumerate(names)}
+    # Phantoms, and what is computed elsewhere, arrive in the order in which they are finished.
+    results.sort(key=lambda result: numbers[result.case])
+    failures = {name: failures[name] for name in names if name in failures}
+    drawn = {key: drawn[key] for key in (f"picture of {name}" for name in names) if key in drawn}
     report = EvaluationReport(version, tuple(results), failures, drawn, stopped=stopped is not None)
     return write_report(report, Path(out_dir))
 
 
 _Evaluation = tuple[Subject, Segmentation, CaseResult]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What is kept of one evaluated case: its result, the version of the model, and its picture if it is poor."""
+
+    result: CaseResult
+    version: str
+    picture: Path | None = None
+
+
+def conclude(
+    evaluate: Callable[[], _Evaluation],
+    pictures: Path | None,
+    on_result: Callable[[Subject, Segmentation, CaseResult], None] | None = None,
+) -> Evaluated:
+    """Evaluate one case, and draw it if it is poorly segmented.
+
+    Args:
+        evaluate: Returns the subject, its segmentation and its result.
+        pictures: Output folder of the evaluation; ``None`` to draw nothing.
+        on_result: Called with what ``evaluate`` returns.
+    """
+    subject, segmentation, result = evaluate()
+    picture = None
+    if result.why and pictures is not None:
+        picture = draw_poor(subject, segmentation.labelmap, result, pictures)
+    if on_result is not None:
+        on_result(subject, segmentation, result)
+    return Evaluated(result, segmentation.model_version, picture)
 
 
 def _evaluations(
@@ -126,12 +167,13 @@ def _evaluations(
 ) -> Iterator[tuple[str, Callable[[], _Evaluation]]]:
     """Yield the id of each case and phantom, and the function that evaluates it."""
     for name, read in readers.items():
-        yield name, partial(_evaluate_case, read, segmenter, allow_whole_head)
+        yield name, partial(evaluate_case, read, segmenter, allow_whole_head)
     for subject in phantom_subjects(phantoms, workers=workers) if phantoms else ():
         yield subject.id, partial(_evaluate_phantom, subject, segmenter)
 
 
-def _evaluate_case(read: Callable[[], Subject], segmenter: SegmenterLike, allow_whole_head: bool) -> _Evaluation:
+def evaluate_case(read: Callable[[], Subject], segmenter: SegmenterLike, allow_whole_head: bool) -> _Evaluation:
+    """Read a case and evaluate it; see :func:`evaluate_subject`."""
     started = time.perf_counter()
     subject = read()
     return subject, *evaluate_subject(subject, segmenter, started, allow_whole_head=allow_whole_head)

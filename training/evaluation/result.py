@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,12 @@ class CaseResult:
     def mean_dice(self) -> float:
         """Mean over WT, TC and ET."""
         return float(np.mean(list(self.dice.values())))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> CaseResult:
+        """Return the result of which ``dataclasses.asdict`` was written as JSON."""
+        lesions = {region: LesionScores(**scores) for region, scores in content["lesions"].items()}
+        return cls(**{**content, "lesions": lesions, "warnings": tuple(content["warnings"])})
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class LearningCurve:
         self.work_dir = Path(work_dir)
         self._on_progress = on_progress
         self._done = 0
+        self._retraining = self.work_dir / "retraining"
         self._measurer = Measurer(self.work_dir / "evaluation", stride=parent.card.network.stride, seed=settings.seed)
         corrected = self._corrected_hospitals(only)
         self.lines = [
@@ -106,19 +107,37 @@ class LearningCurve:
         Raises:
             InputError: If a case cannot be used; see also :func:`training.retraining.retrain.retrain`.
         """
+        self.prepare()
+        for line in self.lines:
+            self.run_line(line)
+        self._report("done")
+        return [stage for line in self.lines for stage in line.stages]
+
+    def prepare(self) -> None:
+        """Read the finished stages and, unless all are finished, prepare what the others are measured on.
+
+        Raises:
+            InputError: If a case cannot be used, or the file of a stage is damaged.
+        """
         finished = self.stages()
         self._done = sum(self._work(line, stage.corrected) for line in self.lines for stage in line.stages)
         if len(finished) < len(self.lines) * len(self.settings.counts):
             self._measurer.prepare(self.hospitals, self.settings.phantoms, self._report)
-        for line in self.lines:
-            for count in self.settings.counts[len(line.stages) :]:
-                before = self._done
-                stage = self._stage(line, count)
-                write_json(line.stage_file(count), stage.model_dump(mode="json"))
-                line.stages.append(stage)
-                self._done = before + self._work(line, count)
-        self._report("done")
-        return [stage for line in self.lines for stage in line.stages]
+
+    def run_line(self, line: Line, retraining: Path | None = None) -> None:
+        """Run the stages of a line that are not finished; call :meth:`prepare` before.
+
+        Args:
+            line: One of :attr:`lines`.
+            retraining: Work folder of its retrainings, if others run at the same time.
+        """
+        self._retraining = retraining or self.work_dir / "retraining"
+        for count in self.settings.counts[len(line.stages) :]:
+            before = self._done
+            stage = self._stage(line, count)
+            write_json(line.stage_file(count), stage.model_dump(mode="json"))
+            line.stages.append(stage)
+            self._done = before + self._work(line, count)
 
     def stages(self) -> list[Stage]:
         """Return the finished stages.
@@ -127,6 +146,12 @@ class LearningCurve:
             InputError: If the file of one is damaged.
         """
         return [stage for line in self.lines for stage in line.read(self.settings.counts)]
+
+    def tell_line(self, done: int, total: int, name: str) -> None:
+        """Report a line that was finished elsewhere, with what is finished in the work folder."""
+        self.stages()
+        self._done = sum(self._work(line, stage.corrected) for line in self.lines for stage in line.stages)
+        self._report(f"{name}: finished, {done} of {total} lines")
 
     def _corrected_hospitals(self, only: Sequence[str]) -> list[Hospital]:
         names = [hospital.name for hospital in self.hospitals]
@@ -211,8 +236,7 @@ class LearningCurve:
                 self._done = base + min(at.fit.epoch * at.fit.steps + at.fit.step, self._steps)
             self._report(f"{name}, {at.message}", at.note)
 
-        work = self.work_dir / "retraining"
-        result = retrain(store, corrections, config=self.config, work_dir=work, on_progress=report)
+        result = retrain(store, corrections, config=self.config, work_dir=self._retraining, on_progress=report)
         self._done = base + self._steps
         release_memory()
         return result

@@ -37,6 +37,14 @@ class LazySegmenter:
         bundled = BUNDLED_MODELS.absolute()
         return cls(folder.relative_to(bundled) if folder.is_relative_to(bundled) else folder, version.id, mirror)
 
+    def version(self) -> ModelVersion:
+        """Read the version.
+
+        Raises:
+            InputError: If it is not there.
+        """
+        return read_version(BUNDLED_MODELS / self.folder, version=self.id)
+
     def segment(self, volumes: Mapping[str, Volume], **options: Any) -> Segmentation:
         """Segment one case, as :meth:`training.prediction.segmenter.Segmenter.segment`."""
         return _loaded(self).segment(volumes, **options)
@@ -46,4 +54,4 @@ class LazySegmenter:
 def _loaded(lazy: LazySegmenter) -> Segmenter:
     from training.prediction.segmenter import Segmenter
 
-    return Segmenter(read_version(BUNDLED_MODELS / lazy.folder, version=lazy.id), mirror=lazy.mirror)
+    return Segmenter(lazy.version(), mirror=lazy.mirror)

@@ -91,6 +91,10 @@ class CrossValidation:
             )
         return cases
 
+    def tell(self, message: str) -> None:
+        """Report a message, with what is finished in the work folder."""
+        self._report(self._done(), message)
+
     def finished(self) -> list[FinishedFold]:
         """Return the finished folds.
 

@@ -1,41 +1,25 @@
-"""Jobs on a Ray cluster, or on a Ray that is started on this machine for one command.
-
-A job is a task of its own, so that a worker or a machine that dies costs only the jobs it was computing; these are
-computed again elsewhere. Results that matter are files, which the workers write where every machine sees them; only
-small values are sent back. Ray is an optional dependency and imported when it is used.
-"""
+"""The jobs of a command on a Ray: which run, which run again, and what has become of the cluster."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import secrets
-import shutil
 import socket
-import sys
-import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from training.cluster.worker import Answer, Terms, blas_threads, code_versions, run_job
 from training.errors import InputError
 from training.hardware import cpu_supports_bfloat16
-from training.hashes import file_sha256
-from training.parallel import available_cores
 
 Item = TypeVar("Item")
 
-#: The address that starts a Ray on this machine.
-LOCAL = "local"
 #: How often a job is computed at most, if its worker dies each time.
 ATTEMPTS = 3
 
@@ -43,62 +27,15 @@ ATTEMPTS = 3
 OUT_OF_MEMORY = "its machine ran out of memory"
 
 _GIGABYTE = 10**9
-#: Of the local Ray: only small values pass through it.
-_OBJECT_STORE_BYTES = 200 * 2**20
 #: Seconds between two looks at the cluster, and after which one that does not answer is given up. Ray itself would end
 #: this process after 60 s without a word that a user understands.
 _LOOK_SECONDS, _LOST_SECONDS = 2.0, 40.0
 #: Seconds that a job waits if memory ran out, times the number of its attempt.
 _MEMORY_SECONDS = 10.0
-_ADDRESS = re.compile(r"(auto|local|[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+)")
-#: What must be the same on all machines for the same results, beside our own code.
-_COMPARED = ("numpy", "scipy", "tensorflow", "keras", "SimpleITK", "openvino")
 
 
 class ClusterError(RuntimeError):
     """The cluster cannot go on; the message says what is finished and what to do."""
-
-
-def is_address(text: str) -> bool:
-    """Return whether this names a Ray: ``local``, ``auto`` or ``HOST:PORT``.
-
-    Examples:
-        >>> is_address("10.0.0.7:6379"), is_address("auto"), is_address("studies")
-        (True, True, False)
-    """
-    return _ADDRESS.fullmatch(text) is not None
-
-
-@contextmanager
-def connect(
-    address: str = LOCAL, *, workers: int = 0, tell: Callable[[str], None] = lambda message: None
-) -> Iterator[RayCluster]:
-    """Start a Ray on this machine or join a cluster, and leave it at the end.
-
-    Args:
-        address: ``local`` to start one, which is bound to 127.0.0.1 and ends with this process; ``HOST:PORT`` of the
-            head of a cluster, or ``auto`` for the one this machine belongs to.
-        workers: Jobs at once; 0 for one per CPU.
-        tell: Called with a sentence when a worker died and on other events.
-
-    Raises:
-        InputError: If Ray is not installed or there is no cluster at this address; ``field`` is ``ray``.
-    """
-    if not is_address(address):
-        raise InputError(
-            f"--ray takes the address of a cluster (HOST:PORT or auto), or nothing to start a Ray on this machine; "
-            f"{address!r} is neither.",
-            field="ray",
-        )
-    if address == LOCAL:
-        with _local(workers or available_cores()) as (ray, children):
-            yield RayCluster(ray, tell, children=children)
-    else:
-        ray = _joined(address)
-        try:
-            yield RayCluster(ray, tell, workers=workers)
-        finally:
-            ray.shutdown()
 
 
 @dataclass(frozen=True)
@@ -141,14 +78,14 @@ class RayCluster:
             yield from self._completed(
                 work,
                 jobs,
-                _Terms(self.cpus, _blas_threads(), Path.cwd(), marker, code_versions(), cpu_supports_bfloat16()),
+                Terms(self.cpus, blas_threads(), Path.cwd(), marker, code_versions(), cpu_supports_bfloat16()),
             )
 
     def _completed(
-        self, work: Callable[[Any], Item], jobs: Iterable[Any], terms: _Terms
+        self, work: Callable[[Any], Item], jobs: Iterable[Any], terms: Terms
     ) -> Iterator[tuple[Any, Future[Item]]]:
         watch = _Watch(self)
-        task = self.ray.remote(_run).options(**watch.resources(), max_retries=0, scheduling_strategy="SPREAD")
+        task = self.ray.remote(run_job).options(**watch.resources(), max_retries=0, scheduling_strategy="SPREAD")
         waiting, again, differing = iter(jobs), _Again(self.tell), set[str]()
         running: dict[Any, tuple[Any, int]] = {}
         try:
@@ -167,7 +104,7 @@ class RayCluster:
                     if isinstance(answer, str) and attempt < ATTEMPTS:
                         again.add(job, attempt + 1, answer)
                         continue
-                    if isinstance(answer, _Answer) and answer.note and answer.machine not in differing:
+                    if isinstance(answer, Answer) and answer.note and answer.machine not in differing:
                         differing.add(answer.machine)
                         self.tell(f"{answer.machine}: {answer.note}")
                     yield job, _future(answer)
@@ -176,11 +113,11 @@ class RayCluster:
                 for reference in running:
                     self.ray.cancel(reference, force=True)
 
-    def _answer(self, reference: Any) -> _Answer | str:
+    def _answer(self, reference: Any) -> Answer | str:
         """Return what a task returned, or how its worker died."""
         errors = self.ray.exceptions
         try:
-            answer: _Answer = self.ray.get(reference)
+            answer: Answer = self.ray.get(reference)
         except errors.RayTaskError as error:  # the worker could not even begin
             raise ClusterError(
                 "A machine of the cluster cannot import TumorLoop, or cannot load a job. Install the same version on "
@@ -197,96 +134,7 @@ class RayCluster:
         return answer
 
 
-@dataclass(frozen=True)
-class _Terms:
-    """What a worker must keep to.
-
-    Attributes:
-        cpus: Threads of TensorFlow and ITK.
-        blas_threads: Threads of BLAS as in this process, since the last digits of its sums depend on their number.
-        folder: Working folder, to which relative paths refer.
-        marker: A file that it must see.
-        versions: From :func:`code_versions`.
-        bfloat16: Whether the CPU has bfloat16 instructions.
-    """
-
-    cpus: int
-    blas_threads: int
-    folder: Path
-    marker: Path | None
-    versions: dict[str, str]
-    bfloat16: bool
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a worker returns: a value or an error with its traceback; or why it is not fit to compute; or a note."""
-
-    machine: str
-    value: Any = None
-    error: Exception | None = None
-    trace: str = ""
-    unfit: str = ""
-    note: str = ""
-
-
-def _run(work: Callable[[Any], Any], job: Any, terms: _Terms) -> _Answer:
-    """Do a job in a worker."""
-    machine = socket.gethostname()
-    _limit_threads(terms.cpus, terms.blas_threads)
-    unfit = _unfit(terms)
-    if unfit:
-        return _Answer(machine, unfit=unfit)
-    with suppress(OSError):  # it matters only for relative paths, and these are then told to be missing
-        os.chdir(terms.folder)
-    try:
-        return _Answer(machine, work(job), note=_note(terms))
-    except Exception as error:  # noqa: BLE001 - it is raised where the result is used
-        return _Answer(machine, error=error, trace=traceback.format_exc())
-
-
-def _limit_threads(cpus: int, blas: int) -> None:
-    """Set the threads of libraries in a worker; those that it has used already keep theirs."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
-        os.environ[name] = str(cpus)
-    os.environ["OPENBLAS_NUM_THREADS"] = str(blas)
-    import numpy as np  # noqa: F401 - what is loaded is limited below, what follows by the variable
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(blas, user_api="blas")
-
-
-def _blas_threads() -> int:
-    import numpy as np  # noqa: F401 - brings its BLAS
-    from threadpoolctl import threadpool_info
-
-    found = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-    return max(found, default=available_cores())
-
-
-def _unfit(terms: _Terms) -> str:
-    """Return why this machine would write other results, or write them where nobody finds them."""
-    if terms.marker is not None and not terms.marker.is_file():
-        return (
-            f"this machine does not see {terms.marker.parent}. Cases, models and results must be on storage that every "
-            "machine has mounted at the same path."
-        )
-    here = code_versions()
-    other = [
-        f"{name} {here.get(name, 'none')}, not {wanted}"
-        for name, wanted in terms.versions.items()
-        if here.get(name) != wanted
-    ]
-    return f"this machine has {'; '.join(other)}. Install the same on all machines." if other else ""
-
-
-def _note(terms: _Terms) -> str:
-    if cpu_supports_bfloat16() == terms.bfloat16:
-        return ""
-    return "its CPU computes in another precision than this machine, so results can differ in single voxels."
-
-
-def _future(answer: _Answer | str) -> Future[Any]:
+def _future(answer: Answer | str) -> Future[Any]:
     future: Future[Any] = Future()
     if isinstance(answer, str):
         future.set_exception(
@@ -371,7 +219,7 @@ class _Watch:
             ClusterError: If it has not answered for a while.
         """
         now = time.monotonic()
-        if _answers(self._address):
+        if answers(self._address):
             if now - self._answered > _LOOK_SECONDS:
                 self.ahead = self._ahead()
             self._answered = now
@@ -391,74 +239,14 @@ def _lost(why: str) -> ClusterError:
     return ClusterError(f"{why} What is finished is kept; the same command continues from there.")
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Return whether something listens at ``HOST:PORT``."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK_SECONDS).close()
     except OSError:
         return False
     return True
-
-
-def _imported() -> ModuleType:
-    """Import Ray, without its usage statistics."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError(
-            "--ray needs Ray, which is not installed: pip install 'tumorloop[ray]', or run without --ray.", field="ray"
-        ) from error
-    return ray
-
-
-@contextmanager
-def _local(cpus: int) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
-    """Start a Ray on this machine that nobody else reaches, and end it."""
-    import psutil
-
-    # Ray binds to all interfaces unless told that there is no cluster; the switch is named after the systems without
-    # one. Other users of this machine could still connect, and so run programs as this user: hence the token.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray = _imported()
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if sys.platform != "win32" else None)  # sockets: short paths
-    before = set(psutil.Process().children(recursive=True))
-    try:
-        ray.init(
-            address=LOCAL,
-            num_cpus=cpus,
-            include_dashboard=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=folder,
-        )
-        children = tuple(set(psutil.Process().children(recursive=True)) - before)
-        try:
-            yield ray, children
-        finally:
-            ray.shutdown()
-            for child in children:
-                with suppress(psutil.Error):
-                    child.kill()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _joined(address: str) -> ModuleType:
-    """Join a cluster."""
-    ray = _imported()
-    way_out = "Start one with `ray start --head`, and join this machine with `ray start --address=...`."
-    if address != "auto" and not _answers(address):
-        raise InputError(f"No Ray answers at {address}. {way_out}", field="ray")
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"Cannot join the Ray at {address}: {reason} {way_out}", field="ray") from error
-    return ray
 
 
 @contextmanager
@@ -474,18 +262,3 @@ def _marked(folder: Path | None) -> Iterator[Path | None]:
         yield marker
     finally:
         marker.unlink(missing_ok=True)
-
-
-@cache
-def code_versions() -> dict[str, str]:
-    """Return what decides a result: the versions of the libraries, and a hash of this package's code."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"Python": ".".join(map(str, sys.version_info[:2]))}
-    for name in _COMPARED:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    package = Path(__file__).parent
-    files = sorted(package.rglob("*.py"))
-    hashes = "".join(f"{file.relative_to(package).as_posix()}:{file_sha256(file)}\n" for file in files)
-    return found | {"TumorLoop's code": hashlib.sha256(hashes.encode()).hexdigest()[:12]}
