@@ -41,4 +41,5 @@ BENCHMARKS = (
     Benchmark("evaluation", "Evaluation of a cohort", (0.8, 0.4)),
     Benchmark("phantoms", "Phantoms", (0.8, 0.4)),
     Benchmark("environment", "Installed environment", (0.1, 0.1)),
+    Benchmark("cluster", "Many cases through Ray", (14.0, 2.0)),
 )

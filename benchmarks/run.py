@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import history, page, plots
+from benchmarks import history, page, plan, plots
 from benchmarks.catalog import Benchmark
 from benchmarks.context import Context
 from benchmarks.outcome import Outcome
@@ -123,4 +123,6 @@ def write_page(
     if complete:
         document = page.put(document, page.SUMMARY, page.summary(about, load, chosen, outcomes))
     atomic.write_text(output, document)
+    if "cluster" in outcomes:
+        plan.write(output.parent / "cluster.md", about, outcomes["cluster"])
     err.print(f"Written: {output}", soft_wrap=True)
