@@ -16,6 +16,7 @@ from training.cases.case import Case
 from training.cases.find import find_cases
 from training.cli.label_format import label_format
 from training.cli.predict_case import PredictJob, predict_elsewhere
+from training.cli.ray import segmenting_gigabytes
 from training.cluster.connection import connect
 from training.cluster.jobs import RayCluster
 from training.hashes import file_sha256
@@ -117,7 +118,7 @@ def _phantoms(cluster: RayCluster, folder: Path, count: int, done: Callable[[], 
 def _segmented(cluster: RayCluster, cases: Path, output: Path, count: int, done: Callable[[], None]) -> _Run:
     """Return the seconds after which each number of cases was segmented."""
     found = find_cases(cases)[0][:count]
-    cluster = cluster.needing(gigabytes=3.0, shared=output)
+    cluster = cluster.needing(gigabytes=segmenting_gigabytes(), shared=output)
     # the first case of a worker loads TensorFlow and the network, which a cohort does once
     list(
         map_unordered(

@@ -25,7 +25,7 @@ from training.cli.common import (
 )
 from training.cli.labels import LabelSchemeOption
 from training.cli.outcome import OverwriteOption, refuse_existing
-from training.cli.ray import RayOption, cluster
+from training.cli.ray import RayOption, cluster, segmenting_gigabytes
 from training.errors import InputError
 from training.finished import Finished
 from training.labels import REGION_NAMES
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from training.evaluation.subjects import Subject
     from training.images.grid import Volume
     from training.prediction.segmenter import Segmentation
-
-#: Memory of one case, in GB.
-_GIGABYTES = 3.0
 
 
 def evaluate(
@@ -123,7 +120,7 @@ def evaluate(
     failures.total += phantoms
     extremes = BestAndWorst()
     with (
-        cluster(ray, workers, gigabytes=_GIGABYTES, shared=output) as connected,
+        cluster(ray, workers, gigabytes=segmenting_gigabytes(), shared=output) as connected,
         progress(steps=True, over_seconds=300) as bars,
     ):
         segmenter = load_segmenter(models, version, mirror) if jobs is None else jobs[0].segmenter

@@ -26,7 +26,7 @@ from training.cli.common import (
     progress,
 )
 from training.cli.outcome import OverwriteOption, refuse_existing
-from training.cli.ray import RayOption, RayWorkersOption, cluster
+from training.cli.ray import RayOption, RayWorkersOption, cluster, segmenting_gigabytes
 from training.cluster.connection import LOCAL
 from training.errors import InputError
 from training.finished import Finished
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from training.cli.predict_case import Predicted, PredictJob
     from training.models.store import ModelVersion
     from training.prediction.segmenter import ProgressCallback
-
-#: Memory of one case, in GB.
-_GIGABYTES = 3.0
 
 
 def predict(
@@ -156,7 +153,7 @@ def predict(
         table.add_column(column, overflow="fold")
     written: list[Path] = []
     failures = found.failures()
-    with cluster(ray, ray_workers, gigabytes=_GIGABYTES, shared=output) as connected, progress() as bars:
+    with cluster(ray, ray_workers, gigabytes=segmenting_gigabytes(), shared=output) as connected, progress() as bars:
         task = bars.add_task("", total=len(jobs))
         numbers = {job.name: number for number, job in enumerate(jobs)}
 

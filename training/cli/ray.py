@@ -72,6 +72,13 @@ def cluster(
             Finished(shared).clean()
 
 
+def segmenting_gigabytes() -> float:
+    """Return the memory of a case in GB: 35 bytes per voxel and filter in bfloat16, 70 in float32."""
+    from training.hardware import cpu_supports_bfloat16
+
+    return 4.0 if cpu_supports_bfloat16() else 7.0
+
+
 def training_gigabytes(network: UNetConfig, config: RetrainConfig) -> float:
     """Return the memory of a training in GB."""
     from training.fitting.memory import need_of

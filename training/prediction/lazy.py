@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from training.prediction.segmenter import Segmentation, Segmenter
 
 
+#: Memory of a forward pass up to which a head is computed whole. A limit that followed the free memory of a machine, as
+#: on a single one, would make results depend on what else it does; the cluster keeps the memory of a job free.
+WHOLE_BYTES = 12 * 10**9
+
+
 @dataclass(frozen=True)
 class LazySegmenter:
     """Does what :class:`training.prediction.segmenter.Segmenter` does; small enough to be sent with each job.
+
+    A head is computed whole up to :data:`WHOLE_BYTES`, and in tiles beyond.
 
     Attributes:
         folder: Of the version: absolute, or the name of a bundled one, which lies elsewhere on each machine.
@@ -54,4 +61,4 @@ class LazySegmenter:
 def _loaded(lazy: LazySegmenter) -> Segmenter:
     from training.prediction.segmenter import Segmenter
 
-    return Segmenter(lazy.version(), mirror=lazy.mirror)
+    return Segmenter(lazy.version(), memory_bytes=WHOLE_BYTES, mirror=lazy.mirror)
