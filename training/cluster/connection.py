@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,7 @@ from training.parallel import available_cores
 LOCAL = "local"
 #: Of the local Ray: only small values pass through it.
 _OBJECT_STORE_BYTES = 200 * 2**20
+_PREFIX = "tl-ray-"
 _ADDRESS = re.compile(r"(auto|local|[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+)")
 
 
@@ -89,7 +91,7 @@ def _local(cpus: int) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray = _imported()
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if sys.platform != "win32" else None)  # sockets: short paths
+    folder = _own_folder()
     before = set(psutil.Process().children(recursive=True))
     try:
         ray.init(
@@ -99,7 +101,7 @@ def _local(cpus: int) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
             object_store_memory=_OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level="ERROR",
-            _temp_dir=folder,
+            _temp_dir=os.path.join(folder, "r"),  # Ray opens this folder to everybody, but not the one above
         )
         children = tuple(set(psutil.Process().children(recursive=True)) - before)
         try:
@@ -111,6 +113,18 @@ def _local(cpus: int) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
                     child.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_folder() -> str:
+    """Return a new folder that nobody else may enter, and remove those of commands that were killed."""
+    import psutil
+
+    above = Path("/tmp") if sys.platform != "win32" else Path(tempfile.gettempdir())  # paths of sockets must be short
+    for old in above.glob(f"{_PREFIX}*"):
+        pid = old.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(old, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=above)
 
 
 def _joined(address: str) -> ModuleType:
