@@ -22,6 +22,8 @@ from training.parallel import available_cores
 LOCAL = "local"
 #: Of the local Ray: only small values pass through it.
 _OBJECT_STORE_BYTES = 200 * 2**20
+#: How often a Ray is started at most until it is ready.
+_STARTS = 3
 _PREFIX = "tl-ray-"
 _ADDRESS = re.compile(r"(auto|local|[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+)")
 
@@ -93,26 +95,47 @@ def _local(cpus: int) -> Iterator[tuple[ModuleType, tuple[Any, ...]]]:
     ray = _imported()
     folder = _own_folder()
     before = set(psutil.Process().children(recursive=True))
+
+    def started() -> tuple[Any, ...]:
+        return tuple(set(psutil.Process().children(recursive=True)) - before)
+
     try:
-        ray.init(
-            address=LOCAL,
-            num_cpus=cpus,
-            include_dashboard=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=os.path.join(folder, "r"),  # Ray opens this folder to everybody, but not the one above
-        )
-        children = tuple(set(psutil.Process().children(recursive=True)) - before)
-        try:
-            yield ray, children
-        finally:
-            ray.shutdown()
-            for child in children:
-                with suppress(psutil.Error):
-                    child.kill()
+        _start(ray, cpus, Path(folder), started)
+        yield ray, started()
     finally:
+        _end(ray, started())
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(ray: ModuleType, cpus: int, folder: Path, started: Callable[[], tuple[Any, ...]]) -> None:
+    """Start Ray, once more if need be: on a very busy machine its parts give up waiting for each other."""
+    for attempt in range(1, _STARTS + 1):
+        try:
+            ray.init(
+                address=LOCAL,
+                num_cpus=cpus,
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level="ERROR",
+                _temp_dir=str(folder / str(attempt)),  # Ray opens this folder to everybody, but not the one above
+            )
+            return
+        except Exception as error:
+            _end(ray, started())
+            if attempt == _STARTS:
+                reason = str(error).strip().splitlines()[0]
+                message = f"Ray does not start on this machine: {reason} Run without --ray."
+                raise InputError(message, field="ray") from error
+
+
+def _end(ray: ModuleType, children: tuple[Any, ...]) -> None:
+    import psutil
+
+    ray.shutdown()
+    for child in children:
+        with suppress(psutil.Error):
+            child.kill()
 
 
 def _own_folder() -> str:

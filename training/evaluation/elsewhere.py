@@ -17,7 +17,6 @@ from training.parallel import Workers, completed
 from training.phantoms.generate import GENERATOR_VERSION, generate, phantom_id
 from training.pictures.case_picture import case_picture
 from training.prediction.lazy import LazySegmenter
-from training.prediction.segmenter import Segmentation
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,5 @@ def _evaluate(job: EvaluationJob) -> Evaluated:
 
 def _draw(chosen: tuple[str, EvaluationJob]) -> tuple[str, Path]:
     kind, job = chosen
-    drawn: list[Path] = []
-
-    def draw(subject: Subject, segmentation: Segmentation, result: CaseResult) -> None:
-        drawn.append(draw_extreme(kind, subject, segmentation.labelmap, result, job.output))
-
-    conclude(partial(evaluate_case, job.subject, job.segmenter, job.allow_whole_head), None, draw)
-    return kind, drawn[0]
+    subject, segmentation, result = evaluate_case(job.subject, job.segmenter, job.allow_whole_head)
+    return kind, draw_extreme(kind, subject, segmentation.labelmap, result, job.output)

@@ -108,6 +108,8 @@ def evaluate_cases(
             results.append(evaluated.result)
             if evaluated.picture is not None:
                 drawn[f"picture of {name}"] = evaluated.picture
+            if evaluated.show is not None:
+                evaluated.show()
     except KeyboardInterrupt as error:
         stopped = error
     report_progress(total if stopped is None else len(results) + len(failures), total, "")
@@ -130,11 +132,19 @@ _Evaluation = tuple[Subject, Segmentation, CaseResult]
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What is kept of one evaluated case: its result, the version of the model, and its picture if it is poor."""
+    """What is kept of one evaluated case.
+
+    Attributes:
+        result: Its result.
+        version: Of the model.
+        picture: Of a poorly segmented case.
+        show: Called once the result is kept, or ``None``.
+    """
 
     result: CaseResult
     version: str
     picture: Path | None = None
+    show: Callable[[], None] | None = None
 
 
 def conclude(
@@ -147,15 +157,14 @@ def conclude(
     Args:
         evaluate: Returns the subject, its segmentation and its result.
         pictures: Output folder of the evaluation; ``None`` to draw nothing.
-        on_result: Called with what ``evaluate`` returns.
+        on_result: To be called with what ``evaluate`` returns.
     """
     subject, segmentation, result = evaluate()
     picture = None
     if result.why and pictures is not None:
         picture = draw_poor(subject, segmentation.labelmap, result, pictures)
-    if on_result is not None:
-        on_result(subject, segmentation, result)
-    return Evaluated(result, segmentation.model_version, picture)
+    show = None if on_result is None else partial(on_result, subject, segmentation, result)
+    return Evaluated(result, segmentation.model_version, picture, show)
 
 
 def _evaluations(
