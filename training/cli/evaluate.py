@@ -87,6 +87,7 @@ def evaluate(
     from training.evaluation.report import report_files
     from training.phantoms.fixed_seeds import FIXED_SEEDS
     from training.phantoms.generate import phantom_id
+    from training.prediction.engine import chosen_engine
     from training.prediction.lazy import LazySegmenter
 
     found = labeled_cases(cases, patients=patients, split=True, label_scheme=label_scheme)
@@ -104,7 +105,7 @@ def evaluate(
                 LazySegmenter.of(chosen, mirror=mirror),
                 output,
                 pictures,
-                f"{chosen.weights_sha256()} {mirror}",
+                f"{chosen.weights_sha256()} {chosen_engine()} {mirror}",
                 allow_whole_head,
                 as_scanned,
                 force,

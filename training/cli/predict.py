@@ -117,6 +117,7 @@ def predict(
     """
     from training.cli.label_format import label_format
     from training.cli.predict_case import Console, PredictJob, predict_case, predict_elsewhere
+    from training.prediction.engine import chosen_engine
     from training.prediction.lazy import LazySegmenter
 
     chosen = label_format(format, brats_values=brats_values)
@@ -130,7 +131,11 @@ def predict(
         "maps": maps,
     }
     model = chosen_version(models, version)
-    key = "" if ray is None else f"{_hash(model)} {mirror} {format} {reference} {brats_values} {options}"
+    key = (
+        ""
+        if ray is None
+        else f"{_hash(model)} {chosen_engine()} {mirror} {format} {reference} {brats_values} {options}"
+    )
     jobs = [
         PredictJob(
             case,
@@ -148,7 +153,7 @@ def predict(
     others = [job for job in jobs if not job.key or not Finished(output).mine(job.name, job.key)]
     refuse_existing([path for job in others for path in job.targets.values()], overwrite)
     segmenter = load_segmenter(models, version, mirror) if ray is None else jobs[0].segmenter
-    table = Table(title=f"Model {model.id}")
+    table = Table(title=f"Model {model.id} ({segmenter.engine})")
     for column in ("case", *(f"{label.name} (mL)" for label in LABELS), "seconds"):
         table.add_column(column, overflow="fold")
     written: list[Path] = []

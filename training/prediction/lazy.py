@@ -31,18 +31,27 @@ class LazySegmenter:
         folder: Of the version: absolute, or the name of a bundled one, which lies elsewhere on each machine.
         id: Of the version.
         mirror: As for :class:`training.prediction.segmenter.Segmenter`.
+        engine: The same; that of the machine which made this, so that all machines use one.
     """
 
     folder: Path
     id: str
     mirror: bool = False
+    engine: str | None = None
 
     @classmethod
     def of(cls, version: ModelVersion, *, mirror: bool = False) -> LazySegmenter:
-        """Return the segmenter of a version."""
+        """Return the segmenter of a version, with the engine that is best here.
+
+        Raises:
+            InputError: If the engine that was chosen cannot be used.
+        """
+        from training.prediction.engine import chosen_engine
+
         folder = version.folder.absolute()
         bundled = BUNDLED_MODELS.absolute()
-        return cls(folder.relative_to(bundled) if folder.is_relative_to(bundled) else folder, version.id, mirror)
+        place = folder.relative_to(bundled) if folder.is_relative_to(bundled) else folder
+        return cls(place, version.id, mirror, chosen_engine())
 
     def version(self) -> ModelVersion:
         """Read the version.
@@ -61,4 +70,4 @@ class LazySegmenter:
 def _loaded(lazy: LazySegmenter) -> Segmenter:
     from training.prediction.segmenter import Segmenter
 
-    return Segmenter(lazy.version(), memory_bytes=WHOLE_BYTES, mirror=lazy.mirror)
+    return Segmenter(lazy.version(), memory_bytes=WHOLE_BYTES, mirror=lazy.mirror, engine=lazy.engine)
