@@ -176,6 +176,7 @@ def _fixed_step(config: FitConfig, network: UNetConfig, count: int, devices: int
 
 
 def _retrain(cases: list[Case], work: Path, size: Size, workers: int) -> dict[str, Any]:
+    from training.models import BUNDLED_MODELS
     from training.models.store import ModelStore
     from training.retraining.corrections import Correction
     from training.retraining.retrain import retrain
@@ -183,7 +184,10 @@ def _retrain(cases: list[Case], work: Path, size: Size, workers: int) -> dict[st
     splits = ["train"] * (len(cases) - 1) + ["validation"]
     corrections = [Correction(case, case.label, split) for case, split in zip(cases, splits, strict=True) if case.label]
     result = retrain(
-        ModelStore(work / "models"), corrections, config=_retraining(size, workers), work_dir=work / "retrain"
+        ModelStore(work / "models", BUNDLED_MODELS),
+        corrections,
+        config=_retraining(size, workers),
+        work_dir=work / "retrain",
     )
     history = result.version.card.training["history"]
     return {"version": result.version.id, "promoted": result.promoted, "verdict": result.verdict, "history": history}

@@ -3,7 +3,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.training import rejected
 from training.fitting.devices import share_batches, sharing_devices
@@ -22,7 +21,6 @@ def test_tensorflow_refuses_several_devices_and_says_what_to_do():
 
 
 def test_two_devices_that_share_the_batches_learn_what_one_learns(tmp_path):
-    pytest.importorskip("jax")
     command = [sys.executable, "-m", "tests.training.fitting.two_devices", str(tmp_path)]
     subprocess.run(command, cwd=REPOSITORY, check=True, timeout=600)
     one, two = np.load(tmp_path / "on-1.npz"), np.load(tmp_path / "on-2.npz")
