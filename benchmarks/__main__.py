@@ -47,6 +47,8 @@ def main(
         if complete:
             history.append(record, history.record_of(run.about, outcomes, run.load))
     out.print(page.summary(run.about, run.load, chosen, outcomes), markup=False, soft_wrap=True)
+    for one in chosen:
+        out.print(f"\n{one.title}\n\n{page.table(outcomes[one.key], {})}", markup=False, soft_wrap=True)
     run.finish()
 
 
