@@ -26,6 +26,9 @@ class Cluster(Protocol):
 #: Where jobs run: a number of processes on this machine, ``None`` for one per core, 1 for this process; or a cluster.
 Workers = Union[int, Cluster, None]  # noqa: UP007 - evaluated when the module is imported
 
+#: The environment variable that limits the threads of OpenVINO, which knows none of its own.
+THREADS_VARIABLE = "TUMORLOOP_THREADS"
+
 _main_lock = threading.Lock()
 
 

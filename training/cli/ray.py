@@ -73,9 +73,12 @@ def cluster(
 
 
 def segmenting_gigabytes() -> float:
-    """Return the memory of a case in GB: 35 bytes per voxel and filter in bfloat16, 70 in float32."""
+    """Return the memory of a case in GB: 20 bytes per voxel and filter in OpenVINO; 35 or 70 in TensorFlow."""
     from training.hardware import cpu_supports_bfloat16
+    from training.prediction.engine import OPENVINO, chosen_engine
 
+    if chosen_engine() == OPENVINO:
+        return 3.0
     return 4.0 if cpu_supports_bfloat16() else 7.0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from training.hardware import cpu_supports_bfloat16
 from training.hashes import file_sha256
-from training.parallel import available_cores
+from training.parallel import THREADS_VARIABLE, available_cores
 
 #: What must be the same on all machines for the same results, beside our own code.
 _COMPARED = ("numpy", "scipy", "tensorflow", "keras", "SimpleITK", "openvino")
@@ -27,7 +27,7 @@ class Terms:
     """What a worker must keep to.
 
     Attributes:
-        cpus: Threads of TensorFlow and ITK.
+        cpus: Threads of OpenVINO, TensorFlow and ITK.
         blas_threads: Threads of BLAS as in this process, since the last digits of its sums depend on their number.
         folder: Working folder, to which relative paths refer.
         marker: A file that it must see.
@@ -72,7 +72,12 @@ def run_job(work: Callable[[Any], Any], job: Any, terms: Terms) -> Answer:
 
 def _limit_threads(cpus: int, blas: int) -> None:
     """Set the threads of libraries in a worker; those that it has used already keep theirs."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+    for name in (
+        THREADS_VARIABLE,
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    ):
         os.environ[name] = str(cpus)
     os.environ["OPENBLAS_NUM_THREADS"] = str(blas)
     import numpy as np  # noqa: F401 - what is loaded is limited below, what follows by the variable

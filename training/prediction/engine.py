@@ -15,6 +15,7 @@ import numpy as np
 
 from training.errors import InputError
 from training.hardware import best_policy, has_gpu, prepare_backend
+from training.parallel import THREADS_VARIABLE
 
 if TYPE_CHECKING:
     from training.models.weights import Weights
@@ -157,6 +158,8 @@ class OpenVINOEngine:
         self._settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",
+            # 0: all cores. The number changes no bit of the result.
+            "INFERENCE_NUM_THREADS": int(os.environ.get(THREADS_VARIABLE) or 0),
             # Other processes compute on the same cores, and a pinned thread cannot evade them.
             "ENABLE_CPU_PINNING": False,
         }
