@@ -7,7 +7,7 @@
 It generates cases, trains a network on them from scratch, retrains the bundled model on corrected cases as the server
 does, and measures: the time of each step, training steps per second and TFLOP/s against what this device reaches in a
 large matrix product, the share of the time in which the device waits for patches, and the peak of its memory.
-Written as ``gpu.json`` and as a table. Needs what ``training`` imports and Keras on JAX or TensorFlow; no MONAI Label.
+Written as ``gpu.json``, anew after each step. Needs what ``training`` imports, and Keras on JAX or TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,7 +82,7 @@ class Report:
     retrained: dict[str, Any] = field(default_factory=dict)
 
 
-def prove(work: Path, size: Size, devices: int, workers: int) -> Report:
+def prove(work: Path, size: Size, devices: int, workers: int, on_step: Callable[[Report], None]) -> Report:
     """Go through all steps and return what was measured.
 
     Args:
@@ -89,6 +90,7 @@ def prove(work: Path, size: Size, devices: int, workers: int) -> Report:
         size: How much to do.
         devices: Devices that share each batch.
         workers: Threads that prepare batches.
+        on_step: Called after each step with what is known so far: a card is often lent for minutes.
 
     Raises:
         InputError: If the devices cannot be used, or memory does not suffice.
@@ -100,8 +102,10 @@ def prove(work: Path, size: Size, devices: int, workers: int) -> Report:
     config = _config(size, batch, workers)
     report = Report(facts.backend, facts.name, devices, facts.precision, size.patch, batch)
     report.ceiling_tflops = round(matmul_ceiling(size.matrix, facts.precision) * devices, 2)
+    on_step(report)
     with _timed(report, "cases"):
         cases, prepared = _cases(work, size)
+    on_step(report)
     with _timed(report, "fit"):
         steps = _fit(report, config, UNetConfig(), prepared, work, devices)
     report.peak_memory_mib["fit"] = _mib(peak_memory_bytes())
@@ -111,9 +115,11 @@ def prove(work: Path, size: Size, devices: int, workers: int) -> Report:
     report.tflops = round(flops / report.step_seconds / 1e12, 3)
     report.share_of_ceiling = round(report.tflops / report.ceiling_tflops, 3)
     report.share_of_waiting = round(max(0.0, 1 - report.step_seconds_without_data / report.step_seconds), 3)
+    on_step(report)
     with _timed(report, "retrain"):
         report.retrained = _retrain(cases, work, size, workers)
     report.peak_memory_mib["retrain"] = _mib(peak_memory_bytes())
+    on_step(report)
     return report
 
 
@@ -197,7 +203,15 @@ def _retraining(size: Size, workers: int) -> RetrainConfig:
     from training.retraining.config import RetrainConfig
 
     if size is TINY:
-        small = {"max_epochs": 1, "steps_per_epoch": 2, "batch_size": 1, "derived": 0, "replay": 0, "judge_phantoms": 1}
+        small = {
+            "max_epochs": 1,
+            "steps_per_epoch": 2,
+            "batch_size": 1,
+            "derived": 0,
+            "replay": 0,
+            "judge_phantoms": 1,
+            "compare_unseen": 0,
+        }
         return RetrainConfig(patch=size.patch, workers=workers, **small)
     return RetrainConfig(workers=workers)
 
@@ -230,13 +244,17 @@ def main(
         typer.secho(f"{out} is not empty. Name a new folder.", err=True)
         raise typer.Exit(2)
     try:
-        report = prove(out, TINY if tiny else FULL, devices, workers)
+        report = prove(out, TINY if tiny else FULL, devices, workers, lambda found: _write(found, out))
     except InputError as error:
         typer.secho(f"Error: {error}", err=True)
         raise typer.Exit(2) from error
-    text = json.dumps(asdict(report), indent=2)
-    (out / "gpu.json").write_text(text + "\n", encoding="utf-8")
-    typer.echo(text)
+    typer.echo(json.dumps(asdict(report), indent=2))
+
+
+def _write(report: Report, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "gpu.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    typer.echo(f"done so far: {', '.join(report.seconds) or 'the ceiling'}", err=True)
 
 
 if __name__ == "__main__":
