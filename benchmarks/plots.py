@@ -22,6 +22,7 @@ def draw(curve: Curve, path: Path) -> Path:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, axes = pyplot.subplots(figsize=(5.2, 3.6), dpi=110)
     for number, (name, points) in enumerate(curve.lines.items()):
@@ -29,6 +30,10 @@ def draw(curve: Curve, path: Path) -> Path:
         axes.plot([x for x, _ in ordered], [y for _, y in ordered], marker="os^Dv"[number % 5], label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):  # 1, 2, 5, 10 ...: powers of ten alone would be one or two
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.set_ylim(*limits([y for points in curve.lines.values() for _, y in points]))
     axes.set(xlabel=curve.x, ylabel=curve.y, title=curve.name)
     axes.grid(True, which="both", alpha=0.25)

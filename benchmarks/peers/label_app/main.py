@@ -1,7 +1,7 @@
 """A MONAI Label app with the network of the bundle ``brats_mri_segmentation``, in the bundle's settings.
 
-Inference and training are MONAI Label's own ``BasicInferTask`` and ``BasicTrainTask``. Of the bundle's training only
-the size of the crop differs: it has as many voxels as a batch of ours.
+Inference and training are MONAI Label's own ``BasicInferTask`` and ``BasicTrainTask``. A training may ask for another
+crop than the bundle's own (parameter ``crop``), for a comparison with the same number of voxels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 
 from benchmarks.peers import bundle
 
-_CROP = (128, 128, 112)
+_CROP = (224, 224, 144)
 
 
 def _normalized() -> NormalizeIntensityd:
@@ -92,7 +92,7 @@ class Train(BasicTrainTask):
             ConvertToMultiChannelBasedOnBratsClassesd("label"),
             CastToTyped("label", torch.float32),
             _normalized(),
-            RandSpatialCropd(keys, roi_size=_CROP, random_size=False),
+            RandSpatialCropd(keys, roi_size=context.request.get("crop", _CROP), random_size=False),
             RandFlipd(keys, prob=0.5, spatial_axis=0),
         ]
 
