@@ -116,8 +116,6 @@ def _without_main() -> Iterator[None]:
 
 def _one_thread() -> None:
     """Limit BLAS to one thread, leaving the other cores to the other processes."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return
+    from threadpoolctl import threadpool_limits
+
     threadpool_limits(1)

@@ -36,6 +36,8 @@ class ThresholdSegmenter(RememberingSegmenter):
         self.version = ModelStore(folder, BUNDLED_MODELS).current()
         self.mirror = False
 
+    engine = "thresholds"
+
     def _probabilities(self, image, report):
         flair, t1ce = image[..., ROLES.index("flair")], image[..., ROLES.index("t1ce")]
         labels = np.where(t1ce > 2, 3, np.where(flair > 1.5, 2, 0))
@@ -95,10 +97,9 @@ def test_the_product_gives_the_same_answer_for_the_same_voxels(key, before, segm
 
 
 def test_normalization_that_outliers_spoil_is_noticed(before, segmenter, monkeypatch):
-    def mean_and_deviation(image, brain):
-        result = np.zeros(image.shape, np.float32)
-        result[brain] = (image[brain] - image[brain].mean()) / image[brain].std()
-        return result
+    def mean_and_deviation(image, brain, out):
+        out[brain] = (image[brain] - image[brain].mean()) / image[brain].std()
+        return out
 
     monkeypatch.setattr("training.preparation.prepare.zscore_channel", mean_and_deviation)
     monkeypatch.setattr("training.preparation.prepare.without_outliers", lambda data, _: (data, None))

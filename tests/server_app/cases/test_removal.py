@@ -136,7 +136,9 @@ def test_the_answer_to_a_case_that_was_removed_meanwhile_is_not_kept(files: Serv
         return {"maps": [], "model_version": "v0000"}
 
     store = files.open()
-    worker: Any = SimpleNamespace(models=files.workspace.models, bundled=files.model, segment=segment)
+    worker: Any = SimpleNamespace(
+        models=files.workspace.models, bundled=files.model, engine="openvino", segment=segment
+    )
     preprocessed = PreprocessedCache(files.workspace.cache / "preprocessed")
     maps = MapStore(files.workspace.maps)
     task = GliomaSegmentation(worker, files.workspace, maps, Results(None), store.labels, preprocessed)

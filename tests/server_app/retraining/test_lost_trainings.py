@@ -40,7 +40,7 @@ def test_a_damaged_label_is_left_out_of_a_training_and_its_case_is_named(server:
     server.begin_training(CASE)
     skipped = eventually(lambda: server.stats().get("skipped"), seconds=300)
     assert list(skipped) == [DAMAGED]
-    assert "label.nii.gz is not a NIfTI file: cut off" in skipped[DAMAGED]
+    assert "label.nii.gz is cut off or damaged" in skipped[DAMAGED]
     assert str(server.workspace) not in str(server.stats())
 
 
