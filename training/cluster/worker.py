@@ -19,7 +19,7 @@ from training.hashes import file_sha256
 from training.parallel import THREADS_VARIABLE, available_cores
 
 #: What must be the same on all machines for the same results, beside our own code.
-_COMPARED = ("numpy", "scipy", "tensorflow", "keras", "SimpleITK", "openvino")
+_COMPARED = ("numpy", "scipy", "tensorflow", "tensorflow-cpu", "keras", "SimpleITK", "openvino")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def code_versions() -> dict[str, str]:
     found = {"Python": ".".join(map(str, sys.version_info[:2]))}
     for name in _COMPARED:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
+            found[name.removesuffix("-cpu")] = version(name)  # the same library without its GPU part
     package = Path(__file__).parents[1]
     files = sorted(package.rglob("*.py"))
     hashes = "".join(f"{file.relative_to(package).as_posix()}:{file_sha256(file)}\n" for file in files)
