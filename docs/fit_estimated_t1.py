@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from training import atomic
 from training.modalities import ROLES
+from training.models.weights import Weights, save_weights
 from training.phantoms.generate import generate
 from training.preparation.estimated_t1 import FILE, HIGHEST, INPUTS, LOWEST
 from training.preparation.store import prepare_phantom
@@ -28,7 +28,7 @@ def samples() -> np.ndarray:
     return np.clip(np.concatenate(found), LOWEST, HIGHEST)
 
 
-def fitted(values: np.ndarray) -> dict[str, np.ndarray]:
+def fitted(values: np.ndarray) -> Weights:
     """Return kernels and biases of the network that regresses T1 on the others."""
     import keras
 
@@ -39,13 +39,12 @@ def fitted(values: np.ndarray) -> dict[str, np.ndarray]:
     x, y = values[:, [ROLES.index(role) for role in INPUTS]], values[:, ROLES.index("t1")]
     model.fit(x, y, batch_size=256, epochs=60, verbose=0)
     print("R2", 1 - np.mean((model.predict(x, verbose=0)[:, 0] - y) ** 2) / y.var(), flush=True)
-    arrays: dict[str, np.ndarray] = {}
+    weights: Weights = {}
     for number, layer in enumerate(layers):
         kernel, bias = layer.get_weights()
-        arrays |= {f"kernel{number}": kernel, f"bias{number}": bias}
-    return arrays
+        weights |= {f"kernel{number}": kernel, f"bias{number}": bias}
+    return weights
 
 
 if __name__ == "__main__":
-    arrays = fitted(samples())
-    atomic.write_with(FILE, lambda path: np.savez(path, **arrays))
+    save_weights(fitted(samples()), FILE)

@@ -8,18 +8,25 @@ T1 and T2 together, that is not so (``docs/ablations.md``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from training.modalities import ROLES
+from training.models.weights import load_weights
 
 FILE = Path(__file__).with_suffix(".npz")
 #: The inputs of the network, in their order.
 INPUTS = ("t1ce", "t2", "flair")
 #: z-scores beyond these are those of vessels and artifacts.
 LOWEST, HIGHEST = -4.0, 6.0
+
+
+def is_estimated(missing: Sequence[str]) -> bool:
+    """Return whether T1 is estimated where these modalities are missing: the others must be there."""
+    return tuple(missing) == ("t1",)
 
 
 def estimate_t1(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
@@ -46,5 +53,5 @@ def estimate_t1(image: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
 @cache
 def _layers() -> list[tuple[np.ndarray, np.ndarray]]:
-    with np.load(FILE) as file:
-        return [(file[f"kernel{number}"], file[f"bias{number}"]) for number in range(3)]
+    weights = load_weights(FILE)
+    return [(weights[f"kernel{number}"], weights[f"bias{number}"]) for number in range(3)]

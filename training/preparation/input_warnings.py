@@ -10,6 +10,7 @@ from training.images.grid import Grid
 from training.images.masks import dice
 from training.images.tissue import LARGEST_BRAIN_ML
 from training.modalities import TITLES, display_name
+from training.preparation.estimated_t1 import is_estimated
 
 #: Below the volume of an adult brain, even with a tight mask.
 _SMALLEST_BRAIN_ML = 600.0
@@ -113,7 +114,7 @@ def _missing_warning(missing: Sequence[str], reference: str) -> str:
         )
     else:
         text = f"{names} were missing; the network was trained to work without a single one. Expect a worse result."
-    if tuple(missing) == ("t1",):
+    if is_estimated(missing):
         text += " It was estimated from the other volumes."
     if "t1ce" in missing:
         text += " Enhancing tumor is not visible without contrast agent."

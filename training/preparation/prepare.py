@@ -22,7 +22,7 @@ from training.images.masks import bounding_box, large_components
 from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
 from training.images.tissue import LARGEST_BRAIN_ML, MIN_COMPONENT_ML, Tissue, fill_holes, find_tissue
 from training.modalities import REFERENCE_ORDER, ROLES, TITLES, missing_message
-from training.preparation.estimated_t1 import estimate_t1
+from training.preparation.estimated_t1 import estimate_t1, is_estimated
 from training.preparation.input_warnings import input_warnings, whole_head_message
 from training.preparation.modality_contrast import check_modalities
 from training.preparation.normalize import plausible_range, without_outliers, zscore_channel
@@ -210,7 +210,7 @@ def prepare(
         with span("check"):
             contrast = checked.result()
     missing = tuple(role for role in ROLES if role not in volumes)
-    if missing == ("t1",):
+    if is_estimated(missing):
         image[inner][..., ROLES.index("t1")][brain[box]] = estimate_t1(image[inner], brain[box])
     with span("check"):
         warnings = input_warnings(
