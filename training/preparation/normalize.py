@@ -68,8 +68,6 @@ def without_outliers(data: np.ndarray, tissue: np.ndarray) -> tuple[np.ndarray, 
         ``None`` if there were none.
     """
     low, high = plausible_range(data, tissue)
-    if low <= data.min() and data.max() <= high:
-        return data, None
     outliers = tissue & ((data < low) | (data > high))
     if not outliers.any():
         return data, None
