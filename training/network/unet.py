@@ -17,6 +17,9 @@ from training.labels import NUM_CLASSES
 if TYPE_CHECKING:
     import keras
 
+#: Added to the variance in batch normalization; Keras's default.
+EPSILON = 1e-3
+
 
 class UNetConfig(BaseModel):
     """The architecture, stored in every model card.
@@ -55,7 +58,7 @@ def _double_convolution(x: keras.KerasTensor, filters: int, name: str) -> keras.
     for index in (1, 2):
         x = layers.Conv3D(filters, 3, padding="same", use_bias=False, name=f"{name}_conv{index}")(x)
         # Momentum 0.95, so that the statistics adapt within a few hundred steps.
-        x = BatchNormalization(momentum=0.95, name=f"{name}_norm{index}")(x)
+        x = BatchNormalization(momentum=0.95, epsilon=EPSILON, name=f"{name}_norm{index}")(x)
         x = layers.Activation("relu", name=f"{name}_relu{index}")(x)
     return x
 

@@ -18,15 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.models.weights import Weights, fitting
+from training.network.unet import EPSILON, UNetConfig
 
 if TYPE_CHECKING:
     import openvino
-
-    from training.network.unet import UNetConfig
-
-#: ``epsilon`` of Keras's batch normalization.
-_EPSILON = 1e-3
-
 
 #: Upper end of a channel's 8-bit range, in standard deviations of its normalized values above their mean. Measured on
 #: patients: with 8 the tails are cut off, with 24 the steps become coarse; both change the segmentation.
@@ -161,7 +156,7 @@ class _Builder:
             fitting(self._weights, f"{name}_norm{index}/{variable}", (filters,))
             for variable in ("gamma", "beta", "moving_mean", "moving_variance")
         )
-        scale = gamma / np.sqrt(variance + _EPSILON)
+        scale = gamma / np.sqrt(variance + EPSILON)
         limits = np.maximum(beta + _RANGE * np.abs(gamma), 1e-3) if self._eight_bits else np.ones_like(beta)
         kernel = kernel * entering[:, None] * (scale / limits)
         return kernel.transpose(4, 3, 0, 1, 2), (beta - mean * scale) / limits, limits
