@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,25 +28,12 @@ def zlib_decompressor() -> Any:
     return isal_zlib.decompressobj(zlib.MAX_WBITS | 32)
 
 
-@contextmanager
-def gzip_writer(file: Path | IO[bytes], *, compress: bool = True) -> Iterator[Any]:
-    """Yield a file object that writes a gzip file, which is the same for the same content: without time or name.
+def gzip_writer(file: IO[bytes], *, compress: bool = True) -> Any:
+    """Return a file object that writes gzip data, which is the same for the same content: without time or name.
 
     Args:
-        file: Where to write it.
+        file: Where to write it; it stays open.
         compress: Whether to compress; otherwise the content is stored in the gzip format as it is.
     """
-    with _opened(file) as target:
-        # ISA-L has no level that only stores
-        stream = igzip.IGzipFile("", "wb", _LEVEL, target, 0) if compress else gzip.GzipFile("", "wb", 0, target, 0)
-        with stream:
-            yield stream
-
-
-@contextmanager
-def _opened(file: Path | IO[bytes]) -> Iterator[IO[bytes]]:
-    if isinstance(file, Path):
-        with open(file, "wb") as target:
-            yield target
-    else:
-        yield file
+    # ISA-L has no level that only stores
+    return igzip.IGzipFile("", "wb", _LEVEL, file, 0) if compress else gzip.GzipFile("", "wb", 0, file, 0)

@@ -135,7 +135,7 @@ def _write_nifti(data: np.ndarray, grid: Grid, path: Path, description: str = ""
         return write_with(path, lambda temporary: nibabel.save(image, temporary))
 
     def store(temporary: Path) -> None:
-        with gzip_writer(temporary, compress=compress) as stream:
+        with open(temporary, "wb") as file, gzip_writer(file, compress=compress) as stream:
             image.to_stream(stream)
 
     return write_with(path, store)

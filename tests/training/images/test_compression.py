@@ -10,7 +10,7 @@ CONTENT = bytes(range(256)) * 4000 + bytes(100_000)
 
 
 def _written(path, compress=True):
-    with gzip_writer(path, compress=compress) as stream:
+    with open(path, "wb") as file, gzip_writer(file, compress=compress) as stream:
         stream.write(CONTENT[:1000])
         stream.write(memoryview(CONTENT)[1000:])
     return path.read_bytes()
