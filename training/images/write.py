@@ -39,8 +39,6 @@ LABELMAP_DTYPES: tuple[str, ...] = (
 
 _CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
 _ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
-#: More than a NRRD header has.
-_HEADER_BYTES = 2**16
 
 
 def write_labelmap(
@@ -178,12 +176,12 @@ def _write_nrrd(data: np.ndarray, grid: Grid, path: Path, fields: dict[str, str]
     def store(temporary: Path) -> None:
         plain = io.BytesIO()  # pynrrd compresses with zlib only
         nrrd.write(plain, data, {**header, "encoding": "raw"})
-        content = plain.getbuffer()
-        begin = bytes(content[:_HEADER_BYTES]).index(b"\n\n") + 2
+        plain.seek(0)
+        lines = b"".join(iter(plain.readline, b"\n"))  # up to the blank one, which ends the header
         with open(temporary, "wb") as file:
-            file.write(bytes(content[:begin]).replace(b"\nencoding: raw\n", b"\nencoding: gzip\n"))
+            file.write(lines.replace(b"\nencoding: raw\n", b"\nencoding: gzip\n") + b"\n")
             with gzip_writer(file) as stream:
-                stream.write(content[begin:])
+                stream.write(plain.getbuffer()[plain.tell() :])
 
     return write_with(path, store)
 
