@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.images.masks import bounding_box
+from training.images.masks import bounding_box, near
 from training.labels import ED, ET, NCR, region_mask
 from training.modalities import ROLES
 from training.phantoms.fields import Shape, apply_axes, scan_matrix, smooth_noise
@@ -65,13 +65,10 @@ def other_protocol(phantom: Phantom, rng: np.random.Generator) -> Phantom:
 
 def labeling_habit(phantom: Phantom, rng: np.random.Generator) -> Phantom:
     """Labels with a generous edema and without necrosis, which counts as enhancing tumor; the images are the same."""
-    from scipy import ndimage
-
     label = np.where(phantom.label == NCR.value, ET.value, phantom.label).astype(np.uint8)
     tumor = label > 0
     if tumor.any():
-        near = ndimage.distance_transform_edt(~tumor) <= _GENEROUS_MM
-        label[near & ~tumor & phantom.brain] = ED.value
+        label[near(tumor, _GENEROUS_MM) & ~tumor & phantom.brain] = ED.value
     return replace(phantom, label=label)
 
 
