@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks import our_training
 from benchmarks.device import DeviceFacts, flops_per_step, matmul_ceiling, peak_memory_bytes
+from training import atomic
 from training.errors import InputError
 from training.fitting.config import FitConfig
 from training.hardware import silence_backend_logs
@@ -168,9 +170,7 @@ def _fixed_step(config: FitConfig, network: UNetConfig, count: int, devices: int
     from training.fitting.compile import compile_model
     from training.fitting.devices import share_batches
 
-    rng = np.random.default_rng(0)
-    image = rng.standard_normal((config.batch_size, *config.patch, 4), np.float32)
-    label = np.eye(4, dtype=np.float32)[rng.choice(4, image.shape[:4], p=[0.94, 0.01, 0.03, 0.02])]
+    image, label = our_training.batch(config.patch[0], config.batch_size)
     with share_batches(devices, config.batch_size):
         model = compile_model(config, network, None)
         seconds = []
@@ -252,8 +252,7 @@ def main(
 
 
 def _write(report: Report, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "gpu.json").write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    atomic.write_json(out / "gpu.json", asdict(report))
     typer.echo(f"done so far: {', '.join(report.seconds) or 'the ceiling'}", err=True)
 
 
