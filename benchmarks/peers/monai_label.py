@@ -12,10 +12,10 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import psutil
 from TumorLoopLib.jobs.jobs import Reporter
 from TumorLoopLib.jobs.local_server import LocalServer
 
+from docs.demo.server import stop_with_children
 from training.phantoms.files import BRATS_AFFINE
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -45,11 +45,7 @@ def serving_bundle(work: Path, image: np.ndarray, labels: np.ndarray) -> Iterato
         server.wait_until_ready(Reporter(), timeout=300.0)
         yield server, time.perf_counter() - began
     finally:
-        children = psutil.Process(server.pid).children(recursive=True) if server.running else []
-        server.stop(10)
-        for child in children:
-            if child.is_running():
-                child.kill()
+        stop_with_children(server)
 
 
 def _without_tensorflow(work: Path) -> Path:

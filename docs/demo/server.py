@@ -30,8 +30,14 @@ def running_server(
     try:
         yield server
     finally:
-        if not keep_running and server.running:
-            children = psutil.Process(server.pid).children(recursive=True)
-            server.stop(10)
-            for child in psutil.wait_procs(children, timeout=3)[1]:
-                child.kill()
+        if not keep_running:
+            stop_with_children(server)
+
+
+def stop_with_children(server: LocalServer) -> None:
+    """Stop a server, and kill those of its processes that do not end with it; does nothing if it has exited."""
+    if server.running:
+        children = psutil.Process(server.pid).children(recursive=True)
+        server.stop(10)
+        for child in psutil.wait_procs(children, timeout=3)[1]:
+            child.kill()
