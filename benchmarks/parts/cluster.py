@@ -64,7 +64,7 @@ def measure(context: Context) -> Outcome:
         }
         same = _hashes(context.work / "s1") == _hashes(context.work / "s2")
         worker_memory = max((_memory(process) for process in _workers(two)), default=0)
-    lost = "complete and equal" if equal and any("computed again" in text for text in told) else "not equal"
+    again = any("computed again" in text for text in told)
     return Outcome(
         [
             _against(f"{count} phantoms, 2 workers", runs, FASTER),
@@ -74,7 +74,7 @@ def measure(context: Context) -> Outcome:
                 peer="none killed",
                 peer_value=rounded(runs["2 workers"][-1][1]),
                 bar="complete and equal, bit for bit",
-                kept=lost == "complete and equal",
+                kept=equal and again,
             ),
             replace(_against(f"{segmented} cases segmented, 2 workers", predictions, FASTER), bar="", kept=None),
             Figure("results of both, bit for bit", float(same), unit="(1: equal)", bar="equal", kept=same),
