@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,42 +88,31 @@ def measure(context: Context) -> Outcome:
 
 
 def _figures(found: Mapping[str, list[float]]) -> list[Figure]:
-    median = {name: statistics.median(values) for name, values in found.items()}
-    new, network = median["new"], median["network"]
+    new, network, bundle_alone = (statistics.median(found[name]) for name in ("new", "network", "bundle"))
     return [
         median_of(
             "click to labelmap, new case uploaded",
             found["new"],
             peer="the bundle's network alone",
-            peer_value=median["bundle"],
+            peer_value=bundle_alone,
             bar=f"at least {FASTER:g} times faster",
-            kept=median["bundle"] >= FASTER * new,
+            kept=bundle_alone >= FASTER * new,
         ),
-        median_of(
-            "the same, against its limit",
-            found["new"],
-            peer="our network alone",
-            peer_value=network,
-            bar=f"at most {OVER_NETWORK:g} times the network",
-            kept=new <= OVER_NETWORK * network,
-        ),
-        median_of(
-            "volumes known, computed anew",
-            found["known"],
-            peer="our network alone",
-            peer_value=network,
-            bar=f"at most {OVER_NETWORK_UNCHANGED:g} times the network",
-            kept=median["known"] <= OVER_NETWORK_UNCHANGED * network,
-        ),
-        median_of(
-            "unchanged case, answer known",
-            found["unchanged"],
-            peer="our network alone",
-            peer_value=network,
-            bar=f"at most {OVER_NETWORK_UNCHANGED:g} times the network",
-            kept=median["unchanged"] <= OVER_NETWORK_UNCHANGED * network,
-        ),
+        _over_network("the same, against its limit", found["new"], network, OVER_NETWORK),
+        _over_network("volumes known, computed anew", found["known"], network, OVER_NETWORK_UNCHANGED),
+        _over_network("unchanged case, answer known", found["unchanged"], network, OVER_NETWORK_UNCHANGED),
     ]
+
+
+def _over_network(name: str, seconds: Sequence[float], network: float, most: float) -> Figure:
+    return median_of(
+        name,
+        seconds,
+        peer="our network alone",
+        peer_value=network,
+        bar=f"at most {most:g} times the network",
+        kept=statistics.median(seconds) <= most * network,
+    )
 
 
 _REMARK = (
