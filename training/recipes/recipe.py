@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -29,11 +29,6 @@ from training.fitting.config import FitConfig
 from training.network.unet import UNetConfig
 from training.phantoms.fixed_seeds import refuse_fixed
 from training.phantoms.generate import TumorOption
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: The folder of the bundled recipes.
 BUNDLED_RECIPES = Path(__file__).resolve().parent
