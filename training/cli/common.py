@@ -244,11 +244,15 @@ def load_segmenter(models: Path | None, version: str | None, mirror: bool = Fals
     Raises:
         InputError: If there is no such version.
     """
-    chosen = chosen_version(models, version)
-    with err.status(f"Loading model {chosen.id} ..."):
+    return segmenter_of(chosen_version(models, version), mirror)
+
+
+def segmenter_of(version: ModelVersion, mirror: bool = False) -> Segmenter:
+    """Load a chosen model version, showing its id."""
+    with err.status(f"Loading model {version.id} ..."):
         from training.prediction.segmenter import Segmenter
 
-        return Segmenter(chosen, mirror=mirror)
+        return Segmenter(version, mirror=mirror)
 
 
 def retrain_config(settings: Mapping[str, object]) -> RetrainConfig:

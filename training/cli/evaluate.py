@@ -99,13 +99,15 @@ def evaluate(
         output = output.absolute()
         chosen = chosen_version(models, version)
         chosen.load_weights()
+        lazy = LazySegmenter.of(chosen, mirror=mirror)
+        model = f"{chosen.weights_sha256()} {chosen_engine()} {mirror}"
         jobs = [
             EvaluationJob(
                 source,
-                LazySegmenter.of(chosen, mirror=mirror),
+                lazy,
                 output,
                 pictures,
-                f"{chosen.weights_sha256()} {chosen_engine()} {mirror}",
+                model,
                 allow_whole_head,
                 as_scanned,
                 force,

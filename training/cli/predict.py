@@ -21,9 +21,9 @@ from training.cli.common import (
     VersionOption,
     WholeHeadOption,
     chosen_version,
-    load_segmenter,
     out,
     progress,
+    segmenter_of,
 )
 from training.cli.outcome import OverwriteOption, refuse_existing
 from training.cli.ray import RayOption, RayWorkersOption, cluster, segmenting_gigabytes
@@ -136,10 +136,11 @@ def predict(
         if ray is None
         else f"{_hash(model)} {chosen_engine()} {mirror} {format} {reference} {brats_values} {options}"
     )
+    lazy = LazySegmenter.of(model, mirror=mirror)
     jobs = [
         PredictJob(
             case,
-            LazySegmenter.of(model, mirror=mirror),
+            lazy,
             output,
             _targets(case, output, chosen, maps),
             chosen,
@@ -152,7 +153,7 @@ def predict(
     ]
     others = [job for job in jobs if not job.key or not Finished(output).mine(job.name, job.key)]
     refuse_existing([path for job in others for path in job.targets.values()], overwrite)
-    segmenter = load_segmenter(models, version, mirror) if ray is None else jobs[0].segmenter
+    segmenter = segmenter_of(model, mirror) if ray is None else lazy
     table = Table(title=f"Model {model.id} ({segmenter.engine})")
     for column in ("case", *(f"{label.name} (mL)" for label in LABELS), "seconds"):
         table.add_column(column, overflow="fold")
