@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import tomllib
 from pydantic import (
     BaseModel,
     ConfigDict,
