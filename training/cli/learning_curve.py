@@ -106,6 +106,7 @@ def learning_curve(
     """
     from training.learning.curve import LearningCurve
     from training.learning.elsewhere import run_lines
+    from training.learning.learned import draw_learned
     from training.learning.report import report_of, write_curve
 
     page = output or work / "learning.md"
@@ -138,7 +139,8 @@ def learning_curve(
             if connected is not None:
                 run_lines(curve, tuple(_names(only)), connected, curve.tell_line)
             stages = curve.run()
-    for path in write_curve(report_of(curve, stages), page):
+            learned = draw_learned(curve, page.parent / "images")
+    for path in write_curve(report_of(curve, stages, learned), page):
         out.print(str(path), soft_wrap=True, markup=False)
 
 

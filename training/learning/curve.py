@@ -40,6 +40,7 @@ from training.models.store import ModelStore, ModelVersion
 from training.phantoms.fixed_seeds import FIXED_SEEDS
 from training.phantoms.generate import GENERATOR_VERSION, phantom_id
 from training.preparation.prepare import matching_role
+from training.preparation.store import PreparedCase
 from training.retraining.config import RetrainConfig
 from training.retraining.corrections import Correction
 from training.retraining.resumable import WorkProgress, begin
@@ -146,6 +147,17 @@ class LearningCurve:
             InputError: If the file of one is damaged.
         """
         return [stage for line in self.lines for stage in line.read(self.settings.counts)]
+
+    def first_and_last(self, line: Line, case: str) -> tuple[PreparedCase, tuple[np.ndarray, np.ndarray]]:
+        """Return a prepared case, and the labels of the versions that were current in a line's first and last stage.
+
+        Raises:
+            InputError: If a case of the hospital cannot be used.
+        """
+        self._measurer.prepare([line.hospital], 0, self._report)
+        versions = self.parent, line.restored_store(self.parent).current()
+        before, after = (self._measurer.answer(version, line.hospital.name, case).labels for version in versions)
+        return self._measurer.case(line.hospital.name, case), (before, after)
 
     def tell_line(self, done: int, total: int, name: str) -> None:
         """Report a line that was finished elsewhere, with what is finished in the work folder."""

@@ -69,6 +69,10 @@ class Measurer:
                 store.put(name, image, label, key=key)
             self._prepared[PHANTOMS, name] = store.get(name)
 
+    def case(self, hospital: str, case: str) -> PreparedCase:
+        """Return a prepared case."""
+        return self._prepared[hospital, case]
+
     def answer(self, version: ModelVersion, hospital: str, case: str) -> Answer:
         """Return the answer of a version for a prepared case."""
         return answer_of(self.segmenter(version), self._prepared[hospital, case])

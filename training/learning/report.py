@@ -27,8 +27,16 @@ _HEADER = (
 )
 
 
-def report_of(curve: LearningCurve, stages: Sequence[Stage]) -> dict[str, Any]:
-    """Return the report as JSON-ready values."""
+def report_of(
+    curve: LearningCurve, stages: Sequence[Stage], learned: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the report as JSON-ready values.
+
+    Args:
+        curve: A learning curve.
+        stages: Its finished stages.
+        learned: From :func:`training.learning.learned.draw_learned`.
+    """
     return {
         "created": now(),
         "code_version": __version__,
@@ -40,6 +48,7 @@ def report_of(curve: LearningCurve, stages: Sequence[Stage]) -> dict[str, Any]:
         },
         "lines": summarize(stages),
         "strategies": compare_strategies(stages, BASELINE),
+        "learned": list(learned),
         "stages": [stage.model_dump(mode="json") for stage in stages],
     }
 
@@ -71,6 +80,7 @@ def markdown(report: Mapping[str, Any], picture: str) -> str:
         about = report["hospitals"][line["hospital"]]
         parts.append(f"## {line['hospital']}, {line['strategy']}\n\n{about['cases']} cases: {about['about']}.")
         parts.append(_table(_HEADER, [_row(row) for row in line["rows"]]))
+        parts += [_learned(found, Path(picture).parent) for found in report["learned"] if _is_of(found, line)]
     parts.append(_strategies(report))
     parts.append(_method(report))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -101,6 +111,19 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         f"{row['validation']:.1f}" if retrained else "",
         f"{row['minutes']:.1f} min" if retrained else "",
     ]
+
+
+def _is_of(learned: Mapping[str, Any], line: Mapping[str, Any]) -> bool:
+    return all(learned[key] == line[key] for key in ("hospital", "strategy"))
+
+
+def _learned(found: Mapping[str, Any], folder: Path) -> str:
+    pictures = " ".join(f"![{found['case']}, {name}]({(folder / name).as_posix()})" for name in found["pictures"])
+    return (
+        f"Of the {found['unseen']} unseen cases of the first order, the one that gained the most mean Dice: "
+        f"{found['case']}, before any correction and after {found['corrected']} other cases were corrected, at the "
+        f"slice where the two answers differ most.\n\n{pictures}"
+    )
 
 
 def _strategies(report: Mapping[str, Any]) -> str:

@@ -27,7 +27,9 @@ def report() -> dict[str, Any]:
         config=RetrainConfig(),
         hospitals=[SimpleNamespace(name="north", about="labeled cases", cases=[1, 2, 3])],
     )
-    return report_of(curve, stages)  # type: ignore[arg-type]
+    learned = {"hospital": "north", "strategy": "random", "case": "b", "corrected": 2, "unseen": 2}
+    pictures = {"pictures": ["north-before.png", "north-after.png"]}
+    return report_of(curve, stages, [learned | pictures])  # type: ignore[arg-type]
 
 
 def test_the_page_holds_every_number_with_its_interval_and_how_it_was_measured(report):
@@ -40,6 +42,8 @@ def test_the_page_holds_every_number_with_its_interval_and_how_it_was_measured(r
     assert widths == {14}
     assert rows[2].startswith("| 0 | 0.555 (0.510 to 0.600) | 0.655 | 0.555 | 0.455 |  |  | 10.0 min |")
     assert "+0.050 (+0.000 to +0.100) | +0.050 | 8.3 min (-17 %) | +0.000 |  | 2 of 2 | 0.0 | 2.0 min |" in rows[3]
+    assert page.count("![b, north-before.png](images/north-before.png)") == 1
+    assert "Of the 2 unseen cases of the first order" in page
     assert "| random | at random | +0.0000" in page
     assert "3 s for each changed region" in page
 

@@ -1,0 +1,63 @@
+"""Pictures of what was learned: an unseen case before any correction, and after the last retraining.
+
+The case is the unseen one that gained the most mean Dice in a hospital's first order: the best that happened, not the
+usual; the tables have all cases. The slice is the one where the two answers differ most.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.atomic import write_bytes
+from training.labels import REGIONS
+from training.learning.answers import CaseScore
+from training.learning.curve import LearningCurve
+from training.learning.line import Line
+from training.pictures.answer_picture import answer_picture, slice_of_change
+
+
+def draw_learned(curve: LearningCurve, folder: Path) -> list[dict[str, Any]]:
+    """Draw a case of each corrected hospital in which one gained, and return what a report tells about them.
+
+    Args:
+        curve: A finished learning curve.
+        folder: Folder of the pictures, ``{HOSPITAL}-before.png`` and ``{HOSPITAL}-after.png``.
+    """
+    strategy = curve.settings.strategies[0]
+    lines = [line for line in curve.lines if line.order == 0 and line.strategy == strategy]
+    return [about for line in lines if (about := _draw(curve, line, folder)) is not None]
+
+
+def _draw(curve: LearningCurve, line: Line, folder: Path) -> dict[str, Any] | None:
+    first, last = line.stages[0].unseen, line.stages[-1].unseen
+    before, after = max(zip(first, last, strict=True), key=lambda pair: pair[1].mean - pair[0].mean)
+    if after.mean <= before.mean:
+        return None
+    case, answers = curve.first_and_last(line, before.case)
+    image, truth = np.asarray(case.image(), np.float32), np.asarray(case.label())
+    index = slice_of_change(*answers, truth)
+    count = line.stages[-1].corrected
+    titles = (f"{line.stages[0].version}, no correction", f"Retrained on {count} other cases")
+    files = []
+    for when, title, answer, score in zip(("before", "after"), titles, answers, (before, after), strict=True):
+        picture = answer_picture(
+            image, answer, truth, index, title=f"{title}. {_numbers(score)}", caption=f"{case.id}, slice {index + 1}"
+        )
+        files.append(write_bytes(folder / f"{line.hospital.name}-{when}.png", picture).name)
+    return {
+        "hospital": line.hospital.name,
+        "strategy": line.strategy,
+        "case": case.id,
+        "corrected": count,
+        "unseen": len(first),
+        "before": before.dice,
+        "after": after.dice,
+        "pictures": files,
+    }
+
+
+def _numbers(score: CaseScore) -> str:
+    return "Dice " + ", ".join(f"{region} {score.dice[region]:.2f}" for region in REGIONS)
