@@ -51,7 +51,7 @@ help:
 	@echo "make invariance           is the answer the same for the same head in other files? writes docs/invariance.md"
 	@echo "make raw                  raw phantoms from DICOM to labels against what is true; an hour or more; writes docs/raw.md"
 	@echo "make learning-curve       what are corrected cases worth? hours; CASES=folder adds real ones; writes docs/learning.md"
-	@echo "make bench                time and memory beside peers; 15 minutes; writes docs/performance.md (BENCH=--quick: 5)"
+	@echo "make bench                time and memory beside peers; 22 minutes; writes docs/performance.md (BENCH=--quick: 5)"
 	@echo "make audit                bandit and pip-audit: weaknesses in our code, known ones in its dependencies"
 
 setup: $(VENV)/.ready

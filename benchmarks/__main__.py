@@ -26,7 +26,7 @@ def main(
 ) -> None:
     """Measure time and memory beside peers, and write the page.
 
-    Close other programs first: about 15 minutes on two quiet cores. An interrupted run continues where it was, unless
+    Close other programs first: about 22 minutes on two quiet cores. An interrupted run continues where it was, unless
     the code or the machine has changed. A run of all benchmarks writes the page and adds a line to the history; a part
     of them replaces its part of the page.
     """

@@ -10,6 +10,7 @@ from benchmarks.context import Context
 from benchmarks.outcome import Figure, Outcome, rounded
 
 _SHOWN = 8
+_REMARK = "The environment that ran this: development and the peers need most of it, and `make setup` installs less."
 
 
 def measure(context: Context) -> Outcome:
@@ -19,7 +20,7 @@ def measure(context: Context) -> Outcome:
     largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:_SHOWN]
     figures = [Figure("installed packages", rounded(sum(sizes.values())), "MiB")]
     figures += [Figure(f"of these, {name}", rounded(sizes[name]), "MiB") for name in largest]
-    return Outcome(figures)
+    return Outcome(figures, remarks=[_REMARK])
 
 
 def size_mib(path: Path) -> float:
