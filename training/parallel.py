@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import sys
@@ -10,9 +11,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
-from typing import Any, Protocol, TypeVar, Union
+from typing import Any, ParamSpec, Protocol, TypeVar, Union
 
 Item = TypeVar("Item")
+Arguments = ParamSpec("Arguments")
 
 
 class Cluster(Protocol):
@@ -82,6 +84,19 @@ def completed(
 def available_cores() -> int:
     """Return the number of cores this process may use (fewer than the machine has, in a container)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def with_one_blas_thread(function: Callable[Arguments, Item]) -> Callable[Arguments, Item]:
+    """Decorate a function so that it runs with one BLAS thread: the last digits of sums depend on their number."""
+
+    @functools.wraps(function)
+    def limited(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Item:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"):
+            return function(*args, **kwargs)
+
+    return limited
 
 
 def _done(work: Callable[[Any], Item], job: Any) -> Future[Item]:

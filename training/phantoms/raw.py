@@ -16,6 +16,7 @@ from training.errors import InputError
 from training.images.grid import Grid, Volume, transform_points
 from training.images.resample import index_map, resample_labels, resample_linear, resample_mask
 from training.modalities import ROLES
+from training.parallel import with_one_blas_thread
 from training.phantoms.anatomy import Anatomy
 from training.phantoms.appearance import CHANNELS, SharedTextures, blend
 from training.phantoms.atlas import load_atlas
@@ -98,6 +99,7 @@ class RawStudy:
         return result
 
 
+@with_one_blas_thread
 def raw_study(
     seed: int,
     *,

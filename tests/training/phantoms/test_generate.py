@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tests.training import rejected
 from training.phantoms import generate as generator
@@ -52,6 +53,14 @@ def test_a_seed_decides_a_phantom_and_every_kind_of_tumor_occurs(patches):
     for seed, shape, field in wrong:
         with rejected("", field):
             generate(seed, shape)
+
+
+def test_a_phantom_does_not_depend_on_the_threads_of_blas():
+    with threadpool_limits(2, user_api="blas"):
+        again = generate(5, (56, 56, 56))
+    with threadpool_limits(1, user_api="blas"):
+        alone = generate(5, (56, 56, 56))
+    assert np.array_equal(again.image, alone.image)
 
 
 def test_a_small_tumor_has_a_small_core_and_every_label_its_contrast(patches):
