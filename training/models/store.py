@@ -226,6 +226,11 @@ class ModelStore:
                 break
         return line
 
+    def origin(self, version: ModelVersion) -> ModelVersion:
+        """Return the bundled model that a version descends from, or its oldest ancestor that can be read."""
+        line = self.lineage(version)
+        return next((ancestor for ancestor in line if self.is_bundled(ancestor.id)), line[-1])
+
     def history(self) -> list[dict[str, str]]:
         """Return the promotions in effect, oldest first: ``version``, ``time``, ``reason``.
 

@@ -26,6 +26,7 @@ class RetrainConfig(BaseModel):
         enough_validation: Number of validation patients from which they decide whether a candidate is promoted.
         tolerance: Median loss of mean Dice over these phantoms up to which nothing counts as forgotten. On patients no
             loss is tolerated.
+        drift: The same for all retrainings together, since the bundled model with which they began.
         cross_validate: Folds of a cross-validation over the corrected patients, which decides while there are too few
             validation patients; each fold takes another training. 0 for none.
         compare_unseen: Number of cases corrected since the current version was made, the newest ones, on which it is
@@ -56,6 +57,7 @@ class RetrainConfig(BaseModel):
     judge_phantoms: int = Field(4, ge=1, le=len(EVALUATION_SEEDS))
     enough_validation: int = Field(3, ge=1, le=100)
     tolerance: float = Field(0.02, ge=0, le=1)
+    drift: float = Field(0.1, ge=0, le=1)
     cross_validate: int = Field(0, ge=0, le=20)
     compare_unseen: int = Field(12, ge=0, le=1000)
     early_stop_patience: int = Field(0, ge=0, le=1000)

@@ -38,7 +38,7 @@ from training.retraining.resumable import WorkProgress, begin, read_json
 
 #: Settings that do not change what is trained.
 _NOT_COMPARED = {
-    *("workers", "judge_phantoms", "enough_validation", "tolerance", "cross_validate", "compare_unseen"),
+    *("workers", "judge_phantoms", "enough_validation", "tolerance", "drift", "cross_validate", "compare_unseen"),
     *("early_stop_patience", "validate_every"),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Judge:
         corrections: The readable ones.
         config: Settings.
         report: Called with a message for each step.
+        origin: The version with which the retrainings began; ``None`` if that is the parent.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Judge:
         corrections: Sequence[Correction],
         config: RetrainConfig,
         report: Report,
+        origin: ModelVersion | None = None,
     ) -> None:
         self._parent = parent
+        self._origin = origin
         self._cases = cases
         self._corrections = corrections
         self._patients: Mapping[str, str] = {one.case.id: one.case.patient for one in corrections}
@@ -81,6 +84,7 @@ class Judge:
         self._phantoms = cases.evaluation[cases.held_out :]
         self._before: list[CaseScore] = []
         self._phantoms_before: list[dict[str, float]] = []
+        self._phantoms_at_origin: list[dict[str, float]] = []
         self._scorer: Scorer | None = None
 
     def score_parent(self) -> None:
@@ -90,6 +94,10 @@ class Judge:
         scorer = self._new_scorer(self._start)
         self._before = scorer.score(self._validation, lambda: self._report(message))
         self._phantoms_before = self._on_phantoms(scorer, message)
+        if self._origin is not None:
+            message = f"evaluating {self._origin.id}, with which the retrainings began, on the phantoms"
+            scorer.use(self._origin.load_weights())
+            self._phantoms_at_origin = self._on_phantoms(scorer, message)
 
     def score_candidate(self, trained: Weights) -> Candidate:
         """Score the trained weights or, if they forget too much, the first average with the parent's that does not.
@@ -175,7 +183,11 @@ class Judge:
         scorer.use(weights)
         after = self._on_phantoms(scorer, message)
         ids = [case.id for case in self._phantoms]
-        return Candidate(weights, share, after, check_guard(ids, self._phantoms_before, after, self._config.tolerance))
+        guard = check_guard(ids, self._phantoms_before, after, self._config.tolerance)
+        if self._origin is not None:
+            drift = check_guard(ids, self._phantoms_at_origin, after, self._config.drift)
+            guard = replace(guard, origin=self._origin.id, drift=drift)
+        return Candidate(weights, share, after, guard)
 
     def _on_phantoms(self, scorer: Scorer, message: str) -> list[dict[str, float]]:
         scores = scorer.score(self._phantoms, lambda: self._report(message), surfaces=False)

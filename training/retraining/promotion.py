@@ -14,7 +14,8 @@ the same patients, and the difference favors the candidate a little; without it,
 **Phantoms.** Synthetic heads say little about patients: they refused a version that had gained .02 / .02 / .055 on 30
 unseen ones. They only tell whether what was known is forgotten: a candidate is refused if the median over the phantoms
 of the loss in mean Dice is above a limit. The median, because a single head may drop by 0.1 where the network is
-undecided about one region, while forgetting lowers most of them.
+undecided about one region, while forgetting lowers most of them. Many small losses add up, so there is a second limit
+for all retrainings together, since the bundled model with which they began.
 """
 
 from __future__ import annotations
@@ -147,29 +148,38 @@ class Guard:
         loss: Median loss of mean Dice; negative for a gain.
         limit: Loss up to which nothing counts as forgotten.
         differences: Mean Dice of the candidate minus that of the parent, by phantom.
+        origin: The version with which the retrainings began; empty if it is the parent.
+        drift: The same as all this, against that version.
     """
 
     loss: float
     limit: float
     differences: Mapping[str, float] = field(default_factory=dict)
+    origin: str = ""
+    drift: Guard | None = None
 
     @property
     def passed(self) -> bool:
         """Whether nothing was forgotten."""
-        return self.loss <= self.limit
+        return self.loss <= self.limit and (self.drift is None or self.drift.passed)
 
     @property
     def numbers(self) -> str:
         """The result in words."""
         count = len(self.differences)
         who = "the guard phantom" if count == 1 else f"the {count} guard phantoms"
-        change = f"lost {self.loss:.3f}" if self.loss > 0 else f"gained {-self.loss:.3f}"
-        return f"{who} {change} mean Dice in the median, of {self.limit:g} that may be lost"
+        since = "" if self.drift is None else f", and {self.drift._change} since {self.origin}, of {self.drift.limit:g}"
+        return f"{who} {self._change} mean Dice in the median, of {self.limit:g} that may be lost{since}"
+
+    @property
+    def _change(self) -> str:
+        return f"lost {self.loss:.3f}" if self.loss > 0 else f"gained {abs(self.loss):.3f}"
 
     def to_json(self) -> dict[str, Any]:
         """Return everything for a model card."""
         each = {phantom: _rounded(difference) for phantom, difference in self.differences.items()}
-        return {"passed": self.passed, "loss": _rounded(self.loss), "limit": self.limit, "differences": each}
+        about = {"passed": self.passed, "loss": _rounded(self.loss), "limit": self.limit, "differences": each}
+        return about if self.drift is None else {**about, "origin": self.origin, "drift": self.drift.to_json()}
 
 
 @dataclass(frozen=True)

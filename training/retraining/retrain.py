@@ -103,7 +103,8 @@ def retrain(
     parent = check.start
     if parent.id != check.current.id:
         report(RetrainProgress("judging", check.sentence, note=check.sentence))
-    judge = Judge(parent, cases, learned, config, judging)
+    origin = store.origin(parent)
+    judge = Judge(parent, cases, learned, config, judging, origin if origin.id != parent.id else None)
     judge.score_parent()
     result = fine_tune(
         parent,

@@ -32,7 +32,7 @@ QUICK = RetrainConfig(
         "derived": 0,
         "learning_rate": 1e-5,
     },
-    **{"judge_phantoms": 1, "tolerance": 1.0},
+    **{"judge_phantoms": 1, "tolerance": 1.0, "drift": 1.0},
 )
 
 

@@ -43,7 +43,7 @@ QUICK = RetrainConfig(
         "derived": 0,
         "learning_rate": 1e-3,
     },
-    **{"enough_validation": 1, "judge_phantoms": 1, "tolerance": 1.0},
+    **{"enough_validation": 1, "judge_phantoms": 1, "tolerance": 1.0, "drift": 1.0},
 )
 NAMES = tuple(f"BraTS20_Training_00{number}" for number in (1, 2, 3))
 
@@ -181,6 +181,27 @@ def test_weights_nearer_to_the_parent_are_tried_when_too_much_is_forgotten(store
         assert (found.share, found.guard.passed) == (share, background < 20)
         assert sum("too much was forgotten" in message for message in seen) == tried
         assert np.array_equal(found.weights["logits/bias"], biased(background * share)["logits/bias"])
+
+
+def test_small_losses_add_up_to_what_all_retrainings_together_may_lose(store, corrections, tmp_path):
+    known = prepare_case(corrections[0].case, PreparedStore(tmp_path), stride=NETWORK.stride)
+    guard = RetrainCases(train=[], sampling=[], evaluation=[known], corrected=0)
+    start = store.current().load_weights()
+    nothing = {**start, "logits/kernel": np.zeros_like(start["logits/kernel"])}
+    nothing["logits/bias"] = np.array([9, 0, 0, 0], np.float32)
+    first = store.add(nothing, ModelCard(network=NETWORK, parent=store.current().id))
+    parent = store.add(nothing, ModelCard(network=NETWORK, parent=first.id))
+    assert store.origin(parent).id == store.current().id == "v0000"
+    for limit, passed in ((0.01, False), (1.0, True)):
+        config = QUICK.model_copy(update={"drift": limit})
+        judge = Judge(parent, guard, [], config, lambda message: None, store.origin(parent))
+        judge.score_parent()
+        found = judge.score_candidate(nothing).guard
+        assert (found.loss, found.passed) == (0.0, passed)  # nothing is lost any more, but it was before
+        assert found.drift is not None
+        assert found.drift.loss > 0.01
+        assert f"of 1 that may be lost, and lost {found.drift.loss:.3f} since v0000, of {limit:g}" in found.numbers
+        assert found.to_json()["origin"] == "v0000"
 
 
 def test_a_candidate_does_not_replace_a_version_promoted_meanwhile(store, corrections, work):
