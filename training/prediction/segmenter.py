@@ -37,6 +37,12 @@ NOTHING_FOUND = (
     f"and so are lesions below {MIN_CORELESS_ML:g} mL without a tumor core. Review the images or the probability maps."
 )
 
+#: Warning for a result that was computed in tiles; takes their side in voxels.
+IN_TILES = (
+    "Little memory was free, so the head was computed in overlapping parts of up to {side} voxels a side. Borders can "
+    "differ a little from those of a computation in one piece. Close other programs and segment again to be sure."
+)
+
 #: Share of the progress that preprocessing takes, if there is any.
 _PREPROCESSING = 0.6
 
@@ -83,7 +89,7 @@ class Segmenter:
     Args:
         version: From :class:`training.models.store.ModelStore`.
         policy: Keras dtype policy; ``None`` for what is best with the engine on this hardware.
-        memory_bytes: Maximum memory of one forward pass; ``None`` uses half of the free memory at each call.
+        memory_bytes: Maximum memory of one forward pass; ``None`` for three quarters of what is free at each call.
         mirror: Average the predictions for the head and its left-right mirror image; takes twice the time.
         engine: See :func:`training.prediction.engine.load_engine`.
     """
@@ -100,6 +106,7 @@ class Segmenter:
         self.version = version
         self.mirror = mirror
         self._memory_bytes = memory_bytes
+        self._tile_side = 0  # of the last image; 0 if it was computed in one piece
         self._engine = load_engine(version.load_weights(), version.card.network, engine=engine, policy=policy)
 
     @property
@@ -232,7 +239,7 @@ class Segmenter:
                 "network": round(at_restore - at_network, 3),
                 "restore": round(ended - at_restore, 3),
             },
-            warnings=_warnings(labelmap, expected, prepared, preprocessed),
+            warnings=(*_warnings(labelmap, expected, prepared, preprocessed), *self._tile_warning()),
             model_version=self.version.id,
             engine=self.engine,
             reference=prepared.reference,
@@ -242,6 +249,9 @@ class Segmenter:
             uncertainty=round(uncertainty(expected), 4),
             preprocessed=preprocessed,
         )
+
+    def _tile_warning(self) -> tuple[str, ...]:
+        return (IN_TILES.format(side=self._tile_side),) if self._tile_side else ()
 
     def _probabilities(self, image: np.ndarray, report: ProgressCallback) -> np.ndarray:
         result: np.ndarray | None = None
@@ -254,13 +264,15 @@ class Segmenter:
     def _passes(self, image: np.ndarray) -> Iterator[tuple[float, np.ndarray | None]]:
         voxels = image.shape[0] * image.shape[1] * image.shape[2]
         filters = self.version.card.network.base_filters
-        budget = self._memory_bytes if self._memory_bytes is not None else free_memory_bytes() // 2
+        budget = self._memory_bytes if self._memory_bytes is not None else free_memory_bytes() * 3 // 4
         fitting = budget // (self._engine.bytes_per_voxel_and_filter * filters)
+        self._tile_side = 0
         if voxels <= fitting:
             yield 1.0, self._engine.predict(image[None])[0]
             return
         side = max(2 * self.stride, int(fitting ** (1 / 3)) // self.stride * self.stride)
-        tile = (min(side, 128),) * 3
+        self._tile_side = min(side, 128)
+        tile = (self._tile_side,) * 3
         yield from predict_in_tiles(image, self._engine.predict, classes=self.version.card.network.classes, tile=tile)
 
 

@@ -9,7 +9,15 @@ from training.modalities import ROLES
 from training.models.store import ModelCard, ModelVersion, write_version
 from training.models.weights import get_weights
 from training.network.unet import UNetConfig, build_unet
-from training.prediction.segmenter import MAP_NAMES, NOTHING_FOUND, Segmenter, labels_of, output_maps, volumes_ml
+from training.prediction.segmenter import (
+    IN_TILES,
+    MAP_NAMES,
+    NOTHING_FOUND,
+    Segmenter,
+    labels_of,
+    output_maps,
+    volumes_ml,
+)
 from training.preparation.prepare import Frame, Prepared
 
 NETWORK = UNetConfig(base_filters=2, max_filters=4, levels=2)
@@ -147,6 +155,9 @@ def test_tiles_give_the_answer_of_the_whole_and_mirroring_averages_two_answers(s
     assert (shares, shares[-1]) == (sorted(shares), 1.0)
     assert (whole.argmax(-1) == tiled.argmax(-1)).mean() > 0.999
     np.testing.assert_allclose(tiled.sum(-1), 1.0, rtol=1e-4)
+    side, narrow = 8, Segmenter(a_version, policy="float32", memory_bytes=1)
+    assert IN_TILES.format(side=side) in narrow.segment(HEAD).warnings
+    assert not any("Little memory" in warning for warning in segmenter.segment(HEAD).warnings)
     image = np.random.default_rng(1).normal(size=(32, 32, 16, 4)).astype(np.float32)
     both = Segmenter(a_version, policy="float32", mirror=True)
     expected = (segmenter.probabilities(image) + segmenter.probabilities(image[::-1].copy())[::-1]) / 2
