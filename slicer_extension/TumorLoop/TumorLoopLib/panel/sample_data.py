@@ -14,10 +14,10 @@ ADDRESS = "https://example.org/SlicerTumorLoop/releases/download/sample-data"
 CATEGORY, NAME = "TumorLoop", "TumorLoopPhantom"
 #: SHA-256 of the files, by modality; Slicer refuses others.
 CHECKSUMS: dict[str, str] = {
-    "t1": "7df26f99cdaa99a5432f2f3d973a08067062c2566549729401a1cbad20967f6a",
-    "t1ce": "6a752838af753fe5e3b8a48e6727bf10e75474f6bbc7e8192b373bc651901c9d",
-    "t2": "f313d0e54c05eb9b4f75cdd6f1bcc5b6f79278b284c127ffc9e09a14011783b0",
-    "flair": "56df6cec99b650323d39b18b32f2ad56f9a133ef76c265f488e4ef25dedf7efb",
+    "t1": "f29e1372d171aca4a2015e8859b4a8c16b86eaa43d1a4d43a668a58d5af4ecd4",
+    "t1ce": "face7e15e7899a08210b424c8e624c2818f2dd629ebf64dc703a28f6e1224a6b",
+    "t2": "825b0464df4029b4f6706fe3d1d5b524d710a8844e962df24ed0228b110c297b",
+    "flair": "08ad3c24423e5e056987fa2fe9893d83c334d422d03548a467a9b9df24837dab",
 }
 
 
