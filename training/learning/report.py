@@ -120,9 +120,9 @@ def _is_of(learned: Mapping[str, Any], line: Mapping[str, Any]) -> bool:
 def _learned(found: Mapping[str, Any], folder: Path) -> str:
     pictures = " ".join(f"![{found['case']}, {name}]({(folder / name).as_posix()})" for name in found["pictures"])
     return (
-        f"Of the {found['unseen']} unseen cases of the first order, the one that gained the most mean Dice: "
-        f"{found['case']}, before any correction and after {found['corrected']} other cases were corrected, at the "
-        f"slice where the two answers differ most.\n\n{pictures}"
+        f"Of the {found['unseen']} unseen cases of the first order, the one whose estimated editing time fell most: "
+        f"{found['case']}, before any correction and after {found['corrected']} other cases were corrected, in the "
+        f"slice where most voxels became right.\n\n{pictures}"
     )
 
 

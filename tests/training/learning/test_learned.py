@@ -21,26 +21,26 @@ def curve(hospitals, tiny_models, tmp_path: Path) -> LearningCurve:
     return curve
 
 
-def gaining(curve: LearningCurve, gains: list[float]) -> None:
-    """Set by how much each unseen case has gained."""
+def saving(curve: LearningCurve, seconds: list[float]) -> None:
+    """Set by how much less time each unseen case takes to edit in the end."""
     (line,) = curve.lines
-    for first, last, gain in zip(line.stages[0].unseen, line.stages[-1].unseen, gains, strict=True):
-        last.dice = {region: value + gain for region, value in first.dice.items()}
+    for first, last, saved in zip(line.stages[0].unseen, line.stages[-1].unseen, seconds, strict=True):
+        last.editing_seconds = first.editing_seconds - saved
 
 
-def test_the_unseen_case_that_gained_most_is_drawn_before_and_after(curve, tmp_path):
-    gaining(curve, [-0.1, 0.2])
+def test_the_unseen_case_that_takes_so_much_less_time_is_drawn_before_and_after(curve, tmp_path):
+    saving(curve, [-10, 20])
     (about,) = draw_learned(curve, tmp_path / "images")
     unseen = curve.lines[0].stages[0].unseen
     assert (about["case"], about["corrected"], about["unseen"]) == (unseen[1].case, 1, 2)
-    assert about["before"] == unseen[1].dice
+    assert about["before"] == {"dice": unseen[1].dice, "editing_seconds": unseen[1].editing_seconds}
     assert about["pictures"] == ["north-before.png", "north-after.png"]
     before, after = (np.asarray(Image.open(tmp_path / "images" / name)) for name in about["pictures"])
     assert before.shape == after.shape
     assert not np.array_equal(before, after)
 
 
-def test_nothing_is_drawn_where_no_unseen_case_gained(curve, tmp_path):
-    gaining(curve, [0.0, -0.2])
+def test_nothing_is_drawn_where_no_unseen_case_takes_less_time(curve, tmp_path):
+    saving(curve, [0, -20])
     assert draw_learned(curve, tmp_path / "images") == []
     assert not (tmp_path / "images").exists()
