@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from training.errors import InputError
 from training.models.store import ModelVersion
 from training.models.weights import Weights, average_weights
 from training.retraining.before_after import BeforeAfter, draw_before_after
@@ -96,8 +97,13 @@ class Judge:
         self._phantoms_before = self._on_phantoms(scorer, message)
         if self._origin is not None:
             message = f"evaluating {self._origin.id}, with which the retrainings began, on the phantoms"
-            scorer.use(self._origin.load_weights())
-            self._phantoms_at_origin = self._on_phantoms(scorer, message)
+            try:
+                scorer.use(self._origin.load_weights())
+            except InputError as error:  # a damaged ancestor does not stop the training of its descendants
+                self._report(f"{error.message} What all retrainings together have forgotten is not known")
+                self._origin = None
+            else:
+                self._phantoms_at_origin = self._on_phantoms(scorer, message)
 
     def score_candidate(self, trained: Weights) -> Candidate:
         """Score the trained weights or, if they forget too much, the first average with the parent's that does not.

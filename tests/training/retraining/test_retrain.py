@@ -202,6 +202,12 @@ def test_small_losses_add_up_to_what_all_retrainings_together_may_lose(store, co
         assert found.drift.loss > 0.01
         assert f"of 1 that may be lost, and lost {found.drift.loss:.3f} since v0000, of {limit:g}" in found.numbers
         assert found.to_json()["origin"] == "v0000"
+    (first.folder / "weights.npz").write_bytes(b"damaged")
+    told: list[str] = []
+    judge = Judge(parent, guard, [], QUICK, told.append, first)
+    judge.score_parent()
+    assert judge.score_candidate(nothing).guard.drift is None
+    assert any("weights.npz" in message and "is not known" in message for message in told)
 
 
 def test_a_candidate_does_not_replace_a_version_promoted_meanwhile(store, corrections, work):
