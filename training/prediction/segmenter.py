@@ -94,6 +94,9 @@ class Segmenter:
         engine: See :func:`training.prediction.engine.load_engine`.
     """
 
+    #: Side of the tiles of the last image; 0 if it was computed in one piece.
+    _tile_side = 0
+
     def __init__(
         self,
         version: ModelVersion,
@@ -106,7 +109,6 @@ class Segmenter:
         self.version = version
         self.mirror = mirror
         self._memory_bytes = memory_bytes
-        self._tile_side = 0  # of the last image; 0 if it was computed in one piece
         self._engine = load_engine(version.load_weights(), version.card.network, engine=engine, policy=policy)
 
     @property

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests import synthetic
-from tests.server_app.conftest import CASES, Server, accepted, refused
+from tests.server_app.conftest import CASES, Server, accepted, eventually, refused
 from tests.server_app.studies import small_grid, stripped_study, zipped
 from training.dicom.seg_read import read_seg
 from training.images.grid import Grid, Volume
@@ -83,7 +83,7 @@ def test_a_result_is_a_dicom_seg_on_the_images_that_were_sent(
     image.write_bytes(server.infer(output="image", session_id=session).content)
     expected = read_labelmap(image)
     assert np.array_equal(labels_of(answer, tmp_path, expected.grid), expected.data)
-    assert list((server.workspace / "incoming").iterdir()) == []
+    eventually(lambda: not list((server.workspace / "incoming").iterdir()))  # they are deleted once they are sent
 
 
 @pytest.mark.parametrize(
