@@ -30,6 +30,8 @@ _SCALP_MM, _SKULL_MM, _BRAIN_MM = 8, 20, 36
 _DARK = 0.75
 #: Less tissue is no head, nor a part of one that could be stripped.
 _SMALLEST_ML = 100.0
+#: Share of the tissue that is darker than the background of a volume that was normalized; 0 in one as it was scanned.
+_BELOW_BACKGROUND = 0.2
 #: Fewer patches, as in a thin slab, say nothing.
 _FEWEST_PATCHES = 6
 
@@ -47,10 +49,21 @@ def shows_skull(volume: Volume) -> bool:
     tissue_ml = float(np.count_nonzero(tissue.mask)) * sampled.grid.voxel_ml
     if not _SMALLEST_ML < tissue_ml <= LARGEST_BRAIN_ML:
         return tissue_ml > LARGEST_BRAIN_ML
+    if _normalized(sampled, tissue):
+        return False
     contrasts = _skull_contrasts(sampled, tissue)
     if len(contrasts) < _FEWEST_PATCHES:
         return tissue.noisy
     return float(np.median(contrasts)) < _DARK
+
+
+def _normalized(volume: Volume, tissue: Tissue) -> bool:
+    """Return whether the background is brighter than much of the tissue, as after a z-score of the brain alone.
+
+    No scanner does that; and the brightness of such a volume has no zero, so that the skull cannot be told by it.
+    """
+    inside, outside = volume.data[tissue.mask], volume.data[~tissue.mask]
+    return outside.size > 0 and float(np.mean(inside < np.median(outside))) > _BELOW_BACKGROUND
 
 
 def _sampled(volume: Volume) -> Volume:
