@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 
 from training.atomic import write_bytes
-from training.labels import REGIONS
-from training.learning.answers import CaseScore
 from training.learning.curve import LearningCurve
 from training.learning.line import Line
-from training.pictures.answer_picture import answer_picture
+from training.pictures.answer_picture import answer_picture, dice_title
 
 
 def draw_learned(curve: LearningCurve, folder: Path) -> list[dict[str, Any]]:
@@ -47,7 +45,7 @@ def _draw(curve: LearningCurve, line: Line, folder: Path) -> dict[str, Any] | No
     files = []
     for when, title, answer, score in zip(("before", "after"), titles, answers, (before, after), strict=True):
         picture = answer_picture(
-            image, answer, truth, index, title=f"{title}. {_numbers(score)}", caption=f"{case.id}, slice {index + 1}"
+            image, answer, truth, index, title=dice_title(title, score.dice), caption=f"{case.id}, slice {index + 1}"
         )
         files.append(write_bytes(folder / f"{line.hospital.name}-{when}.png", picture).name)
     return {
@@ -60,7 +58,3 @@ def _draw(curve: LearningCurve, line: Line, folder: Path) -> dict[str, Any] | No
         "after": after.model_dump(include={"dice", "editing_seconds"}),
         "pictures": files,
     }
-
-
-def _numbers(score: CaseScore) -> str:
-    return "Dice " + ", ".join(f"{region} {score.dice[region]:.2f}" for region in REGIONS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 
-from training.labels import region_mask
+from training.labels import REGIONS, region_mask
 from training.modalities import ROLES, TITLES
 from training.pictures.canvas import MUTED, Canvas, gray, outline, overlay
 
@@ -58,6 +59,11 @@ def answer_picture(
     file = io.BytesIO()
     canvas.image.save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def dice_title(title: str, dice: Mapping[str, float]) -> str:
+    """Return a headline that ends with the Dice of each region."""
+    return f"{title}. Dice {', '.join(f'{region} {dice[region]:.2f}' for region in REGIONS)}"
 
 
 def slice_of_change(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> int:

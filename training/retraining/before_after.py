@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.metrics import region_dice
-from training.labels import REGIONS
 from training.models.weights import Weights
-from training.pictures.answer_picture import answer_picture, slice_of_change
+from training.pictures.answer_picture import answer_picture, dice_title, slice_of_change
 from training.preparation.store import PreparedCase
 from training.retraining.corrections import RetrainCases
 from training.retraining.promotion import PatientScore
@@ -62,15 +61,13 @@ def draw_before_after(
     index = slice_of_change(answers[0], answers[1], truth)
     files = {}
     for name, title, answer in zip(PICTURES, (f"Before ({parent[0]})", "After"), answers, strict=True):
-        dice = region_dice(answer, truth)
-        numbers = ", ".join(f"{region} {dice[region]:.2f}" for region in REGIONS)
         learned = " (learned from)" if corrected else ""
         files[name] = answer_picture(
             np.asarray(case.image(), np.float32),
             answer,
             truth,
             index,
-            title=f"{title}. Dice {numbers}",
+            title=dice_title(title, region_dice(answer, truth)),
             caption=f"{case.id}{learned}, slice {index + 1}",
         )
     about = {"case": case.id, "patient": patients[case.id], "corrected": corrected, "slice": index + 1}

@@ -49,12 +49,9 @@ def shows_skull(volume: Volume) -> bool:
     tissue_ml = float(np.count_nonzero(tissue.mask)) * sampled.grid.voxel_ml
     if not _SMALLEST_ML < tissue_ml <= LARGEST_BRAIN_ML:
         return tissue_ml > LARGEST_BRAIN_ML
-    if _normalized(sampled, tissue):
-        return False
     contrasts = _skull_contrasts(sampled, tissue)
-    if len(contrasts) < _FEWEST_PATCHES:
-        return tissue.noisy
-    return float(np.median(contrasts)) < _DARK
+    found = tissue.noisy if len(contrasts) < _FEWEST_PATCHES else float(np.median(contrasts)) < _DARK
+    return found and not _normalized(sampled, tissue)
 
 
 def _normalized(volume: Volume, tissue: Tissue) -> bool:

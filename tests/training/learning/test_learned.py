@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,10 +9,10 @@ from training.learning.settings import CurveSettings
 from training.models.store import ModelStore
 
 
-@pytest.fixture
-def curve(hospitals, tiny_models, tmp_path: Path) -> LearningCurve:
+@pytest.fixture(scope="module")
+def curve(hospitals, tiny_models, tmp_path_factory: pytest.TempPathFactory) -> LearningCurve:
     settings = CurveSettings(counts=(0, 1), orders=1, unseen=2, others=0, phantoms=0)
-    work = put_phantoms(tmp_path / "work")
+    work = put_phantoms(tmp_path_factory.mktemp("work"))
     parent = ModelStore(tiny_models).current()
     curve = LearningCurve(parent, hospitals, settings=settings, config=QUICK, work_dir=work, only=["north"])
     curve.run()

@@ -155,8 +155,8 @@ def test_tiles_give_the_answer_of_the_whole_and_mirroring_averages_two_answers(s
     assert (shares, shares[-1]) == (sorted(shares), 1.0)
     assert (whole.argmax(-1) == tiled.argmax(-1)).mean() > 0.999
     np.testing.assert_allclose(tiled.sum(-1), 1.0, rtol=1e-4)
-    side, narrow = 8, Segmenter(a_version, policy="float32", memory_bytes=1)
-    assert IN_TILES.format(side=side) in narrow.segment(HEAD).warnings
+    narrow = Segmenter(a_version, policy="float32", memory_bytes=1)
+    assert IN_TILES.format(side=8) in narrow.segment(HEAD).warnings
     assert not any("Little memory" in warning for warning in segmenter.segment(HEAD).warnings)
     image = np.random.default_rng(1).normal(size=(32, 32, 16, 4)).astype(np.float32)
     both = Segmenter(a_version, policy="float32", mirror=True)
